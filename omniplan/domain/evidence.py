@@ -1,0 +1,35 @@
+"""Where statements come from: reasons for choices and assumptions made without evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Basis(StrEnum):
+    """How a number is known, from firmest to loosest."""
+
+    HEADER = "header"
+    MEASURED = "measured"
+    SPEC = "spec"
+    MODELLED = "modelled"
+    ASSUMED = "assumed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumption:
+    """Something used without evidence: what it is about, what was taken for true, and why."""
+
+    subject: str
+    statement: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why something was ``chosen`` or ``rejected``, or a ``note``; ``source`` names the header key, table row or lesson."""
+
+    verdict: str
+    subject: str
+    statement: str
+    source: str

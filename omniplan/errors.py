@@ -1,0 +1,68 @@
+"""Every error a user can act on; each class knows its exit code (0 fits, 1 does not fit, 2 bad input)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class OmniplanError(Exception):
+    """Base of all expected errors; the command prints it as one line."""
+
+    exit_code = 2
+
+
+class InputError(OmniplanError):
+    """A bad argument, machine file or plan file; the message names the path inside the file."""
+
+
+class HeaderError(OmniplanError):
+    """A file whose GGUF header cannot be read, or whose size disagrees with its header."""
+
+    def __init__(self, path: str | Path, problem: str, *, offset: int | None = None, remedy: str = "") -> None:
+        super().__init__(path, problem)
+        self.path = str(path)
+        self.problem = problem
+        self.offset = offset
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        where = f" at byte {self.offset}" if self.offset is not None else ""
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return f"{self.path}: {self.problem}{where}{remedy}"
+
+
+class ArgumentError(OmniplanError):
+    """Arguments that llama-server would refuse or crash on; names the flag and the way out."""
+
+    def __init__(self, flag: str, problem: str, *, remedy: str = "") -> None:
+        super().__init__(flag, problem)
+        self.flag = flag
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return f"{self.flag}: {self.problem}{remedy}"
+
+
+class TableError(OmniplanError):
+    """A shipped or user table is wrong: file, dotted path, reason."""
+
+
+class UnsupportedModel(OmniplanError):
+    """The model cannot be planned honestly: not a language model, or tensors llama.cpp would refuse."""
+
+
+class Infeasible(OmniplanError):
+    """No placement keeps every limit; carries the shortfalls and what would make it fit."""
+
+    exit_code = 1
+
+    def __init__(self, summary: str, *, shortfall: dict[str, int], remedies: tuple[str, ...] = ()) -> None:
+        super().__init__(summary)
+        self.summary = summary
+        self.shortfall = shortfall
+        self.remedies = remedies
+
+    def __str__(self) -> str:
+        return "; ".join((self.summary, *self.remedies))

@@ -1,0 +1,75 @@
+"""Nodes of a computation graph: only what scheduling and allocation can see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from omniplan.domain.tensor_type import TensorType
+
+FLAG_INPUT: Final = 1
+FLAG_OUTPUT: Final = 2
+
+# Where a leaf's bytes live before the graph runs; None means the graph allocates it.
+WEIGHT: Final = "weight"
+CACHE: Final = "cache"
+
+Dims = tuple[int, int, int, int]
+
+
+class Node:
+    """One tensor of a graph, as ``ggml_tensor``: ``ne`` elements and ``nb`` byte strides, fastest dimension first.
+
+    A leaf has ``op`` "NONE". ``home`` is ``WEIGHT`` (``name`` is the tensor's name in the file), ``CACHE``
+    (``il`` is the layer whose device holds it) or None. ``view_src`` is the root of a chain of views, as ggml keeps it.
+    """
+
+    __slots__ = ("flags", "home", "il", "name", "nb", "ne", "offset", "op", "src", "type", "view_src")
+
+    def __init__(
+        self,
+        op: str,
+        type: TensorType,
+        ne: Dims,
+        nb: Dims,
+        src: Sequence[Node] = (),
+        *,
+        view_src: Node | None = None,
+        offset: int = 0,
+        flags: int = 0,
+        name: str = "",
+        home: str | None = None,
+        il: int = -1,
+    ) -> None:
+        self.op = op
+        self.type = type
+        self.ne = ne
+        self.nb = nb
+        self.src = src
+        self.view_src = view_src
+        self.offset = offset
+        self.flags = flags
+        self.name = name
+        self.home = home
+        self.il = il
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes spanned, strides included (``ggml_nbytes``)."""
+        ne, nb, kind = self.ne, self.nb, self.type
+        if 0 in ne:
+            return 0
+        if kind.block == 1:
+            return kind.size + (ne[0] - 1) * nb[0] + (ne[1] - 1) * nb[1] + (ne[2] - 1) * nb[2] + (ne[3] - 1) * nb[3]
+        return ne[0] * nb[0] // kind.block + (ne[1] - 1) * nb[1] + (ne[2] - 1) * nb[2] + (ne[3] - 1) * nb[3]
+
+    def __repr__(self) -> str:
+        return f"Node({self.op} {self.type.name} {list(self.ne)} {self.name!r})"
+
+
+def strides(kind: TensorType, ne: Dims) -> Dims:
+    """Byte strides of a contiguous tensor."""
+    nb0 = kind.size
+    nb1 = ne[0] // kind.block * nb0
+    nb2 = nb1 * ne[1]
+    return nb0, nb1, nb2, nb2 * ne[2]
