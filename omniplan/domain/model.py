@@ -4,29 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.header import Header, Tensor, Value
 from omniplan.domain.hparams import Hparams
-
-
-class Role(StrEnum):
-    """What a tensor is for."""
-
-    TOKEN_EMBEDDING = "token_embedding"
-    OUTPUT = "output"
-    NORM = "norm"
-    ATTENTION = "attention"
-    INDEXER = "indexer"
-    RECURRENT = "recurrent"
-    ROUTER = "router"
-    ROUTED_EXPERT = "routed_expert"
-    SHARED_EXPERT = "shared_expert"
-    DENSE_FFN = "dense_ffn"
-    NEXTN = "nextn"
-    OTHER = "other"
+from omniplan.domain.roles import Role, role_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +44,4 @@ class Model:
     @cached_property
     def roles(self) -> Mapping[str, Role]:
         """Role of every tensor, by name."""
-        from omniplan.domain.roles import role_of
-
-        return {tensor.name: role_of(tensor.name, self.hparams) for tensor in self.header.tensors}
+        return {tensor.name: role_of(tensor.name, self.hparams.n_layer) for tensor in self.header.tensors}

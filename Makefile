@@ -1,0 +1,33 @@
+# Two commands do everything: `make demo` and `make test`. Both create the environment first.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/
+
+.PHONY: demo test check lint types bench clean
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(RUN)python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	touch $@
+
+demo: $(VENV)/installed
+	$(RUN)omniplan plan data/models/DeepSeek-R1-Q4_K_M.gguf --machine omni-nps1 --ctx 32768
+
+test: $(VENV)/installed
+	$(RUN)python -m pytest
+
+lint: $(VENV)/installed
+	$(RUN)ruff check .
+	$(RUN)ruff format --check .
+
+types: $(VENV)/installed
+	$(RUN)mypy
+
+check: lint types test
+
+bench: $(VENV)/installed
+	for script in benchmarks/*.py; do $(RUN)python $$script; done
+
+clean:
+	rm -rf $(VENV)

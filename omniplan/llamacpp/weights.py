@@ -1,0 +1,142 @@
+"""Which buffer type holds which weight, and how many bytes that takes."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from omniplan.domain.header import Tensor
+from omniplan.domain.hparams import Hparams
+from omniplan.domain.model import Model
+from omniplan.domain.roles import layer_of
+from omniplan.llamacpp import buffers
+from omniplan.tables import architectures
+from omniplan.tables.tensors import LayerClass, tensor_class
+
+OUTPUT: Final = "output.weight"
+TOKEN_EMBEDDING: Final = "token_embd.weight"
+# ggml-cuda.cu:ggml_backend_cuda_device_supports_op, SSM_SCAN and SSM_CONV.
+_CUDA_SCAN_STATES: Final = (96, 128, 256)
+_CUDA_CONV_CHANNELS: Final = 128
+_ROPE_FACTORS: Final = re.compile(r"^rope_(freqs|factors_long|factors_short)\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One tensor the loader creates: its name in the graph, the file's tensor, and where its layer class puts it.
+
+    ``name`` differs from the file's only for a tied output, which is the token embedding a second time.
+    ``il`` is the layer, ``n_layer_all`` for output tensors and -1 for inputs.
+    """
+
+    name: str
+    tensor: Tensor
+    il: int
+
+
+def slots(model: Model) -> Iterator[Slot]:
+    """Every tensor that b11434 allocates for ``model``, duplicates included, nextn blocks left out."""
+    h = model.hparams
+    arch = architectures.row(model.arch)
+    for tensor in model.header.tensors:
+        il = layer_of(tensor.name)
+        if il is not None:
+            if il < h.n_layer or not arch.skips_nextn:
+                yield Slot(tensor.name, tensor, min(il, h.n_layer_all))
+        elif _ROPE_FACTORS.match(tensor.name):
+            # Every layer asks for its own copy; the caller keeps one per buffer type.
+            yield from (Slot(tensor.name, tensor, layer) for layer in range(h.n_layer))
+        elif (kind := tensor_class(tensor.name)) is not LayerClass.UNUSED:
+            yield Slot(tensor.name, tensor, {LayerClass.INPUT: -1, LayerClass.REPEATING: 0}.get(kind, h.n_layer_all))
+    yield from _tied(model)
+
+
+def _tied(model: Model) -> Iterator[Slot]:
+    embedding, output = model.tensor(TOKEN_EMBEDDING), model.tensor(OUTPUT)
+    if output is None and embedding is not None and not _is_encoder(model):
+        yield Slot(OUTPUT, embedding, model.hparams.n_layer_all)
+    elif embedding is None and output is not None:
+        # codeshell does it the other way round.
+        yield Slot(TOKEN_EMBEDDING, output, -1)
+
+
+def _is_encoder(model: Model) -> bool:
+    # Embedding models have no logits; diffusion models remember nothing either but come with an output.
+    return architectures.row(model.arch).memory is architectures.Memory.NONE and "bert" in model.arch
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Where every weight lives, and the bytes per buffer type."""
+
+    buffer_of: Mapping[str, str]
+    nbytes: Mapping[str, int]
+    tensors: Mapping[str, tuple[Tensor, ...]]
+
+
+def place(
+    model: Model,
+    layers: Sequence[str],
+    devices: Sequence[str],
+    overridden: Mapping[str, str],
+    *,
+    host: str,
+) -> Weights:
+    """Put every weight of ``model`` into a buffer type.
+
+    ``layers`` is the device of each layer, output last; ``overridden`` maps names in the file to the buffer type their
+    first matching override asks for; ``host`` is what weights on the CPU use ("CUDA_Host", or "CPU").
+    """
+    twice = architectures.row(model.arch).embedding_twice
+    buffer_of: dict[str, str] = {}
+    held: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    for slot in slots(model):
+        buffer = _buffer(slot, model, layers, overridden, host, has_gpu=bool(devices))
+        buffer_of.setdefault(slot.name, buffer)
+        # gemma3n and gemma4 create the tied output before the input, so the two are never shared.
+        held[buffer].setdefault(slot.name if twice else slot.tensor.name, slot.tensor)
+    return Weights(
+        buffer_of=buffer_of,
+        nbytes={name: _total(name, tensors.values()) for name, tensors in held.items()},
+        tensors={name: tuple(tensors.values()) for name, tensors in held.items()},
+    )
+
+
+def _total(buffer: str, tensors: Iterable[Tensor]) -> int:
+    return sum(buffers.padded_size(buffer, tensor.type, tensor.shape[0], tensor.nbytes) for tensor in tensors)
+
+
+def _buffer(
+    slot: Slot, model: Model, layers: Sequence[str], overridden: Mapping[str, str], host: str, *, has_gpu: bool
+) -> str:
+    """The first buffer type of the slot's list whose device can run its op (``select_weight_buft``)."""
+    forced = overridden.get(slot.tensor.name)
+    if forced is not None and forced != buffers.CPU:
+        return forced
+    wanted = forced or (layers[slot.il] if slot.il >= 0 else buffers.CPU)
+    if has_gpu and not _cuda_can_use(slot, model):
+        return buffers.CPU
+    return host if wanted == buffers.CPU else wanted
+
+
+def _cuda_can_use(slot: Slot, model: Model) -> bool:
+    tensor = slot.tensor
+    if slot.il < 0 and slot.name != OUTPUT:
+        return buffers.cuda_get_rows(tensor.type, tensor.shape[0])
+    if tensor.name.endswith(".ssm_a") and f"blk.{slot.il}.ssm_d" in model.header.by_name:
+        return _cuda_scans(model.hparams, tensor)
+    if "conv1d" in tensor.name or "shortconv.conv" in tensor.name:
+        return len(tensor.shape) < 2 or tensor.shape[1] % _CUDA_CONV_CHANNELS == 0
+    return not tensor.type.is_quantized or tensor.type.name in buffers.CUDA_MATRIX_TYPES
+
+
+def _cuda_scans(h: Hparams, ssm_a: Tensor) -> bool:
+    """Whether CUDA runs SSM_SCAN on this ``ssm_a`` (``supports_op``, probed as ``weight_buft_supported`` does)."""
+    n_head = ssm_a.shape[1] if len(ssm_a.shape) > 1 else 1
+    head_dim = h.ssm_d_inner // n_head
+    if ssm_a.shape[0] == 1:
+        return h.ssm_d_state in _CUDA_SCAN_STATES and head_dim % 16 == 0
+    return ssm_a.shape[0] == 16 and head_dim == 1 and n_head % 128 == 0 and max(h.ssm_n_group, 1) == 1
