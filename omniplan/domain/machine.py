@@ -144,7 +144,7 @@ def _gpu(fields: Fields) -> Gpu:
     if gpu.free > gpu.total:
         raise fields.error("free_mib", "is more than total_mib")
     if gpu.compute_capability and not _COMPUTE_CAPABILITY.fullmatch(gpu.compute_capability):
-        raise fields.error("compute_capability", f"expected a form like \"8.9\", got {gpu.compute_capability!r}")
+        raise fields.error("compute_capability", f'expected a form like "8.9", got {gpu.compute_capability!r}')
     return gpu
 
 

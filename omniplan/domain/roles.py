@@ -23,6 +23,7 @@ class Role(StrEnum):
     NEXTN = "nextn"
     OTHER = "other"
 
+
 _BLOCK: Final = re.compile(r"^(?:enc\.|dec\.)?blk\.(\d+)\.(.+)$")
 
 # First match wins; names from llama.cpp b11434 src/llama-arch.cpp:LLM_TENSOR_NAMES.

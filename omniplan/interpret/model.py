@@ -25,7 +25,9 @@ def build_model(header: Header) -> Model:
     if not arch:
         raise UnsupportedModel(f"{path}: general.architecture is missing; this is not a language model file")
     if arch in _NOT_LANGUAGE_MODELS:
-        raise UnsupportedModel(f"{path}: architecture {arch!r} is a projector, not a language model; pass it as --mmproj")
+        raise UnsupportedModel(
+            f"{path}: architecture {arch!r} is a projector, not a language model; pass it as --mmproj"
+        )
     if not header.tensors:
         raise UnsupportedModel(f"{path}: the file holds no tensors; a vocabulary-only file cannot be planned")
     hparams = loader.load(header, architectures.row(arch))

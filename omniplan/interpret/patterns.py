@@ -11,7 +11,9 @@ from omniplan.tables.architectures import ArchRow
 _GLM_DSA_FULL_FROM_CONTEXT: Final = 1 << 20
 
 
-def sliding(keys: Keys, row: ArchRow, n_layer: int, n_layer_all: int, is_recr: tuple[bool, ...]) -> tuple[int, list[bool]]:
+def sliding(
+    keys: Keys, row: ArchRow, n_layer: int, n_layer_all: int, is_recr: tuple[bool, ...]
+) -> tuple[int, list[bool]]:
     """Window and per-layer flags (``set_swa_pattern``, ``load_swa_pattern`` of llama.cpp); window 0 means none."""
     off = 0, [False] * n_layer_all
     swa = row.swa
@@ -53,7 +55,9 @@ def _slides(il: int, period: int, *, dense_first: bool) -> bool:
     return il % period != 0 if dense_first else il % period < period - 1
 
 
-def recurrent(keys: Keys, row: ArchRow, n_layer: int, n_head_kv: tuple[int, ...], n_ff: tuple[int, ...]) -> tuple[bool, ...]:
+def recurrent(
+    keys: Keys, row: ArchRow, n_layer: int, n_head_kv: tuple[int, ...], n_ff: tuple[int, ...]
+) -> tuple[bool, ...]:
     """Which layers keep a recurrent state instead of (or, in falcon-h1, beside) a KV cache."""
     n_layer_all = len(n_head_kv)
     trunk = [il < n_layer for il in range(n_layer_all)]

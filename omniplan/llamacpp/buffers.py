@@ -10,8 +10,10 @@ from omniplan.units import pad
 CPU: Final = "CPU"
 CUDA_HOST: Final = "CUDA_Host"
 
-# llama.cpp b11434: ggml-cuda.cu (buffer type alignment), ggml-cpu (TENSOR_ALIGNMENT).
+# llama.cpp b11434: ggml-cuda.cu (buffer type alignment) and ggml-impl.h (TENSOR_ALIGNMENT). Pinned memory comes out
+# of the oracle with 64.
 CUDA_ALIGNMENT: Final = 128
+CUDA_HOST_ALIGNMENT: Final = 64
 CPU_ALIGNMENT: Final = 32
 # ggml-cuda.cu MATRIX_ROW_PADDING: the last row of a quantised tensor is padded to this many elements.
 MATRIX_ROW_PADDING: Final = 512
@@ -25,6 +27,8 @@ CUDA_MATRIX_TYPES: Final = frozenset(
 _CUDA_ROW_TYPES: Final = (CUDA_MATRIX_TYPES | {"i32"}) - {"q8_K", "mxfp4", "nvfp4", "iq4_nl"}
 _CUDA_ROW_TYPES_256: Final = frozenset(("iq4_nl", "mxfp4"))
 
+_ALIGNMENT: Final = {CPU: CPU_ALIGNMENT, CUDA_HOST: CUDA_HOST_ALIGNMENT}
+
 
 def is_host(buffer: str) -> bool:
     """Whether a buffer type is ordinary or pinned RAM."""
@@ -33,7 +37,7 @@ def is_host(buffer: str) -> bool:
 
 def alignment(buffer: str) -> int:
     """Bytes that allocations in ``buffer`` are aligned to."""
-    return CPU_ALIGNMENT if is_host(buffer) else CUDA_ALIGNMENT
+    return _ALIGNMENT.get(buffer, CUDA_ALIGNMENT)
 
 
 def padded_size(buffer: str, kind: TensorType, ne0: int, nbytes: int) -> int:

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-from omniplan.domain.tensor_type import TensorType
+from omniplan.domain.hparams import Hparams
+from omniplan.domain.params import ServerParams
+from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
+from omniplan.units import pad
+
+# llama.cpp b11434 src/llama-context.cpp: contexts and sliding caches are whole multiples of this many cells.
+CELL_PAD: Final = 256
+# tools/server/server.cpp: slots when -np is not given; they then share one unified cache.
+AUTO_PARALLEL: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +38,7 @@ class Context:
     flash_attn: bool
     offload_kqv: bool
     op_offload: bool
+    swa_full: bool = False
 
     @property
     def n_tokens(self) -> int:
@@ -39,3 +49,47 @@ class Context:
     def n_outputs(self) -> int:
         """Rows of logits reserved for the prompt batch."""
         return min(self.n_tokens, self.n_outputs_max)
+
+
+def resolve(hparams: Hparams, params: ServerParams, *, flash_attn: bool) -> Context:
+    """The context b11434 makes of ``params`` (``llama_context::llama_context``, ``tools/server/server.cpp``)."""
+    auto = params.n_parallel < 0
+    n_seq_max = AUTO_PARALLEL if auto else params.n_parallel
+    unified = auto if params.kv_unified is None else params.kv_unified
+    n_stream = 1 if unified else n_seq_max
+    asked = _asked_context(hparams, params, n_seq_max, n_stream)
+    n_batch = min(asked, params.n_batch) if hparams.causal_attn else params.n_batch
+    n_ubatch = min(n_batch, params.n_ubatch or n_batch)
+    n_ctx = pad(asked, CELL_PAD)
+    n_ctx_seq = n_ctx if unified else pad(n_ctx // n_seq_max, CELL_PAD)
+    return Context(
+        n_ctx=n_ctx_seq * n_stream,
+        n_ctx_seq=n_ctx_seq,
+        n_seq_max=n_seq_max,
+        n_stream=n_stream,
+        n_batch=n_batch,
+        n_ubatch=n_ubatch,
+        n_swa_cells=_swa_cells(hparams, params, n_ctx_seq, n_seq_max if unified else 1, n_ubatch),
+        n_outputs_max=n_ubatch if params.embedding else min(n_batch, n_seq_max),
+        type_k=TYPE_BY_NAME[params.cache_type_k],
+        type_v=TYPE_BY_NAME[params.cache_type_v],
+        flash_attn=flash_attn,
+        offload_kqv=params.offload_kqv,
+        op_offload=params.op_offload,
+        swa_full=params.swa_full,
+    )
+
+
+def _asked_context(hparams: Hparams, params: ServerParams, n_seq_max: int, n_stream: int) -> int:
+    if params.n_ctx > 0:
+        return params.n_ctx
+    if params.kv_unified_per_slot:
+        return n_seq_max * params.kv_unified_per_slot
+    # common/fit.cpp gives every stream the whole training context when -c is left out.
+    return hparams.n_ctx_train * (n_stream if params.fit else 1)
+
+
+def _swa_cells(hparams: Hparams, params: ServerParams, n_ctx_seq: int, n_windows: int, n_ubatch: int) -> int:
+    if params.swa_full or not hparams.n_swa:
+        return n_ctx_seq
+    return pad(min(n_ctx_seq, hparams.n_swa * n_windows + n_ubatch), CELL_PAD)

@@ -48,3 +48,20 @@ def layer_devices(params: ServerParams, machine: Machine, n_layer_all: int) -> t
     given = [*params.tensor_split, *[0.0] * len(names)][: len(names)]
     weights = given if any(given) else [float(by_name[name].free) for name in names]
     return split(n_layer_all, params.n_gpu_layers, names, weights)
+
+
+# GGML_SCHED_MAX_COPIES of llama.cpp b11434.
+_PIPELINE_COPIES: Final = 4
+
+
+def pipeline_copies(params: ServerParams, n_layer_all: int, devices: Sequence[str]) -> int:
+    """Copies of inputs the scheduler keeps for pipeline parallelism, 1 when it is off (``llama_context`` constructor)."""
+    n_gpu_layers = params.n_gpu_layers if params.n_gpu_layers >= 0 else n_layer_all + 1
+    is_on = (
+        len(devices) > 1
+        and n_gpu_layers > n_layer_all
+        and params.split_mode is SplitMode.LAYER
+        and params.offload_kqv
+        and not params.overrides
+    )
+    return _PIPELINE_COPIES if is_on else 1

@@ -9,7 +9,7 @@ from typing import Final
 from omniplan.domain.hparams import Hparams
 from omniplan.domain.model import Model
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
-from omniplan.llamacpp.context import Context
+from omniplan.llamacpp.context import CELL_PAD, Context
 from omniplan.tables.architectures import ArchRow, Memory, row
 from omniplan.units import pad
 
@@ -18,8 +18,6 @@ F32: Final = TYPE_BY_NAME["f32"]
 # llama.cpp b11434 src/llama-kv-cache-dsv4.cpp: compression ratios of its two compressed caches.
 CSA_RATIO: Final = 4
 HCA_RATIO: Final = 128
-# llama.cpp pads sliding and compressed caches to this many cells.
-CELL_PAD: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,9 +174,8 @@ def _dsv4(h: Hparams, context: Context, _: ArchRow, __: Model) -> Iterator[Cache
     # DeepSeek-V4 keeps one stream per sequence even when the cache is unified elsewhere.
     streams = context.n_seq_max
     dk = h.n_embd_head_k
-    n_swa_cells = min(context.n_ctx_seq, pad(min(context.n_ctx_seq, h.n_swa + context.n_ubatch), CELL_PAD))
-    if context.n_swa_cells == context.n_ctx_seq:
-        n_swa_cells = context.n_ctx_seq
+    window = pad(min(context.n_ctx_seq, h.n_swa + context.n_ubatch), CELL_PAD)
+    n_swa_cells = context.n_ctx_seq if context.swa_full else window
     for il in range(h.n_layer_all):
         yield CacheTensor(part="k", il=il, type=context.type_k, row=dk[il], cells=n_swa_cells, streams=streams)
         ratio = h.compress_ratios[il]

@@ -21,6 +21,7 @@ TOKEN_EMBEDDING: Final = "token_embd.weight"
 # ggml-cuda.cu:ggml_backend_cuda_device_supports_op, SSM_SCAN and SSM_CONV.
 _CUDA_SCAN_STATES: Final = (96, 128, 256)
 _CUDA_CONV_CHANNELS: Final = 128
+_CONVOLUTION: Final = re.compile(r"\.(ssm_conv1d|ple_conv1d|shortconv\.conv)\.weight$")
 _ROPE_FACTORS: Final = re.compile(r"^rope_(freqs|factors_long|factors_short)\.")
 
 
@@ -49,9 +50,15 @@ def slots(model: Model) -> Iterator[Slot]:
         elif _ROPE_FACTORS.match(tensor.name):
             # Every layer asks for its own copy; the caller keeps one per buffer type.
             yield from (Slot(tensor.name, tensor, layer) for layer in range(h.n_layer))
-        elif (kind := tensor_class(tensor.name)) is not LayerClass.UNUSED:
+        elif (kind := _class(tensor.name, arch)) is not LayerClass.UNUSED:
             yield Slot(tensor.name, tensor, {LayerClass.INPUT: -1, LayerClass.REPEATING: 0}.get(kind, h.n_layer_all))
     yield from _tied(model)
+
+
+def _class(name: str, arch: architectures.ArchRow) -> LayerClass:
+    if arch.embedding_norm_is_output and name.startswith("token_embd_norm."):
+        return LayerClass.OUTPUT
+    return tensor_class(name)
 
 
 def _tied(model: Model) -> Iterator[Slot]:
@@ -128,7 +135,7 @@ def _cuda_can_use(slot: Slot, model: Model) -> bool:
         return buffers.cuda_get_rows(tensor.type, tensor.shape[0])
     if tensor.name.endswith(".ssm_a") and f"blk.{slot.il}.ssm_d" in model.header.by_name:
         return _cuda_scans(model.hparams, tensor)
-    if "conv1d" in tensor.name or "shortconv.conv" in tensor.name:
+    if _CONVOLUTION.search(tensor.name):
         return len(tensor.shape) < 2 or tensor.shape[1] % _CUDA_CONV_CHANNELS == 0
     return not tensor.type.is_quantized or tensor.type.name in buffers.CUDA_MATRIX_TYPES
 

@@ -1,0 +1,75 @@
+"""What a placement takes: bytes per buffer type, layers per device, splits, and whether it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BufferSize:
+    """llama.cpp's three columns for one buffer type, in bytes."""
+
+    model: int = 0
+    context: int = 0
+    compute: int = 0
+
+    @property
+    def total(self) -> int:
+        """All three."""
+        return self.model + self.context + self.compute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphSplits:
+    """Pieces the scheduler cuts the graph into, for a prompt batch and for one token per sequence."""
+
+    prefill: int
+    decode: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """One physical memory: bytes ``free`` before the model loads and bytes it ``used``. ``free`` is None when unknown."""
+
+    name: str
+    free: int | None
+    used: int
+
+    @property
+    def left(self) -> int | None:
+        """Bytes left over; negative when short."""
+        return None if self.free is None else self.free - self.used
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """The price of one placement in bytes.
+
+    ``layers`` is the device of each layer, output layer last. ``buffers`` is keyed by llama.cpp's names ("CUDA0",
+    "CUDA_Host", "CPU"). ``output_buffer`` is the logits buffer, which llama.cpp counts in no column.
+    """
+
+    layers: tuple[str, ...]
+    buffers: Mapping[str, BufferSize]
+    graph_splits: GraphSplits | None
+    pools: tuple[Pool, ...]
+    n_ctx: int
+    n_ctx_seq: int
+    n_seq_max: int
+    n_ubatch: int
+    flash_attn: bool
+    n_nodes: int = 0
+    sched_copies: int = 1
+    output_buffer: int = 0
+    compute_parts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    @property
+    def shortfall(self) -> dict[str, int]:
+        """Missing bytes by pool, only pools that are short."""
+        return {pool.name: -pool.left for pool in self.pools if pool.left is not None and pool.left < 0}
+
+    @property
+    def fits(self) -> bool:
+        """Whether every pool of known size holds its share."""
+        return not self.shortfall

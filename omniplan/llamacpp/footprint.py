@@ -1,0 +1,105 @@
+"""The price of given arguments: weights, caches and compute buffers per buffer type, added up as b11434 does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from omniplan.domain.footprint import BufferSize, Footprint, Pool
+from omniplan.domain.machine import Machine
+from omniplan.domain.model import Model
+from omniplan.domain.params import FlashAttention, ServerParams
+from omniplan.llamacpp import buffers, compute, layers, memory, overrides, refusals, weights
+from omniplan.llamacpp.context import Context, resolve
+from omniplan.llamacpp.flash_attention import is_scheduled_with_layers
+from omniplan.llamacpp.placement import Placement
+
+RAM: Final = "RAM"
+
+
+def footprint(model: Model, machine: Machine, params: ServerParams) -> Footprint:
+    """Price ``params`` for ``model`` on ``machine``; raises ArgumentError for what llama-server would refuse."""
+    placement = place(model, machine, params)
+    return price(model, machine, placement)
+
+
+def place(model: Model, machine: Machine, params: ServerParams) -> Placement:
+    """Resolve ``params`` to a context, a device per layer and a buffer type per weight."""
+    names = tuple(gpu.name for gpu in machine.gpus)
+    refusals.check(params, model, names)
+    devices = layers.devices_in_use(params, machine)
+    layer_devices = layers.layer_devices(params, machine, model.hparams.n_layer_all)
+    host = buffers.CUDA_HOST if devices and not params.no_host else buffers.CPU
+    forced = overrides.first_match(params.overrides, model.header.by_name)
+    placed = weights.place(model, layer_devices, devices, forced, host=host)
+    context = resolve(model.hparams, params, flash_attn=params.flash_attn is not FlashAttention.OFF)
+    flash = _flash_attention(model, params, context, layer_devices, machine)
+    if flash is not context.flash_attn:
+        context = resolve(model.hparams, params, flash_attn=flash)
+    return Placement(
+        context=context,
+        devices=devices,
+        compute_capability=tuple(machine.gpu(name).compute_capability for name in devices),
+        layers=layer_devices,
+        weights=placed,
+        host=host,
+        n_copies=layers.pipeline_copies(params, model.hparams.n_layer_all, devices),
+    )
+
+
+def _flash_attention(
+    model: Model, params: ServerParams, context: Context, layer_devices: tuple[str, ...], machine: Machine
+) -> bool:
+    if params.flash_attn is FlashAttention.OFF or model.arch == "grok":
+        return False
+    if params.flash_attn is FlashAttention.ON:
+        return True
+    return is_scheduled_with_layers(model, context, layer_devices, machine)
+
+
+def price(model: Model, machine: Machine, placement: Placement) -> Footprint:
+    """Bytes of a resolved placement, and whether each pool of ``machine`` holds its share."""
+    context = placement.context
+    held = context_bytes(model, placement)
+    reserved = compute.reserve(model, placement)
+    names = dict.fromkeys((*placement.devices, *placement.weights.nbytes, *held, *reserved.nbytes))
+    sizes = {
+        name: BufferSize(
+            model=placement.weights.nbytes.get(name, 0),
+            context=held[name],
+            compute=reserved.nbytes.get(name, 0),
+        )
+        for name in names
+    }
+    return Footprint(
+        layers=placement.layers,
+        buffers=sizes,
+        graph_splits=reserved.splits,
+        pools=tuple(_pools(machine, sizes)),
+        n_ctx=context.n_ctx,
+        n_ctx_seq=context.n_ctx_seq,
+        n_seq_max=context.n_seq_max,
+        n_ubatch=context.n_ubatch,
+        flash_attn=context.flash_attn,
+        n_nodes=reserved.n_nodes,
+        sched_copies=placement.n_copies,
+        output_buffer=4 * context.n_seq_max * model.hparams.n_vocab,
+        compute_parts=reserved.parts,
+    )
+
+
+def context_bytes(model: Model, placement: Placement) -> Counter[str]:
+    """Bytes of KV caches and recurrent states per buffer type."""
+    held: Counter[str] = Counter()
+    for cache in memory.caches(model, placement.context):
+        buffer = placement.cache_device(cache.il)
+        held[buffer] += buffers.padded_size(buffer, cache.type, cache.row, cache.nbytes)
+    return held
+
+
+def _pools(machine: Machine, sizes: dict[str, BufferSize]) -> Iterator[Pool]:
+    for gpu in machine.gpus:
+        yield Pool(name=gpu.name, free=gpu.free, used=sizes[gpu.name].total if gpu.name in sizes else 0)
+    host = sum(size.total for name, size in sizes.items() if buffers.is_host(name))
+    yield Pool(name=RAM, free=machine.memory.available if machine.memory else None, used=host)
