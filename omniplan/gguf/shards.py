@@ -6,6 +6,7 @@ Rules: llama.cpp b11434 src/llama-model-loader.cpp (constructor) and src/llama.c
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -51,10 +52,15 @@ def _read_set(given: Shard, count: int) -> Iterator[Shard]:
     if count <= 1:
         yield given
         return
+    n_tensors = 0
     for number, path in enumerate(_paths(given, count)):
         shard = given if str(path) == given.path else read_shard(path)
         _check_member(shard, number, count, given.byte_order)
-        yield shard
+        n_tensors += len(shard.tensors)
+        if n_tensors > MAX_TENSORS:
+            raise HeaderError(shard.path, f"the model has more than the {MAX_TENSORS:,} tensors allowed")
+        # Only the first part's metadata counts; the others' need not be kept.
+        yield replace(shard, metadata={}) if number else shard
 
 
 def _paths(given: Shard, count: int) -> Sequence[Path]:
@@ -112,8 +118,6 @@ def _merge(shards: Sequence[Shard]) -> tuple[Tensor, ...]:
                 other = Path(shards[tensors[tensor.name].shard].path).name
                 raise HeaderError(shard.path, f"tensor {tensor.name!r} is also in {other}")
             tensors[tensor.name] = tensor
-        if len(tensors) > MAX_TENSORS:
-            raise HeaderError(shard.path, f"the model has more than the {MAX_TENSORS:,} tensors allowed")
     expected = _number(shards[0], "split.tensors.count", -1)
     if len(shards) > 1 and expected != len(tensors):
         problem = f"split.tensors.count is {expected:,} but the files hold {len(tensors):,} tensors"
