@@ -14,10 +14,6 @@ FLAG_OUTPUT: Final = 2
 WEIGHT: Final = "weight"
 CACHE: Final = "cache"
 
-# Values of ``Node.pin`` below zero; a value of zero or more pins the node to the device of that layer.
-UNPINNED: Final = -1
-PINNED_TO_CPU: Final = -2
-
 Dims = tuple[int, int, int, int]
 
 
@@ -26,11 +22,6 @@ class Node:
 
     A leaf has ``op`` "NONE". ``home`` is ``WEIGHT`` (``name`` is the tensor's name in the file), ``CACHE``
     (``il`` is the layer whose device holds it) or None. ``view_src`` is the root of a chain of views, as ggml keeps it.
-
-    ``pin`` is what llama.cpp asks of the scheduler by hand. It outlives a later renaming of the tensor: the layer ``il``
-    of a tensor ever called ``cb(cur, "norm", il)`` or ``cb(cur, "l_last", il)`` (src/llama-context.cpp:graph_get_cb), and
-    ``PINNED_TO_CPU`` for the last CONT of attention without flash attention and with ``--no-kv-offload``
-    (src/llama-graph.cpp:build_attn_mha).
     """
 
     __slots__ = ("flags", "home", "il", "name", "nb", "ne", "offset", "op", "src", "type", "view_src")
@@ -49,7 +40,6 @@ class Node:
         name: str = "",
         home: str | None = None,
         il: int = -1,
-        pin: int = UNPINNED,
     ) -> None:
         self.op = op
         self.type = type
@@ -62,7 +52,6 @@ class Node:
         self.name = name
         self.home = home
         self.il = il
-        self.pin = pin
 
     @property
     def nbytes(self) -> int:
