@@ -1,0 +1,1 @@
+"""Reading and writing the files omniplan exchanges: machines, plans, schemas."""

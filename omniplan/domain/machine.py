@@ -12,10 +12,11 @@ from omniplan.units import MIB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """Bytes that something other than the model keeps, and why."""
+    """Bytes that something other than the model keeps, and why; ``kind`` is "cuda_context" where it is one."""
 
     size: int
     reason: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +152,7 @@ def _gpu(fields: Fields) -> Gpu:
 def _reservations(fields: Fields) -> tuple[Reservation, ...]:
     found = []
     for item in fields.tables("reserved"):
-        found.append(Reservation(size=item.required_mib("mib"), reason=item.text("reason")))
+        found.append(Reservation(size=item.required_mib("mib"), reason=item.text("reason"), kind=item.text("kind", "")))
         item.done()
     return tuple(found)
 

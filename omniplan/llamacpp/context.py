@@ -12,8 +12,6 @@ from omniplan.units import pad
 
 # llama.cpp b11434 src/llama-context.cpp: contexts and sliding caches are whole multiples of this many cells.
 CELL_PAD: Final = 256
-# tools/server/server.cpp: slots when -np is not given; they then share one unified cache.
-AUTO_PARALLEL: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +51,11 @@ class Context:
 
 def resolve(hparams: Hparams, params: ServerParams, *, flash_attn: bool) -> Context:
     """The context b11434 makes of ``params`` (``llama_context::llama_context``, ``tools/server/server.cpp``)."""
-    auto = params.n_parallel < 0
-    n_seq_max = AUTO_PARALLEL if auto else params.n_parallel
-    unified = auto if params.kv_unified is None else params.kv_unified
+    n_seq_max = params.n_seq_max
+    unified = params.is_kv_unified
     n_stream = 1 if unified else n_seq_max
-    asked = _asked_context(hparams, params, n_seq_max, n_stream)
+    # common/fit.cpp gives every stream the whole training context when -c is left out.
+    asked = params.n_ctx_asked or hparams.n_ctx_train * (n_stream if params.fit else 1)
     n_batch = min(asked, params.n_batch) if hparams.causal_attn else params.n_batch
     n_ubatch = min(n_batch, params.n_ubatch or n_batch)
     n_ctx = pad(asked, CELL_PAD)
@@ -78,15 +76,6 @@ def resolve(hparams: Hparams, params: ServerParams, *, flash_attn: bool) -> Cont
         op_offload=params.op_offload,
         swa_full=params.swa_full,
     )
-
-
-def _asked_context(hparams: Hparams, params: ServerParams, n_seq_max: int, n_stream: int) -> int:
-    if params.n_ctx > 0:
-        return params.n_ctx
-    if params.kv_unified_per_slot:
-        return n_seq_max * params.kv_unified_per_slot
-    # common/fit.cpp gives every stream the whole training context when -c is left out.
-    return hparams.n_ctx_train * (n_stream if params.fit else 1)
 
 
 def _swa_cells(hparams: Hparams, params: ServerParams, n_ctx_seq: int, n_windows: int, n_ubatch: int) -> int:

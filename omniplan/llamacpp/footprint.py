@@ -9,7 +9,7 @@ from typing import Final
 from omniplan.domain.footprint import BufferSize, Footprint, Pool
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
-from omniplan.domain.params import FlashAttention, ServerParams
+from omniplan.domain.params import FlashAttn, ServerParams
 from omniplan.llamacpp import buffers, compute, layers, memory, overrides, refusals, weights
 from omniplan.llamacpp.context import Context, resolve
 from omniplan.llamacpp.flash_attention import is_scheduled_with_layers
@@ -33,7 +33,7 @@ def place(model: Model, machine: Machine, params: ServerParams) -> Placement:
     host = buffers.CUDA_HOST if devices and not params.no_host else buffers.CPU
     forced = overrides.first_match(params.overrides, model.header.by_name)
     placed = weights.place(model, layer_devices, devices, forced, host=host)
-    context = resolve(model.hparams, params, flash_attn=params.flash_attn is not FlashAttention.OFF)
+    context = resolve(model.hparams, params, flash_attn=params.flash_attn is not FlashAttn.OFF)
     flash = _flash_attention(model, params, context, layer_devices, machine)
     if flash is not context.flash_attn:
         context = resolve(model.hparams, params, flash_attn=flash)
@@ -51,9 +51,9 @@ def place(model: Model, machine: Machine, params: ServerParams) -> Placement:
 def _flash_attention(
     model: Model, params: ServerParams, context: Context, layer_devices: tuple[str, ...], machine: Machine
 ) -> bool:
-    if params.flash_attn is FlashAttention.OFF or model.arch == "grok":
+    if params.flash_attn is FlashAttn.OFF or model.arch == "grok":
         return False
-    if params.flash_attn is FlashAttention.ON:
+    if params.flash_attn is FlashAttn.ON:
         return True
     return is_scheduled_with_layers(model, context, layer_devices, machine)
 

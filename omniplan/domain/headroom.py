@@ -1,0 +1,64 @@
+"""The headroom policy: what a plan must leave free on every pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omniplan.domain.machine import Gpu, Memory
+from omniplan.errors import InputError
+from omniplan.units import GIB, MIB
+
+CUDA_CONTEXT = "cuda_context"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headroom:
+    """Bytes kept free per GPU and in RAM.
+
+    ``context`` is the CUDA context of one process; it is dropped where the machine already reserves it. ``growth`` is
+    for what llama.cpp allocates outside its three columns (pools, cuBLAS, CUDA graphs): a share of the GPU, at least
+    ``growth_least``, and ``growth_display`` on the GPU that drives a screen.
+    """
+
+    # The GLM diary's four runs: nvidia-smi minus llama.cpp's buffers is 462 to 467 MiB per GPU.
+    context: int = 500 * MIB
+    # VMM pools grow in 2 MiB steps, cuBLAS takes 4 or 32 MiB, CUDA graphs tens of MiB (llama.cpp b11434 ggml-cuda.cu).
+    growth_fraction: float = 0.02
+    growth_least: int = 256 * MIB
+    # The diary's display GPU failed at inference with less (13+6 layers of gpt-oss-120b).
+    growth_display: int = GIB
+    ram: int = 2 * GIB
+
+    @classmethod
+    def parse(cls, text: str) -> Headroom:
+        """A policy from ``"1024"`` (MiB per GPU), ``"10%"`` (of each GPU) or ``"default"``; raises InputError."""
+        if text == "default":
+            return cls()
+        number, is_share = (text[:-1], True) if text.endswith("%") else (text, False)
+        try:
+            value = float(number)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value < (100 if is_share else 1 << 30):
+            raise InputError(f"--headroom {text}: expected MiB per GPU such as 1024, or a share such as 10%")
+        if is_share:
+            return cls(growth_fraction=value / 100, growth_least=0, growth_display=0)
+        return cls(growth_fraction=0.0, growth_least=int(value * MIB), growth_display=0)
+
+    def context_of(self, gpu: Gpu) -> int:
+        """Bytes kept for the CUDA context on ``gpu``."""
+        already = sum(item.size for item in gpu.reserved if item.kind == CUDA_CONTEXT)
+        return max(0, self.context - already)
+
+    def growth_of(self, gpu: Gpu) -> int:
+        """Bytes kept for growth on ``gpu``."""
+        share = int(gpu.total * self.growth_fraction)
+        return max(share, self.growth_least, self.growth_display if gpu.is_display else 0)
+
+    def budget_of(self, gpu: Gpu) -> int:
+        """Bytes a plan may use on ``gpu``."""
+        return max(0, gpu.free - self.context_of(gpu) - self.growth_of(gpu))
+
+    def ram_budget(self, memory: Memory | None) -> int | None:
+        """Bytes a plan may use of RAM, None when the machine does not say."""
+        return None if memory is None else max(0, memory.available - self.ram)

@@ -1,0 +1,86 @@
+"""A plan: the arguments, the bytes they take, and why; everything needed to explain it on another machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omniplan.domain.as_json import as_json
+from omniplan.domain.evidence import Assumption, Reason
+from omniplan.domain.footprint import Footprint
+from omniplan.domain.machine import Machine
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """What a plan remembers of its model: identity and size in bytes, not the header."""
+
+    path: str
+    name: str
+    architecture: str
+    n_layer: int
+    n_layer_nextn: int
+    n_expert: int
+    n_expert_used: int
+    n_ctx_train: int
+    tensor_bytes: int
+    header_only: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked for. ``n_ctx`` is the total context in tokens, ``n_ctx_given`` whether the user named it."""
+
+    n_ctx: int
+    n_ctx_given: bool = True
+    n_parallel: int = 1
+    cache_type_k: str = "f16"
+    cache_type_v: str = "f16"
+    n_ubatch: int = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Margin:
+    """The headroom of one pool in bytes: what the policy keeps free and what the plan leaves."""
+
+    pool: str
+    capacity: int
+    used: int
+    context: int
+    growth: int
+
+    @property
+    def left(self) -> int:
+        """Bytes beyond the plan and everything the policy keeps."""
+        return self.capacity - self.used - self.context - self.growth
+
+    @property
+    def free_fraction(self) -> float:
+        """Share of the capacity the plan does not use."""
+        return 1 - self.used / self.capacity if self.capacity else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A placement with its price and its reasons.
+
+    ``server_args`` are llama-server's arguments without ``-m``; ``environment`` what must be set beside them.
+    """
+
+    version: str
+    llama_cpp: str
+    model: ModelFacts
+    machine: Machine
+    request: Request
+    strategy: str
+    server_args: tuple[str, ...]
+    footprint: Footprint
+    margins: tuple[Margin, ...]
+    reasons: tuple[Reason, ...]
+    assumptions: tuple[Assumption, ...]
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        """The plan as JSON, readable by ``omniplan explain`` on any machine."""
+        return as_json(self)
