@@ -1,0 +1,221 @@
+"""How many bytes each compute buffer needs: ggml-alloc.c of b11434, run over a schedule without allocating."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Final
+
+from omniplan.llamacpp import cuda
+from omniplan.llamacpp.prepared import Prepared, reuses, same_layout
+from omniplan.llamacpp.splits import Schedule
+from omniplan.units import pad
+
+_NEVER: Final = 1 << 40  # Users an output has besides its real ones, so that it is never freed nor overwritten.
+
+
+class Arena:
+    """One buffer: its free blocks in order of address, the first byte never used, and the most bytes ever in use.
+
+    ggml-alloc.c:ggml_dyn_tallocr with one chunk, as no buffer type here limits its size. The endless last block is
+    ``tail``; it serves only what fits nowhere else.
+    """
+
+    __slots__ = ("blocks", "peak", "sizes", "tail")
+
+    def __init__(self) -> None:
+        self.blocks: list[int] = []
+        self.sizes: list[int] = []
+        self.tail = 0
+        self.peak = 0
+
+    def take(self, size: int) -> int:
+        """The address of ``size`` bytes: the tightest free block, of equal ones the last."""
+        if not size:
+            return 0
+        sizes = self.sizes
+        best = -1
+        for i, free in enumerate(sizes):
+            if free >= size and (best < 0 or free <= sizes[best]):
+                best = i
+        if best < 0:
+            address = self.tail
+            self.tail = end = address + size
+            self.peak = max(self.peak, end)
+            return address
+        address = self.blocks[best]
+        if sizes[best] == size:
+            del self.blocks[best], sizes[best]
+        else:
+            self.blocks[best] += size
+            sizes[best] -= size
+        return address
+
+    def give(self, address: int, size: int) -> None:
+        """Free ``size`` bytes and join them with their neighbours."""
+        if not size:
+            return
+        blocks, sizes = self.blocks, self.sizes
+        i = bisect_left(blocks, address)
+        if i and blocks[i - 1] + sizes[i - 1] == address:
+            i -= 1
+            sizes[i] += size
+        elif address + size == self.tail:
+            self.tail = address
+            return
+        elif i < len(blocks) and address + size == blocks[i]:
+            blocks[i] = address
+            sizes[i] += size
+            return
+        else:
+            blocks.insert(i, address)
+            sizes.insert(i, size)
+            return
+        end = blocks[i] + sizes[i]
+        if end == self.tail:
+            self.tail = blocks.pop(i)
+            del sizes[i]
+        elif i + 1 < len(blocks) and blocks[i + 1] == end:
+            sizes[i] += sizes.pop(i + 1)
+            del blocks[i + 1]
+
+
+def allocate(plan: Schedule) -> list[int]:
+    """Bytes of each backend's compute buffer, in the order of ``plan.homes.backends``."""
+    arenas = [Arena() for _ in plan.homes.backends]
+    _Allocation(plan, arenas).run()
+    return [arena.peak for arena in arenas]
+
+
+class _Allocation:
+    """State of one pass: ``users`` and ``views`` still to come, ``address`` of what is allocated and owned."""
+
+    def __init__(self, plan: Schedule, arenas: list[Arena]) -> None:
+        self.plan = plan
+        self.arenas = arenas
+        copies = len(plan.origin)
+        self.users = plan.graph.uses + [0] * copies
+        self.views = plan.graph.views + [0] * copies
+        self.address = [-1] * len(plan.backend)
+        self.sizes = sizes_of(plan)
+        self.root = plan.graph.root + [-1] * copies
+        self.twins = list(plan.graph.twins) + [()] * copies
+        self._retarget()
+
+    def _retarget(self) -> None:
+        """Count users of copies instead of originals, and let nodes overwrite the copies they read."""
+        plan = self.plan
+        for tensor, copy in plan.moved:
+            self.users[tensor] -= 1
+            self.users[copy] += 1
+        for split in plan.splits:
+            for tensor in split.inputs:
+                self.users[tensor] += 1
+        for kept in plan.keep.values():
+            for tensor in kept:
+                self.users[tensor] += 1
+        for tensor in plan.graph.outputs:
+            self.users[tensor] += _NEVER
+        for i in plan.changed:
+            self.twins[i] = _twins(plan, i)
+
+    def run(self) -> None:
+        """Leafs first, then split by split: inputs, their copies, nodes and what they hold."""
+        plan = self.plan
+        self._take_leafs()
+        number = len(plan.graph.tensors)
+        for split in plan.splits:
+            program: list[int] = []
+            for tensor in split.inputs:
+                self._release((tensor,))
+                self._place(number)
+                number += 1
+            program = plan.order[split.start : split.end]
+            self._run_nodes(program)
+
+    def _take_leafs(self) -> None:
+        plan, graph = self.plan, self.plan.graph
+        extra = plan.homes.n_copies - 1
+        if extra:
+            # Copies for each batch in flight are flagged as inputs and outputs: allocated first, freed never.
+            for i in graph.inputs:
+                self.users[i] += _NEVER
+                for _ in range(extra):
+                    self.arenas[plan.backend[i]].take(self.sizes[i])
+            for copy in range(len(graph.tensors), len(plan.backend)):
+                self.users[copy] += _NEVER
+                for _ in range(extra):
+                    self.arenas[plan.backend[copy]].take(self.sizes[copy])
+                self._place(copy)
+        for leaf in range(graph.n_nodes, len(graph.tensors)):
+            if self.sizes[leaf] >= 0:
+                self._place(leaf)
+
+    def _place(self, i: int) -> None:
+        if self.address[i] < 0:
+            self.address[i] = self.arenas[self.plan.backend[i]].take(self.sizes[i])
+
+    def _release(self, tensors: tuple[int, ...] | list[int]) -> None:
+        """One use less of each tensor; the last one frees it."""
+        users, views, address, root = self.users, self.views, self.address, self.root
+        for s in tensors:
+            users[s] -= 1
+            if users[s] or views[s]:
+                continue
+            whole = root[s]
+            if whole < 0:
+                whole = s
+            else:
+                views[whole] -= 1
+                if views[whole] or users[whole]:
+                    continue
+            if address[whole] >= 0:
+                self.arenas[self.plan.backend[whole]].give(address[whole], self.sizes[whole])
+                address[whole] = -1
+
+    def _run_nodes(self, program: list[int]) -> None:
+        """The hot loop: place each node, over a source if it may, and free what nobody needs any more."""
+        plan = self.plan
+        address, users, views, sizes, twins = self.address, self.users, self.views, self.sizes, self.twins
+        live, backend, arenas, keep = plan.live, plan.backend, self.arenas, plan.keep
+        for i in program:
+            need = sizes[i]
+            if need >= 0 and address[i] < 0:
+                for s in twins[i]:
+                    if users[s] == 1 and not views[s] and address[s] >= 0:
+                        address[i] = address[s]
+                        address[s] = -1
+                        if sizes[s] > need:
+                            arenas[backend[s]].give(address[i] + need, sizes[s] - need)
+                        break
+                else:
+                    address[i] = arenas[backend[i]].take(need)
+            self._release(live[i])
+            if i in keep:
+                self._release(keep[i])
+
+
+def _twins(plan: Schedule, i: int) -> tuple[int, ...]:
+    tensors, base = plan.graph.tensors, len(plan.graph.tensors)
+    if not reuses(plan.graph.op[i]):
+        return ()
+    layouts = [(s, tensors[plan.origin[s - base]] if s >= base else tensors[s]) for s in plan.live[i]]
+    return tuple([s for s, layout in layouts if same_layout(layout, tensors[i])])
+
+
+def sizes_of(plan: Schedule) -> list[int]:
+    """Aligned bytes of every tensor where it was scheduled, copies included; -1 for what is not allocated."""
+    graph, backends = plan.graph, plan.homes.backends
+    tables = [_table(graph, b.capability) for b in backends]
+    sizes = [tables[b][i] for i, b in enumerate(plan.backend[: len(graph.tensors)])]
+    for copy, tensor in enumerate(plan.origin, len(sizes)):
+        node = graph.tensors[tensor]
+        if backends[plan.backend[copy]].capability is None:
+            sizes.append(pad(node.nbytes, cuda.HOST_ALIGNMENT))
+        else:
+            sizes.append(cuda.copy_size(node))
+    return sizes
+
+
+def _table(graph: Prepared, capability: int | None) -> list[int]:
+    return graph.host_sizes if capability is None else graph.cuda_sizes(capability)
+
