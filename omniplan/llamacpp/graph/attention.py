@@ -1,0 +1,250 @@
+"""Attention: Q, K and V projections, cache store and views, the attention itself with and without flash attention.
+
+Upstream: src/llama-graph.cpp:build_qkv, build_attn, build_attn_mha; src/llama-kv-cache.cpp:cpy_k, cpy_v, get_k, get_v.
+"""
+
+from __future__ import annotations
+
+from omniplan.llamacpp.graph.builder import Builder
+from omniplan.llamacpp.graph.inputs import AttentionInput, CacheInput
+from omniplan.llamacpp.graph.linear import project
+from omniplan.llamacpp.graph.node import Node
+from omniplan.llamacpp.graph.ops import (
+    F16,
+    F32,
+    add,
+    cast,
+    clamp,
+    concat,
+    cont,
+    cont_2d,
+    flash_attn_ext,
+    mul_mat,
+    pad,
+    scale,
+    set_rows,
+    soft_max,
+    unary,
+)
+from omniplan.llamacpp.graph.views import (
+    is_contiguous,
+    reshape,
+    swap_middle,
+    transpose,
+    view_2d,
+    view_3d,
+    view_4d,
+)
+
+Heads = tuple[int, int]
+
+
+def qkv(b: Builder, il: int, x: Node, q: Heads, k: Heads, v: Heads) -> tuple[Node, Node, Node]:
+    """Q, K and V as [head, n_head, n_tokens] from a fused or three separate weights; heads are (size, count)."""
+    if b.layer(il, "attn_qkv.weight") is not None:
+        return _split_qkv(b, _fused_qkv(b, il, x), q, k, v)
+    limited = b.number("attention.clamp_kqv") > 0
+    parts = []
+    for stem, (size, count) in (("attn_q", q), ("attn_k", k), ("attn_v", v)):
+        part = project(b, il, stem, x)
+        parts.append(reshape(clamp(part) if limited else part, size, count, b.n_tokens))
+    return parts[0], parts[1], parts[2]
+
+
+def _fused_qkv(b: Builder, il: int, x: Node) -> Node:
+    result = project(b, il, "attn_qkv", x)
+    biases = [b.layer(il, f"attn_{part}.bias") for part in "qkv"]
+    if b.layer(il, "attn_qkv.bias") is None and all(bias is not None for bias in biases):
+        q, k, v = (bias for bias in biases if bias is not None)
+        result = add(result, concat(concat(q, k, 0), v, 0))
+    return clamp(result) if b.number("attention.clamp_kqv") > 0 else result
+
+
+def _split_qkv(b: Builder, x: Node, q: Heads, k: Heads, v: Heads) -> tuple[Node, Node, Node]:
+    row, offset, parts = x.type.row_size, 0, []
+    for size, count in (q, k, v):
+        parts.append(view_3d(x, size, count, b.n_tokens, row(size), x.nb[1], row(offset)))
+        offset += size * count
+    return parts[0], parts[1], parts[2]
+
+
+def qkv_of(b: Builder, il: int, x: Node) -> tuple[Node, Node, Node]:
+    """``qkv`` with the layer's own head counts and sizes."""
+    h = b.hparams
+    k = (h.n_embd_head_k[il], h.n_head_kv[il])
+    return qkv(b, il, x, (h.n_embd_head_k[il], h.n_head[il]), k, (h.n_embd_head_v[il], h.n_head_kv[il]))
+
+
+def cached(
+    b: Builder,
+    inputs: AttentionInput,
+    il: int,
+    q: Node,
+    k: Node | None,
+    v: Node | None,
+    *,
+    sinks: Node | None = None,
+    v_mla: Node | None = None,
+    kq_bias: Node | None = None,
+    softcap: bool = False,
+    out: str = "attn_output",
+    cache_il: int | None = None,
+    v_width: int = 0,
+) -> Node:
+    """Attention over the KV cache, K and V stored first, then the output projection ``out`` ("" leaves it out).
+
+    K or V may be None: nothing is stored (layers that share another's cache, ``cache_il``). With K-only caches V is a
+    view of K, ``v_width`` wide, and ``v_mla`` decompresses the result.
+    """
+    cache = inputs.of(b, il)
+    q, k, v = _rotated(q, k, v, cache)
+    # Sliding caches take K before V, plain ones V before K (so that rope can write into the cache).
+    early = (q, k, v) if inputs.sliding is not None else (q, v, k)
+    for node in early:
+        if node is not None and not (node is v and inputs.keys_only and inputs.sliding is not None):
+            b.graph.expand(node)
+    _store(b, cache, il, k, v)
+    keys = cached_k(b, il if cache_il is None else cache_il)
+    if inputs.keys_only:
+        width = v_width or (v.ne[0] if v is not None else 0)
+        values = view_4d(keys, (width, *keys.ne[1:]), *keys.nb[1:])
+    else:
+        values = cached_v(b, il if cache_il is None else cache_il)
+    result = attend(b, q, keys, values, cache.mask, sinks=sinks, v_mla=v_mla, kq_bias=kq_bias, softcap=softcap)
+    back = cache.k_rot if inputs.keys_only else cache.v_rot
+    if back is not None:
+        result = rotated(result, back)
+    return project(b, il, out, result) if out else result
+
+
+def uncached(b: Builder, mask: Node, il: int, q: Node, k: Node, v: Node, *, out: str = "attn_output") -> Node:
+    """Attention of the batch over itself (``build_attn`` of ``llm_graph_input_attn_no_cache``)."""
+    for node in (q, k, v):
+        b.graph.expand(node)
+    result = attend(b, q, k, v, mask)
+    return project(b, il, out, result) if out else result
+
+
+def _rotated(q: Node, k: Node | None, v: Node | None, cache: CacheInput) -> tuple[Node, Node | None, Node | None]:
+    if cache.k_rot is not None:
+        q, k = rotated(q, cache.k_rot), None if k is None else rotated(k, cache.k_rot)
+    if cache.v_rot is not None and v is not None:
+        v = rotated(v, cache.v_rot)
+    return q, k, v
+
+
+def rotated(x: Node, rotation: Node) -> Node:
+    """``x`` in blocks times a Hadamard matrix (src/llama-impl.h:llama_mul_mat_hadamard)."""
+    size = rotation.ne[0]
+    rows = x.ne[0] * x.ne[1] * x.ne[2] * x.ne[3] // size
+    flat = reshape(x, size, rows) if is_contiguous(x) else cont_2d(x, size, rows)
+    return reshape(mul_mat(rotation, flat), *x.ne)
+
+
+def _store(b: Builder, cache: CacheInput, il: int, k: Node | None, v: Node | None) -> None:
+    if k is not None:
+        b.graph.expand(store_rows(b.cache("k", il), k, cache.k_idxs))
+    if v is not None and cache.v_idxs is not None:
+        store = store_rows if b.context.flash_attn else _store_transposed
+        b.graph.expand(store(b.cache("v", il), v, cache.v_idxs))
+
+
+def store_rows(cache: Node, x: Node, ids: Node) -> Node:
+    """Rows of ``x`` [head, n_head, n_tokens] written into ``cache``, all streams merged (``cpy_k``)."""
+    rows = view_2d(x, x.ne[0] * x.ne[1], x.ne[2], x.nb[2])
+    if cache.ne[2] > 1:
+        cache = reshape(cache, cache.ne[0], cache.ne[1] * cache.ne[2])
+    return set_rows(cache, rows, ids)
+
+
+def _store_transposed(cache: Node, x: Node, ids: Node) -> Node:
+    """V written element by element, as attention without flash attention wants it (``cpy_v``)."""
+    width, n = x.ne[0] * x.ne[1], x.ne[2]
+    rows = reshape(x, width, n) if x.type.row_size(width) == x.nb[2] else cont_2d(x, width, n)
+    if width < cache.ne[0]:
+        rows = pad(rows, cache.ne[0] - width)
+    flat = reshape(cache, 1, cache.ne[0] * cache.ne[1] * cache.ne[2])
+    return set_rows(flat, reshape(rows, 1, rows.ne[0] * n), ids)
+
+
+def cached_k(b: Builder, il: int) -> Node:
+    """All cells of layer ``il``'s K: [head, n_head_kv, n_kv, n_stream] (``get_k``)."""
+    h, k = b.hparams, b.cache("k", il)
+    return cache_view(k, h.n_embd_head_k[il], h.n_head_kv[il])
+
+
+def cache_view(cache: Node, head: int, n_head: int) -> Node:
+    """A cache of rows as [head, n_head, n_kv, n_stream]."""
+    row, width = cache.type.row_size, cache.ne[0]
+    n_kv, n_stream = cache.ne[1], cache.ne[2]
+    return view_4d(cache, (head, n_head, n_kv, n_stream), row(head), row(width), row(width * n_kv))
+
+
+def cached_v(b: Builder, il: int) -> Node:
+    """All cells of layer ``il``'s V, transposed without flash attention (``get_v``)."""
+    h, v = b.hparams, b.cache("v", il)
+    head, n_head = h.n_embd_head_v[il], h.n_head_kv[il]
+    if b.context.flash_attn:
+        return cache_view(v, head, n_head)
+    row, n_kv, n_stream = v.type.row_size, v.ne[1], v.ne[2]
+    return view_4d(v, (n_kv, n_head, head, n_stream), row(n_kv * head), row(n_kv), row(n_kv * v.ne[0]))
+
+
+def attend(
+    b: Builder,
+    q: Node,
+    k: Node,
+    v: Node,
+    mask: Node | None,
+    *,
+    sinks: Node | None = None,
+    v_mla: Node | None = None,
+    kq_bias: Node | None = None,
+    softcap: bool = False,
+) -> Node:
+    """Soft-max attention, [n_embd, n_tokens] (``build_attn_mha``); ``softcap`` bounds the scores."""
+    n_stream, n = k.ne[3], q.ne[2] // k.ne[3]
+    is_transposed = v.nb[1] > v.nb[2]
+    q = view_4d(q, (q.ne[0], q.ne[1], n, n_stream), q.nb[1], q.nb[2], q.nb[2] * n)
+    q, k, v = swap_middle(q), swap_middle(k), swap_middle(v)
+    if b.context.flash_attn and kq_bias is None:
+        result = _flash(q, k, transpose(v) if is_transposed else v, mask, sinks, v_mla)
+    else:
+        values = v if is_transposed else cont(transpose(v))
+        result = _plain(q, k, values, mask, sinks, v_mla, kq_bias, softcap)
+        if not b.context.offload_kqv:
+            b.graph.on_cpu.append(result)
+    b.graph.expand(result)
+    return result
+
+
+def _flash(q: Node, k: Node, v: Node, mask: Node | None, sinks: Node | None, v_mla: Node | None) -> Node:
+    k, v = (cast(x, F16) if x.type is F32 else x for x in (k, v))
+    result = flash_attn_ext(q, k, v, mask, sinks)
+    if v_mla is not None:
+        result = cont(swap_middle(mul_mat(v_mla, swap_middle(result))))
+    ne = result.ne
+    return reshape(result, ne[0] * ne[1], ne[2] * ne[3])
+
+
+def _plain(
+    q: Node,
+    k: Node,
+    v: Node,
+    mask: Node | None,
+    sinks: Node | None,
+    v_mla: Node | None,
+    kq_bias: Node | None,
+    softcap: bool,
+) -> Node:
+    scores = mul_mat(k, q)
+    if softcap:
+        # grok folds its first factor into the same multiplication.
+        scores = scale(unary("TANH", scale(scores)))
+    if kq_bias is not None:
+        scores = add(scores, kq_bias)
+    result = mul_mat(v, soft_max(scores, mask, sinks))
+    if v_mla is not None:
+        result = mul_mat(v_mla, result)
+    ne = (result := swap_middle(result)).ne
+    return cont_2d(result, ne[0] * ne[1], ne[2] * ne[3])

@@ -1,0 +1,128 @@
+"""What every block builder needs: the model, the context, the batch, the graph and its leafs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from omniplan.domain.header import Tensor
+from omniplan.domain.hparams import Hparams
+from omniplan.domain.model import Model
+from omniplan.domain.tensor_type import TensorType
+from omniplan.errors import UnsupportedModel
+from omniplan.llamacpp.context import Context
+from omniplan.llamacpp.graph.graph import Batch, Graph
+from omniplan.llamacpp.graph.node import CACHE, FLAG_INPUT, WEIGHT, Dims, Node, strides
+from omniplan.llamacpp.memory import CacheTensor, caches
+
+
+class Builder:
+    """State of one graph under construction (``llm_graph_context``)."""
+
+    __slots__ = (
+        "_cache_nodes", "_caches", "_tensors", "_weights", "batch", "context", "graph", "hparams", "model",
+        "n_outputs", "n_tokens",
+    )  # fmt: skip
+
+    def __init__(self, model: Model, context: Context, batch: Batch) -> None:
+        self.model = model
+        self.hparams: Hparams = model.hparams
+        self.context = context
+        self.batch = batch
+        self.graph = Graph()
+        self.n_tokens = batch.n_tokens
+        self.n_outputs = batch.n_outputs
+        self._tensors: Mapping[str, Tensor] = model.header.by_name
+        self._weights: dict[tuple[str, int], Node | None] = {}
+        self._caches: dict[tuple[str, int], CacheTensor] = {(c.part, c.il): c for c in caches(model, context)}
+        self._cache_nodes: dict[tuple[str, int], Node] = {}
+
+    # Leafs
+
+    def shared(self, name: str, il: int = -1) -> Node | None:
+        """A weight outside the layers, or None.
+
+        ``il`` is the layer whose device holds the copy: -1 the input layer, ``n_layer_all`` the output layer, others
+        for tensors that llama.cpp duplicates on every device (``rope_freqs``).
+        """
+        key = (name, il)
+        if key in self._weights:
+            return self._weights[key]
+        tensor = self._tensors.get(name)
+        node = None if tensor is None else _weight(tensor, il)
+        self._weights[key] = node
+        return node
+
+    def layer(self, il: int, suffix: str) -> Node | None:
+        """The weight ``blk.<il>.<suffix>``, or None."""
+        return self.shared(f"blk.{il}.{suffix}", il)
+
+    def need(self, il: int, suffix: str) -> Node:
+        """The weight ``blk.<il>.<suffix>``; raises UnsupportedModel when the file has no such tensor."""
+        return self._required(self.layer(il, suffix), f"blk.{il}.{suffix}")
+
+    def need_shared(self, name: str, il: int = -1) -> Node:
+        """A weight outside the layers that must exist."""
+        return self._required(self.shared(name, il), name)
+
+    def cache(self, part: str, il: int) -> Node:
+        """The cache tensor ``part`` ("k", "v", "r", "s" ...) of layer ``il``."""
+        key = (part, il)
+        node = self._cache_nodes.get(key)
+        if node is None:
+            row = self._caches[key]
+            ne = (row.row, row.cells, row.streams, 1)
+            nb = strides(row.type, ne)
+            node = Node("NONE", row.type, ne, nb, name=f"cache_{part}_l{il}", home=CACHE, il=il)
+            self._cache_nodes[key] = node
+        return node
+
+    def cached_layers(self, part: str = "k") -> list[int]:
+        """Layers that own a cache tensor ``part``."""
+        return [il for name, il in self._caches if name == part]
+
+    def rope_factors(self, il: int) -> Node | None:
+        """Frequency divisors of rotary embedding: llama3's, or longrope's by context size (``get_rope_factors``)."""
+        given = self.shared("rope_freqs.weight", il)
+        if given is not None:
+            return given
+        trained = self.number("rope.scaling.original_context_length", self.hparams.n_ctx_train)
+        kind = "long" if self.context.n_ctx_seq > trained else "short"
+        return self.shared(f"rope_factors_{kind}.weight", il)
+
+    def input(self, name: str, kind: TensorType, ne0: int, ne1: int = 1, ne2: int = 1, ne3: int = 1) -> Node:
+        """A tensor the host fills before every evaluation."""
+        ne: Dims = (ne0, ne1, ne2, ne3)
+        return Node("NONE", kind, ne, strides(kind, ne), flags=FLAG_INPUT, name=name)
+
+    # Header values that only the graph's topology needs
+
+    def number(self, key: str, default: float = 0.0) -> float:
+        """The number ``<arch>.<key>``; the first entry of an array."""
+        value = self.model.key(key, default)
+        if isinstance(value, tuple):
+            value = value[0] if value else default
+        return float(value) if isinstance(value, int | float) else default
+
+    def number_at(self, key: str, il: int, default: float = 0.0) -> float:
+        """Entry ``il`` of the array ``<arch>.<key>``, or the scalar."""
+        value = self.model.key(key, default)
+        if isinstance(value, tuple):
+            value = value[il] if il < len(value) else default
+        return float(value) if isinstance(value, int | float) else default
+
+    def flag(self, key: str, *, default: bool = False) -> bool:
+        """The boolean ``<arch>.<key>``."""
+        return bool(self.model.key(key, default))
+
+    def _required(self, node: Node | None, name: str) -> Node:
+        if node is None:
+            raise UnsupportedModel(
+                f"{self.model.header.paths[0]}: tensor {name} is missing; llama.cpp cannot load this"
+            )
+        return node
+
+
+def _weight(tensor: Tensor, il: int) -> Node:
+    shape = tensor.shape
+    ne: Dims = (*shape, 1, 1, 1)[:4] if shape else (1, 1, 1, 1)  # type: ignore[assignment]
+    return Node("NONE", tensor.type, ne, strides(tensor.type, ne), name=tensor.name, home=WEIGHT, il=il)

@@ -1,0 +1,176 @@
+"""Graph inputs: token embeddings, positions, output rows, attention masks and cache indices, recurrent state indices.
+
+Upstream: src/llama-graph.cpp:build_inp_*, build_attn_inp_*, build_rs_inp; src/llama-kv-cache.cpp:build_input_*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from omniplan.llamacpp.graph.builder import Builder
+from omniplan.llamacpp.graph.node import Node
+from omniplan.llamacpp.graph.ops import F16, F32, I32, I64, cont, dup, get_rows, mul, pad, scale, set_rows
+from omniplan.llamacpp.graph.views import is_contiguous, view_1d, view_2d
+
+# src/llama-arch.cpp:llm_arch_supports_mixed_batch, the exceptions.
+_NO_MIXED_BATCH: Final = frozenset(
+    {"cogvlm", "deepseek4", "granite_switch", "eagle3", "dflash", "gemma4-assistant"},
+)
+_SMALLEST_ROTATION: Final = 64
+
+
+def embeddings(b: Builder, *, scale_tokens: bool = False, n_embd_inp: int = 0) -> Node:
+    """Token embeddings selected from three alternatives: tokens, vectors, a mix of both (``build_inp_embd``).
+
+    ``scale_tokens``: token rows are multiplied by a constant through an input (gemma3). ``n_embd_inp`` is the row
+    width of vector inputs when it is not ``n_embd`` (deepstack). Look-ups run on the CPU, beside the table.
+    """
+    n, n_embd = b.n_tokens, b.hparams.n_embd
+    width = n_embd_inp or n_embd
+    branches = [
+        _lookup(b, b.input("inp_tokens", I32, n), width),
+        b.input("inp_embd", F32, width, n),
+    ]
+    if b.model.arch not in _NO_MIXED_BATCH:
+        branches.append(_mixed(b, width))
+    result = b.graph.select(branches, 0)
+    if width != n_embd:
+        result = view_2d(result, n_embd, n, result.nb[1])
+    result = _scale_embeddings(b, result, scale_tokens=scale_tokens)
+    b.graph.expand(result)
+    return result
+
+
+def _lookup(b: Builder, ids: Node, width: int) -> Node:
+    rows = get_rows(b.need_shared("token_embd.weight"), ids)
+    return rows if rows.ne[0] == width else pad(rows, width - rows.ne[0])
+
+
+def _mixed(b: Builder, width: int) -> Node:
+    n = b.n_tokens
+    tokens, slots = b.input("inp_mixed_tokens", I32, n), b.input("inp_mixed_slots", I64, n)
+    vectors = b.input("inp_mixed_embd", F32, width, n)
+    return set_rows(dup(vectors), _lookup(b, tokens, width), slots)
+
+
+def _scale_embeddings(b: Builder, x: Node, *, scale_tokens: bool) -> Node:
+    factor = b.number("embedding_scale")
+    only_tokens = b.number("n_deepstack_layers") > 0
+    if factor and not only_tokens:
+        x = scale(x if is_contiguous(x) else cont(x))
+    if scale_tokens or (factor not in (0.0, 1.0) and only_tokens):
+        rows = b.input("inp_scale_rows", F32, 1, b.n_tokens)
+        x = mul(x if is_contiguous(x) else cont(x), rows)
+    return x
+
+
+def positions(b: Builder, per_token: int = 1) -> Node:
+    """Positions of the tokens; ``per_token`` is 4 with multi-dimensional rotary embedding (``build_inp_pos``)."""
+    return b.input("inp_pos", I32, b.n_tokens * per_token)
+
+
+def output_ids(b: Builder) -> Node:
+    """Which rows become logits (``build_inp_out_ids``)."""
+    return b.input("out_ids", I32, b.n_outputs)
+
+
+def attention_scale(b: Builder) -> Node:
+    """Temperature per token (``build_inp_attn_scale``)."""
+    return b.input("inp_attn_scale", F32, 1, 1, b.n_tokens)
+
+
+@dataclass(slots=True, kw_only=True)
+class CacheInput:
+    """Indices, mask and rotations of one KV cache; ``v_idxs`` is None when V is a view of K."""
+
+    k_idxs: Node
+    v_idxs: Node | None
+    mask: Node
+    k_rot: Node | None = None
+    v_rot: Node | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class AttentionInput:
+    """Inputs of all attention layers: the full cache, and the sliding-window one when the model has windows."""
+
+    base: CacheInput
+    sliding: CacheInput | None = None
+
+    @property
+    def keys_only(self) -> bool:
+        """Whether the caches hold K alone (MLA)."""
+        return self.base.v_idxs is None
+
+    def of(self, b: Builder, il: int) -> CacheInput:
+        """The inputs of the cache that layer ``il`` lives in."""
+        return self.sliding if self.sliding is not None and b.hparams.is_swa[il] else self.base
+
+
+def attention(b: Builder, *, keys_only: bool = False, sliding: bool | None = None) -> AttentionInput:
+    """Attention inputs: ``build_attn_inp_kv``, ``_k``, ``_kv_iswa`` or ``_k_iswa``.
+
+    ``sliding`` says whether there are two caches; by default, whether the model has a window.
+    """
+    windows = b.hparams.n_swa > 0 if sliding is None else sliding
+    # The plain K-only cache is never rotated: build_attn_inp_k asks for no rotation.
+    rotate = windows or not keys_only
+    if not windows:
+        return AttentionInput(base=_cache_input(b, None, keys_only=keys_only, rotate=rotate))
+    base, swa = (_cache_input(b, is_swa, keys_only=keys_only, rotate=rotate) for is_swa in (False, True))
+    return AttentionInput(base=base, sliding=swa)
+
+
+def _cache_input(b: Builder, is_swa: bool | None, *, keys_only: bool, rotate: bool) -> CacheInput:
+    h, context, n = b.hparams, b.context, b.n_tokens
+    layers = [il for il in b.cached_layers() if is_swa is None or h.is_swa[il] is is_swa]
+    n_v_idxs = n if context.flash_attn else n * max(h.n_embd_v_gqa(il) for il in range(h.n_layer_all))
+    return CacheInput(
+        k_idxs=b.input("attn_inp_k_idxs", I64, n),
+        v_idxs=None if keys_only else b.input("attn_inp_v_idxs", I64, n_v_idxs),
+        mask=mask(b, context.n_swa_cells if is_swa else context.n_ctx_seq),
+        k_rot=_rotation(b, "k", [h.n_embd_head_k[il] for il in layers]) if rotate else None,
+        v_rot=_rotation(b, "v", [h.n_embd_head_v[il] for il in layers]) if rotate and not keys_only else None,
+    )
+
+
+def mask(b: Builder, n_kv: int, name: str = "attn_inp_kq_mask") -> Node:
+    """Which of ``n_kv`` cells each token sees, per stream (``build_attn_inp_kq_mask``)."""
+    n_stream = b.context.n_stream if b.context.n_stream == 1 else b.batch.n_seqs
+    kind = F16 if b.context.flash_attn else F32
+    return b.input(name, kind, n_kv, b.n_tokens // n_stream, 1, n_stream)
+
+
+def _rotation(b: Builder, part: str, heads: list[int]) -> Node | None:
+    """The Hadamard matrix that spreads outliers before K or V is quantised, when every layer has one head size."""
+    h = b.hparams
+    kind, first = (b.context.type_k, h.n_embd_head_k[0]) if part == "k" else (b.context.type_v, h.n_embd_head_v[0])
+    if not kind.is_quantized or len(set(heads)) != 1 or first % _SMALLEST_ROTATION or (part == "v" and h.is_mla):
+        return None
+    size = _SMALLEST_ROTATION
+    while part == "k" and heads[0] % (2 * size) == 0:
+        size *= 2
+    return b.input(f"attn_inp_{part}_rot", F32, size, size)
+
+
+def no_cache_mask(b: Builder, name: str = "self_kq_mask") -> Node:
+    """The mask over the batch itself, for models without a cache (``build_attn_inp_no_cache``)."""
+    kind = F16 if b.context.flash_attn else F32
+    return b.input(name, kind, b.n_tokens, b.n_tokens)
+
+
+@dataclass(slots=True, kw_only=True)
+class RecurrentInput:
+    """Which state row each sequence continues from (``build_rs_inp``); views are shared by all layers."""
+
+    copy: Node
+    main: Node
+    tail: Node
+
+
+def recurrent(b: Builder) -> RecurrentInput:
+    """Recurrent state indices: one per state, the batch's own first."""
+    n_rs = b.context.n_seq_max
+    copy = b.input("rs_s_copy", I32, n_rs)
+    return RecurrentInput(copy=copy, main=view_1d(copy, b.batch.n_seqs), tail=view_1d(copy, n_rs - 1, copy.nb[0]))

@@ -1,0 +1,50 @@
+"""Projections and norms: a weight times the activations, with the optional scale and bias tensors next to it."""
+
+from __future__ import annotations
+
+from omniplan.llamacpp.graph.builder import Builder
+from omniplan.llamacpp.graph.node import Node
+from omniplan.llamacpp.graph.ops import add, get_rows, mul, mul_mat, mul_mat_id, norm, repeat, rms_norm
+from omniplan.llamacpp.graph.views import reshape
+
+
+def scaled(w: Node, x: Node, w_scale: Node | None) -> Node:
+    """``w x`` times the per-tensor scale, if any (``build_lora_mm`` without adapters)."""
+    result = mul_mat(w, x)
+    return result if w_scale is None else mul(result, w_scale)
+
+
+def scaled_id(w: Node, x: Node, ids: Node, w_scale: Node | None) -> Node:
+    """``w x`` for the selected experts times their scales, if any (``build_lora_mm_id`` without adapters)."""
+    result = mul_mat_id(w, x, ids)
+    if w_scale is None:
+        return result
+    n_expert, n_tokens = w_scale.ne[0], x.ne[2]
+    scales = repeat(reshape(w_scale, 1, n_expert), (1, n_expert, n_tokens, 1))
+    return mul(result, get_rows(scales, ids))
+
+
+def project(b: Builder, il: int, stem: str, x: Node, *, scale: bool = True, bias: bool = True) -> Node:
+    """``blk.<il>.<stem>.weight`` times ``x``, then ``.scale`` and ``.bias`` if wanted and present."""
+    result = scaled(b.need(il, stem + ".weight"), x, b.layer(il, stem + ".scale") if scale else None)
+    offset = b.layer(il, stem + ".bias") if bias else None
+    return result if offset is None else add(result, offset)
+
+
+def normed(kind: str, x: Node, weight: Node | None, bias: Node | None, il: int) -> Node:
+    """Normalised rows times ``weight`` plus ``bias`` (``build_norm``); ``kind`` is "rms" or "layer".
+
+    The bare norm carries the name "norm": the scheduler pins it to the device of layer ``il``.
+    """
+    result = rms_norm(x) if kind == "rms" else norm(x)
+    if weight is not None or bias is not None:
+        result.name, result.il = "norm", il
+    if weight is not None:
+        result = mul(result, weight)
+    return result if bias is None else add(result, bias)
+
+
+def layer_norm(b: Builder, il: int, stem: str, x: Node, kind: str = "rms", *, pin: int | None = None) -> Node:
+    """The norm whose weight is ``blk.<il>.<stem>.weight``; ``pin`` is the layer to pin to when it is not ``il``."""
+    weight, bias = b.layer(il, stem + ".weight"), b.layer(il, stem + ".bias")
+    return normed(kind, x, weight, bias, il if pin is None else pin)

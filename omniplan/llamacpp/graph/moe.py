@@ -1,0 +1,206 @@
+"""Mixture of experts: routing, selected experts, weighting, aggregation (src/llama-graph.cpp:build_moe_ffn)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from omniplan.llamacpp.graph.builder import Builder
+from omniplan.llamacpp.graph.ffn import ffn, limited
+from omniplan.llamacpp.graph.linear import scaled_id
+from omniplan.llamacpp.graph.node import Node
+from omniplan.llamacpp.graph.ops import (
+    add,
+    add_id,
+    clamp,
+    cont,
+    div,
+    fill,
+    get_rows,
+    glu,
+    mul,
+    mul_mat,
+    repeat,
+    scale,
+    set_rows,
+    soft_max,
+    sqr,
+    sqrt,
+    sum_rows,
+    unary,
+)
+from omniplan.llamacpp.graph.views import argsort_top_k, reshape, view_2d, view_3d
+
+# llama_expert_gating_func_type of the header key.
+_GATING_BY_ID: Final = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}
+_GATED: Final = {"SILU": "SWIGLU", "GELU": "GEGLU", "RELU": "REGLU", "SWIGLU_OAI": "SWIGLU_OAI"}
+_FUSED_LIMIT: Final = frozenset({"maple", "deepseek4", "glm5-next", "hy_v4"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moe:
+    """How an architecture routes.
+
+    ``gating``: "softmax", "sigmoid", "softmax_weight", "sqrt_softplus"; the header's ``expert_gating_func`` beats it
+    when ``gating_key``. ``norm``: weights of the selected experts sum to one; None asks ``expert_weights_norm``.
+    ``scales``: llama.cpp reads the ``*_exps.scale`` tensors. ``shared``: "" no shared expert, "plain" added,
+    "gated" weighted by its own router. ``shared_scale``: ``*_shexp.scale`` tensors are read. ``act_shared`` is the
+    shared expert's activation when it differs. ``weight_first``: weights multiply the input (llama4).
+    ``selection``: what top-k looks at: "probs" (biased when the file has ``exp_probs_b``), "logits" or "sigmoid".
+    """
+
+    act: str = "SILU"
+    gating: str = "softmax"
+    gating_key: bool = False
+    norm: bool | None = True
+    weights_scale: bool = True
+    scales: bool = False
+    shared: str = ""
+    shared_scale: bool = False
+    act_shared: str = ""
+    weight_first: bool = False
+    selection: str = "probs"
+
+
+def moe(b: Builder, il: int, x: Node, facts: Moe) -> Node:
+    """The routed experts of layer ``il`` plus its shared expert, if any."""
+    result = routed(b, il, x, facts)
+    if not facts.shared or b.layer(il, "ffn_up_shexp.weight") is None:
+        return result
+    return add(result, shared(b, il, x, facts))
+
+
+def shared(b: Builder, il: int, x: Node, facts: Moe) -> Node:
+    """The shared expert, weighted by its router when it has one."""
+    result = ffn(b, il, x, facts.act_shared or facts.act, suffix="_shexp", scale=facts.shared_scale)
+    if facts.shared != "gated":
+        return result
+    gate = unary("SIGMOID", mul_mat(b.need(il, "ffn_gate_inp_shexp.weight"), x))
+    return mul(result, gate)
+
+
+def routed(b: Builder, il: int, x: Node, facts: Moe, *, logits: Node | None = None, stem: str = "exps") -> Node:
+    """The selected experts' weighted sum; ``logits`` replaces the layer's own router."""
+    n_embd, n_tokens = x.ne[0], x.ne[1]
+    n_used = b.hparams.n_expert_used[il]
+    probs, chosen = route(b, il, x, facts, logits)
+    weights = _weights(b, facts, probs, chosen, n_used)
+    b.graph.expand(weights)
+    cur = reshape(x, n_embd, 1, n_tokens)
+    if facts.weight_first:
+        cur = mul(repeat(cur, (n_embd, n_used, n_tokens, 1)), weights)
+    experts = _experts(b, il, cur, chosen, facts, stem)
+    if not facts.weight_first:
+        experts = mul(experts, weights)
+    return aggregate(b, experts, n_used)
+
+
+def route(b: Builder, il: int, x: Node, facts: Moe, logits: Node | None = None) -> tuple[Node, Node]:
+    """Probabilities [n_expert, n_tokens] and the indices of the chosen experts [n_used, n_tokens]."""
+    if logits is None:
+        logits = mul_mat(b.need(il, "ffn_gate_inp.weight"), x)
+        bias = b.layer(il, "ffn_gate_inp.bias")
+        logits = logits if bias is None else add(logits, bias)
+    probs = _probabilities(b, facts, logits)
+    selection = {"probs": probs, "logits": logits}.get(facts.selection)
+    if selection is None:
+        selection = unary("SIGMOID", logits)
+    elif facts.selection == "probs" and (bias := b.layer(il, "exp_probs_b.bias")) is not None:
+        selection = add(probs, bias)
+    groups = int(b.number("expert_group_count"))
+    if groups > 1:
+        selection = _mask_groups(selection, groups, int(b.number("expert_group_used_count")))
+    return probs, argsort_top_k(selection, b.hparams.n_expert_used[il])
+
+
+def gating(b: Builder, facts: Moe) -> str:
+    """The gating function, from the header where the architecture lets it choose."""
+    return _GATING_BY_ID.get(int(b.number("expert_gating_func")), facts.gating) if facts.gating_key else facts.gating
+
+
+def _probabilities(b: Builder, facts: Moe, logits: Node) -> Node:
+    match gating(b, facts):
+        case "softmax":
+            return soft_max(logits)
+        case "sigmoid":
+            return unary("SIGMOID", logits)
+        case "sqrt_softplus":
+            return sqrt(unary("SOFTPLUS", logits))
+        case _:
+            return logits
+
+
+def _mask_groups(selection: Node, groups: int, used: int) -> Node:
+    """Only experts of the ``used`` best groups stay selectable; a group scores by its two best experts."""
+    n_expert, n_tokens = selection.ne[0], selection.ne[1]
+    size = n_expert // groups
+    grouped = reshape(selection, size, groups, n_tokens)
+    best = argsort_top_k(grouped, 2)
+    scores = get_rows(reshape(grouped, 1, size, groups, n_tokens), best)
+    scores = sum_rows(reshape(scores, *scores.ne[1:]))
+    chosen = argsort_top_k(reshape(scores, scores.ne[1], scores.ne[2]), used)
+    kept = get_rows(grouped, chosen)
+    return reshape(set_rows(fill(grouped), kept, chosen), n_expert, n_tokens)
+
+
+def _weights(b: Builder, facts: Moe, probs: Node, chosen: Node, n_used: int) -> Node:
+    n_expert, n_tokens = probs.ne[0], probs.ne[1]
+    weights = get_rows(reshape(probs, 1, n_expert, n_tokens), chosen)
+    if gating(b, facts) == "softmax_weight":
+        weights = reshape(soft_max(reshape(weights, n_used, n_tokens)), 1, n_used, n_tokens)
+    if b.flag("expert_weights_norm") if facts.norm is None else facts.norm:
+        weights = reshape(weights, n_used, n_tokens)
+        total = clamp(sum_rows(weights))
+        weights = reshape(div(weights, total), 1, n_used, n_tokens)
+    if facts.weights_scale and b.number("expert_weights_scale") not in (0.0, 1.0):
+        weights = scale(weights)
+    return weights
+
+
+def _experts(b: Builder, il: int, x: Node, ids: Node, facts: Moe, stem: str) -> Node:
+    """Up, gate, activation, down of the selected experts: [n_embd, n_used, n_tokens]."""
+    fused = b.layer(il, f"ffn_gate_up_{stem}.weight")
+    if fused is not None:
+        wide = _expert(b, il, "gate_up", x, ids, facts, stem, scale_of="up")
+        size = wide.ne[0] // 2
+        halves = (view_3d(wide, size, *wide.ne[1:3], *wide.nb[1:3], offset) for offset in (0, size * wide.nb[0]))
+        gate, up = halves
+        is_gated = True
+    else:
+        up = _expert(b, il, "up", x, ids, facts, stem)
+        is_gated = b.layer(il, f"ffn_gate_{stem}.weight") is not None
+        gate = _expert(b, il, "gate", x, ids, facts, stem) if is_gated else up
+    cur = _activate(b, il, facts.act, gate, up if is_gated else None, limit=is_gated and fused is None)
+    return _expert(b, il, "down", cur, ids, facts, stem)
+
+
+def _expert(b: Builder, il: int, part: str, x: Node, ids: Node, facts: Moe, stem: str, scale_of: str = "") -> Node:
+    name = f"ffn_{part}_{stem}"
+    factor = b.layer(il, f"ffn_{scale_of or part}_{stem}.scale") if facts.scales else None
+    result = scaled_id(b.need(il, name + ".weight"), x, ids, factor)
+    bias = b.layer(il, name + ".bias")
+    return result if bias is None else add_id(result, bias, ids)
+
+
+def _activate(b: Builder, il: int, act: str, gate: Node, up: Node | None, *, limit: bool) -> Node:
+    if act == "RELU_SQR":
+        return sqr(unary("RELU", gate))
+    if up is None:
+        return unary(act, gate)
+    if act == "SILU" and limit and b.number_at("swiglu_clamp_exp", il) > 1e-6:
+        return limited(gate, up, fused=b.model.arch in _FUSED_LIMIT)
+    return glu(_GATED[act], gate, up)
+
+
+def aggregate(b: Builder, experts: Node, n_used: int) -> Node:
+    """The sum over the selected experts, views first so that additions can fuse."""
+    n_embd, _, n_tokens, _ = experts.ne
+    b.graph.expand(experts)
+    parts = [view_2d(experts, n_embd, n_tokens, experts.nb[2], i * experts.nb[1]) for i in range(n_used)]
+    for part in parts:
+        b.graph.expand(part)
+    total = parts[0]
+    for part in parts[1:]:
+        total = add(total, part)
+        b.graph.expand(total)
+    return cont(total) if n_used == 1 else total
