@@ -1,0 +1,136 @@
+"""The common shape of decoders: embeddings, layers of attention and feed-forward, final norm and logits.
+
+Upstream: the ``graph::graph`` constructors of src/models/*.cpp, which repeat this shape with small differences.
+"""
+
+from __future__ import annotations
+
+from omniplan.llamacpp.graph import attention as attn
+from omniplan.llamacpp.graph import inputs as inp
+from omniplan.llamacpp.graph.builder import Builder
+from omniplan.llamacpp.graph.ffn import ffn
+from omniplan.llamacpp.graph.linear import layer_norm, normed, project, scaled
+from omniplan.llamacpp.graph.moe import moe
+from omniplan.llamacpp.graph.node import Node
+from omniplan.llamacpp.graph.ops import add, get_rows, mul, rope, scale, unary
+from omniplan.llamacpp.graph.recipe import Inputs, Recipe
+from omniplan.llamacpp.graph.views import reshape
+
+
+def build(b: Builder, recipe: Recipe) -> None:
+    """Fill ``b.graph`` with the decoder that ``recipe`` describes."""
+    x = embed(b, recipe)
+    inputs = Inputs(
+        positions=inp.positions(b, recipe.positions),
+        out_ids=inp.output_ids(b),
+        attention=inp.attention(b, keys_only=recipe.keys_only),
+        attn_scale=inp.attention_scale(b) if recipe.attn_temp and b.number("attention.temperature_scale") else None,
+    )
+    for il in range(b.hparams.n_layer):
+        x = layer(b, recipe, inputs, il, x)
+    if recipe.rows == "end":
+        b.graph.output(x)
+        x = get_rows(x, inputs.out_ids)
+    head(b, recipe, x)
+
+
+def embed(b: Builder, recipe: Recipe) -> Node:
+    """Token embeddings, scaled or normalised as the architecture wants."""
+    x = inp.embeddings(b, scale_tokens=recipe.embedding == "scale_tokens")
+    if recipe.embedding == "scale":
+        return scale(x)
+    if recipe.embedding == "norm":
+        return normed(recipe.norm, x, b.shared("token_embd_norm.weight"), b.shared("token_embd_norm.bias"), -1)
+    return x
+
+
+def layer(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
+    """One layer: attention and FFN, in sequence or in parallel, around the residual stream."""
+    cur = layer_norm(b, il, recipe.attn_norm, x, recipe.norm) if recipe.attn_norm else x
+    mixed = (recipe.attention or attention)(b, recipe, inputs, il, cur)
+    if recipe.rows == "last" and il == b.hparams.n_layer - 1:
+        mixed = get_rows(mixed, inputs.out_ids)
+        x = get_rows(x, inputs.out_ids)
+        if recipe.parallel:
+            cur = get_rows(cur, inputs.out_ids)
+    if recipe.parallel:
+        return _parallel(b, recipe, il, x, cur, mixed)
+    if recipe.post_attn_norm:
+        mixed = layer_norm(b, il, recipe.post_attn_norm, mixed, recipe.norm)
+    hidden = add(_residual(b, recipe, mixed), x)
+    cur = layer_norm(b, il, recipe.ffn_norm, hidden, recipe.norm) if recipe.ffn_norm else hidden
+    cur = (recipe.feed or feed)(b, recipe, il, cur)
+    if recipe.post_ffn_norm:
+        cur = layer_norm(b, il, recipe.post_ffn_norm, cur, recipe.norm, pin=il if recipe.post_ffn_pin else -1)
+    return add(_residual(b, recipe, cur), hidden)
+
+
+def _parallel(b: Builder, recipe: Recipe, il: int, x: Node, normed_x: Node, mixed: Node) -> Node:
+    source = layer_norm(b, il, recipe.ffn_norm, x, recipe.norm) if recipe.ffn_norm else normed_x
+    cur = (recipe.feed or feed)(b, recipe, il, source)
+    first, second = (mixed, x) if recipe.parallel == "attn" else (x, mixed)
+    return add(add(cur, first), second)
+
+
+def _residual(b: Builder, recipe: Recipe, x: Node) -> Node:
+    return scale(x) if recipe.residual_scale and b.number("residual_scale") else x
+
+
+def attention(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
+    """Multi-head attention over the KV cache with rotary positions."""
+    q, k, v = _qkv(b, recipe, il, x)
+    if recipe.qk_norm == "before":
+        q, k = (layer_norm(b, il, f"attn_{p}_norm", y, recipe.qk_norm_kind) for p, y in (("q", q), ("k", k)))
+    if recipe.rope == "all" or (recipe.rope == "sliding" and b.hparams.is_swa[il]):
+        factors = b.rope_factors(il) if recipe.rope_factors else None
+        q, k = rope(q, inputs.positions, factors), rope(k, inputs.positions, factors)
+    if recipe.qk_norm == "after":
+        q, k = (layer_norm(b, il, f"attn_{p}_norm", y, recipe.qk_norm_kind) for p, y in (("q", q), ("k", k)))
+    if recipe.q_scale:
+        q = scale(q)
+    if inputs.attn_scale is not None:
+        q = mul(q, inputs.attn_scale)
+    assert inputs.attention is not None
+    sinks = b.layer(il, "attn_sinks.weight") if recipe.sinks else None
+    return attn.cached(b, inputs.attention, il, q, k, v, sinks=sinks, softcap=recipe.softcap)
+
+
+def _qkv(b: Builder, recipe: Recipe, il: int, x: Node) -> tuple[Node, Node, Node]:
+    if recipe.qk_norm != "whole":
+        return attn.qkv_of(b, il, x)
+    h, parts = b.hparams, []
+    for part, size, count in (
+        ("q", h.n_embd_head_k[il], h.n_head[il]),
+        ("k", h.n_embd_head_k[il], h.n_head_kv[il]),
+        ("v", h.n_embd_head_v[il], h.n_head_kv[il]),
+    ):
+        y = project(b, il, f"attn_{part}", x)
+        if part != "v":
+            y = layer_norm(b, il, f"attn_{part}_norm", y, recipe.qk_norm_kind)
+        parts.append(reshape(y, size, count, b.n_tokens))
+    return parts[0], parts[1], parts[2]
+
+
+def feed(b: Builder, recipe: Recipe, il: int, x: Node) -> Node:
+    """Routed experts where the layer owns a router, a dense FFN elsewhere."""
+    if recipe.moe is not None and b.layer(il, "ffn_gate_inp.weight") is not None:
+        return moe(b, il, x, recipe.moe)
+    return ffn(b, il, x, recipe.act, gate=recipe.gate, scale=recipe.ffn_scale)
+
+
+def head(b: Builder, recipe: Recipe, x: Node) -> None:
+    """Final norm and logits; the output weight falls back to the token embeddings, held by the output device."""
+    device = b.hparams.n_layer_all
+    norm_weight, norm_bias = b.shared("output_norm.weight", device), b.shared("output_norm.bias", device)
+    x = normed(recipe.norm, x, norm_weight, norm_bias, -1)
+    b.graph.output(x)
+    weight = b.shared("output.weight", device) or b.need_shared("token_embd.weight", device)
+    logits = scaled(weight, x, b.shared("output.scale", device) if recipe.output_scale else None)
+    bias = b.shared("output.bias", device) if recipe.output_bias else None
+    logits = logits if bias is None else add(logits, bias)
+    if recipe.logit_scale and b.number("logit_scale"):
+        logits = scale(logits)
+    if recipe.logit_softcap and b.number("final_logit_softcapping"):
+        logits = scale(unary("TANH", scale(logits)))
+    b.graph.output(logits)
+    b.graph.expand(logits)

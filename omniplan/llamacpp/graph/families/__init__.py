@@ -1,0 +1,32 @@
+"""From ``general.architecture`` to a graph: rows of facts for common decoders, a module per truly different graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from omniplan.domain.model import Model
+from omniplan.errors import UnsupportedModel
+from omniplan.llamacpp.context import Context
+from omniplan.llamacpp.graph import decoder
+from omniplan.llamacpp.graph.builder import Builder
+from omniplan.llamacpp.graph.families import deepseek, plain
+from omniplan.llamacpp.graph.graph import Batch, Graph
+from omniplan.llamacpp.graph.recipe import Recipe
+
+Family = Recipe | Callable[[Builder], None]
+
+FAMILIES: Final[Mapping[str, Family]] = {**plain.FAMILIES, **deepseek.FAMILIES}
+
+
+def build(model: Model, context: Context, batch: Batch) -> Graph:
+    """The graph llama.cpp b11434 builds for ``batch``; raises UnsupportedModel for an unknown architecture."""
+    family = FAMILIES.get(model.arch)
+    if family is None:
+        raise UnsupportedModel(f"{model.header.paths[0]}: no graph is known for architecture {model.arch!r}")
+    b = Builder(model, context, batch)
+    if isinstance(family, Recipe):
+        decoder.build(b, family)
+    else:
+        family(b)
+    return b.graph

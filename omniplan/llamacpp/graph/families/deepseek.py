@@ -1,0 +1,110 @@
+"""Multi-head latent attention: one compressed K row per token, queries absorbed into it (src/models/deepseek2.cpp)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from omniplan.llamacpp.graph import attention as attn
+from omniplan.llamacpp.graph import decoder
+from omniplan.llamacpp.graph.builder import Builder
+from omniplan.llamacpp.graph.ffn import ffn
+from omniplan.llamacpp.graph.linear import layer_norm
+from omniplan.llamacpp.graph.moe import Moe, moe
+from omniplan.llamacpp.graph.node import Node
+from omniplan.llamacpp.graph.ops import concat, cont, mul, mul_mat, repeat, rope
+from omniplan.llamacpp.graph.recipe import Inputs, Recipe
+from omniplan.llamacpp.graph.views import reshape, swap_middle, view_2d, view_3d
+
+
+def query(b: Builder, il: int, x: Node, head: int) -> Node:
+    """Q as [head, n_head, n_tokens], through its low-rank pair where the file has one."""
+    if b.layer(il, "attn_q.weight") is not None:
+        q = mul_mat(b.need(il, "attn_q.weight"), x)
+    else:
+        q = layer_norm(b, il, "attn_q_a_norm", mul_mat(b.need(il, "attn_q_a.weight"), x))
+        q = mul_mat(b.need(il, "attn_q_b.weight"), q)
+    return reshape(q, head, b.hparams.n_head[il], b.n_tokens)
+
+
+def compressed(b: Builder, il: int, x: Node, positions: Node) -> tuple[Node, Node]:
+    """The normalised latent row and the rotated positional key of every token."""
+    rank, n_rope, n = b.hparams.n_lora_kv, b.hparams.n_rot[il], b.n_tokens
+    both = mul_mat(b.need(il, "attn_kv_a_mqa.weight"), x)
+    nb = both.nb[1]
+    latent = view_2d(both, rank, n, nb)
+    key = rope(view_3d(both, n_rope, 1, n, nb, nb, both.type.row_size(rank)), positions)
+    return layer_norm(b, il, "attn_kv_a_norm", latent), key
+
+
+def latent_attention(b: Builder, _: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
+    """MLA with K and V absorbed where the file's heads are split, plain heads otherwise."""
+    h = b.hparams
+    head = h.n_embd_head_k_mla or h.n_embd_head_k[il]
+    q = query(b, il, x, head)
+    latent, key = compressed(b, il, x, inputs.positions)
+    assert inputs.attention is not None
+    if not inputs.attention.keys_only:
+        q, k, v = _decompressed(b, inputs, il, q, latent, key, head)
+        return attn.cached(b, inputs.attention, il, _tempered(inputs, q), k, v)
+    q = _tempered(inputs, absorbed(b, il, q, inputs.positions, head))
+    latent = reshape(latent, h.n_lora_kv, 1, b.n_tokens)
+    k = concat(latent, key, 0)
+    return attn.cached(b, inputs.attention, il, q, k, latent, v_mla=b.need(il, "attn_v_b.weight"))
+
+
+def absorbed(b: Builder, il: int, q: Node, positions: Node, head: int) -> Node:
+    """Q in the latent space, followed by its rotated part."""
+    n_rope, n_head, n = b.hparams.n_rot[il], b.hparams.n_head[il], b.n_tokens
+    nope = head - n_rope
+    q_nope = view_3d(q, nope, n_head, n, q.nb[1], q.nb[2])
+    q_rope = rope(view_3d(q, n_rope, n_head, n, q.nb[1], q.nb[2], q.type.row_size(nope)), positions)
+    latent = swap_middle(mul_mat(b.need(il, "attn_k_b.weight"), swap_middle(q_nope)))
+    return concat(latent, q_rope, 0)
+
+
+def _decompressed(
+    b: Builder, inputs: Inputs, il: int, q: Node, latent: Node, key: Node, head: int
+) -> tuple[Node, Node, Node]:
+    h, n = b.hparams, b.n_tokens
+    n_head, n_rope = h.n_head[il], h.n_rot[il]
+    nope, width = head - n_rope, h.n_embd_head_v_mla or h.n_embd_head_v[il]
+    kv = mul_mat(b.need(il, "attn_kv_b.weight"), latent)
+    row = kv.type.row_size(nope + width)
+    k_nope = view_3d(kv, nope, n_head, n, row, row * n_head)
+    v = cont(view_3d(kv, width, n_head, n, row, row * n_head, kv.type.row_size(nope)))
+    k = concat(k_nope, repeat(key, (n_rope, n_head, n, 1)), 0)
+    return rope(q, inputs.positions), k, v
+
+
+def _tempered(inputs: Inputs, q: Node) -> Node:
+    return q if inputs.attn_scale is None else mul(q, inputs.attn_scale)
+
+
+def lead_dense_feed(b: Builder, recipe: Recipe, il: int, x: Node) -> Node:
+    """Dense FFN in the leading layers, experts with a shared expert afterwards."""
+    if il < b.hparams.n_layer_dense_lead or recipe.moe is None:
+        return ffn(b, il, x, recipe.act, scale=recipe.ffn_scale)
+    return moe(b, il, x, recipe.moe)
+
+
+def _deepseek2(facts: Moe) -> Callable[[Builder], None]:
+    def build(b: Builder) -> None:
+        decoder.build(
+            b,
+            Recipe(
+                keys_only=b.hparams.is_mla,
+                attn_temp=True,
+                moe=facts,
+                output_scale=False,
+                attention=latent_attention,
+                feed=lead_dense_feed,
+            ),
+        )
+
+    return build
+
+
+FAMILIES: Final[dict[str, Callable[[Builder], None]]] = {
+    "deepseek2": _deepseek2(Moe(gating="softmax", gating_key=True, norm=None, shared="plain")),
+}
