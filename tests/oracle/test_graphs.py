@@ -1,0 +1,46 @@
+"""Our graphs against the ones llama.cpp b11434 built for 130 headers: operations, shapes, strides, views, sources."""
+
+from __future__ import annotations
+
+import pytest
+
+from omniplan.llamacpp.graph.families import FAMILIES
+from tests.oracle import compare_graph
+from tests.oracle.compare_graph import VARIANTS, Comparison, Difference
+
+_IDS = [f"{key}-{phase}" for key, phase, _, _ in VARIANTS]
+
+
+@pytest.mark.parametrize(("key", "phase", "flash_attn", "cache_type"), VARIANTS, ids=_IDS)
+@pytest.mark.parametrize("name", compare_graph.names())
+def test_graph_equals_the_oracle(name: str, key: str, phase: str, flash_attn: bool, cache_type: str) -> None:
+    """Every node of the GPU's part of the graph is ours, in the same order."""
+    if compare_graph.load_model(name).arch not in FAMILIES:
+        pytest.skip("no graph for this architecture yet")
+
+    difference = compare_graph.compare(name, key, phase, flash_attn=flash_attn, cache_type=cache_type)
+
+    assert difference is None, difference
+
+
+@pytest.mark.parametrize("change", ["op", "ne", "flags", "src"])
+def test_a_changed_node_is_found(change: str) -> None:
+    """The comparison sees a different operation, shape, flag or source."""
+    dump = compare_graph.load_dump("qwen3-dense")["fa"]
+    graph = compare_graph.build_variant("qwen3-dense", "prefill", flash_attn=True, cache_type="f16")
+    node = next(node for node in graph.nodes if node.op == "GLU:SWIGLU")
+    changed = {"op": "GLU:GEGLU", "ne": (1, 1, 1, 1), "flags": 0, "src": tuple(reversed(node.src))}[change]
+    setattr(node, change, changed)
+    parts = dump["prefill"]
+
+    with pytest.raises(Difference):
+        Comparison(graph.nodes, dump["total_nodes"] - sum(len(part["nodes"]) for part in parts)).run(parts)
+
+
+def test_a_missing_node_is_found() -> None:
+    """A graph that lacks its last node is not equal."""
+    dump = compare_graph.load_dump("qwen3-dense")["fa"]
+    graph = compare_graph.build_variant("qwen3-dense", "prefill", flash_attn=True, cache_type="f16")
+
+    with pytest.raises(Difference, match="our graph has ended"):
+        Comparison(graph.nodes[:-1], None).run(dump["prefill"])
