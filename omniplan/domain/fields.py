@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
 from omniplan.errors import InputError
 from omniplan.units import MIB
+
+# Far above any byte count, rate or size, and far below where floats and bytes overflow.
+LARGEST: Final = 1e15
 
 
 @dataclass(slots=True)
@@ -31,7 +35,7 @@ class Fields:
         return self.raw.get(key)
 
     def _at(self, key: str) -> str:
-        return f"{self.path}.{key}" if self.path else key
+        return f"{self.path}{'' if key.startswith('[') else '.'}{key}" if self.path else key
 
     def error(self, key: str, problem: str) -> InputError:
         """An InputError about ``key``."""
@@ -60,8 +64,8 @@ class Fields:
         value = self._take(key)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-            raise self.error(key, f"expected a number of 0 or more, got {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < LARGEST:
+            raise self.error(key, f"expected a number of 0 or more, got {str(value)[:40]}")
         return float(value)
 
     def count(self, key: str) -> int | None:
@@ -70,6 +74,42 @@ class Fields:
         if value is not None and value != int(value):
             raise self.error(key, f"expected a whole number, got {value!r}")
         return None if value is None else int(value)
+
+    def required_count(self, key: str) -> int:
+        """A whole number >= 0 that must be there."""
+        value = self.count(key)
+        if value is None:
+            raise self.error(key, "is missing")
+        return value
+
+    def counts(self, key: str) -> tuple[int, ...]:
+        """An array of whole numbers >= 0; empty when absent."""
+        value = self._take(key)
+        if value is None:
+            return ()
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise self.error(key, "expected an array of numbers")
+        items = Fields({f"[{index}]": item for index, item in enumerate(value)}, self._at(key))
+        return tuple(items.required_count(f"[{index}]") for index in range(len(value)))
+
+    def scaled(self, key: str, unit: float) -> float | None:
+        """A number written in units of ``unit``, or None when absent."""
+        value = self.number(key)
+        return None if value is None else value * unit
+
+    def matching(self, key: str, pattern: str, example: str) -> str:
+        """Text of the form ``pattern``, or "" when absent."""
+        value = self.text(key, "")
+        if value and not re.fullmatch(pattern, value):
+            raise self.error(key, f'expected a form like "{example}", got {value[:40]!r}')
+        return value
+
+    def choice(self, key: str, known: Sequence[str], default: str) -> str:
+        """One of ``known``, or ``default`` when absent."""
+        value = self.text(key, default)
+        if value not in known:
+            raise self.error(key, f"expected one of {', '.join(known)}, got {value[:40]!r}")
+        return value
 
     def mib(self, key: str) -> int | None:
         """Bytes from a field in MiB, or None when absent."""
@@ -99,7 +139,9 @@ class Fields:
 
     def texts(self, key: str) -> tuple[str, ...]:
         """An array of strings; empty when absent."""
-        value = self._take(key) or []
+        value = self._take(key)
+        if value is None:
+            return ()
         if not isinstance(value, Sequence) or isinstance(value, str) or not all(isinstance(v, str) for v in value):
             raise self.error(key, "expected an array of texts")
         return tuple(value)

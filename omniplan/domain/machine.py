@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from omniplan.domain.fields import Fields
 from omniplan.units import MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """Bytes that something other than the model keeps, and why; ``kind`` is "cuda_context" where it is one."""
+    """Bytes that something other than the model keeps, and why.
+
+    ``kind`` is "cuda_context", "driver", "display", "process", "system" or "cgroup" where it is one of these.
+    """
 
     size: int
     reason: str
@@ -23,8 +24,11 @@ class Reservation:
 class Gpu:
     """One GPU as CUDA sees it; ``free`` is what llama.cpp could allocate before a model is loaded.
 
-    ``total`` and ``free`` are bytes; ``bandwidth`` bytes per second; ``pcie_generation`` and ``pcie_width`` the
-    current link. ``compute_capability`` is CUDA's, as "8.9". None means unknown.
+    ``total`` and ``free`` are bytes, ``bandwidth`` and ``link_bandwidth`` (host to GPU) bytes per second,
+    ``fp16_flops`` and ``int8_ops`` dense tensor operations per second, ``power_limit`` watts.
+    ``pcie_generation`` and ``pcie_width`` are the current link, which an idle GPU trains down; the ``_max`` ones what
+    GPU and slot can do. ``compute_capability`` is CUDA's, as "8.9". ``is_unified`` says that the memory is the RAM.
+    None means unknown.
     """
 
     name: str
@@ -35,24 +39,47 @@ class Gpu:
     uuid: str = ""
     pci: str = ""
     bandwidth: float | None = None
+    bandwidth_basis: str = "spec"
+    fp16_flops: float | None = None
+    int8_ops: float | None = None
     pcie_generation: int | None = None
     pcie_width: int | None = None
+    pcie_generation_max: int | None = None
+    pcie_width_max: int | None = None
+    link_bandwidth: float | None = None
+    power_limit: float | None = None
+    numa_node: int | None = None
     is_display: bool = False
+    is_unified: bool = False
     reserved: tuple[Reservation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumaNode:
-    """One NUMA node: its memory in bytes and its CPU cores."""
+    """One NUMA node: its memory in bytes, its cores and hardware threads, and its distance to each node.
+
+    ``distances`` are the firmware's (10 is local), in the order of the machine's nodes; ``bandwidth`` is bytes per
+    second from the node's own cores. ``cpus`` is a list such as "0-7,16-23"; empty when the
+    node is memory only or the source did not list them.
+    """
 
     index: int
     total: int
     n_cores: int = 0
+    n_threads: int = 0
+    cpus: str = ""
+    package: int | None = None
+    distances: tuple[int, ...] = ()
+    bandwidth: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """RAM in bytes: installed and visible, less what the system and others keep; bandwidth in bytes per second."""
+    """RAM in bytes: installed and visible, less what the system and others keep; bandwidth in bytes per second.
+
+    ``channels`` and ``speed_mts`` (million transfers per second) are of the whole machine, all sockets together.
+    ``bandwidth_basis`` is "measured", "spec", "modelled" or "assumed"; ``measured`` the date of a measurement.
+    """
 
     total: int
     reserved: tuple[Reservation, ...] = ()
@@ -60,21 +87,43 @@ class Memory:
     speed_mts: int | None = None
     bandwidth: float | None = None
     bandwidth_basis: str = "spec"
+    measured: str = ""
+    swap: int | None = None
+    huge_pages: int | None = None
 
     @property
     def available(self) -> int:
-        """Bytes a server may use."""
+        """Bytes a server may use; swap is not RAM and does not count."""
         return max(0, self.total - sum(item.size for item in self.reserved))
+
+    @property
+    def nominal_bandwidth(self) -> float | None:
+        """Channels times speed times 8 bytes, in bytes per second; None when either is unknown."""
+        if not self.channels or not self.speed_mts:
+            return None
+        return self.channels * self.speed_mts * 8e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cpu:
-    """The processor: model, physical cores, hardware threads and instruction sets."""
+    """The processor: model, physical cores, hardware threads, caches and instruction sets, all sockets together.
+
+    ``n_performance_cores`` and ``n_efficiency_cores`` are set on hybrid CPUs only. ``n_l3`` counts groups of cores
+    that share one L3 cache, ``l3`` their bytes in total. ``allowed`` is the cpuset this process may use and ``quota``
+    its share of CPU time in whole CPUs, both only inside a limit; empty or None means all.
+    """
 
     model: str = ""
     n_cores: int = 0
     n_threads: int = 0
     n_sockets: int = 1
+    n_performance_cores: int = 0
+    n_efficiency_cores: int = 0
+    n_l3: int | None = None
+    l3: int | None = None
+    allowed: str = ""
+    allowed_cores: int | None = None
+    quota: float | None = None
     features: tuple[str, ...] = ()
 
 
@@ -95,116 +144,32 @@ class Machine:
     @classmethod
     def from_dict(cls, raw: Mapping[str, object]) -> Machine:
         """A machine from plain data, as in a machine file; a name and GPUs are enough. Raises InputError."""
-        fields = Fields.of(raw, "")
-        machine = cls(
-            name=fields.text("name"),
-            description=fields.text("description", ""),
-            gpus=tuple(_gpu(item) for item in fields.tables("gpus")),
-            memory=_memory(fields.table("memory")),
-            numa_nodes=tuple(_node(item) for item in fields.tables("numa_nodes")),
-            nps=fields.count("nps"),
-            cpu=_cpu(fields.table("cpu")),
-            notes=fields.texts("notes"),
-            source=fields.text("source", ""),
-        )
-        fields.done()
-        _check_unique(fields, machine)
-        return machine
+        from omniplan.domain.machine_file import read
+
+        return read(raw)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data that ``from_dict`` reads back to an equal machine; unknown fields are left out."""
+        from omniplan.domain.machine_rows import write
+
+        return write(self)
 
     def gpu(self, name: str) -> Gpu:
         """The GPU called ``name``; raises KeyError."""
-        return next(gpu for gpu in self.gpus if gpu.name == name)
+        for gpu in self.gpus:
+            if gpu.name == name:
+                return gpu
+        raise KeyError(name)
 
     def free_mib(self, name: str) -> int:
         """Free MiB of the GPU called ``name``, rounded down."""
         return self.gpu(name).free // MIB
 
-
-_COMPUTE_CAPABILITY = re.compile(r"\d{1,2}\.\d")
-
-
-def _gpu(fields: Fields) -> Gpu:
-    total = fields.required_mib("total_mib")
-    reserved = _reservations(fields)
-    free = fields.mib("free_mib")
-    gpu = Gpu(
-        name=fields.text("name"),
-        description=fields.text("description", ""),
-        total=total,
-        free=max(0, total - sum(item.size for item in reserved)) if free is None else free,
-        compute_capability=fields.text("compute_capability", ""),
-        uuid=fields.text("uuid", ""),
-        pci=fields.text("pci", ""),
-        bandwidth=_per_second(fields, "bandwidth_gbs"),
-        pcie_generation=fields.count("pcie_generation"),
-        pcie_width=fields.count("pcie_width"),
-        is_display=fields.flag("display"),
-        reserved=reserved,
-    )
-    fields.done()
-    if gpu.free > gpu.total:
-        raise fields.error("free_mib", "is more than total_mib")
-    if gpu.compute_capability and not _COMPUTE_CAPABILITY.fullmatch(gpu.compute_capability):
-        raise fields.error("compute_capability", f'expected a form like "8.9", got {gpu.compute_capability!r}')
-    return gpu
-
-
-def _reservations(fields: Fields) -> tuple[Reservation, ...]:
-    found = []
-    for item in fields.tables("reserved"):
-        found.append(Reservation(size=item.required_mib("mib"), reason=item.text("reason"), kind=item.text("kind", "")))
-        item.done()
-    return tuple(found)
-
-
-def _per_second(fields: Fields, key: str) -> float | None:
-    value = fields.number(key)
-    return None if value is None else value * 1e9
-
-
-def _memory(fields: Fields | None) -> Memory | None:
-    if fields is None:
-        return None
-    memory = Memory(
-        total=fields.required_mib("total_mib"),
-        reserved=_reservations(fields),
-        channels=fields.count("channels"),
-        speed_mts=fields.count("speed_mts"),
-        bandwidth=_per_second(fields, "bandwidth_gbs"),
-        bandwidth_basis=fields.text("bandwidth_basis", "spec"),
-    )
-    fields.done()
-    return memory
-
-
-def _node(fields: Fields) -> NumaNode:
-    index = fields.count("index")
-    node = NumaNode(index=index or 0, total=fields.required_mib("total_mib"), n_cores=fields.count("n_cores") or 0)
-    fields.done()
-    return node
-
-
-def _cpu(fields: Fields | None) -> Cpu | None:
-    if fields is None:
-        return None
-    cpu = Cpu(
-        model=fields.text("model", ""),
-        n_cores=fields.count("n_cores") or 0,
-        n_threads=fields.count("n_threads") or 0,
-        n_sockets=fields.count("n_sockets") or 1,
-        features=fields.texts("features"),
-    )
-    fields.done()
-    if cpu.n_threads and cpu.n_threads < cpu.n_cores:
-        raise fields.error("n_threads", "is less than n_cores")
-    return cpu
-
-
-def _check_unique(fields: Fields, machine: Machine) -> None:
-    for what in ("name", "uuid"):
-        seen: dict[str, int] = {}
-        for index, gpu in enumerate(machine.gpus):
-            value = getattr(gpu, what)
-            if value and value in seen:
-                raise fields.error(f"gpus[{index}].{what}", f"{value!r} is already gpus[{seen[value]}]")
-            seen[value] = index
+    @property
+    def nodes_per_socket(self) -> int | None:
+        """``nps`` as stated, else counted from the nodes that have CPUs; None when neither is known."""
+        if self.nps is not None:
+            return self.nps
+        sockets = self.cpu.n_sockets if self.cpu else 1
+        with_cores = sum(1 for node in self.numa_nodes if node.n_cores or node.cpus)
+        return with_cores // sockets if with_cores and with_cores % sockets == 0 else None
