@@ -5,8 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Final
 
-from omniplan.llamacpp import cuda
+from omniplan.llamacpp import buffers, cuda
 from omniplan.llamacpp.prepared import Prepared, reuses, same_layout
+from omniplan.llamacpp.schedule import Backend
 from omniplan.llamacpp.splits import Schedule
 from omniplan.units import pad
 
@@ -205,17 +206,24 @@ def _twins(plan: Schedule, i: int) -> tuple[int, ...]:
 def sizes_of(plan: Schedule) -> list[int]:
     """Aligned bytes of every tensor where it was scheduled, copies included; -1 for what is not allocated."""
     graph, backends = plan.graph, plan.homes.backends
-    tables = [_table(graph, b.capability) for b in backends]
+    tables = [_table(graph, b) for b in backends]
     sizes = [tables[b][i] for i, b in enumerate(plan.backend[: len(graph.tensors)])]
+    for i in plan.changed:
+        capability = backends[plan.backend[i]].capability
+        if graph.op[i] == "FLASH_ATTN_EXT" and capability is not None and plan.src[i][2] >= len(graph.tensors):
+            sizes[i] = cuda.alloc_size(graph.tensors[i], capability, shares=False)
     for copy, tensor in enumerate(plan.origin, len(sizes)):
         node = graph.tensors[tensor]
-        if backends[plan.backend[copy]].capability is None:
-            sizes.append(pad(node.nbytes, cuda.HOST_ALIGNMENT))
+        backend = backends[plan.backend[copy]]
+        if backend.capability is None:
+            sizes.append(pad(node.nbytes, buffers.alignment(backend.buffer)))
         else:
             sizes.append(cuda.copy_size(node))
     return sizes
 
 
-def _table(graph: Prepared, capability: int | None) -> list[int]:
-    return graph.host_sizes if capability is None else graph.cuda_sizes(capability)
+def _table(graph: Prepared, backend: Backend) -> list[int]:
+    if backend.capability is None:
+        return graph.host_sizes(buffers.alignment(backend.buffer))
+    return graph.cuda_sizes(backend.capability)
 

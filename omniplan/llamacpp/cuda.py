@@ -10,7 +10,6 @@ from omniplan.llamacpp.graph.node import Node
 from omniplan.units import pad
 
 ALIGNMENT: Final = 128  # ggml-cuda.cu:ggml_backend_cuda_buffer_type_get_alignment
-HOST_ALIGNMENT: Final = 32  # ggml-backend.cpp:ggml_backend_cpu_buffer_type_get_alignment, also CUDA_Host
 ROW_PADDING: Final = 512  # common.cuh:MATRIX_ROW_PADDING
 OFFLOAD_MIN_BATCH: Final = 32  # ggml-cuda.cu: GGML_OP_OFFLOAD_MIN_BATCH unless the environment changes it
 
@@ -258,26 +257,32 @@ def copy_size(node: Node) -> int:
     return pad(node.nbytes + row_padding(node.type, node.ne[0]), ALIGNMENT)
 
 
-def alloc_size(node: Node, capability: int) -> int:
-    """Aligned bytes of a node's result on a device (ggml_backend_cuda_buffer_type_get_alloc_size)."""
+def alloc_size(node: Node, capability: int, *, shares: bool = True) -> int:
+    """Aligned bytes of a node's result on a device (ggml_backend_cuda_buffer_type_get_alloc_size).
+
+    ``shares`` is false when attention reads copies of K and V, which no longer overlap.
+    """
     if node.op != "FLASH_ATTN_EXT":
         return copy_size(node)
-    return pad(node.nbytes + attention_extra(node, capability), ALIGNMENT)
+    return pad(node.nbytes + attention_extra(node, capability, shares=shares), ALIGNMENT)
 
 
-def attention_extra(node: Node, capability: int) -> int:
+def attention_extra(node: Node, capability: int, *, shares: bool = True) -> int:
     """Bytes after the result of attention that hold f16 copies of K and V.
 
-    fattn.cu:ggml_cuda_flash_attn_ext_get_alloc_size; every kernel but the vector one wants f16.
+    fattn.cu:ggml_cuda_flash_attn_ext_get_alloc_size; every kernel but the vector one wants f16. A V that is a view of
+    K needs no copy of its own, unless it is a copy itself (not ``shares``).
     """
     k, v = node.src[1], node.src[2]
-    if _takes_vector_kernel(node, capability) and ((k.type, v.type) in _VEC_PAIRS):
+    if k.type is _F16 and v.type is _F16:
         return 0
-    shares = v.view_src is not None and (v.view_src is k or (v.view_src is k.view_src and v.offset == k.offset))
+    if _takes_vector_kernel(node, capability) and (k.type, v.type) in _VEC_PAIRS:
+        return 0
+    overlap = v.view_src is not None and (v.view_src is k or (v.view_src is k.view_src and v.offset == k.offset))
     size = end = node.nbytes
     if k.type is not _F16:
         end = pad(end, ALIGNMENT) + 2 * _elements(k)
-    if v.type is not _F16 and not shares:
+    if v.type is not _F16 and not (shares and overlap):
         end = pad(end, ALIGNMENT) + 2 * _elements(v)
     return end - size
 

@@ -52,8 +52,8 @@ class Prepared:
     """
 
     __slots__ = (
-        "_cuda_sizes", "cuda_runs", "fuses", "has_root", "home_sources", "homed", "host_sizes", "inputs", "live",
-        "n_nodes", "offloads", "on_cpu", "op", "outputs", "pinned", "root", "rooted", "src", "tensors", "twins", "uses",
+        "_cuda_sizes", "_host_sizes", "cuda_runs", "fuses", "home_sources", "homed", "inputs", "live",
+        "n_nodes", "namesakes", "offloads", "on_cpu", "op", "outputs", "pinned", "root", "rooted", "src", "tensors", "twins", "uses",
         "views", "weighted", "weights", "work",
     )  # fmt: skip
 
@@ -65,8 +65,8 @@ class Prepared:
         self.on_cpu = [i for i in range(self.n_nodes) if id(self.tensors[i]) in held]
         self._judge()
         self._count()
-        self.host_sizes = [pad(node.nbytes, cuda.HOST_ALIGNMENT) if own else -1 for node, own in self._owned()]
         self._cuda_sizes: dict[int, list[int]] = {}
+        self._host_sizes: dict[int, list[int]] = {}
 
     def _number(self) -> None:
         """Replace references by numbers: sources, roots of views, leafs with a home."""
@@ -85,10 +85,19 @@ class Prepared:
         self.pinned = [
             (i, node.il) for i, node in enumerate(self.tensors) if node.name in _PINNED_NAMES and node.il >= 0
         ]
+        self.namesakes = self._find_namesakes()
         self.home_sources = [
             tuple([s for s in src if s in at_home]) if len(live) < len(src) else ()
             for src, live in zip(self.src, self.live, strict=True)
         ]
+
+    def _find_namesakes(self) -> list[list[int]]:
+        """Leafs that are one tensor of the file, and one tensor in memory where they share a buffer type."""
+        by_name: dict[str, list[int]] = {}
+        for i in self.homed:
+            if self.tensors[i].home == WEIGHT:
+                by_name.setdefault(self.tensors[i].name, []).append(i)
+        return [group for group in by_name.values() if len(group) > 1]
 
     def _judge(self) -> None:
         """Find out what a device could run and would like to run."""
@@ -120,6 +129,14 @@ class Prepared:
 
     def _owned(self) -> Iterable[tuple[Node, bool]]:
         return ((node, node.home is None and node.view_src is None) for node in self.tensors)
+
+    def host_sizes(self, alignment: int) -> list[int]:
+        """Bytes each tensor takes in host memory; -1 for views and for tensors that live elsewhere."""
+        sizes = self._host_sizes.get(alignment)
+        if sizes is None:
+            sizes = [pad(node.nbytes, alignment) if own else -1 for node, own in self._owned()]
+            self._host_sizes[alignment] = sizes
+        return sizes
 
     def cuda_sizes(self, capability: int) -> list[int]:
         """Aligned bytes each tensor takes on a device; -1 for views and for tensors that live elsewhere."""

@@ -27,14 +27,18 @@ class Homes:
     """What a placement tells the scheduler.
 
     ``backends`` are the devices in order, the CPU last. ``home`` names the buffer type of a weight or cache.
-    ``layers`` is the backend of each layer, and ``pins`` whether llama.cpp pins norms to it: with all layers offloaded
-    or below 32 tokens. ``n_copies`` is 4 with pipeline parallelism, else 1.
+    ``layers`` is the backend of each layer. ``n_copies`` is 4 with pipeline parallelism, else 1.
+
+    ``pins_norms`` tells whether norms are pinned to their layer: llama.cpp does so with all layers offloaded or below
+    32 tokens. ``pins_attention`` tells the same of the graph's ``on_cpu``. When sizes are only measured, as ``--fit``
+    and the oracle do for the prompt batch, ggml_backend_sched_reserve_size forgets both.
     """
 
     backends: tuple[Backend, ...]
     home: Callable[[Node], str]
     layers: Sequence[int] = ()
-    pins: bool = True
+    pins_norms: bool = True
+    pins_attention: bool = True
     op_offload: bool = True
     n_copies: int = 1
 
@@ -61,6 +65,17 @@ def assign(graph: Prepared, homes: Homes) -> list[int]:
     return passes.backend
 
 
+def shared_weights(graph: Prepared, homes: Homes) -> dict[int, int]:
+    """Leafs that are the same tensor as an earlier leaf: one name, one buffer type."""
+    first: dict[tuple[str, str], int] = {}
+    same: dict[int, int] = {}
+    for i in (i for group in graph.namesakes for i in group):
+        key = graph.tensors[i].name, homes.home(graph.tensors[i])
+        if first.setdefault(key, i) != i:
+            same[i] = first[key]
+    return same
+
+
 class _Passes:
     """The state the passes share: ``backend`` by number, -1 while undecided."""
 
@@ -77,10 +92,7 @@ class _Passes:
         self._find_homes()
         for i in graph.inputs:
             backend[i] = self.cpu
-        for i in graph.on_cpu:
-            backend[i] = self.cpu
-        if self.homes.pins:
-            self._pin_to_layers()
+        self._pin()
         for i in graph.rooted:
             owner = backend[graph.root[i]]
             if not self._runs(i, owner):
@@ -101,8 +113,11 @@ class _Passes:
                 self.opaque.add(i)
             self.backend[i] = owner
 
-    def _pin_to_layers(self) -> None:
-        for i, il in self.graph.pinned:
+    def _pin(self) -> None:
+        if self.homes.pins_attention:
+            for i in self.graph.on_cpu:
+                self.backend[i] = self.cpu
+        for i, il in self.graph.pinned if self.homes.pins_norms else ():
             device = self.homes.layers[il]
             if self._runs(i, device):
                 self.backend[i] = device

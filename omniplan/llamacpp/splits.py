@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from omniplan.llamacpp.fusion import Fuser
 from omniplan.llamacpp.prepared import Prepared
-from omniplan.llamacpp.schedule import Homes, assign
+from omniplan.llamacpp.schedule import Homes, assign, shared_weights
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Schedule:
 
 def schedule(graph: Prepared, homes: Homes) -> Schedule:
     """Assign backends, cut splits, and let the devices reorder and tie their nodes."""
-    cut = _Cut(graph, assign(graph, homes))
+    cut = _Cut(graph, assign(graph, homes), shared_weights(graph, homes))
     cut.run()
     order = list(range(graph.n_nodes))
     keep: dict[int, list[int]] = {}
@@ -68,8 +68,9 @@ def schedule(graph: Prepared, homes: Homes) -> Schedule:
 class _Cut:
     """Pass 5, with the lists it builds."""
 
-    def __init__(self, graph: Prepared, backend: list[int]) -> None:
+    def __init__(self, graph: Prepared, backend: list[int], same: dict[int, int]) -> None:
         self.graph = graph
+        self.same = same
         self.backend = backend
         self.src = list(graph.src)
         self.live = list(graph.live)
@@ -111,6 +112,7 @@ class _Cut:
     def _local(self, s: int, split: Split) -> int:
         if self.backend[s] == split.backend:
             return s
+        s = self.same.get(s, s)
         key = s, split.backend
         copy = self._copies.get(key)
         if copy is None:
