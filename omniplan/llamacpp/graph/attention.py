@@ -88,6 +88,7 @@ def cached(
     kq_bias: Node | None = None,
     softcap: bool = False,
     out: str = "attn_output",
+    out_bias: bool = True,
     cache_il: int | None = None,
     v_width: int = 0,
 ) -> Node:
@@ -114,7 +115,7 @@ def cached(
     back = cache.k_rot if inputs.keys_only else cache.v_rot
     if back is not None:
         result = rotated(result, back)
-    return project(b, il, out, result) if out else result
+    return project(b, il, out, result, bias=out_bias) if out else result
 
 
 def uncached(b: Builder, mask: Node, il: int, q: Node, k: Node, v: Node, *, out: str = "attn_output") -> Node:

@@ -92,7 +92,7 @@ def attention(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> N
         q = mul(q, inputs.attn_scale)
     assert inputs.attention is not None
     sinks = b.layer(il, "attn_sinks.weight") if recipe.sinks else None
-    return attn.cached(b, inputs.attention, il, q, k, v, sinks=sinks, softcap=recipe.softcap)
+    return attn.cached(b, inputs.attention, il, q, k, v, sinks=sinks, softcap=recipe.softcap, out_bias=recipe.out_bias)
 
 
 def _qkv(b: Builder, recipe: Recipe, il: int, x: Node) -> tuple[Node, Node, Node]:
@@ -130,7 +130,8 @@ def head(b: Builder, recipe: Recipe, x: Node) -> None:
     logits = logits if bias is None else add(logits, bias)
     if recipe.logit_scale and b.number("logit_scale"):
         logits = scale(logits)
-    if recipe.logit_softcap and b.number("final_logit_softcapping"):
+    capped = recipe.logit_softcap == "header" and b.number("final_logit_softcapping") != 0
+    if capped or recipe.logit_softcap == "always":
         logits = scale(unary("TANH", scale(logits)))
     b.graph.output(logits)
     b.graph.expand(logits)

@@ -43,6 +43,7 @@ class Moe:
 
     ``gating``: "softmax", "sigmoid", "softmax_weight", "sqrt_softplus"; the header's ``expert_gating_func`` beats it
     when ``gating_key``. ``norm``: weights of the selected experts sum to one; None asks ``expert_weights_norm``.
+    ``weights_scale``: the loader reads ``expert_weights_scale``, by which weights are then multiplied.
     ``scales``: llama.cpp reads the ``*_exps.scale`` tensors. ``shared``: "" no shared expert, "plain" added,
     "gated" weighted by its own router. ``shared_scale``: ``*_shexp.scale`` tensors are read. ``act_shared`` is the
     shared expert's activation when it differs. ``weight_first``: weights multiply the input (llama4).
@@ -53,7 +54,7 @@ class Moe:
     gating: str = "softmax"
     gating_key: bool = False
     norm: bool | None = True
-    weights_scale: bool = True
+    weights_scale: bool = False
     scales: bool = False
     shared: str = ""
     shared_scale: bool = False

@@ -44,8 +44,9 @@ class Recipe:
     residual_scale: block outputs are scaled when the header has ``residual_scale``.
     act, gate, ffn_scale: see ``ffn.ffn``. moe: how routed layers route; a layer routes when it owns a router.
     rows: "last" output rows are selected inside the last layer, "end" after it.
-    logit_scale: logits are scaled when the header has ``logit_scale``. logit_softcap: by ``final_logit_softcapping``.
-    output_scale, output_bias: whether those tensors are read.
+    logit_scale: logits are scaled when the header has ``logit_scale``.
+    logit_softcap: "" never, "header" when ``final_logit_softcapping`` is set, "always".
+    out_bias: whether attention reads ``attn_output.bias``. output_scale, output_bias: whether those tensors are read.
     attention, feed: builders that replace the standard blocks.
     """
 
@@ -73,7 +74,8 @@ class Recipe:
     moe: Moe | None = None
     rows: str = "last"
     logit_scale: bool = False
-    logit_softcap: bool = False
+    logit_softcap: str = ""
+    out_bias: bool = True
     output_scale: bool = True
     output_bias: bool = True
     keys_only: bool = False

@@ -88,23 +88,28 @@ def lead_dense_feed(b: Builder, recipe: Recipe, il: int, x: Node) -> Node:
     return moe(b, il, x, recipe.moe)
 
 
-def _deepseek2(facts: Moe) -> Callable[[Builder], None]:
-    def build(b: Builder) -> None:
-        decoder.build(
-            b,
-            Recipe(
-                keys_only=b.hparams.is_mla,
-                attn_temp=True,
-                moe=facts,
-                output_scale=False,
-                attention=latent_attention,
-                feed=lead_dense_feed,
-            ),
-        )
-
-    return build
+def deepseek2(b: Builder) -> None:
+    """DeepSeek V2 and V3 with their descendants."""
+    # GLM 4.7 Flash files may leave the gating function out (load_arch_hparams).
+    is_glm_lite = b.hparams.n_layer in (47, 48) and b.hparams.n_vocab == 154880
+    routing = Moe(
+        gating="sigmoid" if is_glm_lite else "softmax",
+        gating_key=True,
+        norm=None,
+        weights_scale=True,
+        shared="plain",
+    )
+    recipe = Recipe(
+        keys_only=b.hparams.is_mla,
+        attn_temp=True,
+        moe=routing,
+        output_scale=False,
+        attention=latent_attention,
+        feed=lead_dense_feed,
+    )
+    decoder.build(b, recipe)
 
 
 FAMILIES: Final[dict[str, Callable[[Builder], None]]] = {
-    "deepseek2": _deepseek2(Moe(gating="softmax", gating_key=True, norm=None, shared="plain")),
+    "deepseek2": deepseek2,
 }
