@@ -31,8 +31,10 @@ def test_profile_adds_up(name: str) -> None:
     assert tuple(gpu.free >> 20 for gpu in machine.gpus) == FREE_MIB[name]
     for gpu in machine.gpus:
         assert gpu.total - sum(item.size for item in gpu.reserved) == gpu.free
-        assert gpu.compute_capability and gpu.bandwidth
-    assert machine.memory is not None and machine.cpu is not None
+        assert gpu.compute_capability
+        assert gpu.bandwidth
+    assert machine.memory is not None
+    assert machine.cpu is not None
     assert 0 < machine.memory.available < machine.memory.total
     nominal = machine.memory.nominal_bandwidth
     assert machine.memory.bandwidth is not None
@@ -51,5 +53,5 @@ def test_profile_survives_being_written(name: str) -> None:
 
 
 def test_an_unknown_profile_names_the_shipped_ones() -> None:
-    with pytest.raises(InputError, match="no such profile.*cpu-only.*single-3090"):
+    with pytest.raises(InputError, match=r"no such profile.*cpu-only.*single-3090"):
         load_machine("omni-nps3")
