@@ -125,13 +125,11 @@ class _Allocation:
         self._take_leafs()
         number = len(plan.graph.tensors)
         for split in plan.splits:
-            program: list[int] = []
             for tensor in split.inputs:
                 self._release((tensor,))
                 self._place(number)
                 number += 1
-            program = plan.order[split.start : split.end]
-            self._run_nodes(program)
+            self._run_nodes(plan.order[split.start : split.end])
 
     def _take_leafs(self) -> None:
         plan, graph = self.plan, self.plan.graph
@@ -159,8 +157,9 @@ class _Allocation:
         """One use less of each tensor; the last one frees it."""
         users, views, address, root = self.users, self.views, self.address, self.root
         for s in tensors:
-            users[s] -= 1
-            if users[s] or views[s]:
+            left = users[s] - 1
+            users[s] = left
+            if left or views[s]:
                 continue
             whole = root[s]
             if whole < 0:
@@ -177,7 +176,7 @@ class _Allocation:
         """The hot loop: place each node, over a source if it may, and free what nobody needs any more."""
         plan = self.plan
         address, users, views, sizes, twins = self.address, self.users, self.views, self.sizes, self.twins
-        live, backend, arenas, keep = plan.live, plan.backend, self.arenas, plan.keep
+        live, backend, arenas, keep, release = plan.live, plan.backend, self.arenas, plan.keep, self._release
         for i in program:
             need = sizes[i]
             if need >= 0 and address[i] < 0:
@@ -190,9 +189,9 @@ class _Allocation:
                         break
                 else:
                     address[i] = arenas[backend[i]].take(need)
-            self._release(live[i])
+            release(live[i])
             if i in keep:
-                self._release(keep[i])
+                release(keep[i])
 
 
 def _twins(plan: Schedule, i: int) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ ggml-cuda.cu:ggml_backend_cuda_graph_optimize of b11434; the matchers it calls a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from omniplan.llamacpp.cuda import is_contiguous
@@ -42,15 +43,15 @@ class Fuser:
     def run(self, start: int, end: int) -> None:
         """Handle one split of a CUDA device."""
         self._group_shared_experts(start, end)
-        position = start
-        while position < end:
-            kind = self.op[self.order[position]]
-            length = 0
-            if kind == "MUL":
-                length = self._reduction(position, end)
-            elif kind in ("UNARY", "SOFT_MAX"):
-                length = self._routing(position, end)
-            position += length or 1
+        done = start
+        kinds = [self.op[i] for i in self.order[start:end]]
+        for position, (kind, following) in enumerate(pairwise(kinds), start):
+            if position < done:
+                continue
+            if kind == "MUL" and following in ("VIEW", "MUL"):
+                done = position + self._reduction(position, end)
+            elif kind in ("UNARY", "SOFT_MAX") and following in ("RESHAPE", "SQRT"):
+                done = position + self._routing(position, end)
 
     def _hold(self, tensor: int, until: int) -> None:
         kept = self.keep.setdefault(until, [])
@@ -59,10 +60,10 @@ class Fuser:
 
     def _group_shared_experts(self, start: int, end: int) -> None:
         """Move each shared expert's gate, up and GLU behind those of the routed experts."""
-        order = self.order
+        order, op = self.order, self.op
         i = start
         while i + 5 < end:
-            if self._ops(i, ("MUL_MAT_ID", "MUL_MAT_ID", "GLU")) and (j := self._shared(i, end)):
+            if op[order[i]] == "MUL_MAT_ID" and self._ops(i + 1, ("MUL_MAT_ID", "GLU")) and (j := self._shared(i, end)):
                 order[i + 3 : j + 3] = [*order[j : j + 3], *order[i + 3 : j]]
                 up = self.src[order[i + 2]][1]
                 for operand in self.src[up][1:3]:
