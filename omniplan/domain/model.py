@@ -23,9 +23,9 @@ class Layer:
     tensors: tuple[Tensor, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Model:
-    """A header read through the architecture's rules."""
+    """A header read through the architecture's rules; compared by identity, so that results can be cached by it."""
 
     header: Header
     arch: str

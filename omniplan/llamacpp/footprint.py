@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from omniplan.domain.footprint import BufferSize, Footprint, Pool
@@ -11,11 +12,12 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import FlashAttn, ServerParams
 from omniplan.llamacpp import buffers, compute, layers, memory, overrides, refusals, weights
-from omniplan.llamacpp.context import Context, resolve
-from omniplan.llamacpp.flash_attention import is_scheduled_with_layers
+from omniplan.llamacpp.context import resolve
 from omniplan.llamacpp.placement import Placement
 
 RAM: Final = "RAM"
+# llama.cpp b11434 src/llama-context.cpp: grok forces flash attention off.
+_NO_FLASH_ATTENTION: Final = ("grok",)
 
 
 def footprint(model: Model, machine: Machine, params: ServerParams) -> Footprint:
@@ -26,36 +28,24 @@ def footprint(model: Model, machine: Machine, params: ServerParams) -> Footprint
 
 def place(model: Model, machine: Machine, params: ServerParams) -> Placement:
     """Resolve ``params`` to a context, a device per layer and a buffer type per weight."""
-    names = tuple(gpu.name for gpu in machine.gpus)
-    refusals.check(params, model, names)
+    refusals.check(params, model, tuple(gpu.name for gpu in machine.gpus))
     devices = layers.devices_in_use(params, machine)
     layer_devices = layers.layer_devices(params, machine, model.hparams.n_layer_all)
     host = buffers.CUDA_HOST if devices and not params.no_host else buffers.CPU
     forced = overrides.first_match(params.overrides, model.header.by_name)
-    placed = weights.place(model, layer_devices, devices, forced, host=host)
-    context = resolve(model.hparams, params, flash_attn=params.flash_attn is not FlashAttn.OFF)
-    flash = _flash_attention(model, params, context, layer_devices, machine)
-    if flash is not context.flash_attn:
-        context = resolve(model.hparams, params, flash_attn=flash)
-    return Placement(
-        context=context,
+    wanted = params.flash_attn is not FlashAttn.OFF and model.arch not in _NO_FLASH_ATTENTION
+    placement = Placement(
+        context=resolve(model.hparams, params, flash_attn=wanted),
         devices=devices,
         compute_capability=tuple(machine.gpu(name).compute_capability for name in devices),
         layers=layer_devices,
-        weights=placed,
+        weights=weights.place(model, layer_devices, devices, forced, host=host),
         host=host,
         n_copies=layers.pipeline_copies(params, model.hparams.n_layer_all, devices),
     )
-
-
-def _flash_attention(
-    model: Model, params: ServerParams, context: Context, layer_devices: tuple[str, ...], machine: Machine
-) -> bool:
-    if params.flash_attn is FlashAttn.OFF or model.arch == "grok":
-        return False
-    if params.flash_attn is FlashAttn.ON:
-        return True
-    return is_scheduled_with_layers(model, context, layer_devices, machine)
+    if wanted and params.flash_attn is FlashAttn.AUTO and not compute.attention_follows_layers(model, placement):
+        return replace(placement, context=resolve(model.hparams, params, flash_attn=False))
+    return placement
 
 
 def price(model: Model, machine: Machine, placement: Placement) -> Footprint:
@@ -85,7 +75,6 @@ def price(model: Model, machine: Machine, placement: Placement) -> Footprint:
         n_nodes=reserved.n_nodes,
         sched_copies=placement.n_copies,
         output_buffer=4 * context.n_seq_max * model.hparams.n_vocab,
-        compute_parts=reserved.parts,
     )
 
 

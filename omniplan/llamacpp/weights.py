@@ -77,9 +77,13 @@ def _is_encoder(model: Model) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Where every weight lives, and the bytes per buffer type."""
+    """Where every weight lives, and the bytes per buffer type.
+
+    ``factors`` is the buffer type of each layer's copy of the rotary factors, which are the only weights with copies.
+    """
 
     buffer_of: Mapping[str, str]
+    factors: Mapping[int, str]
     nbytes: Mapping[str, int]
     tensors: Mapping[str, tuple[Tensor, ...]]
 
@@ -99,14 +103,18 @@ def place(
     """
     twice = architectures.row(model.arch).embedding_twice
     buffer_of: dict[str, str] = {}
+    factors: dict[int, str] = {}
     held: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for slot in slots(model):
         buffer = _buffer(slot, model, layers, overridden, host, has_gpu=bool(devices))
         buffer_of.setdefault(slot.name, buffer)
+        if _ROPE_FACTORS.match(slot.name):
+            factors[slot.il] = buffer
         # gemma3n and gemma4 create the tied output before the input, so the two are never shared.
         held[buffer].setdefault(slot.name if twice else slot.tensor.name, slot.tensor)
     return Weights(
         buffer_of=buffer_of,
+        factors=factors,
         nbytes={name: _total(name, tensors.values()) for name, tensors in held.items()},
         tensors={name: tuple(tensors.values()) for name, tensors in held.items()},
     )

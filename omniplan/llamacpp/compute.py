@@ -1,0 +1,118 @@
+"""Compute buffers and graph splits of a placement: build both graphs, schedule them, allocate the prompt batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from omniplan.domain.footprint import GraphSplits
+from omniplan.domain.model import Model
+from omniplan.llamacpp import buffers
+from omniplan.llamacpp.allocate import allocate
+from omniplan.llamacpp.context import Context
+from omniplan.llamacpp.graph import families
+from omniplan.llamacpp.graph.graph import Batch
+from omniplan.llamacpp.graph.node import CACHE, Node
+from omniplan.llamacpp.placement import Placement
+from omniplan.llamacpp.prepared import Prepared
+from omniplan.llamacpp.schedule import Backend, Homes, assign
+from omniplan.llamacpp.splits import schedule
+from omniplan.llamacpp.weights import OUTPUT, TOKEN_EMBEDDING
+
+# llama_context::graph_get_cb: below this many tokens norms are pinned to their layer's device.
+_PIN_BELOW_TOKENS = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserved:
+    """What the scheduler reserves: bytes per buffer type, splits, nodes of the prompt batch."""
+
+    nbytes: Mapping[str, int]
+    splits: GraphSplits
+    n_nodes: int
+
+
+def reserve(model: Model, placement: Placement) -> Reserved:
+    """Reserve both graphs of ``model`` as b11434 does (``llama_context::sched_reserve``)."""
+    prefill = _prepared(model, placement.context, Batch.prefill(placement.context))
+    decode = _prepared(model, placement.context, Batch.decode(placement.context))
+    plan = schedule(prefill, homes(model, placement, placement.context.n_tokens, measured=True))
+    token = schedule(decode, homes(model, placement, placement.context.n_seq_max))
+    sizes = allocate(plan)
+    return Reserved(
+        nbytes={backend.buffer: size for backend, size in zip(plan.homes.backends, sizes, strict=True)},
+        splits=GraphSplits(prefill=len(plan.splits), decode=len(token.splits)),
+        n_nodes=prefill.n_nodes,
+    )
+
+
+def attention_follows_layers(model: Model, placement: Placement) -> bool:
+    """Whether every flash attention runs on its layer's device; ``-fa auto`` turns it off otherwise.
+
+    ``llama_context::resolve_fused_ops``: it looks at the device of the layer even when the cache is not offloaded.
+    """
+    graph = _prepared(model, placement.context, Batch.decode(placement.context))
+    backend = assign(graph, homes(model, placement, placement.context.n_seq_max))
+    index = {device: i for i, device in enumerate(placement.devices)}
+    cpu = len(placement.devices)
+    for i, node in enumerate(graph.tensors[: graph.n_nodes]):
+        if node.op == "FLASH_ATTN_EXT":
+            il = _layer_of(node)
+            if il >= 0 and backend[i] != index.get(placement.layers[il], cpu):
+                return False
+    return True
+
+
+def _layer_of(attention: Node) -> int:
+    key = attention.src[1]
+    root = key.view_src or key
+    return root.il if root.home == CACHE else -1
+
+
+def homes(model: Model, placement: Placement, n_tokens: int, *, measured: bool = False) -> Homes:
+    """The placement in the scheduler's words.
+
+    ``measured``: b11434 takes sizes with ``ggml_backend_sched_reserve_size``, which forgets pinned backends.
+    """
+    names = placement.devices
+    index = {device: i for i, device in enumerate(names)}
+    buffer_of = placement.weights.buffer_of
+    n_layer_all = model.hparams.n_layer_all
+
+    def home(node: Node) -> str:
+        if node.home == CACHE:
+            return placement.cache_device(node.il)
+        if node.name == TOKEN_EMBEDDING and node.il == n_layer_all:
+            return buffer_of[OUTPUT]
+        if node.name.startswith("rope_f") and node.il >= 0:
+            return placement.weights.factors.get(node.il, buffers.CPU)
+        return buffer_of[node.name]
+
+    gpus = tuple(
+        Backend(name=name, buffer=name, capability=_capability(cc))
+        for name, cc in zip(names, placement.compute_capability, strict=True)
+    )
+    compute_host = buffers.CUDA_HOST if names else buffers.CPU
+    layers = [index.get(device, len(names)) for device in placement.layers]
+    return Homes(
+        backends=(*gpus, Backend(name=buffers.CPU, buffer=compute_host)),
+        home=home,
+        layers=layers,
+        pins_norms=not measured and (placement.layers[0] != buffers.CPU or n_tokens < _PIN_BELOW_TOKENS),
+        pins_attention=not measured,
+        op_offload=placement.context.op_offload,
+        n_copies=placement.n_copies,
+    )
+
+
+def _capability(text: str) -> int:
+    """890 for "8.9"; an unknown GPU counts as Ampere, which has the same kernels as everything later."""
+    major, _, minor = text.partition(".")
+    return int(major) * 100 + int(minor or 0) * 10 if major.isdigit() else 800
+
+
+@lru_cache(maxsize=16)
+def _prepared(model: Model, context: Context, batch: Batch) -> Prepared:
+    graph = families.build(model, context, batch)
+    return Prepared(graph.nodes, graph.leafs, graph.on_cpu)
