@@ -178,7 +178,7 @@ class ServerParams:
 
     @property
     def n_ctx_asked(self) -> int:
-        """Context to ask the model for, 0 for its own: ``n_ctx``, or the pool of --kv-unified-per-slot without ``-c``."""
+        """Context to ask for, 0 for the model's own: ``n_ctx``, or without ``-c`` the pool of --kv-unified-per-slot."""
         if self.kv_unified_per_slot > 0 and self.n_ctx == 0 and self.fit_ctx != NEVER_SHRINK:
             return self.n_seq_max * self.kv_unified_per_slot
         return self.n_ctx

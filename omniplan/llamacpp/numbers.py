@@ -8,7 +8,8 @@ from typing import Final
 
 _INTEGER: Final = re.compile(r"[ \t-\r]*([+-]?\d+)", re.ASCII)
 _FLOAT: Final = re.compile(
-    r"[ \t-\r]*(?P<sign>[+-]?)(?:(?P<word>inf(?:inity)?|nan)|(?P<hex>0x(?:[\da-f]+\.?[\da-f]*|\.[\da-f]+)(?:p[+-]?\d+)?)"
+    r"[ \t-\r]*(?P<sign>[+-]?)(?:(?P<word>inf(?:inity)?|nan)"
+    r"|(?P<hex>0x(?:[\da-f]+\.?[\da-f]*|\.[\da-f]+)(?:p[+-]?\d+)?)"
     r"|(?P<decimal>(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?))",
     re.ASCII | re.IGNORECASE,
 )

@@ -66,8 +66,8 @@ def first_match(overrides: Iterable[Override], names: Iterable[str]) -> Mapping[
     remaining = list(dict.fromkeys(names))
     for override in overrides:
         matches = compile_pattern(override.pattern).matches
-        hits = {name for name in remaining if matches(name)}
+        hits = dict.fromkeys((name for name in remaining if matches(name)), override)
         if hits:
-            found.update(dict.fromkeys(hits, override))
+            found.update(hits)
             remaining = [name for name in remaining if name not in hits]
     return found
