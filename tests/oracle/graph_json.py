@@ -11,6 +11,7 @@ from typing import Any
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
 from omniplan.llamacpp.graph.node import CACHE, FLAG_INPUT, FLAG_OUTPUT, WEIGHT, Dims, Node, strides
 
+HOST = -2  # ``il`` of the weights that stay on the CPU.
 TOKENS = 496  # No dimension of the oracle's graphs equals it, so that it can be replaced.
 
 
@@ -93,7 +94,7 @@ class _Rebuild:
 
     def _host_node(self, kind: TensorType, ne: Dims, name: str) -> Node:
         table = Node("NONE", kind, (ne[0], 1, 1, 1), strides(kind, (ne[0], 1, 1, 1)), name="token_embd", home=WEIGHT)
-        table.il = -2
+        table.il = HOST
         node = Node("GET_ROWS", kind, ne, strides(kind, ne), [table, self.ids], name=name)
         self.nodes.append(node)
         return node
