@@ -29,10 +29,11 @@ def footprint(model: Model, machine: Machine, params: ServerParams) -> Footprint
 def place(model: Model, machine: Machine, params: ServerParams) -> Placement:
     """Resolve ``params`` to a context, a device per layer and a buffer type per weight."""
     refusals.check(params, model, tuple(gpu.name for gpu in machine.gpus))
-    devices = layers.devices_in_use(params, machine)
-    layer_devices = layers.layer_devices(params, machine, model.hparams.n_layer_all)
+    devices = refusals.devices_in_use(params, tuple(gpu.name for gpu in machine.gpus))
+    layer_devices = layers.layer_devices(params, machine, devices, model.hparams.n_layer_all)
     host = buffers.CUDA_HOST if devices and not params.no_host else buffers.CPU
-    forced = overrides.first_match(params.overrides, model.header.by_name)
+    matched = overrides.first_match(params.overrides, model.header.by_name)
+    forced = {name: override.buffer_type for name, override in matched.items()}
     wanted = params.flash_attn is not FlashAttn.OFF and model.arch not in _NO_FLASH_ATTENTION
     placement = Placement(
         context=resolve(model.hparams, params, flash_attn=wanted),

@@ -14,14 +14,6 @@ from omniplan.domain.params import ServerParams, SplitMode
 CPU: Final = "CPU"
 
 
-def devices_in_use(params: ServerParams, machine: Machine) -> tuple[str, ...]:
-    """Names of the GPUs the model is split over, in split order (``llama_prepare_model_devices``)."""
-    names = tuple(gpu.name for gpu in machine.gpus) if params.devices is None else params.devices
-    if params.split_mode is not SplitMode.NONE:
-        return names
-    return () if params.main_gpu < 0 else names[params.main_gpu : params.main_gpu + 1]
-
-
 def split(n_layer_all: int, n_gpu_layers: int, names: Sequence[str], weights: Sequence[float]) -> tuple[str, ...]:
     """Device of every layer, output layer last.
 
@@ -41,12 +33,12 @@ def split(n_layer_all: int, n_gpu_layers: int, names: Sequence[str], weights: Se
     return (CPU,) * first + tuple(chosen)
 
 
-def layer_devices(params: ServerParams, machine: Machine, n_layer_all: int) -> tuple[str, ...]:
-    """Device of every layer of a model with ``n_layer_all`` blocks under ``params`` on ``machine``."""
-    names = devices_in_use(params, machine)
-    by_name = {gpu.name: gpu for gpu in machine.gpus}
+def layer_devices(
+    params: ServerParams, machine: Machine, names: Sequence[str], n_layer_all: int
+) -> tuple[str, ...]:
+    """Device of every layer of a model with ``n_layer_all`` blocks split over the devices ``names``."""
     given = [*params.tensor_split, *[0.0] * len(names)][: len(names)]
-    weights = given if any(given) else [float(by_name[name].free) for name in names]
+    weights = given if any(given) else [float(machine.gpu(name).free) for name in names]
     return split(n_layer_all, params.n_gpu_layers, names, weights)
 
 

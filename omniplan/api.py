@@ -1,0 +1,95 @@
+"""The verbs as functions: what ``import omniplan`` offers and what the command calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omniplan.domain.headroom import Headroom
+from omniplan.domain.machine import Machine
+from omniplan.domain.model import Model
+
+if TYPE_CHECKING:
+    from omniplan.domain.footprint import Footprint
+    from omniplan.domain.inspection import Inspection
+    from omniplan.domain.plan import Plan
+
+ModelSource = str | Path | Model
+
+
+def load_model(path: str | Path) -> Model:
+    """The model in the GGUF file at ``path`` (any shard of a set); raises HeaderError or UnsupportedModel."""
+    from omniplan.gguf import read_header
+    from omniplan.interpret import build_model
+
+    return build_model(read_header(path))
+
+
+def load_machine(name_or_path: str | Path) -> Machine:
+    """A shipped profile by name, or a machine file; raises InputError with the path inside the file."""
+    from omniplan.codec import machine
+
+    return machine.load_machine(name_or_path)
+
+
+def inspect(source: ModelSource) -> Inspection:
+    """Facts of a model file: kinds of layers, experts, attention, quants, bytes by role, and what is odd about it."""
+    from omniplan.interpret.inspect import inspect as facts
+
+    return facts(_model(source))
+
+
+def footprint(
+    source: ModelSource, machine: Machine, args: Sequence[str] = (), *, env: Mapping[str, str] | None = None
+) -> Footprint:
+    """Price llama-server's ``args`` for a model on ``machine`` in llama.cpp b11434's own bytes.
+
+    ``args`` are given without ``-m``; ``env`` may hold ``LLAMA_ARG_*`` variables. Weights are taken as loaded without
+    mmap, as llama.cpp's own memory probe does. Raises ArgumentError for what llama-server would refuse.
+    """
+    from omniplan.llamacpp.args import parse
+    from omniplan.llamacpp.footprint import footprint as price
+
+    return price(_model(source), machine, parse(args, env=env or {}))
+
+
+def plan(
+    source: ModelSource,
+    machine: Machine,
+    *,
+    n_ctx: int | None = None,
+    n_parallel: int = 1,
+    cache_type_k: str = "f16",
+    cache_type_v: str = "f16",
+    n_ubatch: int = 512,
+    headroom: Headroom | str | int | None = None,
+) -> Plan:
+    """Choose a placement that keeps ``headroom`` on every pool of ``machine``, with its price and its reasons.
+
+    ``n_ctx`` is the total context in tokens over ``n_parallel`` slots (None: a default, recorded as an assumption).
+    ``headroom`` is a policy, MiB to keep free per GPU, or text as on the command line. Raises Infeasible when nothing
+    fits, with the shortfall and what would make it fit.
+    """
+    from omniplan.search.planner import make_plan
+
+    return make_plan(
+        _model(source),
+        machine,
+        n_ctx=n_ctx,
+        n_parallel=n_parallel,
+        cache_type_k=cache_type_k,
+        cache_type_v=cache_type_v,
+        n_ubatch=n_ubatch,
+        headroom=_headroom(headroom),
+    )
+
+
+def _model(source: ModelSource) -> Model:
+    return source if isinstance(source, Model) else load_model(source)
+
+
+def _headroom(given: Headroom | str | int | None) -> Headroom:
+    if isinstance(given, Headroom):
+        return given
+    return Headroom() if given is None else Headroom.parse(str(given))
