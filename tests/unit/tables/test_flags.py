@@ -98,7 +98,9 @@ def test_choices_are_the_enum(key: str) -> None:
     assert set(ENUMS[key]) == set(row.choices)
 
 
-@pytest.mark.parametrize("row", [row for row in KNOWN if row.param and row.default is not None], ids=lambda row: row.key)
+@pytest.mark.parametrize(
+    "row", [row for row in KNOWN if row.param and row.default is not None], ids=lambda row: row.key
+)
 def test_defaults_are_those_of_server_params(row: FlagRow) -> None:
     """Setting a flag to the table's default changes nothing but what is recorded."""
     if row.kind is Kind.NONE:
