@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniplan.domain.params import NEVER_SHRINK, KvOverride, LoadMode, Numa, Override, ServerParams
+from omniplan.domain.params import NEVER_SHRINK, DraftParams, KvOverride, LoadMode, Numa, Override, ServerParams
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.args import parse
 from omniplan.llamacpp.numbers import atof, atol, stof, stoi, stoul
@@ -51,7 +51,8 @@ PARSED = [
     pytest.param("--spec-type draft-mtp --spec-default", {"spec_types": ("draft-mtp", "ngram-mod")}, id="spec-adds-up"),
     pytest.param("--spec-type ngram-mod,none,x", {}, id="spec-none-drops"),
     pytest.param("-mmdev none", {"mmproj_offload": False}, id="mmdev"),
-    pytest.param("--override-kv a=int:5,b=bool:true", {"override_kv": (KvOverride("a", 5), KvOverride("b", True))}, id="kv"),
+    pytest.param("--override-kv a=int:5,b=bool:true", {"override_kv": (KvOverride("a", 5), KvOverride("b", True))},
+                 id="kv"),
     pytest.param('--override-kv "a=str:x,y"', {"override_kv": (KvOverride("a", "x,y"),)}, id="kv-quoted"),
     pytest.param("--gpt-oss-20b-default", {"n_ctx": 262144, "n_batch": 32768, "n_ubatch": 2048, "n_parallel": 2,
                                            "extra": (("--gpt-oss-20b-default", ""),)}, id="preset"),
@@ -85,11 +86,15 @@ def test_draft_flags_have_their_own_fields() -> None:
     """The draft model is recorded apart."""
     params = parse("-md d.gguf -ngld all -devd CUDA1 -otd x=CPU -ctkd q8_0 --spec-draft-n-max 8".split())
 
-    draft = params.draft
-    assert ("d.gguf", -2, ("CUDA1",), (Override("x", "CPU"),)) == (
-        draft.model, draft.n_gpu_layers, draft.devices, draft.overrides,
-    )  # fmt: skip
-    assert ("q8_0", 8) == (draft.cache_type_k, draft.n_max)
+    expected = DraftParams(
+        model="d.gguf",
+        n_gpu_layers=-2,
+        devices=("CUDA1",),
+        overrides=(Override("x", "CPU"),),
+        cache_type_k="q8_0",
+        n_max=8,
+    )
+    assert expected == params.draft
 
 
 REFUSED = [
@@ -162,7 +167,8 @@ def test_the_command_line_beats_the_environment() -> None:
     params = parse(["-ub", "128", "-ot", "b=CPU"], env=env)
 
     assert params.n_ubatch == 128
-    assert ["a", r"\.ffn_(up|down|gate|gate_up)_(ch|)exps", "b"] == [override.pattern for override in params.overrides]
+    expected = ["a", r"\.ffn_(up|down|gate|gate_up)_(ch|)exps", "b"]
+    assert expected == [override.pattern for override in params.overrides]
 
 
 @pytest.mark.parametrize(
@@ -212,9 +218,8 @@ def test_stof_is_exact_for_float32(value: float) -> None:
 
 def test_the_other_number_readers() -> None:
     """Wrapping, signs, hexadecimal floats and the forgiving C functions."""
-    assert (2**64 - 1, 16.5, -5, 0, 1.5, 0.0) == (
-        stoul("-1"), stof("0x10.8"), atol("-5x"), atol("x"), atof("1.5x"), atof(""),
-    )  # fmt: skip
+    expected = (2**64 - 1, 16.5, -5, 0, 1.5, 0.0)
+    assert expected == (stoul("-1"), stof("0x10.8"), atol("-5x"), atol("x"), atof("1.5x"), atof(""))
 
 
 @given(st.lists(st.sampled_from(["-kvu", "-no-kvu", "-nkvo", "--swa-full", "--no-host", "-nr"]), max_size=6))
