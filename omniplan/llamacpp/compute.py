@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Final
 
 from omniplan.domain.footprint import GraphSplits
 from omniplan.domain.model import Model
@@ -22,6 +23,25 @@ from omniplan.llamacpp.weights import OUTPUT, TOKEN_EMBEDDING
 
 # llama_context::graph_get_cb: below this many tokens norms are pinned to their layer's device.
 _PIN_BELOW_TOKENS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    switch: str
+    op: str
+    n_tokens: int = 1
+
+
+_FLASH_ATTENTION: Final = _Probe("flash_attn", "FLASH_ATTN_EXT")
+# llama-context.cpp:llm_fused_op_*_probe: switch of the context, operation, tokens per sequence; in this order.
+_PROBES: Final = (
+    _Probe("fused_gdn_ar", "GATED_DELTA_NET"),
+    _Probe("fused_gdn_ch", "GATED_DELTA_NET", 16),
+    _Probe("fused_lid", "LIGHTNING_INDEXER"),
+    _Probe("fused_hc_pre", "DSV4_HC_PRE"),
+    _Probe("fused_hc_comb", "DSV4_HC_COMB"),
+    _Probe("fused_hc_post", "DSV4_HC_POST"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,25 +68,44 @@ def reserve(model: Model, placement: Placement) -> Reserved:
 
 
 def attention_follows_layers(model: Model, placement: Placement) -> bool:
-    """Whether every flash attention runs on its layer's device; ``-fa auto`` turns it off otherwise.
+    """Whether every flash attention runs on its layer's device; ``-fa auto`` turns it off otherwise."""
+    return _follows_layers(model, placement, _FLASH_ATTENTION)
 
-    ``llama_context::resolve_fused_ops``: it looks at the device of the layer even when the cache is not offloaded.
+
+def resolve_fused(model: Model, placement: Placement) -> Placement:
+    """The placement without the fused kernels that would run away from their layer's device.
+
+    Flash attention is left alone: only ``-fa auto`` asks. Upstream: ``llama_context::resolve_fused_ops``.
     """
-    graph = _prepared(model, placement.context, Batch.decode(placement.context))
-    backend = assign(graph, homes(model, placement, placement.context.n_seq_max))
+    for probe in _PROBES:
+        if not _follows_layers(model, placement, probe):
+            placement = replace(placement, context=replace(placement.context, **{probe.switch: False}))  # type: ignore[arg-type]
+    return placement
+
+
+def _follows_layers(model: Model, placement: Placement, probe: _Probe) -> bool:
+    """It looks at the device of the layer even when the cache is not offloaded."""
+    n_seqs = placement.context.n_seq_max
+    n_tokens = probe.n_tokens * n_seqs
+    graph = _prepared(model, placement.context, Batch(n_tokens=n_tokens, n_seqs=n_seqs, n_outputs=n_tokens))
+    if probe.op not in graph.op:
+        return True
+    backend = assign(graph, homes(model, placement, n_tokens))
     index = {device: i for i, device in enumerate(placement.devices)}
     cpu = len(placement.devices)
     for i, node in enumerate(graph.tensors[: graph.n_nodes]):
-        if node.op == "FLASH_ATTN_EXT":
+        if node.op == probe.op:
             il = _layer_of(node)
             if il >= 0 and backend[i] != index.get(placement.layers[il], cpu):
                 return False
     return True
 
 
-def _layer_of(attention: Node) -> int:
-    key = attention.src[1]
-    root = key.view_src or key
+def _layer_of(node: Node) -> int:
+    """The layer a fused kernel says it belongs to, else the one whose cache it reads."""
+    if node.il >= 0:
+        return node.il
+    root = node.src[1].view_src or node.src[1]
     return root.il if root.home == CACHE else -1
 
 

@@ -21,6 +21,8 @@ class Context:
     ``n_stream`` is 1 with a unified KV cache, else ``n_seq_max``; each stream has ``n_ctx_seq`` cells.
     ``n_swa_cells`` is the size of a sliding-window cache per stream (equal to ``n_ctx_seq`` with ``--swa-full``).
     ``n_tokens`` is the micro-batch that buffers are reserved for, ``n_outputs`` its rows of logits.
+    ``fused_gdn_ar`` and ``fused_gdn_ch``: the gated delta net is one operation for one token and for several.
+    ``fused_lid`` and ``fused_hc_*``: so are the lightning indexer and the steps of hyper-connections.
     """
 
     n_ctx: int
@@ -37,6 +39,12 @@ class Context:
     offload_kqv: bool
     op_offload: bool
     swa_full: bool = False
+    fused_gdn_ar: bool = True
+    fused_gdn_ch: bool = True
+    fused_lid: bool = True
+    fused_hc_pre: bool = True
+    fused_hc_comb: bool = True
+    fused_hc_post: bool = True
 
     @property
     def n_tokens(self) -> int:

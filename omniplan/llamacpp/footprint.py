@@ -45,8 +45,8 @@ def place(model: Model, machine: Machine, params: ServerParams) -> Placement:
         n_copies=layers.pipeline_copies(params, model.hparams.n_layer_all, devices),
     )
     if wanted and params.flash_attn is FlashAttn.AUTO and not compute.attention_follows_layers(model, placement):
-        return replace(placement, context=resolve(model.hparams, params, flash_attn=False))
-    return placement
+        placement = replace(placement, context=resolve(model.hparams, params, flash_attn=False))
+    return compute.resolve_fused(model, placement)
 
 
 def price(model: Model, machine: Machine, placement: Placement) -> Footprint:
