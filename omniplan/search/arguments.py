@@ -1,0 +1,93 @@
+"""A placement as llama-server's arguments, always explicit about context, slots and fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from omniplan.domain.machine import Machine
+from omniplan.domain.plan import Request
+from omniplan.search import patterns
+from omniplan.search.limits import PROMPT_CACHE
+from omniplan.search.ranges import Range
+
+# llama-server's -b; a larger micro-batch needs a larger logical batch (llama_context clips -ub to -b).
+_DEFAULT_BATCH: Final = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One placement to price: what it is called, and the arguments that pin it.
+
+    ``prompt_cache`` is what ``--cache-ram`` will be, in bytes.
+    """
+
+    strategy: str
+    args: tuple[str, ...]
+    ranges: tuple[Range, ...] = ()
+    prompt_cache: int = PROMPT_CACHE
+
+    @property
+    def moved(self) -> tuple[int, ...]:
+        """Layers with weights on the CPU."""
+        return tuple(sorted(il for part in self.ranges for il in part.moved))
+
+
+def request_args(request: Request) -> tuple[str, ...]:
+    """The part of the arguments that says what was asked for."""
+    args = ["-c", str(request.n_ctx), "-np", str(request.n_parallel)]
+    if (request.cache_type_k, request.cache_type_v) != ("f16", "f16"):
+        args += ["-ctk", request.cache_type_k, "-ctv", request.cache_type_v, "-fa", "on"]
+    if request.n_ubatch >= _DEFAULT_BATCH:
+        args += ["-b", str(2 * request.n_ubatch)]
+    return (*args, "-ub", str(request.n_ubatch))
+
+
+def single_gpu(request: Request, index: int, n_layer_all: int) -> Candidate:
+    """The whole model on one GPU."""
+    pin = ("-ngl", all_layers(n_layer_all), "-sm", "none", "-mg", str(index), "--fit", "off")
+    return Candidate(strategy="single GPU", args=(*request_args(request), *pin))
+
+
+def split(request: Request, machine: Machine, ranges: Sequence[Range], tensors: str, n_layer_all: int) -> Candidate:
+    """Layers over GPUs by ``ranges``; the layers that hold weights on the CPU share one pattern."""
+    counts = {part.name: part.last - part.first for part in ranges}
+    used = [gpu.name for gpu in machine.gpus if gpu.name in counts]
+    args = [*request_args(request), "-ngl", _n_gpu_layers(ranges, n_layer_all)]
+    if len(used) == 1:
+        index = [gpu.name for gpu in machine.gpus].index(used[0])
+        args += ["-sm", "none", "-mg", str(index)]
+    else:
+        if len(used) < len(machine.gpus):
+            args += ["-dev", ",".join(used)]
+        args += ["-ts", ",".join(str(counts[name]) for name in used)]
+    moved = sorted(il for part in ranges for il in part.moved)
+    if moved:
+        args += ["-ot", patterns.override(moved, tensors, "CPU")]
+    strategy = _strategy(len(used), moved=bool(moved), tensors=tensors, partial=ranges[0].first > 0)
+    return Candidate(strategy=strategy, args=(*args, "--fit", "off"), ranges=tuple(ranges))
+
+
+def cpu_only(request: Request) -> Candidate:
+    """Everything in RAM."""
+    return Candidate(strategy="CPU only", args=(*request_args(request), "-ngl", "0", "--fit", "off"))
+
+
+def all_layers(n_layer_all: int) -> str:
+    """An ``-ngl`` that covers every layer and the output."""
+    return "99" if n_layer_all + 1 <= 99 else "999"
+
+
+def _n_gpu_layers(ranges: Sequence[Range], n_layer_all: int) -> str:
+    first = ranges[0].first
+    return all_layers(n_layer_all) if first == 0 else str(n_layer_all + 1 - first)
+
+
+def _strategy(n_gpus: int, *, moved: bool, tensors: str, partial: bool) -> str:
+    where = "single GPU" if n_gpus == 1 else f"{n_gpus} GPUs"
+    if partial:
+        return f"{where}, leading layers on CPU"
+    if not moved:
+        return where
+    return f"{where}, some {'experts' if tensors == patterns.EXPERTS else 'FFN weights'} on CPU"

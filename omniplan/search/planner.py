@@ -1,0 +1,258 @@
+"""The ladder: one GPU, then all GPUs, then as few experts or FFN weights as possible on the CPU, then a refusal."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from omniplan.domain.evidence import Assumption
+from omniplan.domain.footprint import Footprint
+from omniplan.domain.headroom import Headroom
+from omniplan.domain.machine import Gpu, Machine
+from omniplan.domain.model import Model
+from omniplan.domain.plan import Margin, ModelFacts, Plan, Request
+from omniplan.errors import Infeasible
+from omniplan.llamacpp.args import parse
+from omniplan.llamacpp.context import resolve
+from omniplan.llamacpp.footprint import footprint
+from omniplan.search import arguments, ranges
+from omniplan.search.arguments import Candidate
+from omniplan.search.costs import LayerCosts, compute_estimate, layer_costs
+from omniplan.search.limits import PROMPT_CACHE, RAM, Limits, shortfall
+from omniplan.search.reporter import Reporter
+from omniplan.units import MIB
+
+LLAMA_CPP: Final = "b11434"
+DEFAULT_CONTEXT: Final = 32768
+# A GPU whose bandwidth nobody stated counts as this; only the order of GPUs depends on it.
+_UNKNOWN_BANDWIDTH: Final = 500e9
+# Rounds in which the estimate of compute buffers is replaced by what the simulation says.
+_ROUNDS: Final = 4
+_CACHE_STEP: Final = 256 * MIB
+
+
+def make_plan(
+    model: Model,
+    machine: Machine,
+    *,
+    n_ctx: int | None,
+    n_parallel: int,
+    cache_type_k: str,
+    cache_type_v: str,
+    n_ubatch: int,
+    headroom: Headroom,
+) -> Plan:
+    """The first rung of the ladder that keeps every limit; raises Infeasible with the nearest miss and remedies."""
+    request = Request(
+        n_ctx=n_ctx or min(model.hparams.n_ctx_train, DEFAULT_CONTEXT),
+        n_ctx_given=n_ctx is not None,
+        n_parallel=n_parallel,
+        cache_type_k=cache_type_k,
+        cache_type_v=cache_type_v,
+        n_ubatch=n_ubatch,
+    )
+    ladder = Ladder(model, machine, request, headroom)
+    found = ladder.climb()
+    if found is None:
+        from omniplan.search.remedies import refusal
+
+        raise refusal(ladder)
+    return _plan(ladder, *found)
+
+
+class Ladder:
+    """One search: the problem, the limits, and what has been learned on the way up."""
+
+    def __init__(self, model: Model, machine: Machine, request: Request, headroom: Headroom) -> None:
+        self.model = model
+        self.machine = machine
+        self.request = request
+        self.headroom = headroom
+        self.limits = Limits(machine=machine, headroom=headroom)
+        self.reporter = Reporter(model)
+        self.context = resolve(model.hparams, parse(arguments.request_args(request)), flash_attn=True)
+        self.costs: LayerCosts = layer_costs(model, self.context)
+        self.closest: dict[str, int] = {}
+
+    def climb(self) -> tuple[Candidate, Footprint] | None:
+        """The first candidate that keeps every limit."""
+        if not self.machine.gpus:
+            return self._on_cpu()
+        for rung in (self._single, self._spread, self._spill, self._partial):
+            for candidate, priced in rung():
+                return candidate, priced
+        return None
+
+    def _single(self) -> Iterator[tuple[Candidate, Footprint]]:
+        """The whole model on the fastest GPU that holds it."""
+        need = self.costs.total + self.costs.shared
+        for gpu in sorted(self.machine.gpus, key=lambda gpu: -_speed(gpu)):
+            budget = self.headroom.budget_of(gpu)
+            if need > budget:
+                self.reporter.too_big_for(gpu, need, budget)
+                self._remember({gpu.name: need - budget})
+                continue
+            index = self.machine.gpus.index(gpu)
+            yield from self._try(arguments.single_gpu(self.request, index, self.model.hparams.n_layer_all))
+
+    def _spread(self) -> Iterator[tuple[Candidate, Footprint]]:
+        """All weights on GPUs, layers in proportion to what each really holds."""
+        if len(self.machine.gpus) > 1:
+            yield from self._refine(may_move=False)
+
+    def _spill(self) -> Iterator[tuple[Candidate, Footprint]]:
+        """Every layer on a GPU, the movable weights of as few layers as possible on the CPU."""
+        yield from self._refine(may_move=True)
+
+    def _partial(self) -> Iterator[tuple[Candidate, Footprint]]:
+        """Leading layers whole on the CPU, when even their attention does not fit."""
+        n_layer_all = self.model.hparams.n_layer_all
+        none = dict.fromkeys((gpu.name for gpu in self.machine.gpus), 0)
+        least = bisect_left(
+            range(1, n_layer_all + 1), 1, key=lambda first: self._fill(none, may_move=True, first=first) is not None
+        )
+        for first in range(least + 1, n_layer_all + 1):
+            yield from self._refine(may_move=True, first=first)
+
+    def _refine(self, *, may_move: bool, first: int = 0) -> Iterator[tuple[Candidate, Footprint]]:
+        """Fill with estimated compute buffers, price the result, fill again with the real ones."""
+        reserves = {gpu.name: self._estimate(gpu, may_move=may_move) for gpu in self.machine.gpus}
+        best: tuple[int, Candidate, Footprint] | None = None
+        seen: set[tuple[str, ...]] = set()
+        for _ in range(_ROUNDS):
+            candidate = self._fill(reserves, may_move=may_move, first=first)
+            if candidate is None and best is None and any(reserves.values()):
+                reserves = dict.fromkeys(reserves, 0)
+                candidate = self._fill(reserves, may_move=may_move, first=first)
+            if candidate is None or candidate.args in seen:
+                break
+            seen.add(candidate.args)
+            candidate, priced, missing = self._price(candidate)
+            if not missing and (best is None or len(candidate.moved) < best[0]):
+                best = len(candidate.moved), candidate, priced
+            elif missing:
+                self.reporter.rejected(candidate, missing)
+                self._remember(missing)
+            if RAM in missing:
+                break
+            reserves = _next_reserves(reserves, priced, missing)
+        if best is not None:
+            self.reporter.chosen(best[1], best[2], self.costs)
+            yield best[1], best[2]
+
+    def _estimate(self, gpu: Gpu, *, may_move: bool) -> int:
+        is_first = gpu is self.machine.gpus[0]
+        copies = dict(enumerate(self.costs.movable)) if may_move and is_first else None
+        return compute_estimate(self.model, self.context, movable=copies)
+
+    def _fill(self, reserves: dict[str, int], *, may_move: bool, first: int) -> Candidate | None:
+        bins = [
+            ranges.Bin(
+                name=gpu.name, budget=self.headroom.budget_of(gpu), reserve=reserves[gpu.name], speed=_speed(gpu)
+            )
+            for gpu in self.machine.gpus
+        ]
+        filled = ranges.fill(self.costs, bins, may_move=may_move, first=first)
+        if filled is None:
+            return None
+        n_layer_all = self.model.hparams.n_layer_all
+        return arguments.split(self.request, self.machine, filled, self.costs.tensors, n_layer_all)
+
+    def _on_cpu(self) -> tuple[Candidate, Footprint] | None:
+        return next(self._try(arguments.cpu_only(self.request)), None)
+
+    def _try(self, candidate: Candidate) -> Iterator[tuple[Candidate, Footprint]]:
+        candidate, priced, missing = self._price(candidate)
+        if missing:
+            self.reporter.rejected(candidate, missing)
+            self._remember(missing)
+        else:
+            self.reporter.chosen(candidate, priced, self.costs)
+            yield candidate, priced
+
+    def _price(self, candidate: Candidate) -> tuple[Candidate, Footprint, dict[str, int]]:
+        """Price a candidate; a prompt cache that does not fit into RAM is made smaller before anything else gives."""
+        priced = footprint(self.model, self.machine, parse(candidate.args))
+        missing = shortfall(self.limits.margins(priced, PROMPT_CACHE))
+        short = missing.get(RAM, 0)
+        if 0 < short <= PROMPT_CACHE:
+            size = (PROMPT_CACHE - short) // _CACHE_STEP * _CACHE_STEP
+            candidate = replace(candidate, args=(*candidate.args, "-cram", str(size // MIB)), prompt_cache=size)
+            missing = shortfall(self.limits.margins(priced, size))
+        return candidate, priced, missing
+
+    def _remember(self, missing: dict[str, int]) -> None:
+        if not self.closest or sum(missing.values()) < sum(self.closest.values()):
+            self.closest = missing
+
+
+def _next_reserves(reserves: dict[str, int], priced: Footprint, missing: dict[str, int]) -> dict[str, int]:
+    """What the simulation says each device's compute buffer takes, plus what was still missing there."""
+    return {
+        name: (priced.buffers[name].compute if name in priced.buffers else reserve) + missing.get(name, 0)
+        for name, reserve in reserves.items()
+    }
+
+
+def _speed(gpu: Gpu) -> float:
+    return gpu.bandwidth or _UNKNOWN_BANDWIDTH
+
+
+def _plan(ladder: Ladder, candidate: Candidate, priced: Footprint) -> Plan:
+    from omniplan import __version__
+
+    margins: tuple[Margin, ...] = ladder.limits.margins(priced, candidate.prompt_cache)
+    return Plan(
+        version=__version__,
+        llama_cpp=LLAMA_CPP,
+        model=_facts(ladder.model),
+        machine=ladder.machine,
+        request=ladder.request,
+        strategy=candidate.strategy,
+        server_args=candidate.args,
+        footprint=priced,
+        margins=margins,
+        reasons=ladder.reporter.reasons(candidate, priced, margins),
+        assumptions=tuple(_assumptions(ladder)),
+    )
+
+
+def _facts(model: Model) -> ModelFacts:
+    h, header = model.hparams, model.header
+    return ModelFacts(
+        path=header.paths[0],
+        name=str(header.metadata.get("general.name", "")),
+        architecture=model.arch,
+        n_layer=h.n_layer,
+        n_layer_nextn=h.n_layer_nextn,
+        n_expert=h.n_expert,
+        n_expert_used=max(h.n_expert_used),
+        n_ctx_train=h.n_ctx_train,
+        tensor_bytes=sum(tensor.nbytes for tensor in header.tensors),
+        header_only=header.header_only,
+    )
+
+
+def _assumptions(ladder: Ladder) -> Iterator[Assumption]:
+    yield from ladder.model.assumptions
+    if not ladder.request.n_ctx_given:
+        yield Assumption(
+            subject="context",
+            statement=f"{ladder.request.n_ctx:,} tokens in total, since none was asked for; say --ctx N for another",
+            source="omniplan default: the training context, at most 32,768",
+        )
+    for gpu in ladder.machine.gpus:
+        if gpu.bandwidth is None and len(ladder.machine.gpus) > 1:
+            yield Assumption(
+                subject=gpu.name,
+                statement="memory bandwidth unknown: counted as equal to other unknown GPUs when layers are divided",
+                source="machine description",
+            )
+    if ladder.machine.memory is None:
+        yield Assumption(
+            subject=RAM,
+            statement="RAM unknown: what goes to the CPU was not checked against it",
+            source="machine description",
+        )

@@ -1,0 +1,58 @@
+"""Why nothing fits, and the smallest changes that would help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from omniplan.domain.plan import Request
+from omniplan.errors import ArgumentError, Infeasible
+from omniplan.units import gib, mib
+
+if TYPE_CHECKING:
+    from omniplan.search.planner import Ladder
+
+# Below this a chat model is of little use, and llama.cpp's own --fit stops here too (-fitc).
+_LEAST_CONTEXT = 4096
+
+
+def refusal(ladder: Ladder) -> Infeasible:
+    """The error for a ladder nobody could climb."""
+    where = ", ".join(f"{mib(size)} on {name}" for name, size in ladder.closest.items()) or "no pool is large enough"
+    weights = sum(tensor.nbytes for tensor in ladder.model.header.tensors)
+    summary = (
+        f"{ladder.model.header.paths[0]}: {gib(weights)} of weights do not fit on {ladder.machine.name}: "
+        f"short by {where}"
+    )
+    return Infeasible(summary, shortfall=ladder.closest, remedies=tuple(_remedies(ladder)))
+
+
+def _remedies(ladder: Ladder) -> Iterator[str]:
+    request = ladder.request
+    if request.n_ctx > _LEAST_CONTEXT and (n_ctx := _largest_context(ladder)):
+        yield f"it fits with --ctx {n_ctx}"
+    if request.cache_type_k == "f16" and _fits(ladder, replace(request, cache_type_k="q8_0", cache_type_v="q8_0")):
+        yield "it fits with --cache-type q8_0"
+    shortfall = sum(ladder.closest.values())
+    weights = sum(tensor.nbytes for tensor in ladder.model.header.tensors)
+    if shortfall < weights:
+        share = 1 - shortfall / weights
+        yield f"a quant of at most {gib(weights - shortfall)} ({share:.0%} of this one) would fit"
+
+
+def _largest_context(ladder: Ladder) -> int:
+    """The largest halving of the asked context that fits, 0 when none does."""
+    n_ctx = ladder.request.n_ctx // 2
+    while n_ctx >= _LEAST_CONTEXT:
+        if _fits(ladder, replace(ladder.request, n_ctx=n_ctx)):
+            return n_ctx
+        n_ctx //= 2
+    return 0
+
+
+def _fits(ladder: Ladder, request: Request) -> bool:
+    try:
+        return type(ladder)(ladder.model, ladder.machine, request, ladder.headroom).climb() is not None
+    except ArgumentError:
+        return False
