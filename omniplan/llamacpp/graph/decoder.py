@@ -20,18 +20,25 @@ from omniplan.llamacpp.graph.views import reshape
 def build(b: Builder, recipe: Recipe) -> None:
     """Fill ``b.graph`` with the decoder that ``recipe`` describes."""
     x = embed(b, recipe)
-    inputs = Inputs(
-        positions=inp.positions(b, recipe.positions),
-        out_ids=inp.output_ids(b),
-        attention=inp.attention(b, keys_only=recipe.keys_only),
-        attn_scale=inp.attention_scale(b) if recipe.attn_temp and b.number("attention.temperature_scale") else None,
-    )
+    inputs = shared_inputs(b, recipe)
     for il in range(b.hparams.n_layer):
         x = layer(b, recipe, inputs, il, x)
     if recipe.rows == "end":
         b.graph.output(x)
         x = get_rows(x, inputs.out_ids)
-    head(b, recipe, x)
+    head(b, recipe, x, inputs.out_ids)
+
+
+def shared_inputs(b: Builder, recipe: Recipe) -> Inputs:
+    """The inputs that layers of this decoder may read."""
+    return Inputs(
+        positions=inp.positions(b, recipe.positions),
+        out_ids=inp.output_ids(b),
+        attention=inp.attention(b, keys_only=recipe.keys_only) if recipe.cache else None,
+        batch_mask=None if recipe.cache else inp.no_cache_mask(b),
+        recurrent=inp.recurrent(b) if b.cached_layers("r") else None,
+        attn_scale=inp.attention_scale(b) if recipe.attn_temp and b.number("attention.temperature_scale") else None,
+    )
 
 
 def embed(b: Builder, recipe: Recipe) -> Node:
@@ -40,15 +47,20 @@ def embed(b: Builder, recipe: Recipe) -> Node:
     if recipe.embedding == "scale":
         return scale(x)
     if recipe.embedding == "norm":
-        return normed(recipe.norm, x, b.shared("token_embd_norm.weight"), b.shared("token_embd_norm.bias"), -1)
+        return normed(recipe.norm, x, b.shared("token_embd_norm.weight"), b.shared("token_embd_norm.bias"), 0)
+    if recipe.embedding == "positions" and (table := b.shared("position_embd.weight")) is not None:
+        return add(x, get_rows(table, inp.positions(b)))
     return x
 
 
 def layer(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
     """One layer: attention and FFN, in sequence or in parallel, around the residual stream."""
     cur = layer_norm(b, il, recipe.attn_norm, x, recipe.norm) if recipe.attn_norm else x
+    if recipe.norm_first:
+        b.graph.expand(cur)
     mixed = (recipe.attention or attention)(b, recipe, inputs, il, cur)
-    if recipe.rows == "last" and il == b.hparams.n_layer - 1:
+    is_last = il == b.hparams.n_layer - 1
+    if recipe.rows == "last" and is_last:
         mixed = get_rows(mixed, inputs.out_ids)
         x = get_rows(x, inputs.out_ids)
         if recipe.parallel:
@@ -56,13 +68,17 @@ def layer(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
     if recipe.parallel:
         return _parallel(b, recipe, il, x, cur, mixed)
     if recipe.post_attn_norm:
-        mixed = layer_norm(b, il, recipe.post_attn_norm, mixed, recipe.norm)
-    hidden = add(_residual(b, recipe, mixed), x)
+        mixed = layer_norm(b, il, recipe.post_attn_norm, mixed, recipe.norm, pin=il if recipe.post_attn_pin else -1)
+    if recipe.rows == "post_norm" and is_last:
+        mixed, x = get_rows(mixed, inputs.out_ids), get_rows(x, inputs.out_ids)
+    hidden = _join(b, recipe, mixed, x)
+    if not recipe.has_ffn:
+        return hidden
     cur = layer_norm(b, il, recipe.ffn_norm, hidden, recipe.norm) if recipe.ffn_norm else hidden
     cur = (recipe.feed or feed)(b, recipe, il, cur)
     if recipe.post_ffn_norm:
         cur = layer_norm(b, il, recipe.post_ffn_norm, cur, recipe.norm, pin=il if recipe.post_ffn_pin else -1)
-    return add(_residual(b, recipe, cur), hidden)
+    return _join(b, recipe, cur, hidden)
 
 
 def _parallel(b: Builder, recipe: Recipe, il: int, x: Node, normed_x: Node, mixed: Node) -> Node:
@@ -72,17 +88,22 @@ def _parallel(b: Builder, recipe: Recipe, il: int, x: Node, normed_x: Node, mixe
     return add(add(cur, first), second)
 
 
+def _join(b: Builder, recipe: Recipe, cur: Node, residual: Node) -> Node:
+    cur = _residual(b, recipe, cur)
+    return add(residual, cur) if recipe.residual_first else add(cur, residual)
+
+
 def _residual(b: Builder, recipe: Recipe, x: Node) -> Node:
     return scale(x) if recipe.residual_scale and b.number("residual_scale") else x
 
 
 def attention(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
-    """Multi-head attention over the KV cache with rotary positions."""
-    q, k, v = _qkv(b, recipe, il, x)
+    """Multi-head attention over the KV cache, or over the batch where there is none, with rotary positions."""
+    q, k, v = recipe.qkv(b, il, x) if recipe.qkv else _qkv(b, recipe, il, x)
     if recipe.qk_norm == "before":
         q, k = (layer_norm(b, il, f"attn_{p}_norm", y, recipe.qk_norm_kind) for p, y in (("q", q), ("k", k)))
-    if recipe.rope == "all" or (recipe.rope == "sliding" and b.hparams.is_swa[il]):
-        factors = b.rope_factors(il) if recipe.rope_factors else None
+    if _has_rope(b, recipe, il):
+        factors = b.rope_factors(il) if _has_factors(b, recipe, il) else None
         q, k = rope(q, inputs.positions, factors), rope(k, inputs.positions, factors)
     if recipe.qk_norm == "after":
         q, k = (layer_norm(b, il, f"attn_{p}_norm", y, recipe.qk_norm_kind) for p, y in (("q", q), ("k", k)))
@@ -90,9 +111,33 @@ def attention(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> N
         q = scale(q)
     if inputs.attn_scale is not None:
         q = mul(q, inputs.attn_scale)
-    assert inputs.attention is not None
-    sinks = b.layer(il, "attn_sinks.weight") if recipe.sinks else None
-    return attn.cached(b, inputs.attention, il, q, k, v, sinks=sinks, softcap=recipe.softcap, out_bias=recipe.out_bias)
+    out = "" if recipe.out_gate else "attn_output"
+    if inputs.attention is None:
+        assert inputs.batch_mask is not None
+        result = attn.uncached(b, inputs.batch_mask, il, q, k, v, out=out, out_bias=recipe.out_bias)
+    else:
+        sinks = b.layer(il, "attn_sinks.weight") if recipe.sinks else None
+        facts = {"softcap": recipe.softcap, "out_bias": recipe.out_bias}
+        result = attn.cached(b, inputs.attention, il, q, k, v, sinks=sinks, out=out, **facts)
+    if not recipe.out_gate:
+        return result
+    return project(b, il, "attn_output", attn.gated(b, il, x, result, recipe.out_gate), bias=recipe.out_bias)
+
+
+def _has_rope(b: Builder, recipe: Recipe, il: int) -> bool:
+    match recipe.rope:
+        case "sliding":
+            return b.hparams.is_swa[il]
+        case "not_last_of_4":
+            return (il + 1) % 4 != 0
+        case "not_first_of_4":
+            return il % 4 != 0
+        case kind:
+            return kind == "all"
+
+
+def _has_factors(b: Builder, recipe: Recipe, il: int) -> bool:
+    return recipe.rope_factors and (recipe.rope_factors_sliding or not b.hparams.is_swa[il])
 
 
 def _qkv(b: Builder, recipe: Recipe, il: int, x: Node) -> tuple[Node, Node, Node]:
@@ -115,15 +160,24 @@ def feed(b: Builder, recipe: Recipe, il: int, x: Node) -> Node:
     """Routed experts where the layer owns a router, a dense FFN elsewhere."""
     if recipe.moe is not None and b.layer(il, "ffn_gate_inp.weight") is not None:
         return moe(b, il, x, recipe.moe)
-    return ffn(b, il, x, recipe.act, gate=recipe.gate, scale=recipe.ffn_scale)
+    return ffn(b, il, x, recipe.act, gate=recipe.gate, scale=recipe.ffn_scale, bias=recipe.ffn_bias)
 
 
-def head(b: Builder, recipe: Recipe, x: Node) -> None:
+def head(b: Builder, recipe: Recipe, x: Node, out_ids: Node | None = None) -> None:
     """Final norm and logits; the output weight falls back to the token embeddings, held by the output device."""
     device = b.hparams.n_layer_all
-    norm_weight, norm_bias = b.shared("output_norm.weight", device), b.shared("output_norm.bias", device)
+    norm_weight, norm_bias = (b.shared(f"{recipe.output_norm}.{part}", device) for part in ("weight", "bias"))
     x = normed(recipe.norm, x, norm_weight, norm_bias, -1)
+    logits(b, recipe, x, out_ids)
+
+
+def logits(b: Builder, recipe: Recipe, x: Node, out_ids: Node | None = None) -> None:
+    """The end of a graph: final embeddings ``x`` times the output weight, scaled and bounded."""
+    device = b.hparams.n_layer_all
     b.graph.output(x)
+    if recipe.rows == "normed" and out_ids is not None:
+        x = get_rows(x, out_ids)
+        b.graph.output(x)
     weight = b.shared("output.weight", device) or b.need_shared("token_embd.weight", device)
     logits = scaled(weight, x, b.shared("output.scale", device) if recipe.output_scale else None)
     bias = b.shared("output.bias", device) if recipe.output_bias else None

@@ -17,7 +17,7 @@ from omniplan.llamacpp.graph.views import is_contiguous, view_1d, view_2d
 _NO_MIXED_BATCH: Final = frozenset(
     {"cogvlm", "deepseek4", "granite_switch", "eagle3", "dflash", "gemma4-assistant"},
 )
-_SMALLEST_ROTATION: Final = 64
+SMALLEST_ROTATION: Final = 64
 
 
 def embeddings(b: Builder, *, scale_tokens: bool = False, n_embd_inp: int = 0) -> Node:
@@ -114,8 +114,8 @@ def attention(b: Builder, *, keys_only: bool = False, sliding: bool | None = Non
     ``sliding`` says whether there are two caches; by default, whether the model has a window.
     """
     windows = b.hparams.n_swa > 0 if sliding is None else sliding
-    # The plain K-only cache is never rotated: build_attn_inp_k asks for no rotation.
-    rotate = windows or not keys_only
+    # Neither build_attn_inp_k nor build_inp_mem_hybrid_iswa asks for rotations.
+    rotate = not b.cached_layers("r") if windows else not keys_only
     if not windows:
         return AttentionInput(base=_cache_input(b, None, keys_only=keys_only, rotate=rotate))
     base, swa = (_cache_input(b, is_swa, keys_only=keys_only, rotate=rotate) for is_swa in (False, True))
@@ -135,10 +135,13 @@ def _cache_input(b: Builder, is_swa: bool | None, *, keys_only: bool, rotate: bo
     )
 
 
-def mask(b: Builder, n_kv: int, name: str = "attn_inp_kq_mask") -> Node:
-    """Which of ``n_kv`` cells each token sees, per stream (``build_attn_inp_kq_mask``)."""
+def mask(b: Builder, n_kv: int, name: str = "attn_inp_kq_mask", *, half: bool | None = None) -> Node:
+    """Which of ``n_kv`` cells each token sees, per stream (``build_attn_inp_kq_mask``).
+
+    ``half``: in half precision; by default with flash attention.
+    """
     n_stream = b.context.n_stream if b.context.n_stream == 1 else b.batch.n_seqs
-    kind = F16 if b.context.flash_attn else F32
+    kind = F16 if (b.context.flash_attn if half is None else half) else F32
     return b.input(name, kind, n_kv, b.n_tokens // n_stream, 1, n_stream)
 
 
@@ -146,9 +149,9 @@ def _rotation(b: Builder, part: str, heads: list[int]) -> Node | None:
     """The Hadamard matrix that spreads outliers before K or V is quantised, when every layer has one head size."""
     h = b.hparams
     kind, first = (b.context.type_k, h.n_embd_head_k[0]) if part == "k" else (b.context.type_v, h.n_embd_head_v[0])
-    if not kind.is_quantized or len(set(heads)) != 1 or first % _SMALLEST_ROTATION or (part == "v" and h.is_mla):
+    if not kind.is_quantized or len(set(heads)) != 1 or first % SMALLEST_ROTATION or (part == "v" and h.is_mla):
         return None
-    size = _SMALLEST_ROTATION
+    size = SMALLEST_ROTATION
     while part == "k" and heads[0] % (2 * size) == 0:
         size *= 2
     return b.input(f"attn_inp_{part}_rot", F32, size, size)

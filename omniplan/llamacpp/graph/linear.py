@@ -45,6 +45,9 @@ def normed(kind: str, x: Node, weight: Node | None, bias: Node | None, il: int) 
 
 
 def layer_norm(b: Builder, il: int, stem: str, x: Node, kind: str = "rms", *, pin: int | None = None) -> Node:
-    """The norm whose weight is ``blk.<il>.<stem>.weight``; ``pin`` is the layer to pin to when it is not ``il``."""
-    weight, bias = b.layer(il, stem + ".weight"), b.layer(il, stem + ".bias")
+    """The norm whose weight is ``blk.<il>.<stem>.weight``; ``pin`` is the layer to pin to when it is not ``il``.
+
+    Some loaders leave ".weight" out of the name (falcon-h1, plamo2).
+    """
+    weight, bias = b.layer(il, stem + ".weight") or b.layer(il, stem), b.layer(il, stem + ".bias")
     return normed(kind, x, weight, bias, il if pin is None else pin)

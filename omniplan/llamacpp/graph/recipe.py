@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.inputs import AttentionInput
+from omniplan.llamacpp.graph.inputs import AttentionInput, RecurrentInput
 from omniplan.llamacpp.graph.moe import Moe
 from omniplan.llamacpp.graph.node import Node
 
@@ -18,9 +18,12 @@ class Inputs:
     positions: Node
     out_ids: Node
     attention: AttentionInput | None = None
+    recurrent: RecurrentInput | None = None
     attn_scale: Node | None = None
+    batch_mask: Node | None = None
 
 
+Qkv = Callable[[Builder, int, Node], tuple[Node, Node, Node]]
 Attention = Callable[[Builder, "Recipe", Inputs, int, Node], Node]
 Feed = Callable[[Builder, "Recipe", int, Node], Node]
 
@@ -30,24 +33,31 @@ class Recipe:
     """One decoder architecture as facts; the defaults are llama's.
 
     norm: "rms" or "layer", for every norm unless ``qk_norm_kind`` says otherwise.
-    embedding: "" as looked up, "scale" times a constant, "scale_tokens" token rows only, "norm" normalised.
+    embedding: "" as looked up, "scale" times a constant, "scale_tokens" token rows only, "norm" normalised,
+      "positions" plus learned position rows where the file has them.
     attn_norm: name of the norm before attention, "" for none; ``ffn_norm`` likewise before the FFN.
     qk_norm: "" none, "before" or "after" rope per head, "whole" on the flat projection, before rope.
-    rope: "all" layers, "sliding" layers only, "none"; ``rope_factors``: frequency divisors are read.
+    rope: "all" layers, "sliding" layers only, "none", "not_last_of_4" and "not_first_of_4": all but every fourth;
+      ``rope_factors``: frequency divisors are read, by sliding layers only if ``rope_factors_sliding``.
     positions: position ids per token (4 for multi-dimensional rope).
     q_scale: Q is scaled by an operation of its own. attn_temp: Q is multiplied by the temperature input.
     softcap: attention scores are soft-capped. sinks: attention reads ``attn_sinks``.
+    cache: attention reads a KV cache, else only the batch itself.
+    out_gate: activation of ``attn_gate``, which weighs the attended values per head or element; "" without a gate.
     post_attn_norm, post_ffn_norm: names of norms after the block, before the residual is added ("" for none).
-    post_ffn_pin: whether the norm after the FFN is pinned to its layer's device.
+    post_attn_pin, post_ffn_pin: whether those norms are pinned to their layer's device.
     parallel: "" attention then FFN; "attn" both read the layer input and the FFN output joins attention first;
       "residual" it joins the residual first.
+    residual_first: whether the residual is the first term of both sums. has_ffn: a layer with one block only has none.
     residual_scale: block outputs are scaled when the header has ``residual_scale``.
-    act, gate, ffn_scale: see ``ffn.ffn``. moe: how routed layers route; a layer routes when it owns a router.
-    rows: "last" output rows are selected inside the last layer, "end" after it.
-    logit_scale: logits are scaled when the header has ``logit_scale``.
+    act, gate, ffn_scale, ffn_bias: see ``ffn.ffn``. moe: how routed layers route; a layer routes when it owns a router.
+    rows: "last" output rows are selected inside the last layer, "end" after it, "normed" after the final norm.
+    output_norm: name of the final norm. norm_first: the norm before attention precedes everything else of its layer.
+      "post_norm" inside the last layer behind the norm after attention, "all" never.
+    logit_scale: logits are scaled when the header has ``logit_scale``; "always": whatever the header says.
     logit_softcap: "" never, "header" when ``final_logit_softcapping`` is set, "always".
     out_bias: whether attention reads ``attn_output.bias``. output_scale, output_bias: whether those tensors are read.
-    attention, feed: builders that replace the standard blocks.
+    qkv, attention, feed: builders that replace the standard blocks.
     """
 
     norm: str = "rms"
@@ -58,26 +68,36 @@ class Recipe:
     qk_norm_kind: str = "rms"
     rope: str = "all"
     rope_factors: bool = False
+    rope_factors_sliding: bool = True
     positions: int = 1
     q_scale: bool = False
     attn_temp: bool = False
     softcap: bool = False
     sinks: bool = False
+    cache: bool = True
+    out_gate: str = ""
     post_attn_norm: str = ""
+    post_attn_pin: bool = True
     post_ffn_norm: str = ""
     post_ffn_pin: bool = False
     parallel: str = ""
+    residual_first: bool = False
+    has_ffn: bool = True
     residual_scale: bool = False
     act: str = "SILU"
     gate: str = "par"
     ffn_scale: bool = False
+    ffn_bias: bool = True
     moe: Moe | None = None
     rows: str = "last"
-    logit_scale: bool = False
+    norm_first: bool = False
+    output_norm: str = "output_norm"
+    logit_scale: bool | str = False
     logit_softcap: str = ""
     out_bias: bool = True
     output_scale: bool = True
     output_bias: bool = True
     keys_only: bool = False
+    qkv: Qkv | None = None
     attention: Attention | None = None
     feed: Feed | None = None
