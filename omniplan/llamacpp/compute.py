@@ -77,8 +77,9 @@ def resolve_fused(model: Model, placement: Placement) -> Placement:
 
     Flash attention is left alone: only ``-fa auto`` asks. Upstream: ``llama_context::resolve_fused_ops``.
     """
+    used = set(_prepared(model, placement.context, Batch.decode(placement.context)).op)
     for probe in _PROBES:
-        if not _follows_layers(model, placement, probe):
+        if probe.op in used and not _follows_layers(model, placement, probe):
             placement = replace(placement, context=replace(placement.context, **{probe.switch: False}))  # type: ignore[arg-type]
     return placement
 
@@ -88,8 +89,6 @@ def _follows_layers(model: Model, placement: Placement, probe: _Probe) -> bool:
     n_seqs = placement.context.n_seq_max
     n_tokens = probe.n_tokens * n_seqs
     graph = _prepared(model, placement.context, Batch(n_tokens=n_tokens, n_seqs=n_seqs, n_outputs=n_tokens))
-    if probe.op not in graph.op:
-        return True
     backend = assign(graph, homes(model, placement, n_tokens))
     index = {device: i for i, device in enumerate(placement.devices)}
     cpu = len(placement.devices)

@@ -10,13 +10,18 @@ from omniplan.errors import UnsupportedModel
 from omniplan.llamacpp.context import Context
 from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.families import deepseek, plain
+from omniplan.llamacpp.graph.families import deepseek, plain, sparse, state_space
 from omniplan.llamacpp.graph.graph import Batch, Graph
 from omniplan.llamacpp.graph.recipe import Recipe
 
 Family = Recipe | Callable[[Builder], None]
 
-FAMILIES: Final[Mapping[str, Family]] = {**plain.FAMILIES, **deepseek.FAMILIES}
+FAMILIES: Final[Mapping[str, Family]] = {
+    **plain.FAMILIES,
+    **deepseek.FAMILIES,
+    **sparse.FAMILIES,
+    **state_space.FAMILIES,
+}
 
 
 def build(model: Model, context: Context, batch: Batch) -> Graph:

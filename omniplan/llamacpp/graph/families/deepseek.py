@@ -54,11 +54,11 @@ def latent_attention(b: Builder, _: Recipe, inputs: Inputs, il: int, x: Node) ->
 
 
 def absorbed(b: Builder, il: int, q: Node, positions: Node, head: int) -> Node:
-    """Q in the latent space, followed by its rotated part."""
+    """Q, rows of ``head`` elements, in the latent space, followed by its rotated part."""
     n_rope, n_head, n = b.hparams.n_rot[il], b.hparams.n_head[il], b.n_tokens
-    nope = head - n_rope
-    q_nope = view_3d(q, nope, n_head, n, q.nb[1], q.nb[2])
-    q_rope = rope(view_3d(q, n_rope, n_head, n, q.nb[1], q.nb[2], q.type.row_size(nope)), positions)
+    nope, row = head - n_rope, q.type.row_size(head)
+    q_nope = view_3d(q, nope, n_head, n, row, row * n_head)
+    q_rope = rope(view_3d(q, n_rope, n_head, n, row, row * n_head, q.type.row_size(nope)), positions)
     latent = swap_middle(mul_mat(b.need(il, "attn_k_b.weight"), swap_middle(q_nope)))
     return concat(latent, q_rope, 0)
 
