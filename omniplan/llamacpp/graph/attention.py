@@ -19,6 +19,7 @@ from omniplan.llamacpp.graph.ops import (
     cont,
     cont_2d,
     flash_attn_ext,
+    mul,
     mul_mat,
     pad,
     scale,
@@ -118,12 +119,33 @@ def cached(
     return project(b, il, out, result, bias=out_bias) if out else result
 
 
-def uncached(b: Builder, mask: Node, il: int, q: Node, k: Node, v: Node, *, out: str = "attn_output") -> Node:
+def uncached(
+    b: Builder,
+    mask: Node,
+    il: int,
+    q: Node,
+    k: Node,
+    v: Node,
+    *,
+    out: str = "attn_output",
+    out_bias: bool = True,
+) -> Node:
     """Attention of the batch over itself (``build_attn`` of ``llm_graph_input_attn_no_cache``)."""
     for node in (q, k, v):
         b.graph.expand(node)
     result = attend(b, q, k, v, mask)
-    return project(b, il, out, result) if out else result
+    return project(b, il, out, result, bias=out_bias) if out else result
+
+
+def gated(b: Builder, il: int, x: Node, attended: Node, act: str) -> Node:
+    """Attended values times ``act`` of the layer's ``attn_gate`` on ``x``: one factor per head or per element."""
+    weight = b.need(il, "attn_gate.weight")
+    gate = unary(act, mul_mat(weight, x))
+    width, n_head = attended.ne[0], b.hparams.n_head[il]
+    if weight.ne[1] != n_head:
+        return mul(attended, gate)
+    heads = reshape(attended, width // n_head, n_head, b.n_tokens)
+    return reshape(mul(heads, reshape(gate, 1, n_head, b.n_tokens)), width, b.n_tokens)
 
 
 def _rotated(q: Node, k: Node | None, v: Node | None, cache: CacheInput) -> tuple[Node, Node | None, Node | None]:

@@ -117,8 +117,9 @@ def attention(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> N
         result = attn.uncached(b, inputs.batch_mask, il, q, k, v, out=out, out_bias=recipe.out_bias)
     else:
         sinks = b.layer(il, "attn_sinks.weight") if recipe.sinks else None
-        facts = {"softcap": recipe.softcap, "out_bias": recipe.out_bias}
-        result = attn.cached(b, inputs.attention, il, q, k, v, sinks=sinks, out=out, **facts)
+        result = attn.cached(
+            b, inputs.attention, il, q, k, v, sinks=sinks, softcap=recipe.softcap, out=out, out_bias=recipe.out_bias
+        )
     if not recipe.out_gate:
         return result
     return project(b, il, "attn_output", attn.gated(b, il, x, result, recipe.out_gate), bias=recipe.out_bias)
@@ -168,10 +169,10 @@ def head(b: Builder, recipe: Recipe, x: Node, out_ids: Node | None = None) -> No
     device = b.hparams.n_layer_all
     norm_weight, norm_bias = (b.shared(f"{recipe.output_norm}.{part}", device) for part in ("weight", "bias"))
     x = normed(recipe.norm, x, norm_weight, norm_bias, -1)
-    logits(b, recipe, x, out_ids)
+    unembed(b, recipe, x, out_ids)
 
 
-def logits(b: Builder, recipe: Recipe, x: Node, out_ids: Node | None = None) -> None:
+def unembed(b: Builder, recipe: Recipe, x: Node, out_ids: Node | None = None) -> None:
     """The end of a graph: final embeddings ``x`` times the output weight, scaled and bounded."""
     device = b.hparams.n_layer_all
     b.graph.output(x)
@@ -182,7 +183,7 @@ def logits(b: Builder, recipe: Recipe, x: Node, out_ids: Node | None = None) -> 
     logits = scaled(weight, x, b.shared("output.scale", device) if recipe.output_scale else None)
     bias = b.shared("output.bias", device) if recipe.output_bias else None
     logits = logits if bias is None else add(logits, bias)
-    if recipe.logit_scale and b.number("logit_scale"):
+    if recipe.logit_scale == "always" or (recipe.logit_scale and b.number("logit_scale")):
         logits = scale(logits)
     capped = recipe.logit_softcap == "header" and b.number("final_logit_softcapping") != 0
     if capped or recipe.logit_softcap == "always":
