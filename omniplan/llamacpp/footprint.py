@@ -44,7 +44,9 @@ def place(model: Model, machine: Machine, params: ServerParams) -> Placement:
         host=host,
         n_copies=layers.pipeline_copies(params, model.hparams.n_layer_all, devices),
     )
-    if wanted and params.flash_attn is FlashAttn.AUTO and not compute.attention_follows_layers(model, placement):
+    # With a quantised V cache llama.cpp turns auto into on before it looks at devices (llama_init_from_model).
+    is_auto = wanted and params.flash_attn is FlashAttn.AUTO and not placement.context.type_v.is_quantized
+    if is_auto and not compute.attention_follows_layers(model, placement):
         placement = replace(placement, context=resolve(model.hparams, params, flash_attn=False))
     return compute.resolve_fused(model, placement)
 

@@ -78,8 +78,9 @@ class Reporter:
         )
 
     def _layout(self, candidate: Candidate, priced: Footprint) -> Iterator[Reason]:
+        n = self.model.hparams.n_layer_all
         if "-ts" in candidate.args:
-            counts = ", ".join(f"{part.name}: layers {part.first} to {part.last - 1}" for part in candidate.ranges)
+            counts = ", ".join(f"{part.name}: {_span(part.first, part.last, n)}" for part in candidate.ranges)
             yield Reason(
                 verdict="chosen",
                 subject=f"-ts {candidate.args[candidate.args.index('-ts') + 1]}",
@@ -131,6 +132,13 @@ class Reporter:
                 statement="llama-server's prompt cache defaults to 8 GiB of RAM, which this machine does not have left",
                 source="llama.cpp b11434 --cache-ram",
             )
+
+
+def _span(first: int, last: int, n_layer_all: int) -> str:
+    """Layers ``first`` to ``last - 1`` in words; the one after the last block is the output layer."""
+    if last <= n_layer_all:
+        return f"layers {first} to {last - 1}"
+    return "the output" if first == n_layer_all else f"layers {first} to {n_layer_all - 1} and the output"
 
 
 def _headroom(margins: Sequence[Margin]) -> Iterator[Reason]:

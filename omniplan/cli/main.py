@@ -1,0 +1,78 @@
+"""Entry point of the ``omniplan`` command: parse, run one verb, turn expected errors into one line and a code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from omniplan.cli import verbs
+from omniplan.errors import InputError, OmniplanError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with ``argv`` (default: the process's own) and return its exit code.
+
+    0: done, and what was asked about fits. 1: it does not fit. 2: bad input.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        return _run([argument for argument in arguments if argument != "--debug"])
+    except OmniplanError as error:
+        if debug:
+            raise
+        print(f"omniplan: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of stdout went away; nothing is wrong with us.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def entry() -> None:
+    """Console script."""
+    sys.exit(main())
+
+
+def _run(arguments: list[str]) -> int:
+    own, rest = _cut(arguments)
+    namespace = parser().parse_args(own)
+    namespace.server_args = rest
+    return int(namespace.run(namespace))
+
+
+def _cut(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Our own arguments, and llama-server's after ``--``."""
+    if "--" not in arguments:
+        return arguments, []
+    at = arguments.index("--")
+    return arguments[:at], arguments[at + 1 :]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports wrong arguments as our own error instead of exiting."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise InputError(f"{message}; see `{self.prog} --help`")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command-line grammar."""
+    top = _Parser(
+        prog="omniplan",
+        description="Plan where a GGUF model's layers go on a machine, in llama.cpp's own bytes, without loading it.",
+        epilog="Exit codes: 0 done and it fits, 1 it does not fit, 2 bad input. --debug shows a traceback.",
+    )
+    top.add_argument("--version", action="version", version=f"omniplan {verbs.version()}")
+    commands = top.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
+    for verb in verbs.VERBS:
+        command = commands.add_parser(verb.name, help=verb.help, description=verb.help)
+        verb.declare(command)
+        command.set_defaults(run=verb.run)
+    return top
+
+
+if __name__ == "__main__":
+    entry()

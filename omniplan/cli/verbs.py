@@ -1,0 +1,153 @@
+"""The verbs: what each takes, and the call it makes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from omniplan import api
+from omniplan.cli.output import show
+
+_MODEL_HELP: Final = "a GGUF file, any shard of a set, or a header-only file"
+_MACHINE_HELP: Final = "a shipped profile (see `omniplan machines`) or a machine file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verb:
+    """One verb of the command."""
+
+    name: str
+    help: str
+    declare: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def version() -> str:
+    """Our own version."""
+    import omniplan
+
+    return omniplan.__version__
+
+
+def _model(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", metavar="MODEL", help=_MODEL_HELP)
+
+
+def _machine(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--machine", metavar="M", required=True, help=_MACHINE_HELP)
+
+
+def _json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print JSON; its schema: `omniplan schema`")
+
+
+def _declare_inspect(command: argparse.ArgumentParser) -> None:
+    _model(command)
+    _json(command)
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from omniplan.domain.as_json import as_json
+    from omniplan.emit.report import inspection_text
+
+    facts = api.inspect(options.model)
+    return show(as_json(facts) if options.json else inspection_text(facts))
+
+
+def _declare_footprint(command: argparse.ArgumentParser) -> None:
+    _model(command)
+    _machine(command)
+    _json(command)
+    command.usage = "omniplan footprint MODEL --machine M [--json] -- <llama-server arguments>"
+
+
+def _footprint(options: argparse.Namespace) -> int:
+    from omniplan.domain.as_json import as_json
+    from omniplan.emit.report import footprint_text
+
+    priced = api.footprint(options.model, api.load_machine(options.machine), options.server_args)
+    show(as_json(priced) if options.json else footprint_text(priced))
+    return 0 if priced.fits else 1
+
+
+def _declare_plan(command: argparse.ArgumentParser) -> None:
+    _model(command)
+    _machine(command)
+    command.add_argument("--ctx", type=int, metavar="N", help="context in tokens, over all slots (-c)")
+    command.add_argument("--parallel", type=int, default=1, metavar="N", help="slots (-np), default 1")
+    command.add_argument("--cache-type", metavar="TYPE", help="type of the K and V cache, such as q8_0")
+    command.add_argument("--cache-type-k", metavar="TYPE", help="type of the K cache (-ctk)")
+    command.add_argument("--cache-type-v", metavar="TYPE", help="type of the V cache (-ctv)")
+    command.add_argument("--ubatch", type=int, default=512, metavar="N", help="micro-batch (-ub), default 512")
+    command.add_argument(
+        "--headroom", default="default", metavar="H", help="MiB to keep free per GPU, a share such as 10%%, or default"
+    )
+    _json(command)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from omniplan.emit.report import plan_text
+
+    plan = api.plan(
+        options.model,
+        api.load_machine(options.machine),
+        n_ctx=options.ctx,
+        n_parallel=options.parallel,
+        cache_type_k=options.cache_type_k or options.cache_type or "f16",
+        cache_type_v=options.cache_type_v or options.cache_type or "f16",
+        n_ubatch=options.ubatch,
+        headroom=options.headroom,
+    )
+    return show(plan.to_json() if options.json else plan_text(plan))
+
+
+def _declare_explain(command: argparse.ArgumentParser) -> None:
+    command.add_argument("plan", metavar="PLAN.json", help="a plan written by `omniplan plan --json`")
+    _json(command)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from omniplan.codec.plan import load_plan
+    from omniplan.emit.report import plan_text
+
+    plan = load_plan(options.plan)
+    return show(plan.to_json() if options.json else plan_text(plan))
+
+
+def _machines(options: argparse.Namespace) -> int:
+    import json
+
+    from omniplan.codec.machine import load_machine, shipped
+    from omniplan.emit.report import machine_line
+    from omniplan.emit.table import table
+
+    machines = [load_machine(name) for name in shipped()]
+    if options.json:
+        return show(json.dumps([machine.to_dict() for machine in machines], indent=2, ensure_ascii=False))
+    header = ("name", "GPUs", "RAM for a server", "CPU")
+    return show(table(header, [machine_line(machine) for machine in machines], left=4))
+
+
+def _declare_schema(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", metavar="NAME", help="plan, footprint, inspection or machine")
+    command.add_argument("--json", action="store_true", help="a schema is JSON already")
+
+
+def _schema(options: argparse.Namespace) -> int:
+    import json
+
+    from omniplan.codec.plan import schema
+
+    return show(json.dumps(schema(options.name), indent=2))
+
+
+VERBS: Final = (
+    Verb(name="inspect", help="say what a model file holds", declare=_declare_inspect, run=_inspect),
+    Verb(name="footprint", help="price given llama-server arguments", declare=_declare_footprint, run=_footprint),
+    Verb(name="plan", help="choose a placement, price it and give reasons", declare=_declare_plan, run=_plan),
+    Verb(name="explain", help="give the reasons of a saved plan again", declare=_declare_explain, run=_explain),
+    Verb(name="machines", help="list the shipped machine profiles", declare=_json, run=_machines),
+    Verb(name="schema", help="print the JSON Schema of a document", declare=_declare_schema, run=_schema),
+)

@@ -1,0 +1,149 @@
+"""Footprints, plans and inspections as text for a person."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from omniplan.domain.evidence import Reason
+from omniplan.domain.footprint import Footprint
+from omniplan.domain.inspection import Inspection
+from omniplan.domain.machine import Machine
+from omniplan.domain.plan import Margin, Plan
+from omniplan.emit.argv import shell_line
+from omniplan.emit.table import table
+from omniplan.units import gib, mib
+
+
+def layer_map(layers: Sequence[str]) -> str:
+    """Devices of layers, run-length coded: ``CUDA0 x20 (0-19), CUDA1 x42 (20-61, output)``."""
+    runs, start = [], 0
+    for device, group in groupby(layers):
+        end = start + len(list(group))
+        is_last = end == len(layers)
+        span = f"{start}-{end - 1 - is_last}" if end - is_last > start else ""
+        inside = ", ".join(part for part in (span, "output" if is_last else "") if part)
+        runs.append(f"{device} x{end - start} ({inside})")
+        start = end
+    return ", ".join(runs)
+
+
+def footprint_text(footprint: Footprint) -> str:
+    """The memory table, the layer map and whether it fits."""
+    rows = [
+        (name, mib(size.model), mib(size.context), mib(size.compute), mib(size.total))
+        for name, size in footprint.buffers.items()
+    ]
+    lines = [
+        f"Layers: {layer_map(footprint.layers)}",
+        f"Context: {footprint.n_ctx:,} tokens, {footprint.n_seq_max} slot(s) of {footprint.n_ctx_seq:,}, "
+        f"micro-batch {footprint.n_ubatch}, flash attention {'on' if footprint.flash_attn else 'off'}",
+        *_splits(footprint),
+        "",
+        table(("buffer", "model", "context", "compute", "total"), rows),
+        "",
+        *_pools(footprint),
+    ]
+    return "\n".join(lines)
+
+
+def _splits(footprint: Footprint) -> Iterator[str]:
+    if footprint.graph_splits is not None:
+        copies = f", {footprint.sched_copies} pipeline copies" if footprint.sched_copies > 1 else ""
+        splits = footprint.graph_splits
+        yield f"Graph splits: {splits.prefill} per prompt batch, {splits.decode} per token{copies}"
+
+
+def _pools(footprint: Footprint) -> Iterator[str]:
+    for pool in footprint.pools:
+        if pool.left is None:
+            yield f"{pool.name}: {mib(pool.used)} used, size unknown"
+        elif pool.left < 0:
+            yield f"{pool.name}: short by {mib(-pool.left)} ({mib(pool.used)} of {mib(pool.free or 0)})"
+        elif pool.used:
+            yield f"{pool.name}: {mib(pool.left)} left ({mib(pool.used)} of {mib(pool.free or 0)})"
+
+
+def plan_text(plan: Plan) -> str:
+    """A plan as a good engineer's note: the command, the memory, the reasons, the margin."""
+    model = plan.model
+    lines = [
+        f"{model.name or model.architecture} ({model.architecture}, {gib(model.tensor_bytes)}) on {plan.machine.name}",
+        f"Strategy: {plan.strategy}",
+        "",
+        shell_line(model.path, plan.server_args),
+        "",
+        footprint_text(plan.footprint),
+        "",
+        *headroom_lines(plan.margins),
+        "",
+        "Why:",
+        *reason_lines(plan.reasons),
+    ]
+    if plan.assumptions:
+        lines += ["", "Assumed:", *(f"- {item.subject}: {item.statement}" for item in plan.assumptions)]
+    return "\n".join(lines)
+
+
+def headroom_lines(margins: Sequence[Margin]) -> list[str]:
+    """The headroom check, what is kept for what in its own column."""
+    rows = [
+        (
+            margin.pool,
+            mib(margin.capacity),
+            mib(margin.used),
+            mib(margin.context),
+            mib(margin.growth),
+            mib(margin.left),
+            f"{margin.free_fraction:.0%}",
+        )
+        for margin in margins
+    ]
+    header = ("headroom", "free before", "plan", "CUDA context / prompt cache", "growth", "spare", "stays free")
+    return [table(header, rows)] if rows else ["No pool of known size is in use."]
+
+
+def reason_lines(reasons: Sequence[Reason]) -> list[str]:
+    """One bullet a reason, rejections marked, each with its source."""
+    words = {"chosen": "", "rejected": "not ", "note": ""}
+    return [f"- {words[r.verdict]}{r.subject}: {r.statement} [{r.source}]" for r in reasons]
+
+
+def inspection_text(facts: Inspection) -> str:
+    """What a model file holds."""
+    experts = (
+        f"{facts.n_expert} experts, {facts.n_expert_used} used, {facts.n_expert_shared} shared"
+        if facts.is_moe
+        else "no experts"
+    )
+    kinds = ", ".join(f"{count} x {kind}" for kind, count in facts.layers.items())
+    lines = [
+        f"{facts.name or facts.path}: {facts.architecture}, {'MoE' if facts.is_moe else 'dense'}, {experts}",
+        f"Layers: {facts.n_layer} ({kinds})" + (f" + {facts.n_layer_nextn} nextn" if facts.n_layer_nextn else ""),
+        f"Attention: {facts.attention}; {facts.n_head} heads, {facts.n_head_kv} KV heads"
+        + (f", window {facts.n_swa:,}" if facts.n_swa else ""),
+        f"Context: {facts.n_ctx_train:,} tokens; embedding {facts.n_embd:,}, vocabulary {facts.n_vocab:,}",
+        f"Parameters: {facts.n_parameters / 1e9:,.2f} B, {facts.n_active / 1e9:,.2f} B active per token, "
+        f"{facts.bits_per_weight:.2f} bits per weight",
+        f"Size: {gib(facts.tensor_bytes)} ({facts.tensor_bytes:,} bytes) in {facts.n_shards} file(s)",
+        "",
+        table(("role", "bytes", ""), [(role, f"{n:,}", gib(n)) for role, n in facts.nbytes_by_role.items()]),
+        "",
+        table(
+            ("type", "tensors", "bytes", ""),
+            [(q.type, str(q.n_tensors), f"{q.nbytes:,}", gib(q.nbytes)) for q in facts.quants],
+        ),
+    ]
+    if facts.odd:
+        lines += ["", "Odd:", *(f"- {line}" for line in facts.odd)]
+    return "\n".join(lines)
+
+
+def machine_line(machine: Machine) -> tuple[str, str, str, str]:
+    """Name, GPUs, RAM and processor of a machine, for a list."""
+    counts = Counter(f"{gpu.description} {gpu.free >> 20:,} MiB free" for gpu in machine.gpus)
+    gpus = " + ".join(f"{count} x {text}" if count > 1 else text for text, count in counts.items()) or "no GPU"
+    ram = gib(machine.memory.available) if machine.memory else "unknown"
+    cpu = machine.cpu.model if machine.cpu else "unknown"
+    return machine.name, gpus, ram, cpu
