@@ -184,7 +184,9 @@ class _Pairs:
                 return None
             return f"ours {mine.home} {mine!r}, theirs leaf {home} {name}"
         if "#" in name:
-            return None if mine in skipped else f"ours {mine!r} is in the dump, theirs is a copy {name}"
+            # A view stands in every part; it is copied when its bytes lie elsewhere.
+            is_elsewhere = mine in skipped or mine.view_src is not None
+            return None if is_elsewhere else f"ours {mine!r} is in the dump, theirs is a copy {name}"
         return None if mine.op.split(":")[0] == op.split(":")[0] else f"ours {mine!r}, theirs {op} {name}"
 
 
