@@ -19,7 +19,7 @@ class Builder:
     """State of one graph under construction (``llm_graph_context``)."""
 
     __slots__ = (
-        "_cache_nodes", "_caches", "_tensors", "_weights", "batch", "context", "graph", "hparams", "model",
+        "_cache_nodes", "_caches", "_n_blocks", "_tensors", "_weights", "batch", "context", "graph", "hparams", "model",
         "n_outputs", "n_tokens",
     )  # fmt: skip
 
@@ -31,6 +31,7 @@ class Builder:
         self.graph = Graph()
         self.n_tokens = batch.n_tokens
         self.n_outputs = batch.n_outputs
+        self._n_blocks = int(self.number("block_count", self.hparams.n_layer_all))
         self._tensors: Mapping[str, Tensor] = model.header.by_name
         self._weights: dict[tuple[str, int], Node | None] = {}
         self._caches: dict[tuple[str, int], CacheTensor] = {(c.part, c.il): c for c in caches(model, context)}
@@ -53,8 +54,9 @@ class Builder:
         return node
 
     def layer(self, il: int, suffix: str) -> Node | None:
-        """The weight ``blk.<il>.<suffix>``, or None."""
-        return self.shared(f"blk.{il}.{suffix}", il)
+        """The weight ``blk.<il>.<suffix>``, or None; looped models run their blocks several times."""
+        block = il % self._n_blocks
+        return self.shared(f"blk.{block}.{suffix}", block)
 
     def need(self, il: int, suffix: str) -> Node:
         """The weight ``blk.<il>.<suffix>``; raises UnsupportedModel when the file has no such tensor."""

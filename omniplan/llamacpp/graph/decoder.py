@@ -5,6 +5,8 @@ Upstream: the ``graph::graph`` constructors of src/models/*.cpp, which repeat th
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from omniplan.llamacpp.graph import attention as attn
 from omniplan.llamacpp.graph import inputs as inp
 from omniplan.llamacpp.graph.builder import Builder
@@ -12,17 +14,22 @@ from omniplan.llamacpp.graph.ffn import ffn
 from omniplan.llamacpp.graph.linear import layer_norm, normed, project, scaled
 from omniplan.llamacpp.graph.moe import moe
 from omniplan.llamacpp.graph.node import Node
-from omniplan.llamacpp.graph.ops import add, get_rows, mul, rope, scale, unary
+from omniplan.llamacpp.graph.ops import add, get_rows, mul, mul_mat, rope, scale, unary
 from omniplan.llamacpp.graph.recipe import Inputs, Recipe
 from omniplan.llamacpp.graph.views import reshape
 
+Block = Callable[[Builder, Recipe, Inputs, int, Node], Node]
 
-def build(b: Builder, recipe: Recipe) -> None:
-    """Fill ``b.graph`` with the decoder that ``recipe`` describes."""
-    x = embed(b, recipe)
+
+def build(b: Builder, recipe: Recipe, block: Block | None = None) -> None:
+    """Fill ``b.graph`` with the decoder that ``recipe`` describes; ``block`` replaces its layers."""
+    rows = inp.chosen_rows(b, recipe.deepstack)
+    x = embed(b, recipe, rows)
     inputs = shared_inputs(b, recipe)
     for il in range(b.hparams.n_layer):
-        x = layer(b, recipe, inputs, il, x)
+        if recipe.deepstack is not None and recipe.deepstack.slot_of[il] >= 0:
+            x = add(x, inp.deepstack_row(b, rows, recipe.deepstack.slot_of[il]))
+        x = (block or layer)(b, recipe, inputs, il, x)
     if recipe.rows == "end":
         b.graph.output(x)
         x = get_rows(x, inputs.out_ids)
@@ -41,9 +48,11 @@ def shared_inputs(b: Builder, recipe: Recipe) -> Inputs:
     )
 
 
-def embed(b: Builder, recipe: Recipe) -> Node:
-    """Token embeddings, scaled or normalised as the architecture wants."""
-    x = inp.embeddings(b, scale_tokens=recipe.embedding == "scale_tokens")
+def embed(b: Builder, recipe: Recipe, rows: Node | None = None) -> Node:
+    """Token embeddings, scaled or normalised as the architecture wants; ``rows`` are the input rows, if known."""
+    factor = header_number(b, recipe, "embedding_scale")
+    scale_tokens = recipe.embedding == "scale_tokens"
+    x = inp.embeddings(b, scale_tokens=scale_tokens, factor=factor, deepstack=recipe.deepstack, chosen=rows)
     if recipe.embedding == "scale":
         return scale(x)
     if recipe.embedding == "norm":
@@ -58,7 +67,9 @@ def layer(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
     cur = layer_norm(b, il, recipe.attn_norm, x, recipe.norm) if recipe.attn_norm else x
     if recipe.norm_first:
         b.graph.expand(cur)
-    mixed = (recipe.attention or attention)(b, recipe, inputs, il, cur)
+    second = recipe.parallel and b.layer(il, "attn_norm_2.weight") is not None
+    source = layer_norm(b, il, "attn_norm_2", x, recipe.norm) if second else cur
+    mixed = (recipe.attention or attention)(b, recipe, inputs, il, source)
     is_last = il == b.hparams.n_layer - 1
     if recipe.rows == "last" and is_last:
         mixed = get_rows(mixed, inputs.out_ids)
@@ -84,8 +95,11 @@ def layer(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
 def _parallel(b: Builder, recipe: Recipe, il: int, x: Node, normed_x: Node, mixed: Node) -> Node:
     source = layer_norm(b, il, recipe.ffn_norm, x, recipe.norm) if recipe.ffn_norm else normed_x
     cur = (recipe.feed or feed)(b, recipe, il, source)
-    first, second = (mixed, x) if recipe.parallel == "attn" else (x, mixed)
-    return add(add(cur, first), second)
+    terms = {"ffn": cur, "attn": mixed, "x": x}
+    if recipe.parallel == "ffn+(attn+x)":
+        return add(cur, add(mixed, x))
+    first, second, third = (terms[name] for name in recipe.parallel.split("+"))
+    return add(add(first, second), third)
 
 
 def _join(b: Builder, recipe: Recipe, cur: Node, residual: Node) -> Node:
@@ -94,14 +108,19 @@ def _join(b: Builder, recipe: Recipe, cur: Node, residual: Node) -> Node:
 
 
 def _residual(b: Builder, recipe: Recipe, x: Node) -> Node:
-    return scale(x) if recipe.residual_scale and b.number("residual_scale") else x
+    return scale(x) if recipe.residual_scale and header_number(b, recipe, "residual_scale") else x
+
+
+def header_number(b: Builder, recipe: Recipe, key: str) -> float:
+    """The number ``<arch>.<key>``, or what the loader assumes without it."""
+    return b.number(key, recipe.defaults.get(key, 0.0))
 
 
 def attention(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
     """Multi-head attention over the KV cache, or over the batch where there is none, with rotary positions."""
     q, k, v = recipe.qkv(b, il, x) if recipe.qkv else _qkv(b, recipe, il, x)
     if recipe.qk_norm == "before":
-        q, k = (layer_norm(b, il, f"attn_{p}_norm", y, recipe.qk_norm_kind) for p, y in (("q", q), ("k", k)))
+        q, k = _head_norm(b, recipe, il, "attn_q_norm", q), _head_norm(b, recipe, il, "attn_k_norm", k)
     if _has_rope(b, recipe, il):
         factors = b.rope_factors(il) if _has_factors(b, recipe, il) else None
         q, k = rope(q, inputs.positions, factors), rope(k, inputs.positions, factors)
@@ -125,7 +144,14 @@ def attention(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> N
     return project(b, il, "attn_output", attn.gated(b, il, x, result, recipe.out_gate), bias=recipe.out_bias)
 
 
+def _head_norm(b: Builder, recipe: Recipe, il: int, stem: str, x: Node) -> Node:
+    # Larger siblings of an architecture may have these norms alone (glm4moe, stablelm, command-r).
+    return x if b.layer(il, stem + ".weight") is None else layer_norm(b, il, stem, x, recipe.qk_norm_kind)
+
+
 def _has_rope(b: Builder, recipe: Recipe, il: int) -> bool:
+    if isinstance(recipe.rope, tuple):
+        return recipe.rope[il]
     match recipe.rope:
         case "sliding":
             return b.hparams.is_swa[il]
@@ -178,7 +204,9 @@ def unembed(b: Builder, recipe: Recipe, x: Node, out_ids: Node | None = None) ->
     b.graph.output(x)
     if recipe.rows == "normed" and out_ids is not None:
         x = get_rows(x, out_ids)
-        b.graph.output(x)
+        _embedding(b, recipe, x)
+    if recipe.hidden_scale:
+        x = scale(x)
     weight = b.shared("output.weight", device) or b.need_shared("token_embd.weight", device)
     logits = scaled(weight, x, b.shared("output.scale", device) if recipe.output_scale else None)
     bias = b.shared("output.bias", device) if recipe.output_bias else None
@@ -190,3 +218,15 @@ def unembed(b: Builder, recipe: Recipe, x: Node, out_ids: Node | None = None) ->
         logits = scale(unary("TANH", scale(logits)))
     b.graph.output(logits)
     b.graph.expand(logits)
+
+
+def _embedding(b: Builder, recipe: Recipe, x: Node) -> None:
+    """The embedding that is a result of its own: ``x``, or what ``cls.output`` makes of it."""
+    weight = b.shared("cls.output.weight", b.hparams.n_layer_all) if recipe.embedding_out else None
+    if weight is None:
+        b.graph.output(x)
+        return
+    bias = b.shared("cls.output.bias", b.hparams.n_layer_all)
+    embedding = mul_mat(weight, x) if bias is None else add(mul_mat(weight, x), bias)
+    b.graph.output(embedding)
+    b.graph.expand(embedding)

@@ -20,14 +20,49 @@ _NO_MIXED_BATCH: Final = frozenset(
 SMALLEST_ROTATION: Final = 64
 
 
-def embeddings(b: Builder, *, scale_tokens: bool = False, n_embd_inp: int = 0) -> Node:
-    """Token embeddings selected from three alternatives: tokens, vectors, a mix of both (``build_inp_embd``).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deepstack:
+    """Vector inputs with ``n_slots`` further rows beside the embedding; ``slot_of`` says which row joins the residual
+    before each layer (0 is the embedding itself, -1 none)."""
 
-    ``scale_tokens``: token rows are multiplied by a constant through an input (gemma3). ``n_embd_inp`` is the row
-    width of vector inputs when it is not ``n_embd`` (deepstack). Look-ups run on the CPU, beside the table.
+    n_slots: int
+    slot_of: tuple[int, ...]
+
+
+def embeddings(
+    b: Builder,
+    *,
+    scale_tokens: bool = False,
+    factor: float | None = None,
+    deepstack: Deepstack | None = None,
+    chosen: Node | None = None,
+) -> Node:
+    """Token embeddings as the first layer reads them (``build_inp_embd``); ``chosen`` are the input rows, if known.
+
+    ``scale_tokens``: token rows are multiplied by a constant through an input (gemma3). ``factor`` multiplies all rows,
+    by default the header's ``embedding_scale``; deepstack models multiply their token rows only.
     """
+    x = chosen_rows(b, deepstack) if chosen is None else chosen
+    factor = b.number("embedding_scale") if factor is None else factor
+    if factor and not deepstack:
+        x = scale(x)
+    if scale_tokens or (factor not in (0.0, 1.0) and deepstack):
+        rows = b.input("inp_scale_rows", F32, 1, b.n_tokens)
+        x = mul(x if is_contiguous(x) else cont(x), rows)
+    b.graph.expand(x)
+    return x
+
+
+def deepstack_row(b: Builder, chosen: Node, slot: int) -> Node:
+    """Row ``slot`` of every token's wide vector input, ``chosen`` being its first."""
+    n_embd = b.hparams.n_embd
+    return view_2d(chosen, n_embd, b.n_tokens, chosen.nb[1], slot * n_embd * chosen.nb[0])
+
+
+def chosen_rows(b: Builder, deepstack: Deepstack | None = None) -> Node:
+    """The input selected from tokens, vectors, a mix of both; look-ups run on the CPU, beside the table."""
     n, n_embd = b.n_tokens, b.hparams.n_embd
-    width = n_embd_inp or n_embd
+    width = n_embd * (1 + deepstack.n_slots) if deepstack else n_embd
     branches = [
         _lookup(b, b.input("inp_tokens", I32, n), width),
         b.input("inp_embd", F32, width, n),
@@ -35,11 +70,7 @@ def embeddings(b: Builder, *, scale_tokens: bool = False, n_embd_inp: int = 0) -
     if b.model.arch not in _NO_MIXED_BATCH:
         branches.append(_mixed(b, width))
     result = b.graph.select(branches, 0)
-    if width != n_embd:
-        result = view_2d(result, n_embd, n, result.nb[1])
-    result = _scale_embeddings(b, result, scale_tokens=scale_tokens)
-    b.graph.expand(result)
-    return result
+    return result if width == n_embd else view_2d(result, n_embd, n, result.nb[1])
 
 
 def _lookup(b: Builder, ids: Node, width: int) -> Node:
@@ -52,17 +83,6 @@ def _mixed(b: Builder, width: int) -> Node:
     tokens, slots = b.input("inp_mixed_tokens", I32, n), b.input("inp_mixed_slots", I64, n)
     vectors = b.input("inp_mixed_embd", F32, width, n)
     return set_rows(dup(vectors), _lookup(b, tokens, width), slots)
-
-
-def _scale_embeddings(b: Builder, x: Node, *, scale_tokens: bool) -> Node:
-    factor = b.number("embedding_scale")
-    only_tokens = b.number("n_deepstack_layers") > 0
-    if factor and not only_tokens:
-        x = scale(x if is_contiguous(x) else cont(x))
-    if scale_tokens or (factor not in (0.0, 1.0) and only_tokens):
-        rows = b.input("inp_scale_rows", F32, 1, b.n_tokens)
-        x = mul(x if is_contiguous(x) else cont(x), rows)
-    return x
 
 
 def positions(b: Builder, per_token: int = 1) -> Node:

@@ -45,7 +45,7 @@ class Moe:
     when ``gating_key``. ``norm``: weights of the selected experts sum to one; None asks ``expert_weights_norm``.
     ``weights_scale``: the loader reads ``expert_weights_scale``, by which weights are then multiplied.
     ``scales``: llama.cpp reads the ``*_exps.scale`` tensors. ``shared``: "" no shared expert, "plain" added,
-    "gated" weighted by its own router. ``shared_scale``: ``*_shexp.scale`` tensors are read. ``act_shared`` is the
+    "gated" weighted by its own router, "silu_gated" with the sigmoid spelled silu(r) / r. ``shared_scale``: ``*_shexp.scale`` tensors are read. ``act_shared`` is the
     shared expert's activation when it differs. ``weight_first``: weights multiply the input (llama4).
     ``selection``: what top-k looks at: "probs" (biased when the file has ``exp_probs_b``), "logits" or "sigmoid".
     """
@@ -74,9 +74,10 @@ def moe(b: Builder, il: int, x: Node, facts: Moe) -> Node:
 def shared(b: Builder, il: int, x: Node, facts: Moe) -> Node:
     """The shared expert, weighted by its router when it has one."""
     result = ffn(b, il, x, facts.act_shared or facts.act, suffix="_shexp", scale=facts.shared_scale)
-    if facts.shared != "gated":
+    if facts.shared == "plain":
         return result
-    gate = unary("SIGMOID", mul_mat(b.need(il, "ffn_gate_inp_shexp.weight"), x))
+    gate = mul_mat(b.need(il, "ffn_gate_inp_shexp.weight"), x)
+    gate = unary("SIGMOID", gate) if facts.shared == "gated" else div(unary("SILU", gate), gate)
     return mul(result, gate)
 
 
@@ -106,12 +107,17 @@ def route(b: Builder, il: int, x: Node, facts: Moe, logits: Node | None = None) 
     selection = {"probs": probs, "logits": logits}.get(facts.selection)
     if selection is None:
         selection = unary("SIGMOID", logits)
-    elif facts.selection == "probs" and (bias := b.layer(il, "exp_probs_b.bias")) is not None:
+    elif facts.selection == "probs" and (bias := _selection_bias(b, il)) is not None:
         selection = add(probs, bias)
     groups = int(b.number("expert_group_count"))
     if groups > 1:
         selection = _mask_groups(selection, groups, int(b.number("expert_group_used_count")))
     return probs, argsort_top_k(selection, b.hparams.n_expert_used[il])
+
+
+def _selection_bias(b: Builder, il: int) -> Node | None:
+    # Some loaders leave ".bias" out of the name (hy_v3).
+    return b.layer(il, "exp_probs_b.bias") or b.layer(il, "exp_probs_b")
 
 
 def gating(b: Builder, facts: Moe) -> str:

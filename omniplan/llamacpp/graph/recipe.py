@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.inputs import AttentionInput, RecurrentInput
+from omniplan.llamacpp.graph.inputs import AttentionInput, Deepstack, RecurrentInput
 from omniplan.llamacpp.graph.moe import Moe
 from omniplan.llamacpp.graph.node import Node
 
@@ -37,8 +37,8 @@ class Recipe:
       "positions" plus learned position rows where the file has them.
     attn_norm: name of the norm before attention, "" for none; ``ffn_norm`` likewise before the FFN.
     qk_norm: "" none, "before" or "after" rope per head, "whole" on the flat projection, before rope.
-    rope: "all" layers, "sliding" layers only, "none", "not_last_of_4" and "not_first_of_4": all but every fourth;
-      ``rope_factors``: frequency divisors are read, by sliding layers only if ``rope_factors_sliding``.
+    rope: "all" layers, "sliding" layers only, "none", "not_last_of_4" and "not_first_of_4": all but every fourth, or
+      a flag per layer; ``rope_factors``: frequency divisors are read, by sliding layers only if ``rope_factors_sliding``.
     positions: position ids per token (4 for multi-dimensional rope).
     q_scale: Q is scaled by an operation of its own. attn_temp: Q is multiplied by the temperature input.
     softcap: attention scores are soft-capped. sinks: attention reads ``attn_sinks``.
@@ -46,14 +46,18 @@ class Recipe:
     out_gate: activation of ``attn_gate``, which weighs the attended values per head or element; "" without a gate.
     post_attn_norm, post_ffn_norm: names of norms after the block, before the residual is added ("" for none).
     post_attn_pin, post_ffn_pin: whether those norms are pinned to their layer's device.
-    parallel: "" attention then FFN; "attn" both read the layer input and the FFN output joins attention first;
-      "residual" it joins the residual first.
+    parallel: "" attention then FFN; otherwise both read the layer's input x and this is the order of the sum:
+      "ffn+attn+x", "ffn+x+attn", "attn+ffn+x" or "ffn+(attn+x)". Attention reads ``attn_norm_2`` where it exists.
     residual_first: whether the residual is the first term of both sums. has_ffn: a layer with one block only has none.
-    residual_scale: block outputs are scaled when the header has ``residual_scale``.
+    residual_scale: block outputs are scaled when the header has ``residual_scale``; "always": whatever it says.
+    defaults: header values that the loader assumes when they are missing.
+    deepstack: which parts of wide vector inputs join the residual, and where.
     act, gate, ffn_scale, ffn_bias: see ``ffn.ffn``. moe: how routed layers route; a layer routes when it owns a router.
     rows: "last" output rows are selected inside the last layer, "end" after it, "normed" after the final norm.
     output_norm: name of the final norm. norm_first: the norm before attention precedes everything else of its layer.
+    embedding_out: with ``rows`` "normed", ``cls.output`` projects the embedding that the host reads.
       "post_norm" inside the last layer behind the norm after attention, "all" never.
+    hidden_scale: final embeddings are scaled before they become logits.
     logit_scale: logits are scaled when the header has ``logit_scale``; "always": whatever the header says.
     logit_softcap: "" never, "header" when ``final_logit_softcapping`` is set, "always".
     out_bias: whether attention reads ``attn_output.bias``. output_scale, output_bias: whether those tensors are read.
@@ -66,7 +70,7 @@ class Recipe:
     ffn_norm: str = "ffn_norm"
     qk_norm: str = ""
     qk_norm_kind: str = "rms"
-    rope: str = "all"
+    rope: str | tuple[bool, ...] = "all"
     rope_factors: bool = False
     rope_factors_sliding: bool = True
     positions: int = 1
@@ -83,7 +87,9 @@ class Recipe:
     parallel: str = ""
     residual_first: bool = False
     has_ffn: bool = True
-    residual_scale: bool = False
+    residual_scale: bool | str = False
+    defaults: Mapping[str, float] = field(default_factory=dict)
+    deepstack: Deepstack | None = None
     act: str = "SILU"
     gate: str = "par"
     ffn_scale: bool = False
@@ -91,7 +97,9 @@ class Recipe:
     moe: Moe | None = None
     rows: str = "last"
     norm_first: bool = False
+    embedding_out: bool = False
     output_norm: str = "output_norm"
+    hidden_scale: bool = False
     logit_scale: bool | str = False
     logit_softcap: str = ""
     out_bias: bool = True
