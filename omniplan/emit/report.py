@@ -13,7 +13,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.plan import Margin, Plan
 from omniplan.emit.argv import shell_line
 from omniplan.emit.table import table
-from omniplan.units import gib, mib
+from omniplan.units import MIB, gib, mib
 
 
 def layer_map(layers: Sequence[str]) -> str:
@@ -43,6 +43,8 @@ def footprint_text(footprint: Footprint) -> str:
         "",
         table(("buffer", "model", "context", "compute", "total"), rows),
         "",
+        *_compute(footprint),
+        "",
         *_pools(footprint),
     ]
     return "\n".join(lines)
@@ -53,6 +55,13 @@ def _splits(footprint: Footprint) -> Iterator[str]:
         copies = f", {footprint.sched_copies} pipeline copies" if footprint.sched_copies > 1 else ""
         splits = footprint.graph_splits
         yield f"Graph splits: {splits.prefill} per prompt batch, {splits.decode} per token{copies}"
+
+
+def _compute(footprint: Footprint) -> Iterator[str]:
+    for name, parts in footprint.compute_parts.items():
+        shown = [f"{part} {mib(size)}" for part, size in parts.items() if size >= MIB]
+        if shown:
+            yield f"compute on {name}: {', '.join(shown)}"
 
 
 def _pools(footprint: Footprint) -> Iterator[str]:

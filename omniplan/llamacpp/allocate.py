@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from omniplan.llamacpp import buffers, cuda
@@ -80,15 +82,36 @@ class Arena:
             del blocks[i + 1]
 
 
-def allocate(plan: Schedule) -> list[int]:
-    """Bytes of each backend's compute buffer, in the order of ``plan.homes.backends``."""
+@dataclass(frozen=True, slots=True)
+class Allocated:
+    """Bytes of each backend's compute buffer, in the order of ``plan.homes.backends``.
+
+    ``live`` lists, per backend, the tensors it held when its buffer grew for the last time; ``sizes`` are the bytes of
+    every tensor by number.
+    """
+
+    nbytes: tuple[int, ...]
+    live: tuple[tuple[int, ...], ...]
+    sizes: Sequence[int]
+
+
+def allocate(plan: Schedule) -> Allocated:
+    """Run the allocator over ``plan``."""
     arenas = [Arena() for _ in plan.homes.backends]
-    _Allocation(plan, arenas).run()
-    return [arena.peak for arena in arenas]
+    allocation = _Allocation(plan, arenas)
+    allocation.run()
+    live = tuple(
+        tuple(i for i, address in enumerate(snapshot) if address >= 0 and plan.backend[i] == b)
+        for b, snapshot in enumerate(allocation.at_peak)
+    )
+    return Allocated(tuple(arena.peak for arena in arenas), live, allocation.sizes)
 
 
 class _Allocation:
-    """State of one pass: ``users`` and ``views`` still to come, ``address`` of what is allocated and owned."""
+    """State of one pass: ``users`` and ``views`` still to come, ``address`` of what is allocated and owned.
+
+    ``at_peak`` is ``address`` as it was when each arena last grew.
+    """
 
     def __init__(self, plan: Schedule, arenas: list[Arena]) -> None:
         self.plan = plan
@@ -97,6 +120,7 @@ class _Allocation:
         self.users = plan.graph.uses + [0] * copies
         self.views = plan.graph.views + [0] * copies
         self.address = [-1] * len(plan.backend)
+        self.at_peak: list[list[int]] = [[] for _ in arenas]
         self.sizes = sizes_of(plan)
         self.root = plan.graph.root + [-1] * copies
         self.twins = list(plan.graph.twins) + [()] * copies
@@ -151,7 +175,12 @@ class _Allocation:
 
     def _place(self, i: int) -> None:
         if self.address[i] < 0:
-            self.address[i] = self.arenas[self.plan.backend[i]].take(self.sizes[i])
+            b = self.plan.backend[i]
+            arena = self.arenas[b]
+            peak = arena.peak
+            self.address[i] = arena.take(self.sizes[i])
+            if arena.peak > peak:
+                self.at_peak[b] = self.address.copy()
 
     def _release(self, tensors: tuple[int, ...] | list[int]) -> None:
         """One use less of each tensor; the last one frees it."""
@@ -176,7 +205,8 @@ class _Allocation:
         """The hot loop: place each node, over a source if it may, and free what nobody needs any more."""
         plan = self.plan
         address, users, views, sizes, twins = self.address, self.users, self.views, self.sizes, self.twins
-        live, backend, arenas, keep, release = plan.live, plan.backend, self.arenas, plan.keep, self._release
+        live, backend, arenas, keep = plan.live, plan.backend, self.arenas, plan.keep
+        release, place = self._release, self._place
         for i in program:
             need = sizes[i]
             if need >= 0 and address[i] < 0:
@@ -188,7 +218,7 @@ class _Allocation:
                             arenas[backend[s]].give(address[i] + need, sizes[s] - need)
                         break
                 else:
-                    address[i] = arenas[backend[i]].take(need)
+                    place(i)
             release(live[i])
             if i in keep:
                 release(keep[i])

@@ -15,6 +15,7 @@ from omniplan.llamacpp.context import Context
 from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.graph.graph import Batch
 from omniplan.llamacpp.graph.node import CACHE, Node
+from omniplan.llamacpp.parts import parts
 from omniplan.llamacpp.placement import Placement
 from omniplan.llamacpp.prepared import Prepared
 from omniplan.llamacpp.schedule import Backend, Homes, assign
@@ -46,9 +47,10 @@ _PROBES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserved:
-    """What the scheduler reserves: bytes per buffer type, splits, nodes of the prompt batch."""
+    """What the scheduler reserves: bytes per buffer type, their parts, splits, nodes of the prompt batch."""
 
     nbytes: Mapping[str, int]
+    parts: Mapping[str, Mapping[str, int]]
     splits: GraphSplits
     n_nodes: int
 
@@ -59,9 +61,10 @@ def reserve(model: Model, placement: Placement) -> Reserved:
     decode = _prepared(model, placement.context, Batch.decode(placement.context))
     plan = schedule(prefill, homes(model, placement, placement.context.n_tokens, measured=True))
     token = schedule(decode, homes(model, placement, placement.context.n_seq_max))
-    sizes = allocate(plan)
+    allocated = allocate(plan)
     return Reserved(
-        nbytes={backend.buffer: size for backend, size in zip(plan.homes.backends, sizes, strict=True)},
+        nbytes={backend.buffer: size for backend, size in zip(plan.homes.backends, allocated.nbytes, strict=True)},
+        parts=parts(plan, allocated),
         splits=GraphSplits(prefill=len(plan.splits), decode=len(token.splits)),
         n_nodes=prefill.n_nodes,
     )

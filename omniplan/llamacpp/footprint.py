@@ -77,6 +77,7 @@ def price(model: Model, machine: Machine, placement: Placement) -> Footprint:
         flash_attn=context.flash_attn,
         n_nodes=reserved.n_nodes,
         sched_copies=placement.n_copies,
+        compute_parts=reserved.parts,
         output_buffer=4 * context.n_seq_max * model.hparams.n_vocab,
     )
 

@@ -13,7 +13,6 @@ from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Margin, ModelFacts, Plan, Request
-from omniplan.errors import Infeasible
 from omniplan.llamacpp.args import parse
 from omniplan.llamacpp.context import resolve
 from omniplan.llamacpp.footprint import footprint

@@ -18,7 +18,7 @@ ROW = 64 * 64 * 4
 
 
 def on_gpu(nodes: list[Node], n_copies: int = 1) -> list[int]:
-    return allocate(schedule(Prepared(nodes), everything_on_gpu(n_copies)))
+    return list(allocate(schedule(Prepared(nodes), everything_on_gpu(n_copies))).nbytes)
 
 
 def everything_on_gpu(n_copies: int) -> Homes:
@@ -77,7 +77,7 @@ def test_offloaded_weights_reuse_their_room() -> None:
     where = homes({"a": "CUDA_Host", "b": "CUDA_Host"}, GPU0, HOST)
     a = product("a", given("x", 64, 64))
 
-    assert allocate(schedule(Prepared([a, product("b", a)]), where))[0] == 3 * ROW
+    assert allocate(schedule(Prepared([a, product("b", a)]), where)).nbytes[0] == 3 * ROW
 
 
 def test_best_fit_prefers_the_tightest_block_and_the_later_of_equals() -> None:
