@@ -108,7 +108,8 @@ def _join(b: Builder, recipe: Recipe, cur: Node, residual: Node) -> Node:
 
 
 def _residual(b: Builder, recipe: Recipe, x: Node) -> Node:
-    return scale(x) if recipe.residual_scale and header_number(b, recipe, "residual_scale") else x
+    always = recipe.residual_scale == "always"
+    return scale(x) if always or (recipe.residual_scale and header_number(b, recipe, "residual_scale")) else x
 
 
 def header_number(b: Builder, recipe: Recipe, key: str) -> float:

@@ -38,7 +38,7 @@ class Recipe:
     attn_norm: name of the norm before attention, "" for none; ``ffn_norm`` likewise before the FFN.
     qk_norm: "" none, "before" or "after" rope per head, "whole" on the flat projection, before rope.
     rope: "all" layers, "sliding" layers only, "none", "not_last_of_4" and "not_first_of_4": all but every fourth, or
-      a flag per layer; ``rope_factors``: frequency divisors are read, by sliding layers only if ``rope_factors_sliding``.
+      a flag per layer; ``rope_factors``: frequency divisors are read, by sliding layers if ``rope_factors_sliding``.
     positions: position ids per token (4 for multi-dimensional rope).
     q_scale: Q is scaled by an operation of its own. attn_temp: Q is multiplied by the temperature input.
     softcap: attention scores are soft-capped. sinks: attention reads ``attn_sinks``.

@@ -27,26 +27,28 @@ def query(b: Builder, il: int, x: Node, head: int) -> Node:
     return reshape(q, head, b.hparams.n_head[il], b.n_tokens)
 
 
-def compressed(b: Builder, il: int, x: Node, positions: Node) -> tuple[Node, Node]:
+def compressed(b: Builder, il: int, x: Node, positions: Node, factors: Node | None = None) -> tuple[Node, Node]:
     """The normalised latent row and the rotated positional key of every token."""
     rank, n_rope, n = b.hparams.n_lora_kv, b.hparams.n_rot[il], b.n_tokens
     both = mul_mat(b.need(il, "attn_kv_a_mqa.weight"), x)
     nb = both.nb[1]
     latent = view_2d(both, rank, n, nb)
-    key = rope(view_3d(both, n_rope, 1, n, nb, nb, both.type.row_size(rank)), positions)
+    key = rope(view_3d(both, n_rope, 1, n, nb, nb, both.type.row_size(rank)), positions, factors)
     return layer_norm(b, il, "attn_kv_a_norm", latent), key
 
 
-def latent_attention(b: Builder, _: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
+def latent_attention(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
     """MLA with K and V absorbed where the file's heads are split, plain heads otherwise."""
     h = b.hparams
     head = h.n_embd_head_k_mla or h.n_embd_head_k[il]
     q = query(b, il, x, head)
-    latent, key = compressed(b, il, x, inputs.positions)
+    factors = b.rope_factors(il) if recipe.rope_factors else None
+    latent, key = compressed(b, il, x, inputs.positions, factors)
     assert inputs.attention is not None
     if not inputs.attention.keys_only:
-        q, k, v = _decompressed(b, inputs, il, q, latent, key, head)
-        return attn.cached(b, inputs.attention, il, _tempered(inputs, q), k, v)
+        k, v = _decompressed(b, il, latent, key, head)
+        q = _tempered(inputs, rope(q, inputs.positions, factors))
+        return attn.cached(b, inputs.attention, il, q, k, v)
     q = _tempered(inputs, absorbed(b, il, q, inputs.positions, head))
     latent = reshape(latent, h.n_lora_kv, 1, b.n_tokens)
     k = concat(latent, key, 0)
@@ -63,9 +65,8 @@ def absorbed(b: Builder, il: int, q: Node, positions: Node, head: int) -> Node:
     return concat(latent, q_rope, 0)
 
 
-def _decompressed(
-    b: Builder, inputs: Inputs, il: int, q: Node, latent: Node, key: Node, head: int
-) -> tuple[Node, Node, Node]:
+def _decompressed(b: Builder, il: int, latent: Node, key: Node, head: int) -> tuple[Node, Node]:
+    """K and V of every head."""
     h, n = b.hparams, b.n_tokens
     n_head, n_rope = h.n_head[il], h.n_rot[il]
     nope, width = head - n_rope, h.n_embd_head_v_mla or h.n_embd_head_v[il]
@@ -74,7 +75,7 @@ def _decompressed(
     k_nope = view_3d(kv, nope, n_head, n, row, row * n_head)
     v = cont(view_3d(kv, width, n_head, n, row, row * n_head, kv.type.row_size(nope)))
     k = concat(k_nope, repeat(key, (n_rope, n_head, n, 1)), 0)
-    return rope(q, inputs.positions), k, v
+    return k, v
 
 
 def _tempered(inputs: Inputs, q: Node) -> Node:
@@ -110,6 +111,19 @@ def deepseek2(b: Builder) -> None:
     decoder.build(b, recipe)
 
 
-FAMILIES: Final[dict[str, Callable[[Builder], None]]] = {
+FAMILIES: Final[dict[str, Recipe | Callable[[Builder], None]]] = {
     "deepseek2": deepseek2,
+    "deepseek2-ocr": Recipe(
+        moe=Moe(gating_key=True, norm=None, weights_scale=True, shared="plain"),
+        output_scale=False,
+        feed=lead_dense_feed,
+    ),
+    "minicpm3": Recipe(
+        embedding="scale",
+        rope_factors=True,
+        residual_scale="always",
+        hidden_scale=True,
+        attention=latent_attention,
+    ),
+    "mistral4": deepseek2,
 }
