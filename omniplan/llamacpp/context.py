@@ -20,6 +20,7 @@ class Context:
 
     ``n_stream`` is 1 with a unified KV cache, else ``n_seq_max``; each stream has ``n_ctx_seq`` cells.
     ``n_swa_cells`` is the size of a sliding-window cache per stream (equal to ``n_ctx_seq`` with ``--swa-full``).
+    ``v_transposed`` says how V lies in the cache: as flash attention was wanted, whatever ``-fa auto`` then finds.
     ``n_tokens`` is the micro-batch that buffers are reserved for, ``n_outputs`` its rows of logits.
     ``fused_gdn_ar`` and ``fused_gdn_ch``: the gated delta net is one operation for one token and for several.
     ``fused_lid`` and ``fused_hc_*``: so are the lightning indexer and the steps of hyper-connections.
@@ -36,6 +37,7 @@ class Context:
     type_k: TensorType
     type_v: TensorType
     flash_attn: bool
+    v_transposed: bool
     offload_kqv: bool
     op_offload: bool
     swa_full: bool = False
@@ -80,6 +82,7 @@ def resolve(hparams: Hparams, params: ServerParams, *, flash_attn: bool) -> Cont
         type_k=TYPE_BY_NAME[params.cache_type_k],
         type_v=TYPE_BY_NAME[params.cache_type_v],
         flash_attn=flash_attn,
+        v_transposed=not flash_attn,
         offload_kqv=params.offload_kqv,
         op_offload=params.op_offload,
         swa_full=params.swa_full,

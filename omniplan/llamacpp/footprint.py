@@ -47,7 +47,7 @@ def place(model: Model, machine: Machine, params: ServerParams) -> Placement:
     # With a quantised V cache llama.cpp turns auto into on before it looks at devices (llama_init_from_model).
     is_auto = wanted and params.flash_attn is FlashAttn.AUTO and not placement.context.type_v.is_quantized
     if is_auto and not compute.attention_follows_layers(model, placement):
-        placement = replace(placement, context=resolve(model.hparams, params, flash_attn=False))
+        placement = replace(placement, context=replace(placement.context, flash_attn=False))
     return compute.resolve_fused(model, placement)
 
 

@@ -66,9 +66,9 @@ def _kv_layer(h: Hparams, context: Context, il: int, cells: int) -> Iterator[Cac
     streams = context.n_stream
     yield CacheTensor(part="k", il=il, type=context.type_k, row=h.n_embd_k_gqa(il), cells=cells, streams=streams)
     if not h.is_mla:
-        # Without flash attention V is stored transposed, and every layer takes the widest row.
+        # Where V is stored transposed every layer takes the widest row.
         widest = max(h.n_embd_v_gqa(i) for i in range(h.n_layer_all))
-        width = h.n_embd_v_gqa(il) if context.flash_attn else widest
+        width = widest if context.v_transposed else h.n_embd_v_gqa(il)
         yield CacheTensor(part="v", il=il, type=context.type_v, row=width, cells=cells, streams=streams)
 
 

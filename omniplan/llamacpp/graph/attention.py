@@ -168,7 +168,7 @@ def _store(b: Builder, cache: CacheInput, il: int, k: Node | None, v: Node | Non
     if k is not None:
         b.graph.expand(store_rows(b.cache("k", il), k, cache.k_idxs))
     if v is not None and cache.v_idxs is not None:
-        store = store_rows if b.context.flash_attn else _store_transposed
+        store = _store_transposed if b.context.v_transposed else store_rows
         b.graph.expand(store(b.cache("v", il), v, cache.v_idxs))
 
 
@@ -181,7 +181,7 @@ def store_rows(cache: Node, x: Node, ids: Node) -> Node:
 
 
 def _store_transposed(cache: Node, x: Node, ids: Node) -> Node:
-    """V written element by element, as attention without flash attention wants it (``cpy_v``)."""
+    """V written element by element, transposed (``cpy_v``)."""
     width, n = x.ne[0] * x.ne[1], x.ne[2]
     rows = reshape(x, width, n) if x.type.row_size(width) == x.nb[2] else cont_2d(x, width, n)
     if width < cache.ne[0]:
@@ -204,10 +204,10 @@ def cache_view(cache: Node, head: int, n_head: int) -> Node:
 
 
 def cached_v(b: Builder, il: int) -> Node:
-    """All cells of layer ``il``'s V, transposed without flash attention (``get_v``)."""
+    """All cells of layer ``il``'s V, as they lie in the cache (``get_v``)."""
     h, v = b.hparams, b.cache("v", il)
     head, n_head = h.n_embd_head_v[il], h.n_head_kv[il]
-    if b.context.flash_attn:
+    if not b.context.v_transposed:
         return cache_view(v, head, n_head)
     row, n_kv, n_stream = v.type.row_size, v.ne[1], v.ne[2]
     return view_4d(v, (n_kv, n_head, head, n_stream), row(n_kv * head), row(n_kv), row(n_kv * v.ne[0]))

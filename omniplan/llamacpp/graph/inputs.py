@@ -145,7 +145,7 @@ def attention(b: Builder, *, keys_only: bool = False, sliding: bool | None = Non
 def _cache_input(b: Builder, is_swa: bool | None, *, keys_only: bool, rotate: bool) -> CacheInput:
     h, context, n = b.hparams, b.context, b.n_tokens
     layers = [il for il in b.cached_layers() if is_swa is None or h.is_swa[il] is is_swa]
-    n_v_idxs = n if context.flash_attn else n * max(h.n_embd_v_gqa(il) for il in range(h.n_layer_all))
+    n_v_idxs = n * max(h.n_embd_v_gqa(il) for il in range(h.n_layer_all)) if context.v_transposed else n
     return CacheInput(
         k_idxs=b.input("attn_inp_k_idxs", I64, n),
         v_idxs=None if keys_only else b.input("attn_inp_v_idxs", I64, n_v_idxs),
