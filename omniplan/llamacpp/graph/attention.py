@@ -40,20 +40,23 @@ from omniplan.llamacpp.graph.views import (
 Heads = tuple[int, int]
 
 
-def qkv(b: Builder, il: int, x: Node, q: Heads, k: Heads, v: Heads) -> tuple[Node, Node, Node]:
+def qkv(
+    b: Builder, il: int, x: Node, q: Heads, k: Heads, v: Heads, *, scale_of: int | None = None
+) -> tuple[Node, Node, Node]:
     """Q, K and V as [head, n_head, n_tokens] from a fused or three separate weights; heads are (size, count)."""
     if b.layer(il, "attn_qkv.weight") is not None:
-        return _split_qkv(b, _fused_qkv(b, il, x), q, k, v)
+        return split_qkv(b, fused_qkv(b, il, x, scale_of=scale_of), q, k, v)
     limited = b.number("attention.clamp_kqv") > 0
     parts = []
     for stem, (size, count) in (("attn_q", q), ("attn_k", k), ("attn_v", v)):
-        part = project(b, il, stem, x)
+        part = project(b, il, stem, x, scale_of=scale_of)
         parts.append(reshape(clamp(part) if limited else part, size, count, b.n_tokens))
     return parts[0], parts[1], parts[2]
 
 
-def _fused_qkv(b: Builder, il: int, x: Node) -> Node:
-    result = project(b, il, "attn_qkv", x)
+def fused_qkv(b: Builder, il: int, x: Node, *, scale_of: int | None = None) -> Node:
+    """Q, K and V of one weight behind each other, biased and clamped."""
+    result = project(b, il, "attn_qkv", x, scale_of=scale_of)
     biases = [b.layer(il, f"attn_{part}.bias") for part in "qkv"]
     if b.layer(il, "attn_qkv.bias") is None and all(bias is not None for bias in biases):
         q, k, v = (bias for bias in biases if bias is not None)
@@ -61,7 +64,8 @@ def _fused_qkv(b: Builder, il: int, x: Node) -> Node:
     return clamp(result) if b.number("attention.clamp_kqv") > 0 else result
 
 
-def _split_qkv(b: Builder, x: Node, q: Heads, k: Heads, v: Heads) -> tuple[Node, Node, Node]:
+def split_qkv(b: Builder, x: Node, q: Heads, k: Heads, v: Heads) -> tuple[Node, Node, Node]:
+    """Views of Q, K and V that lie behind each other in every row of ``x``."""
     row, offset, parts = x.type.row_size, 0, []
     for size, count in (q, k, v):
         parts.append(view_3d(x, size, count, b.n_tokens, row(size), x.nb[1], row(offset)))
@@ -69,11 +73,27 @@ def _split_qkv(b: Builder, x: Node, q: Heads, k: Heads, v: Heads) -> tuple[Node,
     return parts[0], parts[1], parts[2]
 
 
-def qkv_of(b: Builder, il: int, x: Node) -> tuple[Node, Node, Node]:
+def qkv_of(b: Builder, il: int, x: Node, *, scale_of: int | None = None) -> tuple[Node, Node, Node]:
     """``qkv`` with the layer's own head counts and sizes."""
+    return qkv(b, il, x, *heads_of(b, il), scale_of=scale_of)
+
+
+def bare_qkv(b: Builder, il: int, x: Node) -> tuple[Node, Node, Node]:
+    """Q, K and V from the weights alone: scales, biases and clamps are not read."""
+    heads = heads_of(b, il)
+    fused = b.layer(il, "attn_qkv.weight")
+    if fused is not None:
+        return split_qkv(b, mul_mat(fused, x), *heads)
+    weights = (b.need(il, f"attn_{part}.weight") for part in "qkv")
+    q, k, v = (reshape(mul_mat(w, x), *head, b.n_tokens) for w, head in zip(weights, heads, strict=True))
+    return q, k, v
+
+
+def heads_of(b: Builder, il: int) -> tuple[Heads, Heads, Heads]:
+    """Size and count of the heads of Q, K and V."""
     h = b.hparams
-    k = (h.n_embd_head_k[il], h.n_head_kv[il])
-    return qkv(b, il, x, (h.n_embd_head_k[il], h.n_head[il]), k, (h.n_embd_head_v[il], h.n_head_kv[il]))
+    k, n_head_kv = h.n_embd_head_k[il], h.n_head_kv[il]
+    return (k, h.n_head[il]), (k, n_head_kv), (h.n_embd_head_v[il], n_head_kv)
 
 
 def cached(

@@ -66,7 +66,7 @@ def activate(b: Builder, il: int, act: str, cur: Node, up: Node | None) -> Node:
             return limited(cur, up, fused=b.model.arch in _FUSED_LIMIT)
         return glu(_GATED[act], cur, up)
     cur = unary(act, cur)
-    scales = b.layer(il, "ffn_act.scales") if act == "GELU" else None
+    scales = b.layer(il, "ffn.act.scales") if act == "GELU" else None
     return cur if scales is None else div(cur, scales)
 
 

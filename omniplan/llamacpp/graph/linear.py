@@ -24,9 +24,15 @@ def scaled_id(w: Node, x: Node, ids: Node, w_scale: Node | None) -> Node:
     return mul(result, get_rows(scales, ids))
 
 
-def project(b: Builder, il: int, stem: str, x: Node, *, scale: bool = True, bias: bool = True) -> Node:
-    """``blk.<il>.<stem>.weight`` times ``x``, then ``.scale`` and ``.bias`` if wanted and present."""
-    result = scaled(b.need(il, stem + ".weight"), x, b.layer(il, stem + ".scale") if scale else None)
+def project(
+    b: Builder, il: int, stem: str, x: Node, *, scale: bool = True, bias: bool = True, scale_of: int | None = None
+) -> Node:
+    """``blk.<il>.<stem>.weight`` times ``x``, then ``.scale`` and ``.bias`` if wanted and present.
+
+    ``scale_of`` is the layer whose scale is read when it is not ``il`` (layers that repeat another's weights).
+    """
+    factor = b.layer(il if scale_of is None else scale_of, stem + ".scale") if scale else None
+    result = scaled(b.need(il, stem + ".weight"), x, factor)
     offset = b.layer(il, stem + ".bias") if bias else None
     return result if offset is None else add(result, offset)
 

@@ -10,7 +10,17 @@ from omniplan.errors import UnsupportedModel
 from omniplan.llamacpp.context import Context
 from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.families import deepseek, plain, sparse, state_space
+from omniplan.llamacpp.graph.families import (
+    deepseek,
+    diffusion,
+    gated,
+    own_blocks,
+    own_layers,
+    plain,
+    positional,
+    sparse,
+    state_space,
+)
 from omniplan.llamacpp.graph.graph import Batch, Graph
 from omniplan.llamacpp.graph.recipe import Recipe
 
@@ -19,6 +29,11 @@ Family = Recipe | Callable[[Builder], None]
 FAMILIES: Final[Mapping[str, Family]] = {
     **plain.FAMILIES,
     **deepseek.FAMILIES,
+    **positional.FAMILIES,
+    **own_layers.FAMILIES,
+    **own_blocks.FAMILIES,
+    **gated.FAMILIES,
+    **diffusion.FAMILIES,
     **sparse.FAMILIES,
     **state_space.FAMILIES,
 }
