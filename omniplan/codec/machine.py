@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from omniplan.domain.machine import Machine
 from omniplan.errors import InputError
@@ -42,3 +44,35 @@ def parse_machine(text: str, *, where: str = "machine") -> Machine:
         return Machine.from_dict(raw)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+
+
+def machine_toml(machine: Machine) -> str:
+    """``machine`` as the text of a machine file, which ``parse_machine`` reads back to an equal machine."""
+    return "\n".join(_table(machine.to_dict(), "")).strip() + "\n"
+
+
+def _table(table: dict[str, Any], path: str) -> list[str]:
+    """A table's own keys, then the tables inside it; a child's header stands before the child's keys."""
+    lines: list[str] = []
+    inner: list[str] = []
+    for key, value in table.items():
+        at = f"{path}.{key}" if path else key
+        if isinstance(value, dict):
+            inner += ["", f"[{at}]", *_table(value, at)]
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for item in value:
+                inner += ["", f"[[{at}]]", *_table(item, at)]
+        else:
+            lines.append(f"{key} = {_value(value)}")
+    return [*lines, *inner]
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        # JSON's escapes are TOML's, but for DEL, which TOML wants escaped as well.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    return repr(value)

@@ -1,18 +1,22 @@
-"""Latent attention that looks at the cells an indexer chose (src/models/deepseek32.cpp, glm-dsa.cpp)."""
+"""Latent attention that looks at the cells an indexer chose (src/models/deepseek32.cpp, glm-dsa.cpp,
+dots3note.cpp, hy-v4.cpp).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from omniplan.llamacpp.graph import attention as attn
 from omniplan.llamacpp.graph import decoder
+from omniplan.llamacpp.graph import inputs as inp
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.families.deepseek import absorbed, compressed, lead_dense_feed
+from omniplan.llamacpp.graph.families.deepseek import absorbed, compressed, latent_rank, lead_dense_feed
 from omniplan.llamacpp.graph.indexer import indexed, indexer_input, sparse_mask
-from omniplan.llamacpp.graph.inputs import AttentionInput
-from omniplan.llamacpp.graph.linear import layer_norm
+from omniplan.llamacpp.graph.inputs import AttentionInput, CacheInput
+from omniplan.llamacpp.graph.linear import layer_norm, project
 from omniplan.llamacpp.graph.moe import Moe
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import concat, mul_mat
@@ -29,35 +33,69 @@ ROUTING: Final = Moe(
     shared_scale=True,
 )
 
+# llama-kv-cache.cpp: these rotate index queries and keys whatever the cache type is.
+_ROTATED: Final = frozenset({"deepseek32", "glm-dsa", "dots3note"})
+
 
 class SparseAttention:
-    """Attention of the layers of one graph; a layer without an indexer looks where the last one did."""
+    """Attention of the layers of one graph; a layer without an indexer looks where the last one did.
+
+    Sliding layers see their whole window. The output may be gated, and sinks read.
+    """
 
     def __init__(self, b: Builder) -> None:
-        self._input = indexer_input(b)
+        windows = b.hparams.n_swa > 0
+        rotates = b.model.arch in _ROTATED
+        self._lid = indexer_input(b, rotate=rotates)
+        self._full = inp.cache_input(b, False if windows else None, keys_only=True, rotate=False)
+        self._sliding = inp.cache_input(b, True, keys_only=True, rotate=False) if windows else None
         self._chosen: Node | None = None
 
-    def __call__(self, b: Builder, _: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
+    def __call__(self, b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
         """Attention of layer ``il``, projected."""
-        h = b.hparams
         latent_q = layer_norm(b, il, "attn_q_a_norm", mul_mat(b.need(il, "attn_q_a.weight"), x))
-        if h.is_indexer_full[il]:
-            self._chosen = indexed(b, self._input, il, x, latent_q, inputs.positions)
+        cache = self._cache(b, inputs, il, x, latent_q)
         q = mul_mat(b.need(il, "attn_q_b.weight"), latent_q)
         latent, key = compressed(b, il, x, inputs.positions)
-        q = absorbed(b, il, q, inputs.positions, h.n_embd_head_k_mla)
-        latent = reshape(latent, h.n_lora_kv, 1, b.n_tokens)
-        assert inputs.attention is not None
+        q = absorbed(b, il, q, inputs.positions, head_size(b, il))
+        latent = reshape(latent, latent_rank(b, il), 1, b.n_tokens)
+        result = attn.cached(
+            b,
+            AttentionInput(base=cache),
+            il,
+            q,
+            concat(latent, key, 0),
+            latent,
+            sinks=b.layer(il, "attn_sinks.weight") if recipe.sinks else None,
+            v_mla=b.need(il, "attn_v_b.weight"),
+            out="" if recipe.out_gate else "attn_output",
+        )
+        if not recipe.out_gate:
+            return result
+        return project(b, il, "attn_output", attn.gated(b, il, x, result, recipe.out_gate))
+
+    def _cache(self, b: Builder, inputs: Inputs, il: int, x: Node, latent_q: Node) -> CacheInput:
+        """The cache of layer ``il`` and what the layer may see of it."""
+        h = b.hparams
+        if self._sliding is not None and h.is_swa[il]:
+            return self._sliding
+        if h.is_indexer_full[il]:
+            self._chosen = indexed(b, self._lid, il, x, latent_q, inputs.positions)
         assert self._chosen is not None
-        shown = replace(inputs.attention.base, mask=sparse_mask(inputs.attention.base.mask, self._chosen))
-        k, v_mla = concat(latent, key, 0), b.need(il, "attn_v_b.weight")
-        return attn.cached(b, AttentionInput(base=shown), il, q, k, latent, v_mla=v_mla)
+        return replace(self._full, mask=sparse_mask(self._full.mask, self._chosen))
 
 
-def deepseek32(b: Builder) -> None:
-    """DeepSeek V3.2 and GLM 5: the latter may share one indexer among several layers."""
+def head_size(b: Builder, il: int) -> int:
+    """Elements of one head of Q before it enters the latent space."""
+    h = b.hparams
+    return int(b.number("attention.key_length_mla_swa")) if h.is_swa[il] else h.n_embd_head_k_mla
+
+
+def sparse(b: Builder, out_gate: str = "") -> None:
+    """DeepSeek V3.2, GLM 5 (which may share one indexer among layers), dots 3 (with sliding layers)."""
     recipe = Recipe(
         keys_only=True,
+        out_gate=out_gate,
         ffn_scale=True,
         moe=ROUTING,
         output_scale=False,
@@ -68,6 +106,7 @@ def deepseek32(b: Builder) -> None:
 
 
 FAMILIES: Final[dict[str, Callable[[Builder], None]]] = {
-    "deepseek32": deepseek32,
-    "glm-dsa": deepseek32,
+    "deepseek32": sparse,
+    "dots3note": partial(sparse, out_gate="SIGMOID"),
+    "glm-dsa": sparse,
 }
