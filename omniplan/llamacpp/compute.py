@@ -34,11 +34,9 @@ class _Probe:
 
 
 _FLASH_ATTENTION: Final = _Probe("flash_attn", "FLASH_ATTN_EXT")
-# llama-context.cpp:llm_fused_op_*_probe: switch of the context, operation, tokens per sequence; in this order.
+# llama-context.cpp:llm_fused_op_*_probe, in this order. b11434 never asks about the gated delta net and the lightning
+# indexer (cparams.auto_fgdn and auto_flid are false): those kernels are always used.
 _PROBES: Final = (
-    _Probe("fused_gdn_ar", "GATED_DELTA_NET"),
-    _Probe("fused_gdn_ch", "GATED_DELTA_NET", 16),
-    _Probe("fused_lid", "LIGHTNING_INDEXER"),
     _Probe("fused_hc_pre", "DSV4_HC_PRE"),
     _Probe("fused_hc_comb", "DSV4_HC_COMB"),
     _Probe("fused_hc_post", "DSV4_HC_POST"),

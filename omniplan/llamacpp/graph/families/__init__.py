@@ -18,6 +18,7 @@ from omniplan.llamacpp.graph.families import (
     own_layers,
     plain,
     positional,
+    qwen_next,
     sparse,
     state_space,
 )
@@ -34,6 +35,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     **own_blocks.FAMILIES,
     **gated.FAMILIES,
     **diffusion.FAMILIES,
+    **qwen_next.FAMILIES,
     **sparse.FAMILIES,
     **state_space.FAMILIES,
 }
