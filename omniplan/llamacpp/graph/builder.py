@@ -19,7 +19,7 @@ class Builder:
     """State of one graph under construction (``llm_graph_context``)."""
 
     __slots__ = (
-        "_cache_nodes", "_caches", "_n_blocks", "_tensors", "_weights", "batch", "context", "graph", "hparams", "model",
+        "_cache_nodes", "_caches", "_tensors", "_weights", "batch", "context", "graph", "hparams", "model", "n_blocks",
         "n_outputs", "n_tokens",
     )  # fmt: skip
 
@@ -31,7 +31,7 @@ class Builder:
         self.graph = Graph()
         self.n_tokens = batch.n_tokens
         self.n_outputs = batch.n_outputs
-        self._n_blocks = int(self.number("block_count", self.hparams.n_layer_all))
+        self.n_blocks = int(self.number("block_count", self.hparams.n_layer_all))
         self._tensors: Mapping[str, Tensor] = model.header.by_name
         self._weights: dict[tuple[str, int], Node | None] = {}
         self._caches: dict[tuple[str, int], CacheTensor] = {(c.part, c.il): c for c in caches(model, context)}
@@ -55,7 +55,7 @@ class Builder:
 
     def layer(self, il: int, suffix: str) -> Node | None:
         """The weight ``blk.<il>.<suffix>``, or None; looped models run their blocks several times."""
-        block = il % self._n_blocks
+        block = il % self.n_blocks
         return self.shared(f"blk.{block}.{suffix}", block)
 
     def need(self, il: int, suffix: str) -> Node:
@@ -84,12 +84,13 @@ class Builder:
 
     def rope_factors(self, il: int) -> Node | None:
         """Frequency divisors of rotary embedding: llama3's, or longrope's by context size (``get_rope_factors``)."""
-        given = self.shared("rope_freqs.weight", il)
+        block = il % self.n_blocks
+        given = self.shared("rope_freqs.weight", block)
         if given is not None:
             return given
         trained = self.number("rope.scaling.original_context_length", self.hparams.n_ctx_train)
         kind = "long" if self.context.n_ctx_seq > trained else "short"
-        return self.shared(f"rope_factors_{kind}.weight", il)
+        return self.shared(f"rope_factors_{kind}.weight", block)
 
     def input(self, name: str, kind: TensorType, ne0: int, ne1: int = 1, ne2: int = 1, ne3: int = 1) -> Node:
         """A tensor the host fills before every evaluation."""

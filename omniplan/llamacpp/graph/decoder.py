@@ -14,9 +14,9 @@ from omniplan.llamacpp.graph.ffn import ffn
 from omniplan.llamacpp.graph.linear import layer_norm, normed, project, scaled
 from omniplan.llamacpp.graph.moe import moe
 from omniplan.llamacpp.graph.node import Node
-from omniplan.llamacpp.graph.ops import add, get_rows, mul, mul_mat, rope, scale, unary
+from omniplan.llamacpp.graph.ops import add, concat, get_rows, mul, mul_mat, repeat, rope, scale, unary
 from omniplan.llamacpp.graph.recipe import Inputs, Recipe
-from omniplan.llamacpp.graph.views import reshape
+from omniplan.llamacpp.graph.views import reshape, view_1d
 
 Block = Callable[[Builder, Recipe, Inputs, int, Node], Node]
 
@@ -82,14 +82,14 @@ def layer(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
         mixed = layer_norm(b, il, recipe.post_attn_norm, mixed, recipe.norm, pin=il if recipe.post_attn_pin else -1)
     if recipe.rows == "post_norm" and is_last:
         mixed, x = get_rows(mixed, inputs.out_ids), get_rows(x, inputs.out_ids)
-    hidden = _join(b, recipe, mixed, x)
+    hidden = _join(b, recipe, mixed, x, residual_first=recipe.residual_first)
     if not recipe.has_ffn:
         return hidden
     cur = layer_norm(b, il, recipe.ffn_norm, hidden, recipe.norm) if recipe.ffn_norm else hidden
     cur = (recipe.feed or feed)(b, recipe, il, cur)
     if recipe.post_ffn_norm:
         cur = layer_norm(b, il, recipe.post_ffn_norm, cur, recipe.norm, pin=il if recipe.post_ffn_pin else -1)
-    return _join(b, recipe, cur, hidden)
+    return _join(b, recipe, cur, hidden, residual_first=recipe.residual_first or recipe.ffn_residual_first)
 
 
 def _parallel(b: Builder, recipe: Recipe, il: int, x: Node, normed_x: Node, mixed: Node) -> Node:
@@ -102,9 +102,9 @@ def _parallel(b: Builder, recipe: Recipe, il: int, x: Node, normed_x: Node, mixe
     return add(add(first, second), third)
 
 
-def _join(b: Builder, recipe: Recipe, cur: Node, residual: Node) -> Node:
+def _join(b: Builder, recipe: Recipe, cur: Node, residual: Node, *, residual_first: bool) -> Node:
     cur = _residual(b, recipe, cur)
-    return add(residual, cur) if recipe.residual_first else add(cur, residual)
+    return add(residual, cur) if residual_first else add(cur, residual)
 
 
 def _residual(b: Builder, recipe: Recipe, x: Node) -> Node:
@@ -212,6 +212,8 @@ def unembed(b: Builder, recipe: Recipe, x: Node, out_ids: Node | None = None) ->
     logits = scaled(weight, x, b.shared("output.scale", device) if recipe.output_scale else None)
     bias = b.shared("output.bias", device) if recipe.output_bias else None
     logits = logits if bias is None else add(logits, bias)
+    if recipe.logit_pad:
+        logits = _padded_logits(b, logits)
     if recipe.logit_scale == "always" or (recipe.logit_scale and b.number("logit_scale")):
         logits = scale(logits)
     capped = recipe.logit_softcap == "header" and b.number("final_logit_softcapping") != 0
@@ -219,6 +221,14 @@ def unembed(b: Builder, recipe: Recipe, x: Node, out_ids: Node | None = None) ->
         logits = scale(unary("TANH", scale(logits)))
     b.graph.output(logits)
     b.graph.expand(logits)
+
+
+def _padded_logits(b: Builder, logits: Node) -> Node:
+    missing = b.need_shared("token_embd.weight").ne[1] - logits.ne[0]
+    if missing <= 0:
+        return logits
+    one = scale(view_1d(b.need_shared("output_norm.weight", b.hparams.n_layer_all), 1))
+    return concat(repeat(one, (missing, logits.ne[1], 1, 1)), logits, 0)
 
 
 def _embedding(b: Builder, recipe: Recipe, x: Node) -> None:

@@ -22,8 +22,10 @@ SMALLEST_ROTATION: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deepstack:
-    """Vector inputs with ``n_slots`` further rows beside the embedding; ``slot_of`` says which row joins the residual
-    before each layer (0 is the embedding itself, -1 none)."""
+    """Vector inputs with ``n_slots`` further rows beside the embedding.
+
+    ``slot_of`` says which row joins the residual before each layer: 0 is the embedding itself, -1 none.
+    """
 
     n_slots: int
     slot_of: tuple[int, ...]
@@ -137,12 +139,13 @@ def attention(b: Builder, *, keys_only: bool = False, sliding: bool | None = Non
     # Neither build_attn_inp_k nor build_inp_mem_hybrid_iswa asks for rotations.
     rotate = not b.cached_layers("r") if windows else not keys_only
     if not windows:
-        return AttentionInput(base=_cache_input(b, None, keys_only=keys_only, rotate=rotate))
-    base, swa = (_cache_input(b, is_swa, keys_only=keys_only, rotate=rotate) for is_swa in (False, True))
+        return AttentionInput(base=cache_input(b, None, keys_only=keys_only, rotate=rotate))
+    base, swa = (cache_input(b, is_swa, keys_only=keys_only, rotate=rotate) for is_swa in (False, True))
     return AttentionInput(base=base, sliding=swa)
 
 
-def _cache_input(b: Builder, is_swa: bool | None, *, keys_only: bool, rotate: bool) -> CacheInput:
+def cache_input(b: Builder, is_swa: bool | None, *, keys_only: bool, rotate: bool) -> CacheInput:
+    """Inputs of the sliding cache, of the full one, or of the only one (None); ``rotate``: if it is quantised."""
     h, context, n = b.hparams, b.context, b.n_tokens
     layers = [il for il in b.cached_layers() if is_swa is None or h.is_swa[il] is is_swa]
     n_v_idxs = n * max(h.n_embd_v_gqa(il) for il in range(h.n_layer_all)) if context.v_transposed else n

@@ -10,8 +10,11 @@ from omniplan.llamacpp.graph.ffn import ffn, limited
 from omniplan.llamacpp.graph.linear import scaled_id
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import (
+    F32,
+    I32,
     add,
     add_id,
+    cast,
     clamp,
     cont,
     div,
@@ -45,8 +48,9 @@ class Moe:
     when ``gating_key``. ``norm``: weights of the selected experts sum to one; None asks ``expert_weights_norm``.
     ``weights_scale``: the loader reads ``expert_weights_scale``, by which weights are then multiplied.
     ``scales``: llama.cpp reads the ``*_exps.scale`` tensors. ``shared``: "" no shared expert, "plain" added,
-    "gated" weighted by its own router, "silu_gated" with the sigmoid spelled silu(r) / r. ``shared_scale``: ``*_shexp.scale`` tensors are read. ``act_shared`` is the
-    shared expert's activation when it differs. ``weight_first``: weights multiply the input (llama4).
+    "gated" weighted by its own router, "silu_gated" with the sigmoid spelled silu(r) / r. ``shared_scale``:
+    ``*_shexp.scale`` tensors are read. ``act_shared`` is the shared expert's activation when it differs.
+    ``weight_first``: weights multiply the input (llama4).
     ``selection``: what top-k looks at: "probs" (biased when the file has ``exp_probs_b``), "logits" or "sigmoid".
     """
 
@@ -81,11 +85,18 @@ def shared(b: Builder, il: int, x: Node, facts: Moe) -> Node:
     return mul(result, gate)
 
 
-def routed(b: Builder, il: int, x: Node, facts: Moe, *, logits: Node | None = None, stem: str = "exps") -> Node:
-    """The selected experts' weighted sum; ``logits`` replaces the layer's own router."""
+def routed(
+    b: Builder, il: int, x: Node, facts: Moe, *, logits: Node | None = None, stem: str = "exps", grouped: bool = False
+) -> Node:
+    """The selected experts' weighted sum; ``logits`` replaces the layer's own router.
+
+    ``grouped``: one expert called ``stem`` serves a group of the selected ones.
+    """
     n_embd, n_tokens = x.ne[0], x.ne[1]
     n_used = b.hparams.n_expert_used[il]
     probs, chosen = route(b, il, x, facts, logits)
+    if grouped:
+        chosen = cast(scale(cast(chosen, F32)), I32)
     weights = _weights(b, facts, probs, chosen, n_used)
     b.graph.expand(weights)
     cur = reshape(x, n_embd, 1, n_tokens)

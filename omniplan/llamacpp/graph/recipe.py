@@ -48,7 +48,8 @@ class Recipe:
     post_attn_pin, post_ffn_pin: whether those norms are pinned to their layer's device.
     parallel: "" attention then FFN; otherwise both read the layer's input x and this is the order of the sum:
       "ffn+attn+x", "ffn+x+attn", "attn+ffn+x" or "ffn+(attn+x)". Attention reads ``attn_norm_2`` where it exists.
-    residual_first: whether the residual is the first term of both sums. has_ffn: a layer with one block only has none.
+    residual_first: whether the residual is the first term of both sums; ``ffn_residual_first``: of the second one.
+    has_ffn: a layer with one block only has none.
     residual_scale: block outputs are scaled when the header has ``residual_scale``; "always": whatever it says.
     defaults: header values that the loader assumes when they are missing.
     deepstack: which parts of wide vector inputs join the residual, and where.
@@ -59,6 +60,7 @@ class Recipe:
       "post_norm" inside the last layer behind the norm after attention, "all" never.
     hidden_scale: final embeddings are scaled before they become logits.
     logit_scale: logits are scaled when the header has ``logit_scale``; "always": whatever the header says.
+    logit_pad: logits are padded to the vocabulary where the output weight has fewer rows.
     logit_softcap: "" never, "header" when ``final_logit_softcapping`` is set, "always".
     out_bias: whether attention reads ``attn_output.bias``. output_scale, output_bias: whether those tensors are read.
     qkv, attention, feed: builders that replace the standard blocks.
@@ -86,6 +88,7 @@ class Recipe:
     post_ffn_pin: bool = False
     parallel: str = ""
     residual_first: bool = False
+    ffn_residual_first: bool = False
     has_ffn: bool = True
     residual_scale: bool | str = False
     defaults: Mapping[str, float] = field(default_factory=dict)
@@ -101,6 +104,7 @@ class Recipe:
     output_norm: str = "output_norm"
     hidden_scale: bool = False
     logit_scale: bool | str = False
+    logit_pad: bool = False
     logit_softcap: str = ""
     out_bias: bool = True
     output_scale: bool = True

@@ -14,13 +14,18 @@ from omniplan.llamacpp.graph.families import (
     deepseek,
     diffusion,
     gated,
+    granite,
+    hunyuan4,
+    keyed,
     own_blocks,
     own_layers,
     plain,
     positional,
     qwen_next,
+    rows,
     sparse,
     state_space,
+    uneven,
 )
 from omniplan.llamacpp.graph.graph import Batch, Graph
 from omniplan.llamacpp.graph.recipe import Recipe
@@ -29,6 +34,10 @@ Family = Recipe | Callable[[Builder], None]
 
 FAMILIES: Final[Mapping[str, Family]] = {
     **plain.FAMILIES,
+    **rows.FAMILIES,
+    **keyed.FAMILIES,
+    **granite.FAMILIES,
+    **uneven.FAMILIES,
     **deepseek.FAMILIES,
     **positional.FAMILIES,
     **own_layers.FAMILIES,
@@ -37,6 +46,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     **diffusion.FAMILIES,
     **qwen_next.FAMILIES,
     **sparse.FAMILIES,
+    **hunyuan4.FAMILIES,
     **state_space.FAMILIES,
 }
 
