@@ -33,8 +33,8 @@ class IndexerInput:
 
 def indexer_input(b: Builder, *, rotate: bool = True) -> IndexerInput:
     """Inputs of every indexer: the mask is in half precision for the fused kernel only."""
-    size = inp.SMALLEST_ROTATION
-    while b.hparams.indexer_head_size % (2 * size) == 0:
+    size, head = inp.SMALLEST_ROTATION, b.hparams.indexer_head_size
+    while head and head % (2 * size) == 0:
         size *= 2
     return IndexerInput(
         k_idxs=b.input("attn_inp_k_idxs", I64, b.n_tokens),

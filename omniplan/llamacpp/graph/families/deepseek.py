@@ -29,12 +29,20 @@ def query(b: Builder, il: int, x: Node, head: int) -> Node:
 
 def compressed(b: Builder, il: int, x: Node, positions: Node, factors: Node | None = None) -> tuple[Node, Node]:
     """The normalised latent row and the rotated positional key of every token."""
-    rank, n_rope, n = b.hparams.n_lora_kv, b.hparams.n_rot[il], b.n_tokens
+    rank, n_rope, n = latent_rank(b, il), b.hparams.n_rot[il], b.n_tokens
     both = mul_mat(b.need(il, "attn_kv_a_mqa.weight"), x)
     nb = both.nb[1]
     latent = view_2d(both, rank, n, nb)
-    key = rope(view_3d(both, n_rope, 1, n, nb, nb, both.type.row_size(rank)), positions, factors)
-    return layer_norm(b, il, "attn_kv_a_norm", latent), key
+    key = view_3d(both, n_rope, 1, n, nb, nb, both.type.row_size(rank))
+    if b.layer(il, "attn_k_norm.weight") is not None:
+        key = layer_norm(b, il, "attn_k_norm", key)
+    return layer_norm(b, il, "attn_kv_a_norm", latent), rope(key, positions, factors)
+
+
+def latent_rank(b: Builder, il: int) -> int:
+    """Elements of a latent row."""
+    h = b.hparams
+    return int(b.number("attention.kv_lora_rank_swa")) if h.is_swa[il] else h.n_lora_kv
 
 
 def latent_attention(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:

@@ -33,20 +33,18 @@ ROUTING: Final = Moe(
     shared_scale=True,
 )
 
-# llama-kv-cache.cpp: these rotate index queries and keys whatever the cache type is.
-_ROTATED: Final = frozenset({"deepseek32", "glm-dsa", "dots3note"})
-
 
 class SparseAttention:
     """Attention of the layers of one graph; a layer without an indexer looks where the last one did.
 
-    Sliding layers see their whole window. The output may be gated, and sinks read.
+    Sliding layers see their whole window, models without indexers everything. ``rotate``: index queries and keys are.
+    ``out_scale``: whether ``attn_output.scale`` is read behind a gate.
     """
 
-    def __init__(self, b: Builder) -> None:
+    def __init__(self, b: Builder, *, rotate: bool = True, out_scale: bool = True) -> None:
         windows = b.hparams.n_swa > 0
-        rotates = b.model.arch in _ROTATED
-        self._lid = indexer_input(b, rotate=rotates)
+        self._out_scale = out_scale
+        self._lid = indexer_input(b, rotate=rotate)
         self._full = inp.cache_input(b, False if windows else None, keys_only=True, rotate=False)
         self._sliding = inp.cache_input(b, True, keys_only=True, rotate=False) if windows else None
         self._chosen: Node | None = None
@@ -72,13 +70,16 @@ class SparseAttention:
         )
         if not recipe.out_gate:
             return result
-        return project(b, il, "attn_output", attn.gated(b, il, x, result, recipe.out_gate))
+        gated = attn.gated(b, il, x, result, recipe.out_gate)
+        return project(b, il, "attn_output", gated, scale=self._out_scale)
 
     def _cache(self, b: Builder, inputs: Inputs, il: int, x: Node, latent_q: Node) -> CacheInput:
         """The cache of layer ``il`` and what the layer may see of it."""
         h = b.hparams
         if self._sliding is not None and h.is_swa[il]:
             return self._sliding
+        if not h.indexer_top_k:
+            return self._full
         if h.is_indexer_full[il]:
             self._chosen = indexed(b, self._lid, il, x, latent_q, inputs.positions)
         assert self._chosen is not None
