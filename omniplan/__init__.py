@@ -1,6 +1,7 @@
 """Plan where a GGUF model's layers go on a machine, in llama.cpp's own bytes, without loading it."""
 
-from omniplan.api import footprint, inspect, load_machine, load_model, plan
+from omniplan.api import fit, footprint, inspect, load_machine, load_model, plan
+from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import BufferSize, Footprint, GraphSplits
 from omniplan.domain.header import Header
 from omniplan.domain.headroom import Headroom
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ArgumentError",
     "BufferSize",
+    "FitResult",
     "Footprint",
     "Gpu",
     "GraphSplits",
@@ -40,6 +42,7 @@ __all__ = [
     "TableError",
     "UnsupportedModel",
     "__version__",
+    "fit",
     "footprint",
     "inspect",
     "load_machine",

@@ -11,6 +11,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 
 if TYPE_CHECKING:
+    from omniplan.domain.fit import FitResult
     from omniplan.domain.footprint import Footprint
     from omniplan.domain.inspection import Inspection
     from omniplan.domain.plan import Plan
@@ -52,6 +53,19 @@ def footprint(
     from omniplan.llamacpp.footprint import footprint as price
 
     return price(_model(source), machine, parse(args, env=env or {}))
+
+
+def fit(
+    source: ModelSource, machine: Machine, args: Sequence[str] = (), *, env: Mapping[str, str] | None = None
+) -> FitResult:
+    """What llama.cpp's ``--fit on`` would choose by itself for ``args``, given the free memory of ``machine``.
+
+    Reproduces ``common_params_fit`` of b11434, quirks included; the GPUs need not be there.
+    """
+    from omniplan.llamacpp.args import parse
+    from omniplan.llamacpp.fit import fit as choose
+
+    return choose(_model(source), machine, parse(args, env=env or {}))
 
 
 def plan(

@@ -1,0 +1,35 @@
+"""What llama.cpp's ``--fit`` would choose by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitResult:
+    """The parameters after ``--fit`` (``common_fit_params``).
+
+    ``n_gpu_layers`` is -1 and ``tensor_split``, ``overrides`` are empty where fit left them alone; ``overrides`` are
+    (pattern, buffer type) in order. ``failure`` is fit's own complaint when it gave up: the load goes on all the same.
+    ``probes`` counts the memory measurements it would take.
+    """
+
+    n_ctx: int
+    n_gpu_layers: int
+    tensor_split: list[int]
+    overrides: list[tuple[str, str]]
+    changed: bool
+    failure: str = ""
+    probes: int = 0
+
+    @property
+    def args(self) -> tuple[str, ...]:
+        """The choice as llama-server arguments, as llama-fit-params prints it."""
+        args = ["-c", str(self.n_ctx)]
+        if self.n_gpu_layers >= 0:
+            args += ["-ngl", str(self.n_gpu_layers)]
+        if self.tensor_split:
+            args += ["-ts", ",".join(str(count) for count in self.tensor_split)]
+        if self.overrides:
+            args += ["-ot", ",".join(f"{pattern}={buffer}" for pattern, buffer in self.overrides)]
+        return tuple(args)
