@@ -39,7 +39,7 @@ def load(header: Header, row: ArchRow) -> Hparams:
         n_embd=n_embd,
         n_layer_all=n_layer_all,
         n_layer_nextn=n_nextn,
-        causal_attn=keys.raw("attention.causal") is not False,
+        causal_attn=row.causal and keys.raw("attention.causal") is not False,
         n_head=n_head,
         n_head_kv=n_head_kv,
         n_ff=n_ff,

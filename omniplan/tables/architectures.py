@@ -53,6 +53,7 @@ class ArchRow:
     recurrent: str = ""
     interval: int = 0
     memory: Memory = Memory.KV
+    causal: bool = True
     skips_nextn: bool = False
     n_layer_kv_from_start: int = -1
     shared_kv_layers: bool = False

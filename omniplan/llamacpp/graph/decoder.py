@@ -131,7 +131,8 @@ def attention(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> N
         q = scale(q)
     if inputs.attn_scale is not None:
         q = mul(q, inputs.attn_scale)
-    out = "" if recipe.out_gate else "attn_output"
+    is_gated = recipe.out_gate != "" and b.layer(il, "attn_gate.weight") is not None
+    out = "" if is_gated else "attn_output"
     if inputs.attention is None:
         assert inputs.batch_mask is not None
         result = attn.uncached(b, inputs.batch_mask, il, q, k, v, out=out, out_bias=recipe.out_bias)
@@ -140,7 +141,7 @@ def attention(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> N
         result = attn.cached(
             b, inputs.attention, il, q, k, v, sinks=sinks, softcap=recipe.softcap, out=out, out_bias=recipe.out_bias
         )
-    if not recipe.out_gate:
+    if not is_gated:
         return result
     return project(b, il, "attn_output", attn.gated(b, il, x, result, recipe.out_gate), bias=recipe.out_bias)
 
