@@ -43,7 +43,7 @@ class Recipe:
     q_scale: Q is scaled by an operation of its own. attn_temp: Q is multiplied by the temperature input.
     softcap: attention scores are soft-capped. sinks: attention reads ``attn_sinks``.
     cache: attention reads a KV cache, else only the batch itself.
-    out_gate: activation of ``attn_gate``, which weighs the attended values per head or element (where the file has one).
+    out_gate: activation of ``attn_gate``, which weighs the attended values per head or element, where present.
     post_attn_norm, post_ffn_norm: names of norms after the block, before the residual is added ("" for none).
     post_attn_pin, post_ffn_pin: whether those norms are pinned to their layer's device.
     parallel: "" attention then FFN; otherwise both read the layer's input x and this is the order of the sum:
