@@ -39,6 +39,8 @@ def entry() -> None:
 def _run(arguments: list[str]) -> int:
     own, rest = _cut(arguments)
     namespace = parser().parse_args(own)
+    if rest and not namespace.takes_server_args:
+        raise InputError(f"{rest[0]}: only `omniplan footprint` takes llama-server arguments after --")
     namespace.server_args = rest
     return int(namespace.run(namespace))
 
@@ -70,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
     for verb in verbs.VERBS:
         command = commands.add_parser(verb.name, help=verb.help, description=verb.help)
         verb.declare(command)
-        command.set_defaults(run=verb.run)
+        command.set_defaults(run=verb.run, takes_server_args=verb.takes_server_args)
     return top
 
 

@@ -16,12 +16,13 @@ _MACHINE_HELP: Final = "a shipped profile (see `omniplan machines`) or a machine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
-    """One verb of the command."""
+    """One verb of the command; ``takes_server_args`` says that llama-server's arguments may follow ``--``."""
 
     name: str
     help: str
     declare: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
+    takes_server_args: bool = False
 
 
 def version() -> str:
@@ -145,7 +146,13 @@ def _schema(options: argparse.Namespace) -> int:
 
 VERBS: Final = (
     Verb(name="inspect", help="say what a model file holds", declare=_declare_inspect, run=_inspect),
-    Verb(name="footprint", help="price given llama-server arguments", declare=_declare_footprint, run=_footprint),
+    Verb(
+        name="footprint",
+        help="price given llama-server arguments",
+        declare=_declare_footprint,
+        run=_footprint,
+        takes_server_args=True,
+    ),
     Verb(name="plan", help="choose a placement, price it and give reasons", declare=_declare_plan, run=_plan),
     Verb(name="explain", help="give the reasons of a saved plan again", declare=_declare_explain, run=_explain),
     Verb(name="machines", help="list the shipped machine profiles", declare=_json, run=_machines),
