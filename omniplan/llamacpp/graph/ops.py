@@ -56,6 +56,11 @@ def add(a: Node, b: Node) -> Node:
     return fresh("ADD", a.type, a.ne, (a, b))
 
 
+def add_inplace(a: Node, b: Node) -> Node:
+    """``a + b`` written over ``a``: a view of ``a``."""
+    return Node("ADD", a.type, a.ne, a.nb, (a, b), view_src=a.view_src or a, offset=a.offset)
+
+
 def add_id(a: Node, b: Node, ids: Node) -> Node:
     """``a`` plus the row of ``b`` that ``ids`` selects."""
     return fresh("ADD_ID", a.type, a.ne, (a, b, ids))

@@ -17,6 +17,8 @@ from omniplan.llamacpp.graph.families import (
     granite,
     hunyuan4,
     keyed,
+    kimi,
+    minimax3,
     own_blocks,
     own_layers,
     plain,
@@ -45,8 +47,10 @@ FAMILIES: Final[Mapping[str, Family]] = {
     **gated.FAMILIES,
     **diffusion.FAMILIES,
     **qwen_next.FAMILIES,
+    **kimi.FAMILIES,
     **sparse.FAMILIES,
     **hunyuan4.FAMILIES,
+    **minimax3.FAMILIES,
     **state_space.FAMILIES,
 }
 
