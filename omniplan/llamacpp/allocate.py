@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,71 +12,64 @@ from omniplan.llamacpp.schedule import Backend
 from omniplan.llamacpp.splits import Schedule
 from omniplan.units import pad
 
+_ENDLESS: Final = 1 << 62
 _NEVER: Final = 1 << 40  # Users an output has besides its real ones, so that it is never freed nor overwritten.
 
 
 class Arena:
-    """One buffer: its free blocks in order of address, the first byte never used, and the most bytes ever in use.
+    """One buffer: its free blocks by address, the last of them endless, and the most bytes ever in use.
 
-    ggml-alloc.c:ggml_dyn_tallocr with one chunk, as no buffer type here limits its size. The endless last block is
-    ``tail``; it serves only what fits nowhere else.
+    ggml-alloc.c:ggml_dyn_tallocr with one chunk, as no buffer type here limits its size. Empty tensors count: they
+    leave empty blocks behind, which keep neighbours from joining.
     """
 
-    __slots__ = ("blocks", "peak", "sizes", "tail")
+    __slots__ = ("blocks", "peak", "sizes")
 
     def __init__(self) -> None:
-        self.blocks: list[int] = []
-        self.sizes: list[int] = []
-        self.tail = 0
+        self.blocks = [0]
+        self.sizes = [_ENDLESS]
         self.peak = 0
 
     def take(self, size: int) -> int:
-        """The address of ``size`` bytes: the tightest free block, of equal ones the last."""
-        if not size:
-            return 0
+        """The address of ``size`` bytes: the tightest free block, of equal ones the last; the last of all if none."""
         sizes = self.sizes
-        best = -1
-        for i, free in enumerate(sizes):
-            if free >= size and (best < 0 or free <= sizes[best]):
-                best = i
-        if best < 0:
-            address = self.tail
-            self.tail = end = address + size
-            self.peak = max(self.peak, end)
-            return address
+        last = best = len(sizes) - 1
+        tightest = _ENDLESS
+        for i in range(last):
+            if size <= sizes[i] <= tightest:
+                best, tightest = i, sizes[i]
         address = self.blocks[best]
         if sizes[best] == size:
             del self.blocks[best], sizes[best]
         else:
             self.blocks[best] += size
             sizes[best] -= size
+        self.peak = max(self.peak, address + size)
         return address
 
     def give(self, address: int, size: int) -> None:
-        """Free ``size`` bytes and join them with their neighbours."""
-        if not size:
-            return
+        """Free ``size`` bytes: they join the first block that touches them, and that one its neighbour."""
         blocks, sizes = self.blocks, self.sizes
-        i = bisect_left(blocks, address)
-        if i and blocks[i - 1] + sizes[i - 1] == address:
-            i -= 1
-            sizes[i] += size
-        elif address + size == self.tail:
-            self.tail = address
-            return
-        elif i < len(blocks) and address + size == blocks[i]:
-            blocks[i] = address
-            sizes[i] += size
-            return
-        else:
-            blocks.insert(i, address)
-            sizes.insert(i, size)
-            return
-        end = blocks[i] + sizes[i]
-        if end == self.tail:
-            self.tail = blocks.pop(i)
-            del sizes[i]
-        elif i + 1 < len(blocks) and blocks[i + 1] == end:
+        end = address + size
+        for i, start in enumerate(blocks):
+            if start + sizes[i] == address:
+                sizes[i] += size
+                self._join(i)
+                return
+            if start == end:
+                blocks[i] = address
+                sizes[i] += size
+                if i:
+                    self._join(i - 1)
+                return
+        # Empty blocks can break the order, so this cannot be a bisection.
+        i = next((i for i, start in enumerate(blocks) if start >= address), len(blocks))
+        blocks.insert(i, address)
+        sizes.insert(i, size)
+
+    def _join(self, i: int) -> None:
+        blocks, sizes = self.blocks, self.sizes
+        if i + 1 < len(blocks) and blocks[i] + sizes[i] == blocks[i + 1]:
             sizes[i] += sizes.pop(i + 1)
             del blocks[i + 1]
 
@@ -255,4 +247,3 @@ def _table(graph: Prepared, backend: Backend) -> list[int]:
     if backend.capability is None:
         return graph.host_sizes(buffers.alignment(backend.buffer))
     return graph.cuda_sizes(backend.capability)
-

@@ -108,4 +108,21 @@ def test_arena_never_overlaps_and_forgets_nothing(steps: list[tuple[int, bool]])
     for block in live:
         arena.give(*block)
 
-    assert (arena.tail, arena.blocks, arena.sizes) == (0, [], [])
+    assert (arena.blocks, arena.sizes) == (Arena().blocks, Arena().sizes)
+
+
+def test_an_empty_block_keeps_its_neighbours_apart() -> None:
+    """ggml-alloc.c:ggml_dyn_tallocr_free_bytes joins with the next block of the list, though it be an empty one."""
+    arena = Arena()
+    left, right = arena.take(128), arena.take(128)
+    middle, end, _ = arena.take(256), arena.take(256), arena.take(128)
+    arena.give(right, 128)
+    empty = arena.take(0)
+    arena.give(left, 128)
+    whole = arena.take(256)
+    arena.give(empty, 0)
+    arena.give(whole, 256)
+    arena.give(end, 256)
+    arena.give(middle, 256)
+
+    assert list(zip(arena.blocks, arena.sizes, strict=True))[:-1] == [(0, 512), (128, 0), (512, 256)]
