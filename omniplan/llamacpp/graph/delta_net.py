@@ -34,17 +34,21 @@ def unit(x: Node) -> Node:
     return scale(rms_norm(x))
 
 
-def mixed(b: Builder, il: int, x: Delta) -> Node:
-    """Outputs [S, H_v, n_t, n_s]; the new state is stored (``build_recurrent_attn`` without rollback)."""
-    output, state = rule(x)
-    recurrent.store(b, state, "s", il)
+def mixed(b: Builder, il: int, x: Delta, *, flat: bool = False) -> Node:
+    """Outputs [S, H_v, n_t, n_s]; the new state is stored (``build_recurrent_attn`` without rollback).
+
+    ``flat``: the stored states are seen as one vector.
+    """
+    output, state = rule(il, x)
+    recurrent.store(b, state, "s", il, flat=flat)
     return output
 
 
-def rule(x: Delta) -> tuple[Node, Node]:
+def rule(il: int, x: Delta) -> tuple[Node, Node]:
     """Outputs and new state: two views of the kernel's result (``build_delta_net_fused``)."""
     size, heads, n, n_seqs = x.v.ne
     both = gated_delta_net(x.q, x.k, x.v, x.decay, x.beta, x.state)
+    both.il = il
     row = both.type.row_size
     output = view_4d(both, x.v.ne, row(size), row(size * heads), row(size * heads * n))
     shape = (size, size, heads, n_seqs)

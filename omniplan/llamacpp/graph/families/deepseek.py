@@ -18,17 +18,22 @@ from omniplan.llamacpp.graph.views import reshape, swap_middle, view_2d, view_3d
 
 
 def query(b: Builder, il: int, x: Node, head: int) -> Node:
-    """Q as [head, n_head, n_tokens], through its low-rank pair where the file has one."""
+    """Q as [head, n_head, n_tokens]."""
+    return reshape(flat_query(b, il, x), head, b.hparams.n_head[il], b.n_tokens)
+
+
+def flat_query(b: Builder, il: int, x: Node) -> Node:
+    """Rows of Q, through its low-rank pair where the file has one."""
     if b.layer(il, "attn_q.weight") is not None:
-        q = mul_mat(b.need(il, "attn_q.weight"), x)
-    else:
-        q = layer_norm(b, il, "attn_q_a_norm", mul_mat(b.need(il, "attn_q_a.weight"), x))
-        q = mul_mat(b.need(il, "attn_q_b.weight"), q)
-    return reshape(q, head, b.hparams.n_head[il], b.n_tokens)
+        return mul_mat(b.need(il, "attn_q.weight"), x)
+    q = layer_norm(b, il, "attn_q_a_norm", mul_mat(b.need(il, "attn_q_a.weight"), x))
+    return mul_mat(b.need(il, "attn_q_b.weight"), q)
 
 
-def compressed(b: Builder, il: int, x: Node, positions: Node, factors: Node | None = None) -> tuple[Node, Node]:
-    """The normalised latent row and the rotated positional key of every token."""
+def compressed(
+    b: Builder, il: int, x: Node, positions: Node | None, factors: Node | None = None
+) -> tuple[Node, Node]:
+    """The normalised latent row and the positional key, rotated if there are ``positions``, of every token."""
     rank, n_rope, n = latent_rank(b, il), b.hparams.n_rot[il], b.n_tokens
     both = mul_mat(b.need(il, "attn_kv_a_mqa.weight"), x)
     nb = both.nb[1]
@@ -36,7 +41,8 @@ def compressed(b: Builder, il: int, x: Node, positions: Node, factors: Node | No
     key = view_3d(both, n_rope, 1, n, nb, nb, both.type.row_size(rank))
     if b.layer(il, "attn_k_norm.weight") is not None:
         key = layer_norm(b, il, "attn_k_norm", key)
-    return layer_norm(b, il, "attn_kv_a_norm", latent), rope(key, positions, factors)
+    key = key if positions is None else rope(key, positions, factors)
+    return layer_norm(b, il, "attn_kv_a_norm", latent), key
 
 
 def latent_rank(b: Builder, il: int) -> int:
@@ -63,12 +69,13 @@ def latent_attention(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Nod
     return attn.cached(b, inputs.attention, il, q, k, latent, v_mla=b.need(il, "attn_v_b.weight"))
 
 
-def absorbed(b: Builder, il: int, q: Node, positions: Node, head: int) -> Node:
-    """Q, rows of ``head`` elements, in the latent space, followed by its rotated part."""
+def absorbed(b: Builder, il: int, q: Node, positions: Node | None, head: int) -> Node:
+    """Q, rows of ``head`` elements, in the latent space, followed by its positional part."""
     n_rope, n_head, n = b.hparams.n_rot[il], b.hparams.n_head[il], b.n_tokens
     nope, row = head - n_rope, q.type.row_size(head)
     q_nope = view_3d(q, nope, n_head, n, row, row * n_head)
-    q_rope = rope(view_3d(q, n_rope, n_head, n, row, row * n_head, q.type.row_size(nope)), positions)
+    q_rope = view_3d(q, n_rope, n_head, n, row, row * n_head, q.type.row_size(nope))
+    q_rope = q_rope if positions is None else rope(q_rope, positions)
     latent = swap_middle(mul_mat(b.need(il, "attn_k_b.weight"), swap_middle(q_nope)))
     return concat(latent, q_rope, 0)
 
