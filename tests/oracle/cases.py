@@ -1,0 +1,73 @@
+"""The sample of the oracle as values: cases, their machines and models, and our price of each."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import omniplan
+from omniplan.domain.footprint import BufferSize, Footprint
+from omniplan.llamacpp.graph.families import FAMILIES
+
+DATA: Final = Path(__file__).parents[1] / "data"
+_FOLDERS: Final = (
+    DATA / "models" / "zoo",
+    DATA / "models" / "archs",
+    DATA / "models",
+    DATA.parents[1] / "data" / "models",
+)
+
+Case = dict[str, Any]
+
+
+def load() -> list[Case]:
+    """Every case of the sample."""
+    return [json.loads(line) for line in (DATA / "oracle" / "cases.jsonl").read_text().splitlines()]
+
+
+def label(case: Case) -> str:
+    """A test id that can be typed back: header, machine, arguments."""
+    return f"{Path(case['model']).stem}-{case['machine']}-{' '.join(case['args'])}"
+
+
+@cache
+def machines() -> dict[str, omniplan.Machine]:
+    """The oracle's machines: GPUs alone."""
+    rows = json.loads((DATA / "oracle" / "machines.json").read_text())
+    return {name: omniplan.Machine.from_dict({"name": name, "gpus": gpus}) for name, gpus in rows.items()}
+
+
+@cache
+def model(name: str) -> omniplan.Model:
+    """The model of a header, by its file name with or without folder and suffix."""
+    file = f"{Path(name).name.removesuffix('.gguf')}.gguf"
+    return omniplan.load_model(next(folder / file for folder in _FOLDERS if (folder / file).exists()))
+
+
+def has_graph(name: str) -> bool:
+    """Whether compute buffers and splits of this model are simulated yet."""
+    return model(name).arch in FAMILIES
+
+
+def price(case: Case) -> Footprint:
+    """Our footprint of a case."""
+    return omniplan.footprint(model(case["model"]), machines()[case["machine"]], case["args"])
+
+
+def layers(case: Case) -> tuple[str, ...]:
+    """The oracle's device of every layer, from its run-length code."""
+    runs = (run.split("*") for run in case["layers"].split())
+    return tuple(device for device, count in runs for _ in range(int(count)))
+
+
+def column(buffers: dict[str, BufferSize], name: str) -> dict[str, int]:
+    """One column of a footprint, buffers that hold nothing left out."""
+    return {buffer: size for buffer, sizes in buffers.items() if (size := getattr(sizes, name))}
+
+
+def truth(case: Case, name: str) -> dict[str, int]:
+    """One column of the oracle, buffers that hold nothing left out."""
+    index = ("model", "context", "compute").index(name)
+    return {buffer: sizes[index] for buffer, sizes in case["buffers"].items() if sizes[index]}

@@ -1,0 +1,86 @@
+"""A stratified sample of the oracle: every figure of llama.cpp b11434 that we claim to reproduce, exactly."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from omniplan.domain.footprint import Footprint
+from omniplan.errors import ArgumentError
+from tests.oracle import cases
+from tests.oracle.cases import Case
+from tests.oracle.unsimulated import weigh
+
+ALL = cases.load()
+PRICED = [case for case in ALL if "error" not in case]
+REFUSED = [case for case in ALL if "error" in case]
+
+FLAGS_SEEN = """-b -c -cmoe -ctk -ctv -fa -mg -ncmoe -ngl -nkvo -np -ot -sm -ts -ub
+--no-kv-unified --no-op-offload --swa-full"""
+
+
+@cache
+def _price(index: int) -> Footprint:
+    return cases.price(PRICED[index])
+
+
+def _ids(some: list[Case]) -> list[str]:
+    return [cases.label(case) for case in some]
+
+
+@pytest.mark.parametrize("index", range(len(PRICED)), ids=_ids(PRICED))
+def test_layers_weights_and_caches(index: int) -> None:
+    """Layer devices, model bytes and context bytes agree in every case, simulated or not."""
+    case = PRICED[index]
+    if cases.has_graph(case["model"]):
+        priced = _price(index)
+        layers, buffers = priced.layers, dict(priced.buffers)
+    else:
+        layers, buffers = weigh(case)
+
+    assert cases.layers(case) == layers
+    assert cases.truth(case, "model") == cases.column(buffers, "model")
+    assert cases.truth(case, "context") == cases.column(buffers, "context")
+
+
+@pytest.mark.parametrize("index", range(len(PRICED)), ids=_ids(PRICED))
+def test_graphs(index: int) -> None:
+    """Context, nodes, pipeline copies, splits of both graphs and compute bytes agree."""
+    case = PRICED[index]
+    if not cases.has_graph(case["model"]):
+        pytest.skip(f"no graph of {cases.model(case['model']).arch} yet")
+    priced = _price(index)
+    splits = priced.graph_splits
+
+    assert splits is not None
+    assert (case["n_ctx"], case["n_ubatch"], case["n_seq_max"]) == (priced.n_ctx, priced.n_ubatch, priced.n_seq_max)
+    assert (case["nodes"], case["sched_copies"]) == (priced.n_nodes, priced.sched_copies)
+    assert case["splits"] == [splits.prefill, splits.decode]
+    assert cases.truth(case, "compute") == cases.column(dict(priced.buffers), "compute")
+
+
+# What each refusal of the sample is about; llama.cpp itself only says "abort" for a device that is not in use.
+FLAGS = {"abort": "--override-tensor", "llama_init_from_model: K cache": "--cache-type-k"}
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=_ids(REFUSED))
+def test_refusals(case: Case) -> None:
+    """Arguments that llama.cpp refuses or aborts on are refused, and the error names the flag."""
+    expected = next(flag for start, flag in FLAGS.items() if case["error"].startswith(start))
+
+    with pytest.raises(ArgumentError) as caught:
+        cases.price(case)
+
+    assert expected == caught.value.flag
+    assert caught.value.remedy
+
+
+def test_the_sample_is_stratified() -> None:
+    """It shows every header, machine and flag of the oracle's development cases, and stays small."""
+    flags = {word for case in ALL for word in case["args"] if word.startswith("-")}
+
+    assert len({case["model"] for case in ALL}) == 102 + 24
+    assert set(cases.machines()) == {case["machine"] for case in ALL}
+    assert set(FLAGS_SEEN.split()) == flags
+    assert (cases.DATA / "oracle" / "cases.jsonl").stat().st_size < 600_000
