@@ -1,0 +1,1 @@
+"""Predicting speed; nothing yet."""

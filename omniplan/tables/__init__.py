@@ -1,0 +1,1 @@
+"""Rows of the shipped tables, checked as they are read."""

@@ -1,0 +1,1 @@
+"""llama.cpp's computation graphs, rebuilt node by node."""
