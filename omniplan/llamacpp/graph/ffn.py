@@ -8,6 +8,7 @@ from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.linear import project
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import add, clamp, div, glu, glu_packed, mul, mul_mat, sqr, unary
+from omniplan.llamacpp.graph.ops import scale as scaled
 
 # Activations that fuse with a parallel gate, and those that split one wide projection.
 _GATED: Final = {"SILU": "SWIGLU", "GELU": "GEGLU", "RELU": "REGLU", "SWIGLU_OAI": "SWIGLU_OAI"}
@@ -30,7 +31,7 @@ def ffn(
 ) -> Node:
     """Up, gate, activation, down of layer ``il``.
 
-    ``act`` is "SILU", "GELU", "RELU", "RELU_SQR", "SWIGLU_OAI", or "SWIGLU", "GEGLU", "REGLU" for one packed
+    ``act`` is "SILU", "GELU", "RELU", "RELU_SQR", "SWIGLU_OAI", "SITU", or "SWIGLU", "GEGLU", "REGLU" for one packed
     projection. ``gate`` says what the gate reads: "par" the input, "seq" the up projection; it is skipped when the
     file has none. ``suffix`` is "_shexp" for shared experts; ``scale`` and ``bias`` whether those tensors are used.
     """
@@ -62,12 +63,22 @@ def activate(b: Builder, il: int, act: str, cur: Node, up: Node | None) -> Node:
         cur = sqr(unary("RELU", cur))
         return cur if up is None else mul(cur, up)
     if up is not None:
+        if act == "SITU":
+            return situ(b, cur, up)
         if act == "SILU" and b.number_at("swiglu_clamp_shexp", il) > _NO_LIMIT:
             return limited(cur, up, fused=b.model.arch in _FUSED_LIMIT)
         return glu(_GATED[act], cur, up)
     cur = unary(act, cur)
     scales = b.layer(il, "ffn.act.scales") if act == "GELU" else None
     return cur if scales is None else div(cur, scales)
+
+
+def situ(b: Builder, gate: Node, up: Node) -> Node:
+    """A bounded, gated SiTU: both factors through a hyperbolic tangent, the gate times its sigmoid."""
+    cur = mul(scaled(unary("TANH", scaled(gate))), unary("SIGMOID", gate))
+    if b.number("activation.situ_linear_beta") > 0:
+        up = scaled(unary("TANH", scaled(up)))
+    return mul(cur, up)
 
 
 def limited(gate: Node, up: Node, *, fused: bool) -> Node:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.ffn import ffn, limited
+from omniplan.llamacpp.graph.ffn import ffn, limited, situ
 from omniplan.llamacpp.graph.linear import scaled_id
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import (
@@ -205,6 +205,8 @@ def _activate(b: Builder, il: int, act: str, gate: Node, up: Node | None, *, lim
         return sqr(unary("RELU", gate))
     if up is None:
         return unary(act, gate)
+    if act == "SITU":
+        return situ(b, gate, up)
     if act == "SILU" and limit and b.number_at("swiglu_clamp_exp", il) > 1e-6:
         return limited(gate, up, fused=b.model.arch in _FUSED_LIMIT)
     return glu(_GATED[act], gate, up)
