@@ -27,6 +27,7 @@ from omniplan.llamacpp.graph.families import (
     positional,
     qwen_next,
     rows,
+    rwkv,
     sparse,
     state_space,
     uneven,
@@ -56,6 +57,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     **hunyuan4.FAMILIES,
     **minimax3.FAMILIES,
     **state_space.FAMILIES,
+    **rwkv.FAMILIES,
 }
 
 
