@@ -1,0 +1,1 @@
+"""This host as a Machine: what it can see, and None for what it cannot."""
