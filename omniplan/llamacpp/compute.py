@@ -87,6 +87,9 @@ def resolve_fused(model: Model, placement: Placement) -> Placement:
 
 def _follows_layers(model: Model, placement: Placement, probe: _Probe) -> bool:
     """It looks at the device of the layer even when the cache is not offloaded."""
+    if placement.is_offloaded:
+        # With every layer and cache on a GPU only a missing kernel can send the operation elsewhere.
+        return _has_kernels(model, placement.context, probe)
     n_seqs = placement.context.n_seq_max
     n_tokens = probe.n_tokens * n_seqs
     graph = _prepared(model, placement.context, Batch(n_tokens=n_tokens, n_seqs=n_seqs, n_outputs=n_tokens))
@@ -99,6 +102,12 @@ def _follows_layers(model: Model, placement: Placement, probe: _Probe) -> bool:
             if il >= 0 and backend[i] != index.get(placement.layers[il], cpu):
                 return False
     return True
+
+
+@lru_cache(maxsize=16)
+def _has_kernels(model: Model, context: Context, probe: _Probe) -> bool:
+    graph = _prepared(model, context, Batch.decode(context))
+    return all(graph.cuda_runs[i] for i, op in enumerate(graph.op[: graph.n_nodes]) if op == probe.op)
 
 
 def _layer_of(node: Node) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from omniplan.llamacpp import buffers
 from omniplan.llamacpp.context import Context
 from omniplan.llamacpp.weights import Weights
 
@@ -26,4 +27,9 @@ class Placement:
 
     def cache_device(self, il: int) -> str:
         """Buffer type that holds layer ``il``'s cache."""
-        return self.layers[il] if self.context.offload_kqv else "CPU"
+        return self.layers[il] if self.context.offload_kqv else buffers.CPU
+
+    @property
+    def is_offloaded(self) -> bool:
+        """Whether every layer and its cache is on a GPU."""
+        return self.context.offload_kqv and buffers.CPU not in self.layers

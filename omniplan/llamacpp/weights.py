@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from omniplan.domain.header import Tensor
@@ -85,7 +86,6 @@ class Weights:
     buffer_of: Mapping[str, str]
     factors: Mapping[int, str]
     nbytes: Mapping[str, int]
-    tensors: Mapping[str, tuple[Tensor, ...]]
 
 
 def place(
@@ -101,38 +101,64 @@ def place(
     ``layers`` is the device of each layer, output last; ``overridden`` maps names in the file to the buffer type their
     first matching override asks for; ``host`` is what weights on the CPU use ("CUDA_Host", or "CPU").
     """
-    twice = architectures.row(model.arch).embedding_twice
     buffer_of: dict[str, str] = {}
     factors: dict[int, str] = {}
-    held: dict[str, dict[str, Tensor]] = defaultdict(dict)
-    for slot in slots(model):
-        buffer = _buffer(slot, model, layers, overridden, host, has_gpu=bool(devices))
+    nbytes: Counter[str] = Counter()
+    held: set[tuple[str, str]] = set()
+    for priced in _priced(model):
+        slot = priced.slot
+        wanted = overridden.get(slot.tensor.name) or (layers[slot.il] if slot.il >= 0 else buffers.CPU)
+        buffer = _buffer(priced, wanted, host, has_gpu=bool(devices), forced=slot.tensor.name in overridden)
         buffer_of.setdefault(slot.name, buffer)
-        if _ROPE_FACTORS.match(slot.name):
+        if priced.is_factor:
             factors[slot.il] = buffer
-        # gemma3n and gemma4 create the tied output before the input, so the two are never shared.
-        held[buffer].setdefault(slot.name if twice else slot.tensor.name, slot.tensor)
-    return Weights(
-        buffer_of=buffer_of,
-        factors=factors,
-        nbytes={name: _total(name, tensors.values()) for name, tensors in held.items()},
-        tensors={name: tuple(tensors.values()) for name, tensors in held.items()},
-    )
+        if (buffer, priced.key) not in held:
+            held.add((buffer, priced.key))
+            nbytes[buffer] += priced.size_in(buffer)
+    return Weights(buffer_of=buffer_of, factors=factors, nbytes=nbytes)
 
 
-def _total(buffer: str, tensors: Iterable[Tensor]) -> int:
-    return sum(buffers.padded_size(buffer, tensor.type, tensor.shape[0], tensor.nbytes) for tensor in tensors)
+@dataclass(frozen=True, slots=True)
+class _Priced:
+    """A slot with all that no placement changes; slots of one ``key`` share their bytes within a buffer type."""
+
+    slot: Slot
+    key: str
+    is_factor: bool
+    cuda_can_use: bool
+    on_gpu: int
+    in_host: int
+    in_cpu: int
+
+    def size_in(self, buffer: str) -> int:
+        """Bytes in a buffer type, padding included."""
+        if buffer == buffers.CPU:
+            return self.in_cpu
+        return self.in_host if buffers.is_host(buffer) else self.on_gpu
 
 
-def _buffer(
-    slot: Slot, model: Model, layers: Sequence[str], overridden: Mapping[str, str], host: str, *, has_gpu: bool
-) -> str:
+@lru_cache(maxsize=64)
+def _priced(model: Model) -> tuple[_Priced, ...]:
+    # gemma3n and gemma4 create the tied output before the input, so the two are never shared.
+    twice = architectures.row(model.arch).embedding_twice
+    found = []
+    for slot in slots(model):
+        tensor = slot.tensor
+        gpu, host, cpu = (
+            buffers.padded_size(buffer, tensor.type, tensor.shape[0], tensor.nbytes)
+            for buffer in ("CUDA0", buffers.CUDA_HOST, buffers.CPU)
+        )
+        key = slot.name if twice else tensor.name
+        is_factor = _ROPE_FACTORS.match(slot.name) is not None
+        found.append(_Priced(slot, key, is_factor, _cuda_can_use(slot, model), gpu, host, cpu))
+    return tuple(found)
+
+
+def _buffer(priced: _Priced, wanted: str, host: str, *, has_gpu: bool, forced: bool) -> str:
     """The first buffer type of the slot's list whose device can run its op (``select_weight_buft``)."""
-    forced = overridden.get(slot.tensor.name)
-    if forced is not None and forced != buffers.CPU:
-        return forced
-    wanted = forced or (layers[slot.il] if slot.il >= 0 else buffers.CPU)
-    if has_gpu and not _cuda_can_use(slot, model):
+    if forced and wanted != buffers.CPU:
+        return wanted
+    if has_gpu and not priced.cuda_can_use:
         return buffers.CPU
     return host if wanted == buffers.CPU else wanted
 
