@@ -11,7 +11,13 @@ from omniplan.llamacpp.graph.ops import add, clamp, div, glu, glu_packed, mul, m
 from omniplan.llamacpp.graph.ops import scale as scaled
 
 # Activations that fuse with a parallel gate, and those that split one wide projection.
-_GATED: Final = {"SILU": "SWIGLU", "GELU": "GEGLU", "RELU": "REGLU", "SWIGLU_OAI": "SWIGLU_OAI"}
+_GATED: Final = {
+    "SILU": "SWIGLU",
+    "GELU": "GEGLU",
+    "RELU": "REGLU",
+    "SWIGLU_OAI": "SWIGLU_OAI",
+    "SWIGLU_CLAMP": "SWIGLU_CLAMP",
+}
 _PACKED: Final = frozenset({"SWIGLU", "GEGLU", "REGLU"})
 _NO_LIMIT: Final = 1e-6
 # These limit with one fused operation (LLM_ARCH_DEEPSEEK4, LLM_ARCH_GLM5_NEXT in build_ffn).

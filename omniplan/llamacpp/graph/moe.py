@@ -86,15 +86,24 @@ def shared(b: Builder, il: int, x: Node, facts: Moe) -> Node:
 
 
 def routed(
-    b: Builder, il: int, x: Node, facts: Moe, *, logits: Node | None = None, stem: str = "exps", grouped: bool = False
+    b: Builder,
+    il: int,
+    x: Node,
+    facts: Moe,
+    *,
+    logits: Node | None = None,
+    stem: str = "exps",
+    grouped: bool = False,
+    given: Node | None = None,
 ) -> Node:
-    """The selected experts' weighted sum; ``logits`` replaces the layer's own router.
+    """The selected experts' weighted sum; ``logits`` replaces the layer's own router, ``given`` its choice.
 
     ``grouped``: one expert called ``stem`` serves a group of the selected ones.
     """
     n_embd, n_tokens = x.ne[0], x.ne[1]
     n_used = b.hparams.n_expert_used[il]
     probs, chosen = route(b, il, x, facts, logits)
+    chosen = chosen if given is None else given
     if grouped:
         chosen = cast(scale(cast(chosen, F32)), I32)
     weights = _weights(b, facts, probs, chosen, n_used)

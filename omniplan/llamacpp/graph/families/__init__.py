@@ -12,6 +12,7 @@ from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.families import (
     deepseek,
+    deepseek4,
     diffusion,
     gated,
     granite,
@@ -31,6 +32,7 @@ from omniplan.llamacpp.graph.families import (
     sparse,
     state_space,
     uneven,
+    unseen,
 )
 from omniplan.llamacpp.graph.graph import Batch, Graph
 from omniplan.llamacpp.graph.recipe import Recipe
@@ -43,7 +45,9 @@ FAMILIES: Final[Mapping[str, Family]] = {
     **keyed.FAMILIES,
     **granite.FAMILIES,
     **uneven.FAMILIES,
+    **unseen.FAMILIES,
     **deepseek.FAMILIES,
+    **deepseek4.FAMILIES,
     **positional.FAMILIES,
     **own_layers.FAMILIES,
     **own_blocks.FAMILIES,
