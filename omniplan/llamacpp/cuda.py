@@ -187,6 +187,8 @@ def supports(node: Node) -> bool:
         return False
     if op == "GLU" and (variant not in _GLU or (variant[6:] in ("_OAI", "_CLAMP") and node.src[0].type is _BF16)):
         return False
+    if op == "MUL_MAT_ID" and variant == "F32":
+        return False
     rule = _RULES.get(op)
     return rule is not None and rule(node)
 

@@ -51,6 +51,7 @@ class Moe:
     "gated" weighted by its own router, "silu_gated" with the sigmoid spelled silu(r) / r. ``shared_scale``:
     ``*_shexp.scale`` tensors are read. ``act_shared`` is the shared expert's activation when it differs.
     ``weight_first``: weights multiply the input (llama4).
+    ``precise``: the down projection keeps its input in full precision, for which CUDA has no kernel.
     ``selection``: what top-k looks at: "probs" (biased when the file has ``exp_probs_b``), "logits" or "sigmoid".
     """
 
@@ -64,6 +65,7 @@ class Moe:
     shared_scale: bool = False
     act_shared: str = ""
     weight_first: bool = False
+    precise: bool = False
     selection: str = "probs"
 
 
@@ -205,6 +207,8 @@ def _expert(b: Builder, il: int, part: str, x: Node, ids: Node, facts: Moe, stem
     name = f"ffn_{part}_{stem}"
     factor = b.layer(il, f"ffn_{scale_of or part}_{stem}.scale") if facts.scales else None
     result = scaled_id(b.need(il, name + ".weight"), x, ids, factor)
+    if facts.precise and part == "down" and factor is None:
+        result.op += ":F32"
     bias = b.layer(il, name + ".bias")
     return result if bias is None else add_id(result, bias, ids)
 

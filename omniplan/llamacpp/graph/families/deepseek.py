@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from omniplan.llamacpp.graph import attention as attn
@@ -30,9 +31,7 @@ def flat_query(b: Builder, il: int, x: Node) -> Node:
     return mul_mat(b.need(il, "attn_q_b.weight"), q)
 
 
-def compressed(
-    b: Builder, il: int, x: Node, positions: Node | None, factors: Node | None = None
-) -> tuple[Node, Node]:
+def compressed(b: Builder, il: int, x: Node, positions: Node | None, factors: Node | None = None) -> tuple[Node, Node]:
     """The normalised latent row and the positional key, rotated if there are ``positions``, of every token."""
     rank, n_rope, n = latent_rank(b, il), b.hparams.n_rot[il], b.n_tokens
     both = mul_mat(b.need(il, "attn_kv_a_mqa.weight"), x)
@@ -104,8 +103,8 @@ def lead_dense_feed(b: Builder, recipe: Recipe, il: int, x: Node) -> Node:
     return moe(b, il, x, recipe.moe)
 
 
-def deepseek2(b: Builder) -> None:
-    """DeepSeek V2 and V3 with their descendants."""
+def deepseek2(b: Builder, *, precise: bool = False) -> None:
+    """DeepSeek V2 and V3 with their descendants; ``precise`` as in ``Moe``."""
     # GLM 4.7 Flash files may leave the gating function out (load_arch_hparams).
     is_glm_lite = b.hparams.n_layer in (47, 48) and b.hparams.n_vocab == 154880
     routing = Moe(
@@ -114,6 +113,7 @@ def deepseek2(b: Builder) -> None:
         norm=None,
         weights_scale=True,
         shared="plain",
+        precise=precise,
     )
     recipe = Recipe(
         keys_only=b.hparams.is_mla,
@@ -140,5 +140,5 @@ FAMILIES: Final[dict[str, Recipe | Callable[[Builder], None]]] = {
         hidden_scale=True,
         attention=latent_attention,
     ),
-    "mistral4": deepseek2,
+    "mistral4": partial(deepseek2, precise=True),
 }
