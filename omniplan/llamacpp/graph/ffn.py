@@ -71,12 +71,18 @@ def activate(b: Builder, il: int, act: str, cur: Node, up: Node | None) -> Node:
     if up is not None:
         if act == "SITU":
             return situ(b, cur, up)
-        if act == "SILU" and b.number_at("swiglu_clamp_shexp", il) > _NO_LIMIT:
+        if act == "SILU" and _limit(b, il) > _NO_LIMIT:
             return limited(cur, up, fused=b.model.arch in _FUSED_LIMIT)
         return glu(_GATED[act], cur, up)
     cur = unary(act, cur)
     scales = b.layer(il, "ffn.act.scales") if act == "GELU" else None
     return cur if scales is None else div(cur, scales)
+
+
+def _limit(b: Builder, il: int) -> float:
+    # The loaders of these architectures fall back to the routed experts' limit.
+    routed = b.number_at("swiglu_clamp_exp", il) if b.model.arch in _FUSED_LIMIT else 0.0
+    return b.number_at("swiglu_clamp_shexp", il, routed)
 
 
 def situ(b: Builder, gate: Node, up: Node) -> Node:

@@ -1,6 +1,7 @@
 """Hyper-connections: several residual streams, mixed into one before a block and spread again after it.
 
-Upstream: src/models/hy-v4.cpp and src/models/deepseek4.cpp: build_hc_pre, build_hc_post, build_hc_head.
+Upstream: src/models/hy-v4.cpp, src/models/deepseek4.cpp and src/models/glm5-next.cpp: build_hc_pre, build_hc_sinkhorn,
+build_hc_post, build_hc_head.
 """
 
 from __future__ import annotations
@@ -8,9 +9,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.node import Node
-from omniplan.llamacpp.graph.ops import add, get_rows, mul, mul_mat, repeat, rms_norm, scale, unary
-from omniplan.llamacpp.graph.views import reshape, view_1d, view_2d
+from omniplan.llamacpp.graph.kernels import dsv4_hc_comb, dsv4_hc_post, dsv4_hc_pre
+from omniplan.llamacpp.graph.node import Node, strides
+from omniplan.llamacpp.graph.ops import (
+    F32,
+    add,
+    concat,
+    cont,
+    div,
+    fill,
+    get_rows,
+    mul,
+    mul_mat,
+    repeat,
+    rms_norm,
+    scale,
+    soft_max,
+    sum_rows,
+    unary,
+)
+from omniplan.llamacpp.graph.views import permute, reshape, view_1d, view_2d
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,3 +106,79 @@ def reduced(x: Node, weights: Node) -> Node:
         total = term if total is None else add(total, term)
     assert total is not None
     return total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """How a block's output returns to the streams: its share in each, and how the streams mix."""
+
+    il: int
+    share: Node
+    comb: Node
+
+
+def enter(b: Builder, il: int, block: str, x: Node) -> tuple[Node, Spread]:
+    """What enters the block, and how its output returns (``build_hc_pre``)."""
+    mix, n_stream = mixer(b, il, block), x.ne[1]
+    of = mixes(x, mix.matrix)
+    weights = weights_before(of, mix, n_stream)
+    share = scale(unary("SIGMOID", part(of, mix, n_stream, 1, n_stream)))
+    if b.context.fused_hc_pre:
+        entered = dsv4_hc_pre(x, weights)
+        entered.il = il
+    else:
+        entered = reduced(x, weights)
+    return entered, Spread(il=il, share=share, comb=_combination(b, il, of, mix, n_stream))
+
+
+def leave(b: Builder, block: Node, residual: Node, spread: Spread) -> Node:
+    """The streams after the block: [n_embd, count, n_tokens] (``build_hc_post``)."""
+    if b.context.fused_hc_post:
+        result = dsv4_hc_post(block, residual, spread.share, spread.comb)
+        result.il = spread.il
+        return result
+    n_embd, n_stream, n, _ = residual.ne
+    out: Node | None = None
+    for i in range(n_stream):
+        share, comb = spread.share, spread.comb
+        cur = mul(block, view_2d(share, 1, n, share.nb[1], i * share.nb[0]))
+        for j in range(n_stream):
+            stream = view_2d(residual, n_embd, n, residual.nb[2], j * residual.nb[1])
+            cur = add(cur, mul(stream, view_2d(comb, 1, n, comb.nb[2], i * comb.nb[0] + j * comb.nb[1])))
+        cur = reshape(cur, n_embd, 1, n)
+        out = cur if out is None else concat(out, cur, 1)
+    assert out is not None
+    return out
+
+
+def _combination(b: Builder, il: int, of: Node, mix: Mixer, n_stream: int) -> Node:
+    if b.context.fused_hc_comb:
+        result = dsv4_hc_comb(of, mix.scale, mix.base, n_stream)
+        result.il = il
+        return result
+    comb = part(of, mix, 2 * n_stream, 2, n_stream * n_stream)
+    rounds = int(b.number("hyper_connection.sinkhorn_iterations"))
+    return _doubly_stochastic(reshape(comb, n_stream, n_stream, of.ne[1]), rounds)
+
+
+def _doubly_stochastic(x: Node, rounds: int) -> Node:
+    """Rows and columns that sum to one, by turns (``build_hc_sinkhorn``)."""
+    epsilon = fill(Node("NONE", F32, (1, 1, 1, 1), strides(F32, (1, 1, 1, 1))))
+    x = _columns(add(soft_max(x), epsilon), epsilon)
+    for _ in range(1, rounds):
+        x = _columns(div(x, add(sum_rows(x), epsilon)), epsilon)
+    return x
+
+
+def _columns(x: Node, epsilon: Node) -> Node:
+    sums = add(sum_rows(cont(permute(x, 1, 0, 2, 3))), epsilon)
+    return div(x, permute(sums, 1, 0, 2, 3))
+
+
+def mean(x: Node) -> Node:
+    """The mean of the streams (``build_hc_mean``)."""
+    n_embd, n_stream, n, _ = x.ne
+    total = view_2d(x, n_embd, n, x.nb[2])
+    for i in range(1, n_stream):
+        total = add(total, view_2d(x, n_embd, n, x.nb[2], i * x.nb[1]))
+    return scale(total)

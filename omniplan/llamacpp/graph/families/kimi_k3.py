@@ -1,4 +1,4 @@
-"""Kimi K3: KDA and gated latent attention on a residual stream that is mixed with earlier ones (src/models/kimi-k3.cpp)."""
+"""Kimi K3: KDA and gated latent attention; the residual stream attends to earlier ones (src/models/kimi-k3.cpp)."""
 
 from __future__ import annotations
 
