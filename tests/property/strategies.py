@@ -1,0 +1,111 @@
+"""Machines, models, placements and workloads, drawn whole.
+
+Every property of placements runs over the same examples, so a plan is searched for once. ``OMNIPLAN_EXAMPLES=10`` draws
+ten times as many.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from hypothesis import HealthCheck, seed, settings
+from hypothesis import strategies as st
+
+from omniplan.domain.machine import Gpu, Machine, Memory
+from omniplan.units import GIB, MIB
+
+Test = TypeVar("Test", bound=Callable[..., None])
+
+# Dense, GQA; MLA with one dense layer in front; plain experts; sliding windows, sinks and MXFP4.
+NAMES: Final = (
+    "Qwen3-0.6B-Q8_0",
+    "Llama-3.1-8B-Q4_K_M",
+    "GLM-4.7-Flash-Q8_0",
+    "Qwen3-30B-A3B-Q4_K_M",
+    "gpt-oss-20b-MXFP4_MOE",
+)
+_SCALE: Final = int(os.environ.get("OMNIPLAN_EXAMPLES", "1"))
+
+
+def examples(count: int) -> Callable[[Test], Test]:
+    """``count`` examples, the same in every run and in every test that draws the same things."""
+
+    def decorate(test: Test) -> Test:
+        chosen = settings(
+            max_examples=count * _SCALE,
+            deadline=None,
+            database=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        )
+        return seed(11434)(chosen(test))
+
+    return decorate
+
+
+def names() -> st.SearchStrategy[str]:
+    """The name of one of five headers, for ``cases.model``: a model is too long to print."""
+    return st.sampled_from(NAMES)
+
+
+@st.composite
+def machines(draw: st.DrawFn, *, most: int = 4) -> Machine:
+    """One to ``most`` GPUs of any size and speed, with or without a screen, with RAM of any size or unknown."""
+    gpus = tuple(draw(_gpu(index)) for index in range(draw(st.integers(1, most))))
+    ram = draw(st.none() | st.integers(8, 256))
+    return Machine(name="drawn", gpus=gpus, memory=None if ram is None else Memory(total=ram * GIB))
+
+
+@st.composite
+def _gpu(draw: st.DrawFn, index: int) -> Gpu:
+    free = draw(st.integers(1024, 49152)) * MIB
+    return Gpu(
+        name=f"CUDA{index}",
+        description="drawn",
+        total=free + draw(st.sampled_from([0, 400, 1500])) * MIB,
+        free=free,
+        compute_capability=draw(st.sampled_from(["7.5", "8.6", "8.9", "12.0"])),
+        bandwidth=draw(st.sampled_from([None, 448e9, 1008e9])),
+        is_display=draw(st.booleans()),
+    )
+
+
+@st.composite
+def placements(draw: st.DrawFn, machine: Machine) -> tuple[str, ...]:
+    """Arguments that put layers and weights somewhere, on any GPUs of ``machine``."""
+    n = len(machine.gpus)
+    shares = st.lists(st.integers(1, 9), min_size=n, max_size=n).map(lambda counts: ",".join(map(str, counts)))
+    where = st.one_of(
+        shares.map(lambda text: ("-ngl", "99", "-ts", text)),
+        st.integers(0, n - 1).map(lambda index: ("-ngl", "99", "-sm", "none", "-mg", str(index))),
+        st.integers(0, 50).map(lambda count: ("-ngl", str(count))),
+    )
+    what = st.sampled_from(
+        ((), ("-ncmoe", "3"), ("-cmoe",), ("-ot", r"blk\.(1|2)\.ffn_=CPU"), ("-nkvo",), ("-ot", "token_embd=CPU"))
+    )
+    return (*draw(where), *draw(what))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What is asked of a plan."""
+
+    n_ctx: int
+    n_parallel: int
+    cache_type: str
+    n_ubatch: int
+    headroom: str
+
+
+def workloads() -> st.SearchStrategy[Workload]:
+    """Contexts, slots, cache types, micro-batches and headroom policies a user might ask for."""
+    return st.builds(
+        Workload,
+        n_ctx=st.sampled_from([4096, 10240, 32768, 131072]),
+        n_parallel=st.sampled_from([1, 1, 2, 4]),
+        cache_type=st.sampled_from(["f16", "q8_0"]),
+        n_ubatch=st.sampled_from([512, 512, 128, 2048]),
+        headroom=st.sampled_from(["default", "default", "1024", "10%"]),
+    )
