@@ -1,0 +1,77 @@
+"""A prediction for given arguments: decode, prompt and request time with ranges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from omniplan.domain.footprint import Footprint
+from omniplan.domain.machine import Machine
+from omniplan.domain.model import Model
+from omniplan.domain.params import ServerParams
+from omniplan.domain.prediction import Estimate, Prediction
+from omniplan.llamacpp import buffers
+from omniplan.llamacpp.footprint import place, price
+from omniplan.predict.decode import decode_terms
+from omniplan.predict.prefill import prompt_terms
+from omniplan.predict.rates import rates
+from omniplan.predict.traffic import traffic
+
+
+@dataclass(frozen=True, slots=True)
+class _Spread:
+    """How far measured times lie from predicted ones: p10 and p90 of the ratio (``docs/accuracy.md``)."""
+
+    fast: float
+    slow: float
+
+
+_DECODE_GPU: Final = _Spread(0.83, 1.25)
+_DECODE_CPU: Final = _Spread(0.65, 1.60)
+_PROMPT: Final = _Spread(0.60, 1.80)
+
+
+def predict(
+    model: Model, machine: Machine, params: ServerParams, *, n_prompt: int = 2048, n_gen: int = 256, depth: int = 0
+) -> Prediction:
+    """Predict ``params`` on ``machine`` for a prompt of ``n_prompt`` and an answer of ``n_gen`` tokens.
+
+    ``depth`` tokens are already in the cache when the prompt comes. One sequence is predicted.
+    """
+    placement = place(model, machine, params)
+    return predict_priced(model, machine, params, price(model, machine, placement), n_prompt, n_gen, depth)
+
+
+def predict_priced(
+    model: Model, machine: Machine, params: ServerParams, priced: Footprint, n_prompt: int, n_gen: int, depth: int
+) -> Prediction:
+    """The same with a footprint at hand."""
+    placement = place(model, machine, params)
+    known = rates(machine)
+    halfway = depth + n_prompt + n_gen // 2
+    answer = traffic(model, placement, depth=halfway)
+    is_moe = model.hparams.n_expert > 0
+    terms = decode_terms(answer, known, priced.graph_splits, is_moe=is_moe)
+    prompt = prompt_terms(model, placement, params, answer, known, n_prompt)
+    token = _estimate(sum(terms.values()), _DECODE_CPU if answer.weights[buffers.CPU] else _DECODE_GPU)
+    whole = _estimate(sum(prompt.values()), _PROMPT)
+    return Prediction(
+        decode_tokens_per_second=token.inverse(),
+        prompt_tokens_per_second=whole.inverse().scaled(n_prompt) if prompt else Estimate(low=0, value=0, high=0),
+        request_seconds=_request(token, whole, n_gen),
+        terms=terms,
+        prompt_terms=prompt,
+        n_prompt=n_prompt,
+        n_gen=n_gen,
+        depth=depth,
+        assumptions=known.assumptions,
+    )
+
+
+def _estimate(seconds: float, spread: _Spread) -> Estimate:
+    return Estimate(low=seconds * spread.fast, value=seconds, high=seconds * spread.slow)
+
+
+def _request(token: Estimate, prompt: Estimate, n_gen: int) -> Estimate:
+    answer = token.scaled(n_gen)
+    return Estimate(low=prompt.low + answer.low, value=prompt.value + answer.value, high=prompt.high + answer.high)
