@@ -1,0 +1,71 @@
+"""Graphs of headers that differ from the dumped ones in one fact; node counts are those of llama.cpp b11434 itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from omniplan.domain.header import Header, Value
+from omniplan.domain.params import ServerParams
+from omniplan.gguf import read_header
+from omniplan.interpret import build_model
+from omniplan.llamacpp.context import resolve
+from omniplan.llamacpp.graph.families import build
+from omniplan.llamacpp.graph.graph import Batch, Graph
+
+ARCHS = Path(__file__).parents[2] / "data" / "models" / "archs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What is different: ``keys`` set (None removes), tensors whose name holds one of ``without`` left out."""
+
+    keys: Mapping[str, Value | None] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+
+
+def changed(name: str, change: Change) -> Header:
+    """The dumped header ``name`` after ``change``."""
+    header = read_header(str(ARCHS / f"{name}.gguf"))
+    metadata = dict(header.metadata)
+    for suffix, value in change.keys.items():
+        metadata.pop(f"{header.architecture}.{suffix}", None)
+        if value is not None:
+            metadata[f"{header.architecture}.{suffix}"] = value
+    tensors = tuple(t for t in header.tensors if not any(part in t.name for part in change.without))
+    return replace(header, metadata=metadata, tensors=tensors)
+
+
+def prompt_graph(header: Header) -> Graph:
+    """The prompt graph of one slot without flash attention."""
+    model = build_model(header)
+    context = resolve(model.hparams, ServerParams(n_ctx=4096, n_parallel=1, n_ubatch=512), flash_attn=False)
+    return build(model, context, Batch.prefill(context))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "n_nodes"),
+    [
+        ("afmoe-moe", Change(keys={"expert_shared_count": 0}, without=("shexp",)), 130),
+        ("dream-dense", Change(without=("attn_q.bias", "attn_k.bias", "attn_v.bias")), 77),
+        ("grok-moe", Change(without=("ffn_up.", "ffn_gate.", "ffn_down.")), 143),
+        ("grok-moe", Change(keys={"embedding_scale": None, "logit_scale": None, "final_logit_softcapping": None}), 155),
+        ("hrm_text-dense", Change(keys={"embedding_scale": 3.0}), 283),
+        ("laguna-moe", Change(keys={"attention.sliding_window": 0}), 132),
+        ("llama4-moe", Change(keys={"attention.sliding_window": 0}), 220),
+        ("llama4-moe", Change(keys={"attention.sliding_window": None}), 220),
+        ("mimo2-moe", Change(keys={"attention.value_scale": 0.7}), 119),
+        ("mpt-dense", Change(without=("position_embd", "ffn.act")), 90),
+        ("muse-glimmer-dense", Change(keys={"final_logit_softcapping": 0.0, "logit_scale": 0.0}), 117),
+        ("smallthinker-moe", Change(keys={"attention.sliding_window": 0}), 128),
+        ("talkie-dense", Change(keys={"logit_scale": 0.0}), 105),
+    ],
+)
+def test_a_branch_has_the_nodes_of_llama_cpp(name: str, change: Change, n_nodes: int) -> None:
+    """Every optional tensor and default key adds or removes exactly the operations it does upstream."""
+    graph = prompt_graph(changed(name, change))
+
+    assert n_nodes == len(graph.nodes)
