@@ -67,13 +67,7 @@ def _centred_window(b: Builder, inputs: RecurrentInput, il: int, x: Node) -> Nod
 
 def plamo2_attention(b: Builder, _: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
     """Attention whose fused projection is read without its scale."""
-    h, n = b.hparams, b.n_tokens
-    head, head_v, n_head, n_kv = h.n_embd_head_k[il], h.n_embd_head_v[il], h.n_head[il], h.n_head_kv[il]
-    qkv = mul_mat(b.need(il, "attn_qkv.weight"), x)
-    size, nb = qkv.nb[0], qkv.nb[1]
-    q = view_3d(qkv, head, n_head, n, head * size, nb)
-    k = view_3d(qkv, head, n_kv, n, head * size, nb, head * n_head * size)
-    v = view_3d(qkv, head_v, n_kv, n, head_v * size, nb, head * (n_head + n_kv) * size)
+    q, k, v = attn.bare_qkv(b, il, x)
     q, k = (rope(layer_norm(b, il, f"attn_{part}_norm", y), inputs.positions) for part, y in (("q", q), ("k", k)))
     assert inputs.attention is not None
     return attn.cached(b, inputs.attention, il, q, k, v, out_bias=False)
