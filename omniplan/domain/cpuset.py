@@ -11,7 +11,7 @@ from omniplan.errors import InputError
 # x86 Linux builds for at most 8192 CPUs (arch/x86/Kconfig, NR_CPUS_RANGE_END).
 MAX_CPUS: Final = 8192
 
-_PART: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
+_PART: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
 
 
 def parse_cpus(text: str) -> frozenset[int]:

@@ -1,1 +1,1 @@
-"""This host as a Machine: what it can see, and None for what it cannot."""
+"""A host as a Machine, probed here or described elsewhere; None for what cannot be seen."""

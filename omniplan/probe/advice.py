@@ -120,9 +120,10 @@ def threads(machine: Machine, streamed: int) -> Threads:
 
 def _decode(cpu: Cpu, cores: int, found: list[Advice]) -> int:
     if cpu.n_efficiency_cores and cores == cpu.n_cores:
-        numbers = {"performance": cpu.n_performance_cores, "efficiency": cpu.n_efficiency_cores, "all": cores}
-        found.append(_advice("hybrid", **numbers))
-        return cpu.n_performance_cores
+        count = min(cpu.n_performance_cores, _cap())
+        kinds = {"performance": cpu.n_performance_cores, "efficiency": cpu.n_efficiency_cores}
+        found.append(_advice("hybrid", threads=count, all=cores, **kinds))
+        return count
     # Other sockets' memory is remote (rule one-socket), so decode runs on the cores of one.
     count = min(max(1, -(-cores // cpu.n_sockets)), _cap())
     if count > 8 and count % 2:

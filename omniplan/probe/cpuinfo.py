@@ -35,7 +35,7 @@ def read_cpuinfo(root: Path = Path("/")) -> tuple[str, tuple[str, ...]]:
     brand = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
     present = set(flags[1].split()) if flags else set()
-    return _tidy(brand[1]) if brand else "", tuple(name for name in FEATURES if name in present)
+    return tidy_brand(brand[1]) if brand else "", tuple(name for name in FEATURES if name in present)
 
 
 def slow_brand() -> str:
@@ -44,11 +44,11 @@ def slow_brand() -> str:
         from cpuinfo import get_cpu_info
     except ImportError:
         return ""
-    return _tidy(str(get_cpu_info().get("brand_raw", "")))
+    return tidy_brand(str(get_cpu_info().get("brand_raw", "")))
 
 
-def _tidy(brand: str) -> str:
-    """Without trademark signs, clock and padding: "Intel(R) Xeon(R) Gold 6138 CPU @ 2.00GHz"."""
+def tidy_brand(brand: str) -> str:
+    """A CPU's name without trademark signs, clock and padding: "Intel(R) Xeon(R) Gold 6138 CPU @ 2.00GHz"."""
     plain = re.sub(r"\((?:R|TM|r|tm)\)", "", brand)
     plain = re.sub(r"\s+(?:CPU\s+)?@.*$|\s+\d+-Core Processor.*$|\s+\d+-Cores\s*$|\s+with Radeon.*$", "", plain)
     return " ".join(plain.split())

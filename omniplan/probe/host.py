@@ -35,7 +35,7 @@ def probe_machine(
     brand: bool = True,
     modules: str | None = None,
 ) -> Machine:
-    """The host at hand; whatever cannot be seen stays unknown with a note how to supply it. Needs no root, raises nothing.
+    """The host at hand; what cannot be seen stays unknown, with a note how to supply it. Needs no root, raises nothing.
 
     ``brand`` allows py-cpuinfo (1 to 2 seconds) where the kernel does not name the CPU. The other arguments are the
     seams: a file tree, a pynvml, a libhwloc loader, the environment, the CPUs allowed, dmidecode's text.

@@ -7,9 +7,11 @@ which reading by cpuset does not notice.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 from omniplan.errors import InputError
+from omniplan.probe.cpuinfo import tidy_brand
 from omniplan.probe.topology import Cpus, Node, Topology
 
 # PCI base class 03 is a display controller: 0300 VGA, 0302 3D (PCI Code and ID Assignment Specification).
@@ -114,15 +116,14 @@ class _Reader:
     def _brand(self, item: ET.Element) -> None:
         for info in item.findall("info"):
             if info.get("name") == "CPUModel" and not self.model:
-                self.model = " ".join(info.get("value", "").split())
+                self.model = tidy_brand(info.get("value", ""))
 
     def distances(self, root: ET.Element) -> None:
         """Take the firmware's latencies between NUMA nodes, if the file has them."""
         for item in root.findall("distances2"):
             if item.get("type") != "NUMANode" or "latency" not in item.get("name", "NUMALatency").lower():
                 continue
-            order = [int(word) for part in item.findall("indexes") for word in (part.text or "").split()]
-            values = [int(word) for part in item.findall("u64values") for word in (part.text or "").split()]
+            order, values = _numbers(item, "indexes"), _numbers(item, "u64values")
             if len(values) != len(order) ** 2 or set(order) != set(self.nodes):
                 raise self._error(item, "distances do not match the NUMA nodes")
             width = len(order)
@@ -130,7 +131,7 @@ class _Reader:
                 by_index = dict(zip(order, values[row * width : (row + 1) * width], strict=True))
                 node = self.nodes[index]
                 found = tuple(by_index[other] for other in sorted(by_index))
-                self.nodes[index] = Node(index=index, total=node.total, cpus=node.cpus, distances=found)
+                self.nodes[index] = replace(node, distances=found)
 
     def kinds(self, root: ET.Element) -> None:
         """Take the efficiency cores of a hybrid CPU."""
@@ -146,7 +147,7 @@ class _Reader:
             raise InputError(f"{self.where}: names no core; save it with lstopo --of xml and without --restrict")
         everything = frozenset().union(*cores)
         packages = tuple(cpus & everything for cpus in self.packages) or (everything,)
-        nodes = tuple(self.nodes[index] for index in sorted(self.nodes))
+        nodes = self._owned()
         return Topology(
             packages=packages,
             nodes=nodes,
@@ -156,6 +157,22 @@ class _Reader:
             pci={busid: _node_of(cpus, nodes) for busid, cpus in self.devices.items() if busid},
             model=self.model,
         )
+
+    def _owned(self) -> tuple[Node, ...]:
+        """The nodes by index; one beside an earlier node (HBM, CXL) is memory only, as the kernel lists it."""
+        owned: list[Node] = []
+        taken: Cpus = frozenset()
+        for index in sorted(self.nodes):
+            node = self.nodes[index]
+            owned.append(replace(node, cpus=frozenset()) if node.cpus & taken else node)
+            taken |= node.cpus
+        return tuple(owned)
+
+
+def _numbers(item: ET.Element, tag: str) -> list[int]:
+    """The whole numbers of all ``tag`` children; what is none is left out, so that lengths no longer match."""
+    words = [word for part in item.findall(tag) for word in (part.text or "").split()]
+    return [int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 16]
 
 
 def _node_of(cpus: Cpus, nodes: tuple[Node, ...]) -> int | None:

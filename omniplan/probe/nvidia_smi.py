@@ -29,7 +29,7 @@ def _gpu(item: ET.Element, index: int, where: str) -> Gpu:
     free = _mib(item, "fb_memory_usage/free", where)
     if total is None:
         raise InputError(f"{where}.fb_memory_usage.total: is missing or not in MiB")
-    busid = (item.get("id") or _text(item, "pci/pci_bus_id")).lower()
+    busid = item.get("id") or _text(item, "pci/pci_bus_id")
     rows = _reserved(item, total - min(total, total if free is None else free), where)
     power = re.match(
         r"([\d.]+) W$", _first(item, "gpu_power_readings/current_power_limit", "power_readings/power_limit")

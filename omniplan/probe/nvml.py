@@ -5,11 +5,13 @@ API: https://docs.nvidia.com/deploy/nvml-api/. What one GPU or driver does not s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
 from omniplan.domain.machine import Gpu, Reservation
 
+_PCI: Final = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])")
 # NVML's "not available" as pynvml passes it through in unsigned fields.
 _NO_VALUE: Final = 0xFFFFFFFFFFFFFFFF
 # Idle and busy links, PCIe generation by generation, differ by power saving; only the current one is trained down.
@@ -157,7 +159,9 @@ class _Device:
 
 
 def short_pci(busid: str) -> str:
-    """The kernel's spelling of a PCI id: NVML writes an eight-digit domain, the kernel four."""
-    lower = busid.lower()
-    domain, _, rest = lower.partition(":")
-    return f"{domain[-4:]}:{rest}" if rest.count(":") == 1 and len(domain) == 8 and domain < "00010000" else lower
+    """The kernel's spelling of a PCI id, "" for what is none: NVML writes an eight-digit domain, the kernel four."""
+    found = _PCI.fullmatch(busid.lower())
+    if found is None:
+        return ""
+    domain, place = int(found[1] or "0", 16), found[2]
+    return f"{domain:04x}:{place}"

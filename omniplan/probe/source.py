@@ -21,7 +21,7 @@ from omniplan.units import MIB
 
 # The largest lstopo file of a 64-socket machine is below 20 MiB; more is not a description.
 _LARGEST: Final = 64 * MIB
-_SYNTHETIC: Final = re.compile(r"\s*(?:\(?\[?\w+\]?(?:\([^()]*\))?:\d+(?:\([^()]*\))?\)?\s*)+", re.ASCII)
+_SYNTHETIC: Final = re.compile(r"(?:^|\s)\w+:\d", re.ASCII)
 
 
 def read_source(
@@ -40,13 +40,17 @@ def read_source(
     for other, _ in found[1:]:
         machine = _merged(machine, other)
     gpus = tuple(placed(gpu, topology, machine.memory) for gpu in machine.gpus)
-    return replace(machine, gpus=gpus, name=name or machine.name)
+    machine = replace(machine, gpus=gpus, name=name or machine.name)
+    try:
+        return Machine.from_dict(machine.to_dict())
+    except InputError as error:
+        raise InputError(f"{' + '.join(sources)}: {error}") from error
 
 
 def _one(source: str, environment: Mapping[str, str], load_hwloc: Any) -> tuple[Machine, Topology | None]:
     if source in shipped():
         return load_machine(source), None
-    if ":" in source and _SYNTHETIC.fullmatch(source) and not Path(source).exists():
+    if "/" not in source and _SYNTHETIC.search(source):
         try:
             topology = load_hwloc().synthetic(source)
         except hwloc.HwlocMissing as error:

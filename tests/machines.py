@@ -1,0 +1,135 @@
+"""Machines drawn whole, in the units a machine file can write."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from omniplan.domain.cpuset import format_cpus
+from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, NumaNode, Reservation
+from omniplan.domain.machine_file import BASES
+from omniplan.errors import InputError
+
+MIB = 1 << 20
+
+
+def check_one_line(error: InputError) -> None:
+    """What the command prints of an error is one line."""
+    assert "\n" not in str(error)
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+sizes = st.integers(0, 1 << 45)
+counts = st.none() | st.integers(0, 512)
+tenths = st.integers(0, 100_000)
+rates = st.none() | tenths.map(lambda value: value / 10 * 1e9)
+operations = st.none() | tenths.map(lambda value: value / 10 * 1e12)
+
+
+@st.composite
+def reservations(draw: st.DrawFn, total: int) -> tuple[Reservation, ...]:
+    left = total
+    rows = []
+    for _ in range(draw(st.integers(0, 3))):
+        size = draw(st.integers(0, left))
+        left -= size
+        rows.append(Reservation(size=size, reason=draw(texts), kind=draw(st.sampled_from(["", "driver", "cgroup"]))))
+    return tuple(rows)
+
+
+@st.composite
+def gpus(draw: st.DrawFn, index: int) -> Gpu:
+    total = draw(sizes)
+    reserved = draw(reservations(total))
+    room = total - sum(row.size for row in reserved)
+    return Gpu(
+        name=f"CUDA{index}",
+        description=draw(texts),
+        total=total,
+        free=draw(st.just(room) | st.integers(0, room)),
+        compute_capability=draw(st.sampled_from(["", "8.9", "12.0"])),
+        uuid=draw(st.sampled_from(["", f"GPU-{index}"])),
+        pci=draw(st.sampled_from(["", f"0000:{index:02x}:00.0"])),
+        bandwidth=draw(rates),
+        bandwidth_basis=draw(st.sampled_from(BASES)),
+        fp16_flops=draw(operations),
+        int8_ops=draw(operations),
+        pcie_generation=draw(counts),
+        pcie_width=draw(counts),
+        link_bandwidth=draw(rates),
+        power_limit=draw(st.none() | st.integers(0, 2000).map(float)),
+        is_display=draw(st.booleans()),
+        is_unified=draw(st.booleans()),
+        reserved=reserved,
+    )
+
+
+@st.composite
+def memories(draw: st.DrawFn) -> Memory:
+    total = draw(sizes)
+    return Memory(
+        total=total,
+        reserved=draw(reservations(total)),
+        channels=draw(counts),
+        speed_mts=draw(counts),
+        bandwidth=draw(rates),
+        bandwidth_basis=draw(st.sampled_from(BASES)),
+        measured=draw(st.sampled_from(["", "2026-01-30"])),
+        swap=draw(st.none() | sizes),
+    )
+
+
+@st.composite
+def cpus(draw: st.DrawFn) -> Cpu:
+    cores = draw(st.integers(1, 256))
+    efficient = draw(st.integers(0, cores - 1))
+    allowed = draw(st.sets(st.integers(0, 511), max_size=cores))
+    return Cpu(
+        model=draw(texts),
+        n_cores=cores,
+        n_threads=cores * draw(st.integers(1, 2)),
+        n_sockets=draw(st.integers(1, 4)),
+        n_performance_cores=cores - efficient if efficient else 0,
+        n_efficiency_cores=efficient,
+        n_l3=draw(counts),
+        l3=draw(st.none() | sizes),
+        allowed=format_cpus(allowed),
+        allowed_cores=draw(st.none() | st.integers(1, cores)),
+        quota=draw(st.none() | st.integers(1, 99).map(lambda value: value / 4)),
+        features=tuple(draw(st.lists(names, max_size=3))),
+    )
+
+
+@st.composite
+def nodes(draw: st.DrawFn) -> tuple[NumaNode, ...]:
+    """Nodes of equal size with neighbouring CPUs."""
+    count = draw(st.integers(0, 4))
+    width = draw(st.integers(1, 64))
+    return tuple(
+        NumaNode(
+            index=index,
+            total=draw(sizes),
+            n_cores=draw(st.integers(0, width)),
+            n_threads=width,
+            cpus=draw(st.sampled_from(["", format_cpus(range(index * width, (index + 1) * width))])),
+            package=draw(counts),
+            distances=draw(st.just(()) | st.just((10,) * count)),
+            bandwidth=draw(rates),
+        )
+        for index in range(count)
+    )
+
+
+@st.composite
+def machines(draw: st.DrawFn) -> Machine:
+    return Machine(
+        name=draw(texts),
+        description=draw(texts),
+        gpus=tuple(draw(gpus(index)) for index in range(draw(st.integers(0, 3)))),
+        memory=draw(st.none() | memories()),
+        numa_nodes=draw(nodes()),
+        nps=draw(counts),
+        cpu=draw(st.none() | cpus()),
+        notes=tuple(draw(st.lists(texts, max_size=2))),
+        source=draw(texts),
+    )
