@@ -138,6 +138,8 @@ def _n_layer_kv(keys: Keys, row: ArchRow, n_layer_all: int) -> int:
 
 def _compress_ratios(keys: Keys, n_layer_all: int) -> tuple[int, ...]:
     given = keys.raw("attention.compress_ratios")
+    if isinstance(given, int):
+        return (int(given),) * n_layer_all
     if not isinstance(given, tuple):
         return ()
     ratios = tuple(int(v) for v in given[:n_layer_all])

@@ -1,8 +1,8 @@
 """The pooled indexer: attention sees only the pools of consecutive tokens whose pooled keys score best.
 
-Rows of the cache "idx_k" hold what a token adds to its pool, then the pooled key of the pool that the token ends. Graphs
-are reserved as if every pool were complete and had to be pooled again. Upstream: build_inp_kpool and its users in
-src/models/glm5-next.cpp and qwen4exp.cpp; src/llama-memory-hybrid-idx.cpp:kpool_pad, kpool_access.
+Rows of the cache "idx_k" hold what a token adds to its pool, then the pooled key of the pool that the token ends.
+Graphs are reserved as if every pool were complete and had to be pooled again. Upstream: build_inp_kpool and its users
+in src/models/glm5-next.cpp and qwen4exp.cpp; src/llama-memory-hybrid-idx.cpp:kpool_pad, kpool_access.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.inputs import RecurrentInput
 from omniplan.llamacpp.graph.node import Node
-from omniplan.llamacpp.graph.ops import concat, cpy, get_rows
+from omniplan.llamacpp.graph.ops import concat, cont, cpy, get_rows
 from omniplan.llamacpp.graph.views import reshape, view_1d, view_2d, view_3d
 
 # Reads states by itself: all rows and the ids of the batch's own, to whatever the mixer makes of them.
@@ -52,16 +52,26 @@ def store(b: Builder, x: Node, part: str, il: int, *, flat: bool = False) -> Non
     b.graph.expand(cpy(x, target))
 
 
-def conv_window(b: Builder, inputs: RecurrentInput, il: int, x: Node, *, flat: bool = False) -> Node:
+def conv_window(
+    b: Builder,
+    inputs: RecurrentInput,
+    il: int,
+    x: Node,
+    *,
+    flat: bool = False,
+    part: str = "r",
+    copied: bool = False,
+) -> Node:
     """``x`` [n_seq_tokens, channels, n_seqs] after the columns kept from earlier tokens, which it replaces.
 
-    ``x`` is usually a transposed view; the cache "r" keeps as many columns as its row holds.
+    ``x`` is usually a transposed view; the cache ``part`` keeps as many columns as its row holds. ``copied``: the
+    columns to keep are made contiguous before they are stored.
     """
     channels, n_seqs = x.ne[1], b.batch.n_seqs
-    kept = states(b, inputs, "r", il)
+    kept = states(b, inputs, part, il)
     kept = reshape(kept, kept.ne[0] // channels, channels, n_seqs)
     window = concat(kept, x, 0)
     n_kept = kept.ne[0]
     last = view_3d(window, n_kept, channels, n_seqs, window.nb[1], window.nb[2], x.ne[0] * window.nb[0])
-    store(b, last, "r", il, flat=flat)
+    store(b, cont(last) if copied else last, part, il, flat=flat)
     return window

@@ -17,11 +17,16 @@ from omniplan.llamacpp.graph.recipe import Inputs, Recipe
 from omniplan.llamacpp.graph.views import reshape, transpose, view_2d, view_3d, view_4d
 
 
-def attention(b: Builder, _: Recipe, inputs: Inputs, il: int, x: Node, *, grouped: bool = False) -> Node:
-    """Full attention whose Q projection also holds a sigmoid gate on the result (``build_layer_attn``)."""
+def attention(
+    b: Builder, _: Recipe, inputs: Inputs, il: int, x: Node, *, grouped: bool = False, bias: bool = True
+) -> Node:
+    """Full attention whose Q projection also holds a sigmoid gate on the result (``build_layer_attn``).
+
+    ``bias``: those of Q, K and V are read, and the three may be one weight.
+    """
     h, n = b.hparams, b.n_tokens
     head, n_head, n_head_kv = h.n_embd_head_k[il], h.n_head[il], h.n_head_kv[il]
-    both, k, v = _flat_qkv(b, il, x)
+    both, k, v = _flat_qkv(b, il, x, bias=bias)
     if grouped:
         both = reshape(both, 2 * head, n_head, n)
     row = both.type.row_size
@@ -35,10 +40,11 @@ def attention(b: Builder, _: Recipe, inputs: Inputs, il: int, x: Node, *, groupe
     return project(b, il, "attn_output", result, bias=False)
 
 
-def _flat_qkv(b: Builder, il: int, x: Node) -> tuple[Node, Node, Node]:
+def _flat_qkv(b: Builder, il: int, x: Node, *, bias: bool) -> tuple[Node, Node, Node]:
     """Q with its gate, K and V as rows (``build_qkv`` without reshaping)."""
-    if b.layer(il, "attn_qkv.weight") is None:
-        return project(b, il, "attn_q", x), project(b, il, "attn_k", x), project(b, il, "attn_v", x)
+    if not bias or b.layer(il, "attn_qkv.weight") is None:
+        q, k, v = (project(b, il, f"attn_{part}", x, bias=bias) for part in "qkv")
+        return q, k, v
     h, fused = b.hparams, attn.fused_qkv(b, il, x)
     parts, offset = [], 0
     for width in (2 * h.n_embd_head_k[il] * h.n_head[il], h.n_embd_k_gqa(il), h.n_embd_v_gqa(il)):
@@ -47,10 +53,13 @@ def _flat_qkv(b: Builder, il: int, x: Node) -> tuple[Node, Node, Node]:
     return parts[0], parts[1], parts[2]
 
 
-def linear_attention(b: Builder, _: Recipe, inputs: Inputs, il: int, x: Node, *, grouped: bool = False) -> Node:
+def linear_attention(
+    b: Builder, _: Recipe, inputs: Inputs, il: int, x: Node, *, grouped: bool = False, act: str = "SILU"
+) -> Node:
     """The delta net behind a short convolution, its result normalised and gated (``build_layer_attn_linear``).
 
     ``grouped``: qwen3next's layout, where the V heads of a K head follow each other and scales are not read.
+    ``act``: of the gate; with "SIGMOID" (qwen4exp) the kept columns are copied before they are stored.
     """
     h, (n, n_seqs) = b.hparams, (b.batch.n_seq_tokens, b.batch.n_seqs)
     size, n_k, n_v = h.ssm_d_state, h.ssm_n_group, h.ssm_dt_rank
@@ -59,7 +68,7 @@ def linear_attention(b: Builder, _: Recipe, inputs: Inputs, il: int, x: Node, *,
     columns, z = _grouped_qkvz(b, il, x) if is_packed else _qkvz(b, il, x, scale=not grouped)
     beta, decay = (_grouped_beta_decay if grouped else _beta_decay)(b, il, x)
     assert inputs.recurrent is not None
-    window = recurrent.conv_window(b, inputs.recurrent, il, transpose(columns))
+    window = recurrent.conv_window(b, inputs.recurrent, il, transpose(columns), copied=act == "SIGMOID")
     state = reshape(recurrent.states(b, inputs.recurrent, "s", il), head_v, head_v, n_v, n_seqs)
     y = unary("SILU", ssm_conv(window, b.need(il, "ssm_conv1d.weight")))
     row = y.type.row_size
@@ -69,7 +78,7 @@ def linear_attention(b: Builder, _: Recipe, inputs: Inputs, il: int, x: Node, *,
     if grouped and n_k != n_v:
         q, k = _interleaved(q, n_v), _interleaved(k, n_v)
     output = mixed(b, il, Delta(q=q, k=k, v=v, decay=decay, beta=beta, state=state))
-    gate = unary("SILU", reshape(z, head_v, n_v, n, n_seqs))
+    gate = unary(act, reshape(z, head_v, n_v, n, n_seqs))
     output = mul(layer_norm(b, il, "ssm_norm", output), gate)
     output = project(b, il, "ssm_out", reshape(output, head_v * n_v, n, n_seqs), scale=not grouped, bias=False)
     return reshape(output, h.n_embd, n * n_seqs)
