@@ -40,7 +40,7 @@ def _run(arguments: list[str]) -> int:
     own, rest = _cut(arguments)
     namespace = parser().parse_args(own)
     if rest and not namespace.takes_server_args:
-        raise InputError(f"{rest[0]}: only `omniplan footprint` takes llama-server arguments after --")
+        raise InputError(f"{rest[0]}: this verb takes no llama-server arguments after --; footprint and fit do")
     namespace.server_args = rest
     return int(namespace.run(namespace))
 

@@ -73,6 +73,26 @@ def _footprint(options: argparse.Namespace) -> int:
     return 0 if priced.fits else 1
 
 
+def _declare_fit(command: argparse.ArgumentParser) -> None:
+    _model(command)
+    _machine(command)
+    _json(command)
+    command.usage = "omniplan fit MODEL --machine M [--json] [-- <llama-server arguments>]"
+
+
+def _fit(options: argparse.Namespace) -> int:
+    from omniplan.domain.as_json import as_json
+    from omniplan.emit.report import fit_text
+
+    machine = api.load_machine(options.machine)
+    chosen = api.fit(options.model, machine, options.server_args)
+    if options.json:
+        return show(as_json(chosen))
+    priced = api.footprint(options.model, machine, [*options.server_args, *chosen.args])
+    show(fit_text(chosen, priced))
+    return 0 if priced.fits else 1
+
+
 def _declare_plan(command: argparse.ArgumentParser) -> None:
     _model(command)
     _machine(command)
@@ -151,6 +171,13 @@ VERBS: Final = (
         help="price given llama-server arguments",
         declare=_declare_footprint,
         run=_footprint,
+        takes_server_args=True,
+    ),
+    Verb(
+        name="fit",
+        help="say what llama.cpp's --fit would choose by itself",
+        declare=_declare_fit,
+        run=_fit,
         takes_server_args=True,
     ),
     Verb(name="plan", help="choose a placement, price it and give reasons", declare=_declare_plan, run=_plan),

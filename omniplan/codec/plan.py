@@ -8,13 +8,20 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.inspection import Inspection
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import SCHEMA_VERSION, Plan
 from omniplan.errors import InputError
 
-SCHEMAS: Final[dict[str, type]] = {"plan": Plan, "footprint": Footprint, "inspection": Inspection, "machine": Machine}
+SCHEMAS: Final[dict[str, type]] = {
+    "plan": Plan,
+    "footprint": Footprint,
+    "fit": FitResult,
+    "inspection": Inspection,
+    "machine": Machine,
+}
 
 
 def schema(name: str) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from omniplan.domain.evidence import Reason
+from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.inspection import Inspection
 from omniplan.domain.machine import Machine
@@ -72,6 +74,15 @@ def _pools(footprint: Footprint) -> Iterator[str]:
             yield f"{pool.name}: short by {mib(-pool.left)} ({mib(pool.used)} of {mib(pool.free or 0)})"
         elif pool.used:
             yield f"{pool.name}: {mib(pool.left)} left ({mib(pool.used)} of {mib(pool.free or 0)})"
+
+
+def fit_text(chosen: FitResult, priced: Footprint) -> str:
+    """What ``--fit`` would choose, and what that takes."""
+    verdict = "changes the arguments" if chosen.changed else "leaves the arguments alone"
+    lines = [f"--fit {verdict} ({chosen.probes} memory probes):", shlex.join(chosen.args)]
+    if chosen.failure:
+        lines.append(f"It gives up and the load goes on unfitted: {chosen.failure}")
+    return "\n".join([*lines, "", footprint_text(priced)])
 
 
 def plan_text(plan: Plan) -> str:
