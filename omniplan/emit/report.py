@@ -39,8 +39,7 @@ def footprint_text(footprint: Footprint) -> str:
     ]
     lines = [
         f"Layers: {layer_map(footprint.layers)}",
-        f"Context: {footprint.n_ctx:,} tokens, {footprint.n_seq_max} slot(s) of {footprint.n_ctx_seq:,}, "
-        f"micro-batch {footprint.n_ubatch}, flash attention {'on' if footprint.flash_attn else 'off'}",
+        _context(footprint),
         *_splits(footprint),
         "",
         table(("buffer", "model", "context", "compute", "total"), rows),
@@ -50,6 +49,14 @@ def footprint_text(footprint: Footprint) -> str:
         *_pools(footprint),
     ]
     return "\n".join(lines)
+
+
+def _context(footprint: Footprint) -> str:
+    slots = f"{footprint.n_seq_max} slot(s) of {footprint.n_ctx_seq:,}"
+    attention = "on" if footprint.flash_attn else "off"
+    return (
+        f"Context: {footprint.n_ctx:,} tokens, {slots}, micro-batch {footprint.n_ubatch}, flash attention {attention}"
+    )
 
 
 def _splits(footprint: Footprint) -> Iterator[str]:
@@ -144,8 +151,7 @@ def inspection_text(facts: Inspection) -> str:
         f"Attention: {facts.attention}; {facts.n_head} heads, {facts.n_head_kv} KV heads"
         + (f", window {facts.n_swa:,}" if facts.n_swa else ""),
         f"Context: {facts.n_ctx_train:,} tokens; embedding {facts.n_embd:,}, vocabulary {facts.n_vocab:,}",
-        f"Parameters: {facts.n_parameters / 1e9:,.2f} B, {facts.n_active / 1e9:,.2f} B active per token, "
-        f"{facts.bits_per_weight:.2f} bits per weight",
+        _parameters(facts),
         f"Size: {gib(facts.tensor_bytes)} ({facts.tensor_bytes:,} bytes) in {facts.n_shards} file(s)",
         "",
         table(("role", "bytes", ""), [(role, f"{n:,}", gib(n)) for role, n in facts.nbytes_by_role.items()]),
@@ -158,6 +164,11 @@ def inspection_text(facts: Inspection) -> str:
     if facts.odd:
         lines += ["", "Odd:", *(f"- {line}" for line in facts.odd)]
     return "\n".join(lines)
+
+
+def _parameters(facts: Inspection) -> str:
+    total, active = facts.n_parameters / 1e9, facts.n_active / 1e9
+    return f"Parameters: {total:,.2f} B, {active:,.2f} B active per token, {facts.bits_per_weight:.2f} bits per weight"
 
 
 def machine_line(machine: Machine) -> tuple[str, str, str, str]:
