@@ -1,0 +1,103 @@
+"""Documents tell the truth: their commands print what they show, their Python runs, their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.sources import ROOT
+from tests.contracts.transcripts import DOCUMENTS, Session, blocks, matches, renewed, run_script, steps
+
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+_LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.fixture(autouse=True)
+def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if steps(path)], ids=name)
+def test_commands_print_what_is_shown(path: Path, tmp_path: Path) -> None:
+    """Renew the documents with ``python -m tests.contracts.transcripts --write``, and read the difference."""
+    session = Session(tmp_path)
+
+    for step in steps(path):
+        printed = session.run(step.command)
+        if printed is not None:
+            assert matches(step.shown, printed), "\n".join((f"{name(path)}: $ {step.command}", *printed))
+
+
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if list(blocks(path, "python"))], ids=name)
+def test_python_in_documents_runs(path: Path) -> None:
+    """All blocks of one document run in order, in one namespace."""
+    code = "\n".join("\n".join(lines) for _, lines in blocks(path, "python"))
+
+    exec(compile(code, name(path), "exec"), {"__name__": "document"})  # noqa: S102 - our own documents
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=name)
+def test_examples_run(path: Path) -> None:
+    """Without arguments, on shipped data, and they print something."""
+    assert run_script(path).strip()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Every relative link names a file of the repository."""
+    targets = _LINK.findall(path.read_text(encoding="utf-8"))
+
+    assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+def test_the_index_links_every_page() -> None:
+    """A page nobody links is a page nobody reads."""
+    docs = ROOT / "docs"
+    linked = {(docs / target).resolve() for target in _LINK.findall((docs / "index.md").read_text(encoding="utf-8"))}
+
+    assert {path for path in docs.rglob("*.md") if path.name != "index.md"} - linked == set()
+
+
+def test_the_readme_is_short() -> None:
+    """Under 120 lines."""
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 120
+
+
+def test_make_demo_is_the_readme_s_plan() -> None:
+    """``make demo`` runs the command whose output the README shows."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    recipe = re.search(r"^demo:.*\n\t\$\(RUN\)(omniplan .*)$", makefile, re.MULTILINE)
+
+    assert recipe is not None
+    assert recipe[1] in [step.command for step in steps(ROOT / "README.md")]
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "expected"),
+    [
+        (["a", "b"], ["a", "b"], True),
+        (["a"], ["a", "b"], False),
+        (["a", "..."], ["a", "b", "c"], True),
+        (["...", "c"], ["a", "b", "c"], True),
+        (["a", "...", "c"], ["a", "c"], True),
+        (["a", "...", "d"], ["a", "b", "c"], False),
+        ([], ["a"], False),
+    ],
+)
+def test_dots_stand_for_lines_left_out(shown: list[str], printed: list[str], expected: bool) -> None:
+    """The comparison itself."""
+    assert matches(shown, printed) is expected
+
+
+def test_renewing_keeps_the_pieces() -> None:
+    """What was left out stays left out; a piece moves with the lines it is most like."""
+    shown = ["plan", "...", "CUDA0 10", "...", "end"]
+    printed = ["Plan", "new", "other", "CUDA0 11", "x", "end"]
+
+    assert renewed(shown, printed) == ["Plan", "...", "CUDA0 11", "...", "end"]

@@ -1,0 +1,116 @@
+"""The package's layers, as an executable list: a row imports only rows below it."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contracts.sources import Source, package
+
+# Top first. Names in one row do not import each other. codec stands above tables because it finds the shipped
+# profiles through them.
+LAYERS = (
+    ("cli",),
+    ("api", "__main__"),
+    ("search", "emit", "audit"),
+    ("predict",),
+    ("llamacpp",),
+    ("interpret", "probe", "gguf"),
+    ("codec",),
+    ("tables",),
+    ("domain",),
+    ("errors", "units"),
+)
+ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
+
+# Everything else that is neither ours nor Python's is refused.
+THIRD_PARTY = {
+    "cli": {"rich"},
+    "codec": {"pydantic"},
+    "llamacpp": {"numpy"},
+    "predict": {"numpy"},
+    "probe": {"cffi", "cpuinfo", "numpy", "pynvml"},
+    "search": {"numpy"},
+    "tables": {"pydantic"},
+}
+
+# The version is the package's own, and importing any module has imported the package.
+FREE = {"omniplan", "omniplan.__version__"}
+
+
+def imports(source: Source) -> Iterator[str]:
+    """Every module a file imports, also inside functions, but not under ``if TYPE_CHECKING``."""
+    skipped = {id(node) for branch in ast.walk(source.tree) if _is_typing_only(branch) for node in ast.walk(branch)}
+    for node in ast.walk(source.tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            yield from (f"{module}.{alias.name}" for alias in node.names) if module == "omniplan" else (module,)
+
+
+def _is_typing_only(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def is_allowed(part: str, module: str) -> bool:
+    """Whether a module of layer ``part`` may import ``module``."""
+    top, _, rest = module.partition(".")
+    if top != "omniplan":
+        return top in sys.stdlib_module_names or top in THIRD_PARTY.get(part, set())
+    if not part or module in FREE:
+        return True
+    target = rest.partition(".")[0]
+    return target == part or ROW[target] > ROW[part]
+
+
+def test_every_part_is_in_the_list() -> None:
+    """A new package or module finds its row before it is imported."""
+    assert {source.part for source in package()} - {""} <= set(ROW)
+
+
+@pytest.mark.parametrize("part", ROW)
+def test_imports_point_down(part: str) -> None:
+    """No module imports a row above it or a neighbour, and third-party packages stay in their layer."""
+    wrong = [
+        f"{source.path} imports {module}"
+        for source in package()
+        if source.part == part
+        for module in imports(source)
+        if not is_allowed(part, module)
+    ]
+
+    assert wrong == []
+
+
+def test_the_package_itself_imports_what_it_offers() -> None:
+    """``omniplan/__init__.py`` has no logic: it imports from inside the package and nothing else."""
+    wrong = [
+        module for source in package() if not source.part for module in imports(source) if "omniplan" not in module
+    ]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("part", "module", "expected"),
+    [
+        ("cli", "omniplan.api", True),
+        ("domain", "omniplan.errors", True),
+        ("domain", "omniplan.tables.flags", False),
+        ("search", "omniplan.emit.report", False),
+        ("search", "omniplan.search.costs", True),
+        ("emit", "numpy", False),
+        ("llamacpp", "numpy", True),
+        ("gguf", "struct", True),
+        ("gguf", "gguf", False),
+    ],
+)
+def test_the_rule_itself(part: str, module: str, expected: bool) -> None:
+    """The check would notice what it is there for."""
+    assert is_allowed(part, module) is expected

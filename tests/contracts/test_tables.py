@@ -1,0 +1,123 @@
+"""The shipped tables: in order, each row with a source, nothing unknown, and the page made from them up to date."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omniplan.codec.machine import load_machine, shipped
+from omniplan.domain.params import DraftParams, ServerParams
+from omniplan.tables import architectures
+from omniplan.tables.flags import load_flags
+from tests.contracts.architectures_page import PAGE, page
+from tests.contracts.sources import ROOT
+
+DATA = ROOT / "data"
+TABLES = sorted(DATA.glob("*.toml"))
+# Units at the end of a field's name; a machine file never holds bare bytes.
+_UNITS = re.compile(r"_(mib|gbs|mts|tflops|tops|w)$")
+
+
+def table(name: str) -> dict[str, Any]:
+    return tomllib.loads((DATA / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.name)
+def test_every_table_starts_with_what_it_holds(path: Path) -> None:
+    """The first line is a comment: a table explains itself where it is edited."""
+    assert path.read_text(encoding="utf-8").startswith("# ")
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.name)
+def test_every_table_names_its_sources(path: Path) -> None:
+    """A source stands in each row, or once for the whole table."""
+    raw = table(path.name)
+    shared = raw.get("source") or raw.get("default", {}).get("source")
+    rows = [row for group in raw.values() if isinstance(group, dict) for row in _rows(group)]
+
+    assert shared or (rows and all(row.get("source") for row in rows))
+
+
+def _rows(group: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of a group, or the group itself where it is one; lists such as instruction sets are no rows."""
+    inner = [row for row in group.values() if isinstance(row, dict)]
+    if inner and len(inner) == len(group):
+        return inner
+    return [group] if any(not isinstance(value, list) for value in group.values()) else []
+
+
+@pytest.mark.parametrize("name", ["architectures.toml"])
+def test_rows_are_sorted(name: str) -> None:
+    """One place for each row, so that two people do not add the same one twice."""
+    names = list(table(name)["arch"])
+
+    assert sorted(names) == names
+
+
+def test_lists_of_names_are_sorted() -> None:
+    """Architectures as llama.cpp's list is, refused ones by name."""
+    refused = table("split_mode_tensor.toml")["unsupported"]
+
+    assert sorted(refused) == refused
+    assert set(refused) <= architectures.known()
+
+
+def test_architecture_rows_name_known_architectures() -> None:
+    """A misspelt name would never apply."""
+    assert set(architectures.rows()) - architectures.known() == set()
+
+
+def test_flags_set_fields_that_exist() -> None:
+    """``param`` and ``sets`` name fields of ``ServerParams`` (or of its draft model)."""
+    known = set(ServerParams.__dataclass_fields__) | {f"draft.{name}" for name in DraftParams.__dataclass_fields__}
+    used = {name for row in load_flags() for name in (row.param, *row.sets) if name}
+
+    assert used - known == set()
+
+
+def test_flags_cite_the_line_that_defines_them() -> None:
+    """A flag's source is a line of llama.cpp's own parser; only a removed one may be absent there."""
+    line = re.compile(r"common/arg\.cpp:\d+")
+    wrong = [
+        row.key
+        for row in load_flags()
+        if not line.match(row.source) and not (row.is_removed and row.source.startswith("absent from common/arg.cpp"))
+    ]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_machines_say_where_their_facts_come_from(name: str) -> None:
+    """A profile has a description and a source, and every reserved amount has a reason."""
+    machine = load_machine(name)
+    reserved = [row for gpu in machine.gpus for row in gpu.reserved]
+    reserved += machine.memory.reserved if machine.memory else ()
+
+    assert machine.description
+    assert machine.source
+    assert [row for row in reserved if not row.reason] == []
+
+
+def test_machine_units_are_in_the_names() -> None:
+    """Sizes and rates carry their unit, counts and facts do not need one."""
+    raw = table("machines/omni-nps1.toml")
+
+    assert all(_UNITS.search(key) or value < 10_000 for key, value in _numbers(raw))
+
+
+def _numbers(raw: object, key: str = "") -> list[tuple[str, float]]:
+    if isinstance(raw, dict):
+        return [pair for name, value in raw.items() for pair in _numbers(value, name)]
+    if isinstance(raw, list):
+        return [pair for value in raw for pair in _numbers(value, key)]
+    return [(key, raw)] if isinstance(raw, int | float) and not isinstance(raw, bool) else []
+
+
+def test_the_architectures_page_is_current() -> None:
+    """Renew it with ``python -m tests.contracts.architectures_page --write``."""
+    assert PAGE.read_text(encoding="utf-8") == page()
