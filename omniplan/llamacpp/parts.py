@@ -59,11 +59,13 @@ def _kv_copies(plan: Schedule, allocated: Allocated, i: int) -> int:
     """Bytes a flash attention reserves behind its result for K and V in f16 (ggml-cuda fattn.cu)."""
     if i >= plan.graph.n_nodes or plan.graph.op[i] != "FLASH_ATTN_EXT":
         return 0
-    return max(0, allocated.sizes[i] - plan.graph.tensors[i].nbytes)
+    extra: int = allocated.sizes[i] - plan.graph.tensors[i].nbytes
+    return max(0, extra)
 
 
 def _pipeline(plan: Schedule, allocated: Allocated, b: int) -> int:
     """The second to last copy of every input and split input of backend ``b``."""
     base = len(plan.graph.tensors)
     copied = [*plan.graph.inputs, *range(base, len(plan.backend))]
-    return (plan.homes.n_copies - 1) * sum(allocated.sizes[i] for i in copied if plan.backend[i] == b)
+    once: int = sum(allocated.sizes[i] for i in copied if plan.backend[i] == b)
+    return (plan.homes.n_copies - 1) * once

@@ -41,9 +41,7 @@ class _Sums:
     @classmethod
     def of(cls, costs: LayerCosts) -> _Sums:
         count = accumulate((1 if size else 0 for size in costs.movable), initial=0)
-        return cls(
-            list(accumulate(costs.base, initial=0)), list(accumulate(costs.movable, initial=0)), list(count)
-        )
+        return cls(list(accumulate(costs.base, initial=0)), list(accumulate(costs.movable, initial=0)), list(count))
 
 
 # (layers moved, seconds per token): fewer moves first, then speed.
@@ -88,12 +86,11 @@ def _place(
     room = bin_.budget - bin_.reserve - costs.shared - base
     if room < 0:
         return None
-    movable = sums.movable[end] - sums.movable[start]
-    if movable <= room:
-        kept, moved = movable, ()
-    elif not may_move:
-        return None
-    else:
+    kept: int = sums.movable[end] - sums.movable[start]
+    moved: tuple[int, ...] = ()
+    if kept > room:
+        if not may_move:
+            return None
         kept, moved = _trim(sums, room, start, end, from_front=start > 0)
     count = sum(1 for il in moved if costs.movable[il])
     seconds = (base + kept * costs.active_share) / bin_.speed
