@@ -75,9 +75,10 @@ class NumaNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """RAM in bytes: installed and visible, less what the system and others keep; bandwidth in bytes per second.
+    """RAM in bytes: what the system sees, less what it and others keep.
 
     ``channels`` and ``speed_mts`` (million transfers per second) are of the whole machine, all sockets together.
+    ``bandwidth`` is bytes per second that one process gets at: of several sockets, that of one.
     ``bandwidth_basis`` is "measured", "spec", "modelled" or "assumed"; ``measured`` the date of a measurement.
     """
 

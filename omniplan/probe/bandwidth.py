@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 from omniplan.domain.cpuset import parse_cpus
 from omniplan.domain.machine import Machine, NumaNode
@@ -181,24 +181,3 @@ def _size(machine: Machine, n_threads: int) -> int:
 def _rounded(rate: float) -> float:
     """To 0.1 GB/s: the runs differ by more."""
     return round(rate / 1e8) * 1e8
-
-
-def gpu_rates(torch: Any, index: int = 0, *, size: int = 256 * MIB, runs: int = 5) -> tuple[float, float]:
-    """Bytes per second of GPU memory (read plus write of a copy) and of the link from pinned host memory.
-
-    ``torch`` is the installed module, or anything with its calls; nothing is installed for this.
-    """
-    device = f"cuda:{index}"
-    host = torch.empty(size, dtype=torch.uint8, pin_memory=True)
-    first, second = (torch.empty(size, dtype=torch.uint8, device=device) for _ in range(2))
-
-    def seconds(target: Any, source: Any) -> float:
-        torch.cuda.synchronize(index)
-        begin = time.perf_counter()
-        target.copy_(source, non_blocking=True)
-        torch.cuda.synchronize(index)
-        return time.perf_counter() - begin
-
-    inside = median(seconds(second, first) for _ in range(runs + 1))
-    link = median(seconds(first, host) for _ in range(runs + 1))
-    return 2 * size / inside, size / link

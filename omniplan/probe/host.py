@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from omniplan.domain.cpuset import format_cpus
 from omniplan.domain.machine import Cpu, Gpu, Machine, Memory
+from omniplan.errors import InputError
 from omniplan.probe import hwloc, nvml
 from omniplan.probe.cpuinfo import read_cpuinfo, slow_brand
 from omniplan.probe.limits import Limits, read_limits
@@ -21,7 +23,13 @@ from omniplan.probe.topology import Topology
 from omniplan.tables.cpus import find_cpu
 from omniplan.tables.gpus import find_gpu
 
-NO_GPU = "no NVIDIA GPU seen: {why}. Write [[gpus]] by hand, or use omniplan probe --from SAVED, from nvidia-smi -q -x"
+T = TypeVar("T")
+
+# NVML, libhwloc and py-cpuinfo answer within half a second, or wait for something that will not come.
+PATIENCE: Final = 5.0
+NO_GPU: Final = (
+    "no NVIDIA GPU seen: {why}. Write [[gpus]] by hand, or use omniplan probe --from SAVED, from nvidia-smi -q -x"
+)
 
 
 def probe_machine(
@@ -29,21 +37,23 @@ def probe_machine(
     root: Path = Path("/"),
     name: str = "",
     library: Any = None,
-    load_hwloc: Any = hwloc.load,
+    load_hwloc: Callable[[], hwloc.Hwloc] = hwloc.load,
     environment: Mapping[str, str] | None = None,
     affinity: frozenset[int] | None = None,
     brand: bool = True,
     modules: str | None = None,
 ) -> Machine:
-    """The host at hand; what cannot be seen stays unknown, with a note how to supply it. Needs no root, raises nothing.
+    """The host at hand; what cannot be seen stays unknown, with a note how to supply it. Needs no root, never hangs.
 
+    Raises InputError only for CUDA variables in the environment that CUDA itself would refuse.
     ``brand`` allows py-cpuinfo (1 to 2 seconds) where the kernel does not name the CPU. The other arguments are the
     seams: a file tree, a pynvml, a libhwloc loader, the environment, the CPUs allowed, dmidecode's text.
     """
     notes: list[str] = []
     limits = read_limits(root)
     topology = _topology(root, load_hwloc, notes)
-    memory = read_memory(root, limits, read_modules() if modules is None else modules)
+    sockets = max(1, len(topology.packages)) if topology else 1
+    memory = read_memory(root, limits, read_modules() if modules is None else modules, sockets)
     gpus = read_nvidia(library, os.environ if environment is None else environment, notes)
     gpus = tuple(placed(described(gpu), topology, memory) for gpu in gpus)
     allowed = limits.cpus & _affinity(affinity) if limits.cpus else _affinity(affinity)
@@ -65,12 +75,12 @@ def probe_machine(
     )
 
 
-def _topology(root: Path, load_hwloc: Any, notes: list[str]) -> Topology | None:
+def _topology(root: Path, load_hwloc: Callable[[], hwloc.Hwloc], notes: list[str]) -> Topology | None:
     """What hwloc sees, or the kernel's where the library is absent or another tree than this host's is read."""
     if root == Path("/"):
         try:
-            return load_hwloc().this_machine()  # type: ignore[no-any-return]
-        except hwloc.HwlocMissing as error:
+            return within(PATIENCE, lambda: load_hwloc().this_machine())
+        except (hwloc.HwlocMissing, InputError, TimeoutError) as error:
             notes.append(f"topology read from /sys: {error}")
     found = read_topology(root)
     if found is None:
@@ -81,8 +91,8 @@ def _topology(root: Path, load_hwloc: Any, notes: list[str]) -> Topology | None:
 def read_nvidia(library: Any, environment: Mapping[str, str], notes: list[str]) -> tuple[Gpu, ...]:
     """NVML's GPUs in CUDA's order; none, and a note, where there is no NVML."""
     try:
-        seen, said = nvml.read_gpus(library)
-    except nvml.NvmlMissing as error:
+        seen, said = within(PATIENCE, lambda: nvml.read_gpus(library))
+    except (nvml.NvmlMissing, TimeoutError) as error:
         notes.append(NO_GPU.format(why=error))
         return ()
     order = cuda_order(seen, environment)
@@ -119,10 +129,39 @@ def placed(gpu: Gpu, topology: Topology | None, memory: Memory | None) -> Gpu:
 def _cpu(root: Path, topology: Topology | None, *, brand: bool) -> Cpu:
     model, features = read_cpuinfo(root)
     if not model and brand and root == Path("/"):
-        model = slow_brand()
+        model = _brand()
     cpu = topology.cpu() if topology else Cpu(n_threads=os.cpu_count() or 0)
     row = find_cpu(model) if model else None
     return replace(cpu, model=model or cpu.model, features=features or (row.features if row else ()))
+
+
+def _brand() -> str:
+    try:
+        return within(PATIENCE, slow_brand)
+    except TimeoutError:
+        return ""
+
+
+def within(seconds: float, ask: Callable[[], T]) -> T:
+    """What ``ask`` returns or raises; TimeoutError when a driver or library does not answer in time."""
+    answers: list[T] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            answers.append(ask())
+        except BaseException as error:  # noqa: BLE001 (raised again below, in the caller's thread)
+            errors.append(error)
+
+    # A daemon, because a thread that waits for a wedged driver never ends.
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not answers:
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    return answers[0]
 
 
 def limited(cpu: Cpu, topology: Topology | None, limits: Limits, allowed: frozenset[int]) -> Cpu:

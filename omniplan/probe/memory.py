@@ -22,7 +22,7 @@ MODULES_UNKNOWN = (
 )
 
 
-def read_memory(root: Path, limits: Limits, modules: str = "") -> Memory | None:
+def read_memory(root: Path, limits: Limits, modules: str = "", sockets: int = 1) -> Memory | None:
     """RAM from ``root``/proc/meminfo, dmidecode's text and a container's limits; None without meminfo."""
     sizes = {
         name: int(number) << 10
@@ -38,7 +38,7 @@ def read_memory(root: Path, limits: Limits, modules: str = "") -> Memory | None:
         reserved=tuple(item for item in (in_use, *_limit(limits, free)) if item.size),
         channels=channels,
         speed_mts=speed,
-        bandwidth=channels * speed * 8e6 if channels and speed else None,
+        bandwidth=channels // sockets * speed * 8e6 if channels and speed else None,
         swap=sizes.get("SwapTotal"),
         huge_pages=sizes.get("Hugetlb"),
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from omniplan.codec.machine import load_machine, parse_machine, shipped
 from omniplan.domain.machine import Machine, Memory
@@ -25,7 +25,10 @@ _SYNTHETIC: Final = re.compile(r"(?:^|\s)\w+:\d", re.ASCII)
 
 
 def read_source(
-    *sources: str, name: str = "", environment: Mapping[str, str] | None = None, load_hwloc: Any = hwloc.load
+    *sources: str,
+    name: str = "",
+    environment: Mapping[str, str] | None = None,
+    load_hwloc: Callable[[], hwloc.Hwloc] = hwloc.load,
 ) -> Machine:
     """The machine that ``sources`` describe together; raises InputError with the path inside the one at fault.
 
@@ -47,7 +50,9 @@ def read_source(
         raise InputError(f"{' + '.join(sources)}: {error}") from error
 
 
-def _one(source: str, environment: Mapping[str, str], load_hwloc: Any) -> tuple[Machine, Topology | None]:
+def _one(
+    source: str, environment: Mapping[str, str], load_hwloc: Callable[[], hwloc.Hwloc]
+) -> tuple[Machine, Topology | None]:
     if source in shipped():
         return load_machine(source), None
     if "/" not in source and _SYNTHETIC.search(source):

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +12,7 @@ from hypothesis import strategies as st
 from omniplan.codec.machine import load_machine, machine_toml, parse_machine
 from omniplan.domain.machine import Machine, Memory
 from omniplan.errors import InputError
-from omniplan.probe.bandwidth import Calibration, Rates, calibrate, gpu_rates, measure
+from omniplan.probe.bandwidth import Calibration, Rates, calibrate, measure
 from omniplan.units import GIB, MIB
 
 SMALL = MIB
@@ -91,28 +88,3 @@ def test_a_machine_without_memory_has_nothing_to_mark() -> None:
 
     with pytest.raises(InputError, match="memory: is missing"):
         found.applied_to(replace(_machine(), memory=None))
-
-
-class _Tensor:
-    """A tensor whose copies take time."""
-
-    def copy_(self, source: _Tensor, *, non_blocking: bool) -> None:
-        assert non_blocking
-        assert isinstance(source, _Tensor)
-        sum(range(1000))
-
-
-def test_gpu_rates_ask_an_installed_library() -> None:
-    calls: list[dict[str, Any]] = []
-
-    def empty(size: int, **options: Any) -> _Tensor:
-        calls.append({"size": size, **options})
-        return _Tensor()
-
-    torch = SimpleNamespace(empty=empty, uint8="u8", cuda=SimpleNamespace(synchronize=nullcontext))
-
-    inside, link = gpu_rates(torch, 1, size=1000, runs=2)
-
-    assert inside > 0
-    assert link > 0
-    assert [call.get("device", "pinned") for call in calls] == ["pinned", "cuda:1", "cuda:1"]

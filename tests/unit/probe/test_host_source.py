@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from omniplan.codec.machine import machine_toml, parse_machine
 from omniplan.errors import InputError
 from omniplan.probe import hwloc
-from omniplan.probe.host import probe_machine
+from omniplan.probe.host import probe_machine, within
 from omniplan.probe.source import read_source
 from tests.fakes import MIB, FakeGpu, FakeNvml, write, write_sysfs
 from tests.machines import check_one_line
@@ -134,6 +135,21 @@ def test_this_host_without_libraries() -> None:
     machine = probe_machine(load_hwloc=_no_hwloc, library=FakeNvml(broken=12))
 
     assert any("libhwloc.so.15 is not installed" in note for note in machine.notes)
+
+
+def test_a_driver_that_hangs_is_left_behind() -> None:
+    """A wedged driver answers nothing; the probe goes on without it."""
+    forever = threading.Event()
+
+    with pytest.raises(TimeoutError, match=r"no answer within 0\.05 s"):
+        within(0.05, forever.wait)
+
+    forever.set()
+
+
+def test_errors_cross_the_thread() -> None:
+    with pytest.raises(ZeroDivisionError):
+        within(5, lambda: 1 // 0)
 
 
 def test_importing_the_package_loads_no_probe() -> None:

@@ -201,7 +201,8 @@ def test_a_version_1_file_is_read_too() -> None:
     """Version 1 nests packages inside NUMA nodes and calls every cache "Cache"."""
     text = """<topology><object type="Machine" cpuset="0x0000000f"><info name="CPUModel" value="Xeon"/>
     <object type="NUMANode" os_index="0" cpuset="0x0000000f" local_memory="1024">
-    <object type="Socket" cpuset="0x0000000f"><object type="Cache" depth="3" cpuset="0x0000000f" cache_size="4096"><object type="Core" cpuset="0x00000003"/>
+    <object type="Socket" cpuset="0x0000000f">
+    <object type="Cache" depth="3" cpuset="0x0000000f" cache_size="4096"><object type="Core" cpuset="0x00000003"/>
     <object type="Core" cpuset="0x0000000c"/></object></object></object></object></topology>"""
 
     topology = parse_topology(text)
