@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
-from omniplan.domain.header import Tensor
+from omniplan.domain.header import Tensor, Value
 from omniplan.domain.hparams import Hparams
 from omniplan.domain.model import Model
 from omniplan.domain.tensor_type import TensorType
@@ -13,6 +14,26 @@ from omniplan.llamacpp.context import Context
 from omniplan.llamacpp.graph.graph import Batch, Graph
 from omniplan.llamacpp.graph.node import CACHE, FLAG_INPUT, WEIGHT, Dims, Node, strides
 from omniplan.llamacpp.memory import CacheTensor, caches
+
+# Keys that only these loaders read (load_arch_hparams of src/models/*.cpp); in other headers they mean nothing.
+_READ_BY: Final[Mapping[str, frozenset[str]]] = {
+    "attention.clamp_kqv": frozenset({"dbrx", "mpt", "olmo"}),
+    "embedding_scale": frozenset(
+        {
+            "dflash",
+            "granite",
+            "granite_swa",
+            "graniteswitch",
+            "granitehybrid",
+            "granitemoe",
+            "grok",
+            "hrm_text",
+            "minicpm",
+        }
+    ),
+    "swiglu_clamp_exp": frozenset({"bailingmoe3", "deepseek4", "dflash", "glm5-next", "hy_v4", "maple", "step35"}),
+    "swiglu_clamp_shexp": frozenset({"bailingmoe3", "deepseek4", "dflash", "glm5-next", "step35"}),
+}
 
 
 class Builder:
@@ -56,6 +77,9 @@ class Builder:
     def layer(self, il: int, suffix: str) -> Node | None:
         """The weight ``blk.<il>.<suffix>``, or None; looped models run their blocks several times."""
         block = il % self.n_blocks
+        if block != il and suffix.endswith(".scale"):
+            # Scales are looked up after the blocks have been repeated, under the names of the repetitions.
+            return None
         return self.shared(f"blk.{block}.{suffix}", block)
 
     def need(self, il: int, suffix: str) -> Node:
@@ -101,14 +125,14 @@ class Builder:
 
     def number(self, key: str, default: float = 0.0) -> float:
         """The number ``<arch>.<key>``; the first entry of an array."""
-        value = self.model.key(key, default)
+        value = self._value(key, default)
         if isinstance(value, tuple):
             value = value[0] if value else default
         return float(value) if isinstance(value, int | float) else default
 
     def number_at(self, key: str, il: int, default: float = 0.0) -> float:
         """Entry ``il`` of the array ``<arch>.<key>``, or the scalar."""
-        value = self.model.key(key, default)
+        value = self._value(key, default)
         if isinstance(value, tuple):
             value = value[il] if il < len(value) else default
         return float(value) if isinstance(value, int | float) else default
@@ -116,6 +140,10 @@ class Builder:
     def flag(self, key: str, *, default: bool = False) -> bool:
         """The boolean ``<arch>.<key>``."""
         return bool(self.model.key(key, default))
+
+    def _value(self, key: str, default: float) -> Value | None:
+        readers = _READ_BY.get(key)
+        return default if readers is not None and self.model.arch not in readers else self.model.key(key, default)
 
     def _required(self, node: Node | None, name: str) -> Node:
         if node is None:

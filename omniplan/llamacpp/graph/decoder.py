@@ -172,17 +172,11 @@ def _has_factors(b: Builder, recipe: Recipe, il: int) -> bool:
 def _qkv(b: Builder, recipe: Recipe, il: int, x: Node) -> tuple[Node, Node, Node]:
     if recipe.qk_norm != "whole":
         return attn.qkv_of(b, il, x)
-    h, parts = b.hparams, []
-    for part, size, count in (
-        ("q", h.n_embd_head_k[il], h.n_head[il]),
-        ("k", h.n_embd_head_k[il], h.n_head_kv[il]),
-        ("v", h.n_embd_head_v[il], h.n_head_kv[il]),
-    ):
-        y = project(b, il, f"attn_{part}", x)
-        if part != "v":
-            y = layer_norm(b, il, f"attn_{part}_norm", y, recipe.qk_norm_kind)
-        parts.append(reshape(y, size, count, b.n_tokens))
-    return parts[0], parts[1], parts[2]
+    h, n = b.hparams, b.n_tokens
+    size, n_head, n_head_kv = h.n_embd_head_k[il], h.n_head[il], h.n_head_kv[il]
+    q, k, v = attn.flat_qkv(b, il, x)
+    q, k = (layer_norm(b, il, f"attn_{p}_norm", y, recipe.qk_norm_kind) for p, y in (("q", q), ("k", k)))
+    return reshape(q, size, n_head, n), reshape(k, size, n_head_kv, n), reshape(v, h.n_embd_head_v[il], n_head_kv, n)
 
 
 def feed(b: Builder, recipe: Recipe, il: int, x: Node) -> Node:
@@ -209,7 +203,8 @@ def unembed(b: Builder, recipe: Recipe, x: Node, out_ids: Node | None = None) ->
         _embedding(b, recipe, x)
     if recipe.hidden_scale:
         x = scale(x)
-    weight = b.shared("output.weight", device) or b.need_shared("token_embd.weight", device)
+    tied = -1 if recipe.input_head else device
+    weight = b.shared("output.weight", device) or b.need_shared("token_embd.weight", tied)
     logits = scaled(weight, x, b.shared("output.scale", device) if recipe.output_scale else None)
     bias = b.shared("output.bias", device) if recipe.output_bias else None
     logits = logits if bias is None else add(logits, bias)

@@ -48,9 +48,10 @@ class Moe:
     when ``gating_key``. ``norm``: weights of the selected experts sum to one; None asks ``expert_weights_norm``.
     ``weights_scale``: the loader reads ``expert_weights_scale``, by which weights are then multiplied.
     ``scales``: llama.cpp reads the ``*_exps.scale`` tensors. ``shared``: "" no shared expert, "plain" added,
-    "gated" weighted by its own router, "silu_gated" with the sigmoid spelled silu(r) / r. ``shared_scale``:
-    ``*_shexp.scale`` tensors are read. ``act_shared`` is the shared expert's activation when it differs.
-    ``weight_first``: weights multiply the input (llama4).
+    "gated" weighted by its own router, "silu_gated" with the sigmoid spelled silu(r) / r, "always" added even where
+    the file has none (its activation alone remains). ``shared_scale``: ``*_shexp.scale`` tensors are read.
+    ``act_shared`` is the shared expert's activation when it differs. ``weight_first``: weights multiply the input
+    (llama4).
     ``precise``: the down projection keeps its input in full precision, for which CUDA has no kernel.
     ``selection``: what top-k looks at: "probs" (biased when the file has ``exp_probs_b``), "logits" or "sigmoid".
     """
@@ -72,7 +73,7 @@ class Moe:
 def moe(b: Builder, il: int, x: Node, facts: Moe) -> Node:
     """The routed experts of layer ``il`` plus its shared expert, if any."""
     result = routed(b, il, x, facts)
-    if not facts.shared or b.layer(il, "ffn_up_shexp.weight") is None:
+    if not facts.shared or (facts.shared != "always" and b.layer(il, "ffn_up_shexp.weight") is None):
         return result
     return add(result, shared(b, il, x, facts))
 
@@ -80,7 +81,7 @@ def moe(b: Builder, il: int, x: Node, facts: Moe) -> Node:
 def shared(b: Builder, il: int, x: Node, facts: Moe) -> Node:
     """The shared expert, weighted by its router when it has one."""
     result = ffn(b, il, x, facts.act_shared or facts.act, suffix="_shexp", scale=facts.shared_scale)
-    if facts.shared == "plain":
+    if facts.shared in ("plain", "always"):
         return result
     gate = mul_mat(b.need(il, "ffn_gate_inp_shexp.weight"), x)
     gate = unary("SIGMOID", gate) if facts.shared == "gated" else div(unary("SILU", gate), gate)

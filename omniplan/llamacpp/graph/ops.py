@@ -219,6 +219,11 @@ def sum_rows(a: Node) -> Node:
     return fresh("SUM_ROWS", a.type, (1, a.ne[1], a.ne[2], a.ne[3]), (a,))
 
 
+def mean(a: Node) -> Node:
+    """The mean of every row."""
+    return f32("MEAN", (1, a.ne[1], a.ne[2], a.ne[3]), (a,))
+
+
 def cumsum(a: Node) -> Node:
     """Running sums along rows."""
     return like("CUMSUM", a)

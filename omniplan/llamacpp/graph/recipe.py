@@ -60,6 +60,7 @@ class Recipe:
       "post_norm" inside the last layer behind the norm after attention, "all" never.
     hidden_scale: final embeddings are scaled before they become logits.
     logit_scale: logits are scaled when the header has ``logit_scale``; "always": whatever the header says.
+    input_head: logits read the token embeddings of the input layer, not a copy on the output device.
     logit_pad: logits are padded to the vocabulary where the output weight has fewer rows.
     logit_softcap: "" never, "header" when ``final_logit_softcapping`` is set, "always".
     out_bias: whether attention reads ``attn_output.bias``. output_scale, output_bias: whether those tensors are read.
@@ -104,6 +105,7 @@ class Recipe:
     output_norm: str = "output_norm"
     hidden_scale: bool = False
     logit_scale: bool | str = False
+    input_head: bool = False
     logit_pad: bool = False
     logit_softcap: str = ""
     out_bias: bool = True

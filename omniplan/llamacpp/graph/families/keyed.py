@@ -11,14 +11,16 @@ from typing import Final
 
 from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
+from omniplan.llamacpp.graph.ffn import ffn
 from omniplan.llamacpp.graph.inputs import Deepstack
 from omniplan.llamacpp.graph.linear import normed
-from omniplan.llamacpp.graph.moe import Moe
+from omniplan.llamacpp.graph.moe import Moe, moe
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import scale
 from omniplan.llamacpp.graph.recipe import Inputs, Recipe
 
 _ROUTED: Final = Moe(gating="sigmoid", gating_key=True, norm=None, weights_scale=True, shared="plain")
+_ERNIE: Final = Moe(shared="plain")
 # src/models/baichuan.cpp: only the 7B model, known by its depth, has rotary positions; the others use ALiBi.
 _BAICHUAN_ROPE_DEPTH: Final = 32
 
@@ -60,6 +62,14 @@ def _halved_feed(b: Builder, recipe: Recipe, il: int, x: Node) -> Node:
     return scale(cur) if is_shared else cur
 
 
+def ernie_feed(b: Builder, recipe: Recipe, il: int, x: Node) -> Node:
+    """Experts in every n-th layer after the dense lead, a dense FFN elsewhere (ERNIE 4.5)."""
+    is_routed = (
+        il >= b.hparams.n_layer_dense_lead and (il + 1) % max(1, int(b.number("interleave_moe_layer_step"))) == 0
+    )
+    return moe(b, il, x, _ERNIE) if is_routed else ffn(b, il, x, recipe.act)
+
+
 def exaone4(b: Builder) -> None:
     """EXAONE 4: where there are sliding layers, they alone have rotary positions."""
     recipe = Recipe(
@@ -88,7 +98,8 @@ def glm4(b: Builder) -> None:
 
 def glm4moe(b: Builder) -> None:
     """GLM 4.5 to 4.7."""
-    recipe = Recipe(ffn_norm="post_attention_norm", qk_norm="before", positions=mrope_positions(b), moe=_ROUTED)
+    routing = replace(_ROUTED, shared="always")
+    recipe = Recipe(ffn_norm="post_attention_norm", qk_norm="before", positions=mrope_positions(b), moe=routing)
     decoder.build(b, recipe)
 
 
@@ -147,9 +158,10 @@ def _deepstack_after(b: Builder) -> Deepstack | None:
     return Deepstack(n_slots=n, slot_of=slots) if n else None
 
 
-FAMILIES: Final[dict[str, Callable[[Builder], None]]] = {
+FAMILIES: Final[dict[str, Recipe | Callable[[Builder], None]]] = {
     "baichuan": baichuan,
     "cohere2moe": cohere2moe,
+    "ernie4_5-moe": Recipe(out_bias=False, feed=ernie_feed),
     "exaone4": exaone4,
     "glm4": glm4,
     "glm4moe": glm4moe,

@@ -14,7 +14,7 @@ _KEYED_SCALED: Final = Moe(
     norm=None,
     weights_scale=True,
     scales=True,
-    shared="plain",
+    shared="always",
     shared_scale=True,
 )
 _PHI3: Final = Recipe(rope_factors=True, q_scale=True, ffn_residual_first=True, act="SWIGLU", moe=Moe())
@@ -38,7 +38,6 @@ FAMILIES: Final[dict[str, Recipe]] = {
         logit_scale=True,
     ),
     "ernie4_5": Recipe(out_bias=False),
-    "ernie4_5-moe": Recipe(out_bias=False, moe=Moe(shared="plain")),
     "exaone": Recipe(rope_factors=True),
     "exaone-moe": Recipe(qk_norm="before", rope="sliding", rope_factors=True, moe=_KEYED),
     "falcon": Recipe(norm="layer", ffn_norm="", parallel="ffn+attn+x", act="GELU"),
