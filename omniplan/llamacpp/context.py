@@ -22,7 +22,7 @@ class Context:
     ``n_swa_cells`` is the size of a sliding-window cache per stream (equal to ``n_ctx_seq`` with ``--swa-full``).
     ``v_transposed`` says how V lies in the cache: as flash attention was wanted, whatever ``-fa auto`` then finds.
     ``n_tokens`` is the micro-batch that buffers are reserved for, ``n_outputs`` its rows of logits.
-    ``fused_lid`` and ``fused_hc_*``: the lightning indexer and the steps of hyper-connections are one operation each.
+    ``fused_hc_*``: the steps of hyper-connections are one operation each.
     """
 
     n_ctx: int
@@ -40,7 +40,6 @@ class Context:
     offload_kqv: bool
     op_offload: bool
     swa_full: bool = False
-    fused_lid: bool = True
     fused_hc_pre: bool = True
     fused_hc_comb: bool = True
     fused_hc_post: bool = True

@@ -115,7 +115,8 @@ class Comparison:
             return "our graph has ended"
         node = self.ours[self.position]
         op, kind, ne, src, view, name, flags, nb, offset = row
-        mine = (node.op, node.type.name, list(node.ne), list(node.nb), node.offset, node.flags & _FLAGS)
+        op_of_mine = node.op.removesuffix(":F32")
+        mine = (op_of_mine, node.type.name, list(node.ne), list(node.nb), node.offset, node.flags & _FLAGS)
         theirs = (op, kind, ne, nb, offset, flags & _FLAGS)
         for label, a, b in zip(("op", "type", "ne", "nb", "offset", "flags"), mine, theirs, strict=True):
             if a != b:

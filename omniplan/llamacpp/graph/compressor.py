@@ -97,7 +97,7 @@ def compressor_input(b: Builder, kind: Compressor, n_kv: int, head: int) -> Comp
     n_blocks = n // kind.ratio + b.batch.n_seqs
     kept = min(n, kind.factor * kind.ratio * b.context.n_seq_max)
     name = f"dsv4_{kind.part}"
-    half = b.context.fused_lid if kind is LID else b.context.flash_attn
+    half = kind is LID or b.context.flash_attn
     return CompressorInput(
         position=b.input(f"{name}_state_pos", I32, n),
         persist_from=b.input(f"{name}_state_persist_src_idxs", I32, kept),

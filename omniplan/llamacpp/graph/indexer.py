@@ -15,9 +15,9 @@ from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.kernels import lightning_indexer
 from omniplan.llamacpp.graph.linear import layer_norm
 from omniplan.llamacpp.graph.node import Dims, Node, strides
-from omniplan.llamacpp.graph.ops import F32, I64, add, cont, fill, mul, mul_mat, rope, scale, set_rows, sum_rows, unary
+from omniplan.llamacpp.graph.ops import F32, I64, add, cont, fill, mul_mat, rope, scale, set_rows
 from omniplan.llamacpp.graph.ops import top_k as largest
-from omniplan.llamacpp.graph.views import permute, reshape, swap_middle, view_4d
+from omniplan.llamacpp.graph.views import reshape, view_4d
 
 _CACHE = "lid_k"
 
@@ -32,13 +32,13 @@ class IndexerInput:
 
 
 def indexer_input(b: Builder, *, rotate: bool = True) -> IndexerInput:
-    """Inputs of every indexer: the mask is in half precision for the fused kernel only."""
+    """Inputs of every indexer; its kernel wants the mask in half precision."""
     size, head = inp.SMALLEST_ROTATION, b.hparams.indexer_head_size
     while head and head % (2 * size) == 0:
         size *= 2
     return IndexerInput(
         k_idxs=b.input("attn_inp_k_idxs", I64, b.n_tokens),
-        mask=inp.mask(b, b.context.n_ctx_seq, half=b.context.fused_lid),
+        mask=inp.mask(b, b.context.n_ctx_seq, half=True),
         rotation=b.input("attn_inp_k_rot", F32, size, size) if rotate else None,
     )
 
@@ -68,15 +68,8 @@ def best(b: Builder, q: Node, keys: Node, weights: Node, mask: Node) -> Node:
     """Indices of the highest scores among ``keys``."""
     n_stream, ne, nb = keys.ne[3], q.ne, q.nb
     q = view_4d(q, (ne[0], ne[1], ne[2] // n_stream, n_stream), nb[1], nb[2], nb[3] // n_stream)
-    score = lightning_indexer(q, keys, weights, mask) if b.context.fused_lid else _scores(q, keys, weights, mask)
+    score = lightning_indexer(q, keys, weights, mask)
     return cont(largest(score, min(score.ne[0], b.hparams.indexer_top_k)))
-
-
-def _scores(q: Node, keys: Node, weights: Node, mask: Node) -> Node:
-    products = mul_mat(swap_middle(keys), swap_middle(q))
-    products = unary("RELU", cont(permute(products, 2, 1, 0, 3)))
-    score = sum_rows(mul(products, weights))
-    return add(cont(permute(score, 2, 1, 0, 3)), mask)
 
 
 def sparse_mask(mask: Node, chosen: Node, kind: TensorType = F32) -> Node:

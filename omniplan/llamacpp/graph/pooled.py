@@ -63,14 +63,14 @@ class PoolInput:
 
 def pool_input(b: Builder) -> PoolInput:
     """Inputs of every pooled indexer; the host fills them even if no operation reads them."""
-    size, context, n = b.hparams.indexer_kpool, b.context, b.n_tokens
+    size, n = b.hparams.indexer_kpool, b.n_tokens
     n_new = max(1, n_complete(b))
     n_pool = max(_POOL_PAD, pad(n_complete(b) + 1, _POOL_PAD))
     given = PoolInput(
         k_idxs=b.input("attn_inp_k_idxs", I64, n),
         cells=b.input("pool_cells", I32, n_pool),
         members=b.input("pool_idxs", I32, size, n_pool),
-        mask=b.input("pool_mask", F16 if context.fused_lid else F32, n_pool, n),
+        mask=b.input("pool_mask", F16, n_pool, n),
         tail=b.input("tail_idxs", I32, size - 1, n),
         new_members=b.input("new_pool_idxs", I32, size, n_new),
         new_cells=b.input("new_pool_rep", I64, n_new),

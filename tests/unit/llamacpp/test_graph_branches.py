@@ -50,14 +50,24 @@ def prompt_graph(header: Header) -> Graph:
     ("name", "change", "n_nodes"),
     [
         ("afmoe-moe", Change(keys={"expert_shared_count": 0}, without=("shexp",)), 130),
+        ("deepseek4-moe", Change(keys={"swiglu_clamp_shexp": None}), 626),
         ("dream-dense", Change(without=("attn_q.bias", "attn_k.bias", "attn_v.bias")), 77),
+        ("glm-dsa-moe", Change(keys={"attention.indexer.types": (1, 0)}, without=("blk.1.indexer",)), 173),
         ("grok-moe", Change(without=("ffn_up.", "ffn_gate.", "ffn_down.")), 143),
         ("grok-moe", Change(keys={"embedding_scale": None, "logit_scale": None, "final_logit_softcapping": None}), 155),
         ("hrm_text-dense", Change(keys={"embedding_scale": 3.0}), 283),
+        ("hy_v4-moe", Change(keys={"attention.indexer.top_k": 0}, without=("indexer",)), 400),
         ("laguna-moe", Change(keys={"attention.sliding_window": 0}), 132),
         ("llama4-moe", Change(keys={"attention.sliding_window": 0}), 220),
         ("llama4-moe", Change(keys={"attention.sliding_window": None}), 220),
         ("mimo2-moe", Change(keys={"attention.value_scale": 0.7}), 119),
+        (
+            "minicpm3-dense",
+            Change(keys={"embedding_scale": 3.0, "residual_scale": 2.0}, without=("rope_factors",)),
+            109,
+        ),
+        ("minimax-m3-moe", Change(without=("attn_q.bias", "attn_k.bias", "attn_v.bias")), 114),
+        ("mistral4-moe", Change(keys={"attention.temperature_scale": 0.1}), 125),
         ("mpt-dense", Change(without=("position_embd", "ffn.act")), 90),
         ("muse-glimmer-dense", Change(keys={"final_logit_softcapping": 0.0, "logit_scale": 0.0}), 117),
         ("smallthinker-moe", Change(keys={"attention.sliding_window": 0}), 128),
@@ -69,3 +79,15 @@ def test_a_branch_has_the_nodes_of_llama_cpp(name: str, change: Change, n_nodes:
     graph = prompt_graph(changed(name, change))
 
     assert n_nodes == len(graph.nodes)
+
+
+def test_hyper_connections_do_without_their_kernels() -> None:
+    """Where a kernel would leave its layer's device, llama.cpp mixes streams with ordinary operations."""
+    model = build_model(read_header(str(ARCHS / "deepseek4-moe.gguf")))
+    context = resolve(model.hparams, ServerParams(n_ctx=4096, n_parallel=1, n_ubatch=512), flash_attn=False)
+    unfused = replace(context, fused_hc_pre=False, fused_hc_comb=False, fused_hc_post=False)
+
+    graph = build(model, unfused, Batch.prefill(unfused))
+
+    assert 1546 == len(graph.nodes)
+    assert not any(node.op.startswith("DSV4_HC") for node in graph.nodes)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from omniplan.errors import UnsupportedModel
 from omniplan.llamacpp.graph import attention as attn
 from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
@@ -50,8 +51,13 @@ def latent_rank(b: Builder, il: int) -> int:
     return int(b.number("attention.kv_lora_rank_swa")) if h.is_swa[il] else h.n_lora_kv
 
 
-def latent_attention(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
-    """MLA with K and V absorbed where the file's heads are split, plain heads otherwise."""
+def latent_attention(
+    b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node, *, flat_values: bool = False
+) -> Node:
+    """MLA with K and V absorbed where the file's heads are split, plain heads otherwise.
+
+    ``flat_values``: plain heads of V are one row (plm).
+    """
     h = b.hparams
     head = h.n_embd_head_k_mla or h.n_embd_head_k[il]
     q = query(b, il, x, head)
@@ -60,6 +66,8 @@ def latent_attention(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Nod
     assert inputs.attention is not None
     if not inputs.attention.keys_only:
         k, v = _decompressed(b, il, latent, key, head)
+        if flat_values:
+            v = view_2d(v, v.ne[0] * v.ne[1], b.n_tokens, v.nb[2])
         q = _tempered(inputs, rope(q, inputs.positions, factors))
         return attn.cached(b, inputs.attention, il, q, k, v)
     q = _tempered(inputs, absorbed(b, il, q, inputs.positions, head))
@@ -126,6 +134,16 @@ def deepseek2(b: Builder, *, precise: bool = False) -> None:
     decoder.build(b, recipe)
 
 
+def plm(b: Builder) -> None:
+    """PLM, whose V has the shape that the transposed cache takes and the other does not."""
+    if not b.context.v_transposed:
+        raise UnsupportedModel(
+            f"{b.model.header.paths[0]}: llama.cpp b11434 aborts on plm with flash attention; pass -fa off"
+        )
+    recipe = Recipe(act="RELU_SQR", attention=partial(latent_attention, flat_values=True))
+    decoder.build(b, recipe)
+
+
 FAMILIES: Final[dict[str, Recipe | Callable[[Builder], None]]] = {
     "deepseek2": deepseek2,
     "deepseek2-ocr": Recipe(
@@ -141,4 +159,5 @@ FAMILIES: Final[dict[str, Recipe | Callable[[Builder], None]]] = {
         attention=latent_attention,
     ),
     "mistral4": partial(deepseek2, precise=True),
+    "plm": plm,
 }
