@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 
 from omniplan.domain.machine import Gpu, Machine, Memory
@@ -31,13 +31,17 @@ _SCALE: Final = int(os.environ.get("OMNIPLAN_EXAMPLES", "1"))
 
 
 def examples(count: int) -> Callable[[Test], Test]:
-    """``count`` examples, the same in every run and in every test that draws the same things."""
+    """``count`` examples, the same in every run and in every test that draws the same things.
+
+    They are not shrunk: pricing is too slow for thousands of attempts.
+    """
 
     def decorate(test: Test) -> Test:
         chosen = settings(
             max_examples=count * _SCALE,
             deadline=None,
             database=None,
+            phases=[Phase.generate],
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         )
         return seed(11434)(chosen(test))
