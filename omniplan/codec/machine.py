@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from omniplan.domain.machine import Machine
 from omniplan.errors import InputError
 from omniplan.tables.source import DATA_DIRECTORIES
+
+# A list longer than this is written one item per line.
+_WIDTH: Final = 100
 
 
 def shipped() -> dict[str, Path]:
@@ -74,5 +77,7 @@ def _value(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        return f"[{', '.join(_value(item) for item in value)}]"
+        items = [_value(item) for item in value]
+        line = f"[{', '.join(items)}]"
+        return line if len(line) < _WIDTH else "\n".join(("[", *(f"  {item}," for item in items), "]"))
     return repr(value)

@@ -31,6 +31,8 @@ NO_GPU: Final = (
     "no NVIDIA GPU seen: {why}. Write [[gpus]] by hand, or use omniplan probe --from SAVED, from nvidia-smi -q -x"
 )
 
+OTHER_GPU: Final = "a display controller without NVML at PCI {places}; write [[gpus]] by hand if llama.cpp can use it"
+
 
 def probe_machine(
     *,
@@ -62,6 +64,8 @@ def probe_machine(
         notes.append("memory unknown: no /proc/meminfo; write [memory] with total_mib by hand")
     elif memory.channels is None or memory.speed_mts is None:
         notes.append(MODULES_UNKNOWN)
+    if not gpus and topology and topology.pci:
+        notes.append(OTHER_GPU.format(places=", ".join(topology.pci)))
     return Machine(
         name=name or "this-host",
         description=_describe(cpu, gpus),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from omniplan.domain.cpuset import format_cpus
 from omniplan.domain.machine import Cpu, NumaNode
+from omniplan.units import MIB
 
 Cpus = frozenset[int]
 
@@ -54,14 +55,14 @@ class Topology:
         return sum(1 for core in self.cores if core & cpus)
 
     def numa_nodes(self) -> tuple[NumaNode, ...]:
-        """The nodes as a machine carries them, by index."""
+        """The nodes as a machine carries them: by index, in whole MiB."""
         return tuple(self._numa_node(node) for node in sorted(self.nodes, key=lambda node: node.index))
 
     def _numa_node(self, node: Node) -> NumaNode:
         package = next((index for index, cpus in enumerate(self.packages) if cpus & node.cpus), None)
         return NumaNode(
             index=node.index,
-            total=node.total,
+            total=node.total // MIB * MIB,
             n_cores=self.cores_in(node.cpus),
             n_threads=len(node.cpus),
             cpus=format_cpus(node.cpus),
