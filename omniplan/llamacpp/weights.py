@@ -64,7 +64,8 @@ def _class(name: str, arch: architectures.ArchRow) -> LayerClass:
 
 def _tied(model: Model) -> Iterator[Slot]:
     embedding, output = model.tensor(TOKEN_EMBEDDING), model.tensor(OUTPUT)
-    if output is None and embedding is not None and not _is_encoder(model):
+    has_head = not (_is_encoder(model) or architectures.row(model.arch).input_head)
+    if output is None and embedding is not None and has_head:
         yield Slot(OUTPUT, embedding, model.hparams.n_layer_all)
     elif embedding is None and output is not None:
         # codeshell does it the other way round.

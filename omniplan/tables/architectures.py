@@ -58,6 +58,7 @@ class ArchRow:
     n_layer_kv_from_start: int = -1
     shared_kv_layers: bool = False
     embedding_twice: bool = False
+    input_head: bool = False
     embedding_norm_is_output: bool = False
     indexer_rows: int = 1
     indexer_full: str = ""

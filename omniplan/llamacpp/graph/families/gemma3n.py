@@ -1,4 +1,4 @@
-"""Gemma 3n: parallel residual streams (AltUp), a low-rank bypass (Laurel) and sparse gates; written from reading alone.
+"""Gemma 3n: parallel residual streams (AltUp), a low-rank bypass (Laurel) and sparse gates.
 
 Upstream: src/models/gemma3n.cpp.
 """
