@@ -74,6 +74,7 @@ class Ladder:
         self.context = resolve(model.hparams, parse(arguments.request_args(request)), flash_attn=True)
         self.costs: LayerCosts = layer_costs(model, self.context)
         self.closest: dict[str, int] = {}
+        self.is_ram_short = False
 
     def climb(self) -> tuple[Candidate, Footprint] | None:
         """The first candidate that keeps every limit."""
@@ -114,6 +115,9 @@ class Ladder:
         )
         for first in range(least + 1, n_layer_all + 1):
             yield from self._refine(may_move=True, first=first)
+            if self.is_ram_short:
+                # Every further layer on the CPU takes more of it.
+                return
 
     def _refine(self, *, may_move: bool, first: int = 0) -> Iterator[tuple[Candidate, Footprint]]:
         """Fill with estimated compute buffers, price the result, fill again with the real ones."""
@@ -135,6 +139,7 @@ class Ladder:
                 self.reporter.rejected(candidate, missing)
                 self._remember(missing)
             if RAM in missing:
+                self.is_ram_short = True
                 break
             reserves = _next_reserves(reserves, priced, missing)
         if best is not None:
