@@ -93,9 +93,9 @@ class Fields:
         return tuple(items.required_count(f"[{index}]") for index in range(len(value)))
 
     def scaled(self, key: str, unit: float) -> float | None:
-        """A number written in units of ``unit``, or None when absent."""
+        """A number written in units of ``unit``, to the whole one (236.4e9 is no more), or None when absent."""
         value = self.number(key)
-        return None if value is None else value * unit
+        return None if value is None else float(round(value * unit))
 
     def matching(self, key: str, pattern: str, example: str) -> str:
         """Text of the form ``pattern``, or "" when absent."""
