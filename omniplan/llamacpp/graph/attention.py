@@ -73,18 +73,6 @@ def split_qkv(b: Builder, x: Node, q: Heads, k: Heads, v: Heads) -> tuple[Node, 
     return parts[0], parts[1], parts[2]
 
 
-def flat_qkv(b: Builder, il: int, x: Node) -> tuple[Node, Node, Node]:
-    """Q, K and V as rows, before they become heads."""
-    if b.layer(il, "attn_qkv.weight") is None:
-        q, k, v = (project(b, il, f"attn_{part}", x) for part in "qkv")
-        return q, k, v
-    rows, offset, parts = fused_qkv(b, il, x), 0, []
-    for size, count in heads_of(b, il):
-        parts.append(cont(view_2d(rows, size * count, b.n_tokens, rows.nb[1], offset)))
-        offset += rows.type.row_size(size * count)
-    return parts[0], parts[1], parts[2]
-
-
 def qkv_of(b: Builder, il: int, x: Node, *, scale_of: int | None = None) -> tuple[Node, Node, Node]:
     """``qkv`` with the layer's own head counts and sizes."""
     return qkv(b, il, x, *heads_of(b, il), scale_of=scale_of)

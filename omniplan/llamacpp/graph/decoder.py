@@ -14,9 +14,9 @@ from omniplan.llamacpp.graph.ffn import ffn
 from omniplan.llamacpp.graph.linear import layer_norm, normed, project, scaled
 from omniplan.llamacpp.graph.moe import moe
 from omniplan.llamacpp.graph.node import Node
-from omniplan.llamacpp.graph.ops import add, concat, get_rows, mul, mul_mat, repeat, rope, scale, unary
+from omniplan.llamacpp.graph.ops import add, concat, cont, get_rows, mul, mul_mat, repeat, rope, scale, unary
 from omniplan.llamacpp.graph.recipe import Inputs, Recipe
-from omniplan.llamacpp.graph.views import reshape, view_1d
+from omniplan.llamacpp.graph.views import reshape, view_1d, view_2d
 
 Block = Callable[[Builder, Recipe, Inputs, int, Node], Node]
 
@@ -174,9 +174,21 @@ def _qkv(b: Builder, recipe: Recipe, il: int, x: Node) -> tuple[Node, Node, Node
         return attn.qkv_of(b, il, x)
     h, n = b.hparams, b.n_tokens
     size, n_head, n_head_kv = h.n_embd_head_k[il], h.n_head[il], h.n_head_kv[il]
-    q, k, v = attn.flat_qkv(b, il, x)
+    q, k, v = _flat_qkv(b, il, x)
     q, k = (layer_norm(b, il, f"attn_{p}_norm", y, recipe.qk_norm_kind) for p, y in (("q", q), ("k", k)))
     return reshape(q, size, n_head, n), reshape(k, size, n_head_kv, n), reshape(v, h.n_embd_head_v[il], n_head_kv, n)
+
+
+def _flat_qkv(b: Builder, il: int, x: Node) -> tuple[Node, Node, Node]:
+    """Q, K and V as rows, before they become heads."""
+    if b.layer(il, "attn_qkv.weight") is None:
+        q, k, v = (project(b, il, f"attn_{part}", x) for part in "qkv")
+        return q, k, v
+    rows, offset, parts = attn.fused_qkv(b, il, x), 0, []
+    for size, count in attn.heads_of(b, il):
+        parts.append(cont(view_2d(rows, size * count, b.n_tokens, rows.nb[1], offset)))
+        offset += rows.type.row_size(size * count)
+    return parts[0], parts[1], parts[2]
 
 
 def feed(b: Builder, recipe: Recipe, il: int, x: Node) -> Node:
