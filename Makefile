@@ -27,7 +27,7 @@ types: $(VENV)/installed
 check: lint types test
 
 bench: $(VENV)/installed
-	for script in benchmarks/*.py; do $(RUN)python $$script; done
+	for name in header plan simulate; do $(RUN)python -m benchmarks.$$name; done
 
 clean:
 	rm -rf $(VENV)

@@ -1,0 +1,53 @@
+"""Repeats a measurement and prints it beside its target."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from omniplan.llamacpp import compute, weights
+
+
+def seconds(run: Callable[[], object], *, runs: int, before: Callable[[], object] = lambda: None) -> list[float]:
+    """Wall time of each of ``runs`` calls of ``run``, with ``before`` called ahead of each, outside the clock."""
+    times = []
+    for _ in range(runs):
+        before()
+        begin = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - begin)
+    return times
+
+
+def forget() -> None:
+    """Empty every cache of the simulation and of what it is fed with."""
+    for module in (compute, weights):
+        for value in vars(module).values():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
+
+
+def output(code: str) -> str:
+    """What ``code`` prints in a new Python process."""
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+def processes(arguments: Sequence[str], *, runs: int) -> list[float]:
+    """Wall time of each of ``runs`` new Python processes."""
+    command = [sys.executable, *arguments]
+    return seconds(lambda: subprocess.run(command, check=True, capture_output=True), runs=runs)
+
+
+def report(what: str, times: Sequence[float], target: float, *, less: float = 0.0) -> bool:
+    """Print minimum, median and target in milliseconds; whether the minimum keeps the target.
+
+    ``less`` seconds, such as Python's own start, are taken off every time first.
+    """
+    best, median = (1e3 * (value - less) for value in (min(times), statistics.median(times)))
+    kept = best <= 1e3 * target
+    verdict = "" if kept else "  MISSED"
+    print(f"{what:58} min {best:7.1f} ms  median {median:7.1f} ms  target {1e3 * target:5.0f} ms{verdict}")
+    return kept
