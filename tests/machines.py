@@ -22,7 +22,7 @@ names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=1
 sizes = st.integers(0, 1 << 45)
 counts = st.none() | st.integers(0, 512)
 tenths = st.integers(0, 100_000)
-rates = st.none() | st.integers(0, 10**14).map(float)
+rates = st.none() | st.integers(0, 10**7).map(lambda value: value * 1e6)
 operations = st.none() | tenths.map(lambda value: value * 1e11)
 
 

@@ -93,9 +93,10 @@ class Fields:
         return tuple(items.required_count(f"[{index}]") for index in range(len(value)))
 
     def scaled(self, key: str, unit: float) -> float | None:
-        """A number written in units of ``unit``, to the whole one (236.4e9 is no more), or None when absent."""
+        """A number written in units of ``unit``, to a thousandth of it, or None when absent."""
         value = self.number(key)
-        return None if value is None else float(round(value * unit))
+        # Whole thousandths multiply without the noise of 236.4 * 1e9, so that a value is written as it was read.
+        return None if value is None else float(round(value * 1000) * round(unit / 1000))
 
     def matching(self, key: str, pattern: str, example: str) -> str:
         """Text of the form ``pattern``, or "" when absent."""
