@@ -17,9 +17,9 @@ HELP = "from omniplan.cli.main import entry; entry()"
 ONCE = f"""
 import time
 import omniplan
-begin = time.perf_counter()
+begin = time.process_time()
 omniplan.plan({str(MODEL)!r}, omniplan.load_machine("omni-nps1"), n_ctx=32768)
-print(time.perf_counter() - begin)
+print(time.process_time() - begin)
 """
 
 

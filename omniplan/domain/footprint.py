@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from omniplan.domain.evidence import Assumption
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BufferSize:
@@ -63,6 +65,7 @@ class Footprint:
     sched_copies: int = 1
     output_buffer: int = 0
     compute_parts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    assumptions: tuple[Assumption, ...] = ()
 
     @property
     def shortfall(self) -> dict[str, int]:

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import BufferSize, Footprint, Pool
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import FlashAttn, ServerParams
 from omniplan.llamacpp import buffers, compute, layers, memory, overrides, refusals, weights
 from omniplan.llamacpp.context import resolve
+from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.placement import Placement
 
 RAM: Final = "RAM"
@@ -78,8 +80,19 @@ def price(model: Model, machine: Machine, placement: Placement) -> Footprint:
         n_nodes=reserved.n_nodes,
         sched_copies=placement.n_copies,
         compute_parts=reserved.parts,
+        assumptions=tuple(_assumptions(model)),
         output_buffer=4 * context.n_seq_max * model.hparams.n_vocab,
     )
+
+
+def _assumptions(model: Model) -> Iterator[Assumption]:
+    yield from model.assumptions
+    if not families.is_known(model.arch):
+        yield Assumption(
+            subject=f"graph of {model.arch}",
+            statement="compute buffers and splits are those of a llama decoder with these tensors, not checked",
+            source="no graph of this architecture in omniplan.llamacpp.graph.families",
+        )
 
 
 def context_bytes(model: Model, placement: Placement) -> Counter[str]:

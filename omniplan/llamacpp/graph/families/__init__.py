@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from omniplan.domain.model import Model
-from omniplan.errors import UnsupportedModel
 from omniplan.llamacpp.context import Context
 from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
@@ -68,12 +67,21 @@ FAMILIES: Final[Mapping[str, Family]] = {
     **rwkv.FAMILIES,
 }
 
+_GENERAL: Final = "llama"
+
+
+def is_known(arch: str) -> bool:
+    """Whether the graph of ``arch`` follows its own loader; others get the general decoder."""
+    return arch in FAMILIES
+
 
 def build(model: Model, context: Context, batch: Batch) -> Graph:
-    """The graph llama.cpp b11434 builds for ``batch``; raises UnsupportedModel for an unknown architecture."""
-    family = FAMILIES.get(model.arch)
-    if family is None:
-        raise UnsupportedModel(f"{model.header.paths[0]}: no graph is known for architecture {model.arch!r}")
+    """The graph llama.cpp b11434 builds for ``batch``.
+
+    An architecture without a row gets llama's graph, which most decoders resemble; raises UnsupportedModel when the
+    file lacks the tensors for that.
+    """
+    family = FAMILIES.get(model.arch, FAMILIES[_GENERAL])
     b = Builder(model, context, batch)
     if isinstance(family, Recipe):
         decoder.build(b, family)

@@ -1,0 +1,77 @@
+"""An architecture nobody has described: priced by the general rule, and said so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import omniplan
+from tests.headers import write_gguf
+
+LAYERS = 4
+MATRICES = {
+    "attn_q": (1024, 1024),
+    "attn_k": (1024, 256),
+    "attn_v": (1024, 256),
+    "attn_output": (1024, 1024),
+    "ffn_up": (1024, 4096),
+    "ffn_gate": (1024, 4096),
+    "ffn_down": (4096, 1024),
+}
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path) -> Path:
+    """A small decoder under a name that llama.cpp b11434 does not know."""
+    metadata = {
+        "general.architecture": "newcomer",
+        "newcomer.block_count": LAYERS,
+        "newcomer.embedding_length": 1024,
+        "newcomer.context_length": 8192,
+        "newcomer.feed_forward_length": 4096,
+        "newcomer.attention.head_count": 16,
+        "newcomer.attention.head_count_kv": 4,
+    }
+    tensors: list[tuple[str, str, tuple[int, ...]]] = [
+        ("token_embd.weight", "q4_K", (1024, 32000)),
+        ("output_norm.weight", "f32", (1024,)),
+    ]
+    for il in range(LAYERS):
+        tensors += [(f"blk.{il}.{name}.weight", "f32", (1024,)) for name in ("attn_norm", "ffn_norm")]
+        tensors += [(f"blk.{il}.{name}.weight", "q4_K", shape) for name, shape in MATRICES.items()]
+    path = tmp_path / "newcomer.gguf"
+    write_gguf(path, metadata, tensors)
+    return path
+
+
+def test_is_priced_with_assumptions(newcomer: Path) -> None:
+    """Weights and cache are exact all the same; the graph is assumed to be llama's, and both say so."""
+    priced = omniplan.footprint(newcomer, omniplan.load_machine("single-3090"), ["-ngl", "99", "-c", "4096"])
+
+    cache = 2 * 2 * 256 * 4096 * LAYERS
+    assert cache == priced.buffers["CUDA0"].context
+    assert ["architecture newcomer", "graph of newcomer"] == [item.subject for item in priced.assumptions]
+
+
+def test_a_plan_says_what_it_assumed(newcomer: Path) -> None:
+    """The assumption about the graph reaches the plan."""
+    plan = omniplan.plan(newcomer, omniplan.load_machine("single-3090"), n_ctx=4096)
+
+    assert "architecture newcomer" in [item.subject for item in plan.assumptions]
+
+
+def test_an_encoder_is_refused(tmp_path: Path) -> None:
+    """Tensors of a decoder are missing: there is no honest price, and the error names one."""
+    path = tmp_path / "bert.gguf"
+    metadata = {
+        "general.architecture": "bert",
+        "bert.block_count": 1,
+        "bert.embedding_length": 256,
+        "bert.context_length": 512,
+        "bert.attention.head_count": 4,
+    }
+    write_gguf(path, metadata, [("token_embd.weight", "f32", (256, 100)), ("blk.0.attn_q.weight", "f32", (256, 256))])
+
+    with pytest.raises(omniplan.UnsupportedModel, match=r"blk\.0\.\w+\.weight is missing"):
+        omniplan.footprint(path, omniplan.load_machine("single-3090"), ["-ngl", "99", "-c", "512"])
