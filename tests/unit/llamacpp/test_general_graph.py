@@ -24,7 +24,7 @@ MATRICES = {
 @pytest.fixture
 def newcomer(tmp_path: Path) -> Path:
     """A small decoder under a name that llama.cpp b11434 does not know."""
-    metadata = {
+    metadata: dict[str, int | str] = {
         "general.architecture": "newcomer",
         "newcomer.block_count": LAYERS,
         "newcomer.embedding_length": 1024,
@@ -64,7 +64,7 @@ def test_a_plan_says_what_it_assumed(newcomer: Path) -> None:
 def test_an_encoder_is_refused(tmp_path: Path) -> None:
     """Tensors of a decoder are missing: there is no honest price, and the error names one."""
     path = tmp_path / "bert.gguf"
-    metadata = {
+    metadata: dict[str, int | str] = {
         "general.architecture": "bert",
         "bert.block_count": 1,
         "bert.embedding_length": 256,
