@@ -78,12 +78,17 @@ def plan(
     cache_type_v: str = "f16",
     n_ubatch: int = 512,
     headroom: Headroom | str | int | None = None,
+    n_prompt: int = 2048,
+    n_gen: int = 256,
+    objective: str = "request",
 ) -> Plan:
     """Choose a placement that keeps ``headroom`` on every pool of ``machine``, with its price and its reasons.
 
     ``n_ctx`` is the total context in tokens over ``n_parallel`` slots (None: a default, recorded as an assumption).
-    ``headroom`` is a policy, MiB to keep free per GPU, or text as on the command line. Raises Infeasible when nothing
-    fits, with the shortfall and what would make it fit.
+    ``headroom`` is a policy, MiB to keep free per GPU, or text as on the command line. The plan's ``prediction`` is for
+    a prompt of ``n_prompt`` and an answer of ``n_gen`` tokens; ``objective`` is what should take the least time:
+    "request" (both), "decode" or "prompt". Raises Infeasible when nothing fits, with the shortfall and what would make
+    it fit.
     """
     from omniplan.search.planner import make_plan
 
@@ -96,6 +101,9 @@ def plan(
         cache_type_v=cache_type_v,
         n_ubatch=n_ubatch,
         headroom=_headroom(headroom),
+        n_prompt=n_prompt,
+        n_gen=n_gen,
+        objective=objective,
     )
 
 

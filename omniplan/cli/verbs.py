@@ -105,7 +105,16 @@ def _declare_plan(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--headroom", default="default", metavar="H", help="MiB to keep free per GPU, a share such as 10%%, or default"
     )
+    _workload(command)
     _json(command)
+
+
+def _workload(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--n-prompt", type=int, default=2048, metavar="N", help="tokens of a prompt, default 2048")
+    command.add_argument("--n-gen", type=int, default=256, metavar="N", help="tokens of an answer, default 256")
+    command.add_argument(
+        "--objective", default="request", metavar="O", help="what to be fast at: request (default), decode or prompt"
+    )
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -120,6 +129,9 @@ def _plan(options: argparse.Namespace) -> int:
         cache_type_v=options.cache_type_v or options.cache_type or "f16",
         n_ubatch=options.ubatch,
         headroom=options.headroom,
+        n_prompt=options.n_prompt,
+        n_gen=options.n_gen,
+        objective=options.objective,
     )
     return show(plan.to_json() if options.json else plan_text(plan))
 

@@ -8,6 +8,7 @@ from omniplan.domain.as_json import as_json
 from omniplan.domain.evidence import Assumption, Reason
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.machine import Machine
+from omniplan.domain.prediction import Prediction
 
 SCHEMA_VERSION = 1
 
@@ -30,7 +31,11 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What was asked for. ``n_ctx`` is the total context in tokens, ``n_ctx_given`` whether the user named it."""
+    """What was asked for.
+
+    ``n_ctx`` is the total context in tokens, ``n_ctx_given`` whether the user named it. ``n_prompt`` and ``n_gen`` are
+    the request to be fast at, in tokens; ``objective`` says at which part of it: "request", "decode" or "prompt".
+    """
 
     n_ctx: int
     n_ctx_given: bool = True
@@ -38,6 +43,9 @@ class Request:
     cache_type_k: str = "f16"
     cache_type_v: str = "f16"
     n_ubatch: int = 512
+    n_prompt: int = 2048
+    n_gen: int = 256
+    objective: str = "request"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +71,7 @@ class Margin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A placement with its price and its reasons.
+    """A placement with its price, its predicted speed and its reasons.
 
     ``server_args`` are llama-server's arguments without ``-m``; ``environment`` what must be set beside them.
     """
@@ -76,6 +84,7 @@ class Plan:
     strategy: str
     server_args: tuple[str, ...]
     footprint: Footprint
+    prediction: Prediction
     margins: tuple[Margin, ...]
     reasons: tuple[Reason, ...]
     assumptions: tuple[Assumption, ...]

@@ -14,6 +14,7 @@ from omniplan.domain.inspection import Inspection
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import Margin, Plan
 from omniplan.emit.argv import shell_line
+from omniplan.emit.speed import speed_lines
 from omniplan.emit.table import table
 from omniplan.units import MIB, gib, mib
 
@@ -102,6 +103,8 @@ def plan_text(plan: Plan) -> str:
         shell_line(model.path, plan.server_args),
         "",
         footprint_text(plan.footprint),
+        "",
+        *speed_lines(plan.prediction),
         "",
         *headroom_lines(plan.margins),
         "",

@@ -7,23 +7,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
-from omniplan.domain.plan import Margin, ModelFacts, Plan, Request
+from omniplan.domain.plan import Plan, Request
 from omniplan.llamacpp.args import parse
 from omniplan.llamacpp.context import resolve
 from omniplan.llamacpp.footprint import footprint
-from omniplan.search import arguments, ranges
+from omniplan.search import arguments, ranges, timing
 from omniplan.search.arguments import Candidate
 from omniplan.search.costs import LayerCosts, compute_estimate, layer_costs
 from omniplan.search.limits import PROMPT_CACHE, RAM, Limits, shortfall
 from omniplan.search.reporter import Reporter
+from omniplan.search.result import plan_of
 from omniplan.units import MIB
 
-LLAMA_CPP: Final = "b11434"
 DEFAULT_CONTEXT: Final = 32768
 # A GPU whose bandwidth nobody stated counts as this; only the order of GPUs depends on it.
 _UNKNOWN_BANDWIDTH: Final = 500e9
@@ -42,6 +41,9 @@ def make_plan(
     cache_type_v: str,
     n_ubatch: int,
     headroom: Headroom,
+    n_prompt: int,
+    n_gen: int,
+    objective: str,
 ) -> Plan:
     """The first rung of the ladder that keeps every limit; raises Infeasible with the nearest miss and remedies."""
     request = Request(
@@ -51,14 +53,18 @@ def make_plan(
         cache_type_k=cache_type_k,
         cache_type_v=cache_type_v,
         n_ubatch=n_ubatch,
+        n_prompt=n_prompt,
+        n_gen=n_gen,
+        objective=objective,
     )
+    timing.check(request)
     ladder = Ladder(model, machine, request, headroom)
     found = ladder.climb()
     if found is None:
         from omniplan.search.remedies import refusal
 
         raise refusal(ladder)
-    return _plan(ladder, *found)
+    return plan_of(ladder, *found)
 
 
 class Ladder:
@@ -202,61 +208,3 @@ def _next_reserves(reserves: dict[str, int], priced: Footprint, missing: dict[st
 
 def _speed(gpu: Gpu) -> float:
     return gpu.bandwidth or _UNKNOWN_BANDWIDTH
-
-
-def _plan(ladder: Ladder, candidate: Candidate, priced: Footprint) -> Plan:
-    from omniplan import __version__
-
-    margins: tuple[Margin, ...] = ladder.limits.margins(priced, candidate.prompt_cache)
-    return Plan(
-        version=__version__,
-        llama_cpp=LLAMA_CPP,
-        model=_facts(ladder.model),
-        machine=ladder.machine,
-        request=ladder.request,
-        strategy=candidate.strategy,
-        server_args=candidate.args,
-        footprint=priced,
-        margins=margins,
-        reasons=ladder.reporter.reasons(candidate, priced, margins),
-        assumptions=tuple(_assumptions(ladder)),
-    )
-
-
-def _facts(model: Model) -> ModelFacts:
-    h, header = model.hparams, model.header
-    return ModelFacts(
-        path=header.paths[0],
-        name=str(header.metadata.get("general.name", "")),
-        architecture=model.arch,
-        n_layer=h.n_layer,
-        n_layer_nextn=h.n_layer_nextn,
-        n_expert=h.n_expert,
-        n_expert_used=max(h.n_expert_used),
-        n_ctx_train=h.n_ctx_train,
-        tensor_bytes=sum(tensor.nbytes for tensor in header.tensors),
-        header_only=header.header_only,
-    )
-
-
-def _assumptions(ladder: Ladder) -> Iterator[Assumption]:
-    yield from ladder.model.assumptions
-    if not ladder.request.n_ctx_given:
-        yield Assumption(
-            subject="context",
-            statement=f"{ladder.request.n_ctx:,} tokens in total, since none was asked for; say --ctx N for another",
-            source="omniplan default: the training context, at most 32,768",
-        )
-    for gpu in ladder.machine.gpus:
-        if gpu.bandwidth is None and len(ladder.machine.gpus) > 1:
-            yield Assumption(
-                subject=gpu.name,
-                statement="memory bandwidth unknown: counted as equal to other unknown GPUs when layers are divided",
-                source="machine description",
-            )
-    if ladder.machine.memory is None:
-        yield Assumption(
-            subject=RAM,
-            statement="RAM unknown: what goes to the CPU was not checked against it",
-            source="machine description",
-        )

@@ -49,6 +49,10 @@ class Reporter:
         """The winner, and why it is laid out so."""
         self._chosen = [*self._placement(candidate, priced, costs), *self._layout(candidate, priced)]
 
+    def note(self, reason: Reason) -> None:
+        """One more thing worth saying about the winner."""
+        self._chosen.append(reason)
+
     def reasons(self, candidate: Candidate, priced: Footprint, margins: Sequence[Margin]) -> tuple[Reason, ...]:
         """Everything worth saying, in the order a person would: what, why not otherwise, what is left."""
         return (*self._chosen, *self._rejected, *self._facts(candidate, priced), *_headroom(margins))

@@ -1,0 +1,43 @@
+"""Predicted speed as text: rates with their range, and where the milliseconds go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from omniplan.domain.prediction import Estimate, Prediction
+
+
+def speed_lines(prediction: Prediction) -> list[str]:
+    """Rates, the request, and the terms of a token in ms and of the prompt in s."""
+    workload = f"{prediction.n_prompt:,} + {prediction.n_gen:,} tokens"
+    rates = f"{rate(prediction.decode_tokens_per_second)} generating"
+    if prediction.prompt_terms:
+        rates += f", {rate(prediction.prompt_tokens_per_second)} for a prompt"
+    lines = [
+        f"Predicted: {rates}; {span(prediction.request_seconds)} s for a request of {workload}",
+        f"ms per token: {_terms(prediction.terms, 1e3)}",
+    ]
+    if prediction.prompt_terms:
+        lines.append(f"s per prompt: {_terms(prediction.prompt_terms, 1.0)}")
+    return lines
+
+
+def rate(estimate: Estimate) -> str:
+    """Tokens per second with the range."""
+    return f"{span(estimate)} tokens/s"
+
+
+def span(estimate: Estimate) -> str:
+    """A value and its range, to three digits."""
+    return f"{digits(estimate.value)} ({digits(estimate.low)} to {digits(estimate.high)})"
+
+
+def digits(value: float) -> str:
+    """Three significant digits without an exponent."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _terms(terms: Mapping[str, float], factor: float) -> str:
+    ordered = sorted(terms.items(), key=lambda item: -item[1])
+    parts = ", ".join(f"{name} {digits(factor * seconds)}" for name, seconds in ordered)
+    return f"{digits(factor * sum(terms.values()))} = {parts}"
