@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from omniplan.cli import verbs
+from omniplan.cli import machine_verbs, verbs
 from omniplan.errors import InputError, OmniplanError
 
 
@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"omniplan {verbs.version()}")
     commands = top.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
-    for verb in verbs.VERBS:
+    for verb in (*verbs.VERBS, *machine_verbs.VERBS):
         command = commands.add_parser(verb.name, help=verb.help, description=verb.help)
         verb.declare(command)
         command.set_defaults(run=verb.run, takes_server_args=verb.takes_server_args)

@@ -1,0 +1,119 @@
+"""The verbs that make machine files: probe this host, read what others saved, describe one in words, measure."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from omniplan.cli.output import show
+from omniplan.cli.verbs import Verb
+from omniplan.errors import InputError
+
+if TYPE_CHECKING:
+    from omniplan.domain.machine import Machine
+
+_SOURCES: Final = (
+    "instead of this host: XML of lstopo or `nvidia-smi -q -x`, a machine file, or a synthetic topology such as "
+    '"pack:1 numa:4 core:8 pu:2"; repeat to join several'
+)
+
+
+def _output(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-o", "--output", metavar="FILE", help="write the machine file here instead of printing it")
+    command.add_argument("--name", default="", help="what to call the machine")
+    command.add_argument("--json", action="store_true", help="print JSON; its schema: `omniplan schema machine`")
+
+
+def _declare_probe(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--from",
+        dest="sources",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help=_SOURCES,
+    )
+    _output(command)
+
+
+def _probe(options: argparse.Namespace) -> int:
+    if options.sources:
+        from omniplan.probe.source import read_source
+
+        machine = read_source(*options.sources, name=options.name, environment=os.environ)
+    else:
+        from omniplan.probe.host import probe_machine
+
+        machine = probe_machine(name=options.name)
+    return _give(machine, options)
+
+
+def _declare_machine(command: argparse.ArgumentParser) -> None:
+    command.add_argument("words", metavar="WORDS", help='such as "RTX 4090 + RTX 5070 Ti, Ryzen 7 5800X3D, 64 GB"')
+    _output(command)
+
+
+def _machine(options: argparse.Namespace) -> int:
+    from omniplan.probe.words import machine_from_words
+
+    return _give(machine_from_words(options.words, name=options.name), options)
+
+
+def _declare_calibrate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("machine", nargs="?", metavar="FILE", help="a machine file of this host; default: probe it")
+    _output(command)
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from omniplan.codec.machine import load_machine
+    from omniplan.probe.bandwidth import calibrate
+    from omniplan.probe.gpu_bandwidth import calibrate_gpus, installed_torch
+    from omniplan.probe.host import probe_machine
+
+    machine = load_machine(options.machine) if options.machine else probe_machine(name=options.name)
+    measured = calibrate(machine, progress=_bar)
+    rates = measured.memory
+    print(f"memory: {rates.value / 1e9:.1f} GB/s, middle runs within {rates.spread:.0%}", file=sys.stderr)
+    for index, node in measured.nodes.items():
+        print(f"node {index}: {node.value / 1e9:.1f} GB/s, middle runs within {node.spread:.0%}", file=sys.stderr)
+    machine = measured.applied_to(machine)
+    torch = installed_torch() if machine.gpus else None
+    return _give(machine if torch is None else calibrate_gpus(machine, torch), options)
+
+
+def _bar(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        end = "\n" if done == total else ""
+        print(f"\rmeasuring [{'#' * done}{'.' * (total - done)}]", end=end, file=sys.stderr, flush=True)
+
+
+def _give(machine: Machine, options: argparse.Namespace) -> int:
+    from omniplan.codec.machine import machine_toml
+
+    for note in machine.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if options.output:
+        _write(Path(options.output), machine_toml(machine))
+        return 0
+    return show(json.dumps(machine.to_dict(), indent=2, ensure_ascii=False) if options.json else machine_toml(machine))
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace ``path`` as a whole, so that nobody ever reads half a file."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+VERBS: Final = (
+    Verb(name="probe", help="describe this host, or one that others saved", declare=_declare_probe, run=_probe),
+    Verb(name="machine", help="make a machine file from words", declare=_declare_machine, run=_machine),
+    Verb(name="calibrate", help="measure this host's bandwidths", declare=_declare_calibrate, run=_calibrate),
+)
