@@ -69,9 +69,10 @@ def split(request: Request, machine: Machine, ranges: Sequence[Range], tensors: 
     return Candidate(strategy=strategy, args=(*args, "--fit", "off"), ranges=tuple(ranges))
 
 
-def cpu_only(request: Request) -> Candidate:
-    """Everything in RAM."""
-    return Candidate(strategy="CPU only", args=(*request_args(request), "-ngl", "0", "--fit", "off"))
+def cpu_only(request: Request, *, has_gpu: bool) -> Candidate:
+    """Everything in RAM; a GPU that is there must not take part, since op offload would put buffers on it."""
+    without = ("-dev", "none") if has_gpu else ()
+    return Candidate(strategy="CPU only", args=(*request_args(request), "-ngl", "0", *without, "--fit", "off"))
 
 
 def all_layers(n_layer_all: int) -> str:

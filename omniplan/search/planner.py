@@ -1,4 +1,4 @@
-"""The ladder: one GPU, then all GPUs, then as few experts or FFN weights as possible on the CPU, then a refusal."""
+"""The ladder: one GPU, all GPUs, as few experts or FFN weights as possible on the CPU, whole layers, a refusal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
+from omniplan.domain.params import MAX_DEVICES
 from omniplan.domain.plan import Plan, Request
+from omniplan.errors import InputError
 from omniplan.llamacpp.args import parse
 from omniplan.llamacpp.context import resolve
 from omniplan.llamacpp.footprint import footprint
@@ -29,6 +31,8 @@ _UNKNOWN_BANDWIDTH: Final = 500e9
 # Rounds in which the estimate of compute buffers is replaced by what the simulation says.
 _ROUNDS: Final = 4
 _CACHE_STEP: Final = 256 * MIB
+# -ts takes one value less than there may be devices (llama.cpp b11434 common/arg.cpp).
+_MOST_SPLIT: Final = MAX_DEVICES - 1
 
 
 def make_plan(
@@ -46,6 +50,9 @@ def make_plan(
     objective: str,
 ) -> Plan:
     """The first rung of the ladder that keeps every limit; raises Infeasible with the nearest miss and remedies."""
+    for option, count in (("--ctx", n_ctx), ("--parallel", n_parallel), ("--ubatch", n_ubatch)):
+        if count is not None and count < 1:
+            raise InputError(f"{option} {count}: expected at least 1; leave it out for the default")
     request = Request(
         n_ctx=n_ctx or min(model.hparams.n_ctx_train, DEFAULT_CONTEXT),
         n_ctx_given=n_ctx is not None,
@@ -89,7 +96,7 @@ class Ladder:
         for rung in (self._single, self._spread, self._spill, self._partial):
             for candidate, priced in rung():
                 return candidate, priced
-        return None
+        return None if self.is_ram_short else self._on_cpu()
 
     def _single(self) -> Iterator[tuple[Candidate, Footprint]]:
         """The whole model on the fastest GPU that holds it."""
@@ -162,7 +169,7 @@ class Ladder:
             ranges.Bin(
                 name=gpu.name, budget=self.headroom.budget_of(gpu), reserve=reserves[gpu.name], speed=_speed(gpu)
             )
-            for gpu in self.machine.gpus
+            for gpu in self.machine.gpus[:_MOST_SPLIT]
         ]
         filled = ranges.fill(self.costs, bins, may_move=may_move, first=first)
         if filled is None:
@@ -171,7 +178,7 @@ class Ladder:
         return arguments.split(self.request, self.machine, filled, self.costs.tensors, n_layer_all)
 
     def _on_cpu(self) -> tuple[Candidate, Footprint] | None:
-        return next(self._try(arguments.cpu_only(self.request)), None)
+        return next(self._try(arguments.cpu_only(self.request, has_gpu=bool(self.machine.gpus))), None)
 
     def _try(self, candidate: Candidate) -> Iterator[tuple[Candidate, Footprint]]:
         candidate, priced, missing = self._price(candidate)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Below this a chat model is of little use, and llama.cpp's own --fit stops here too (-fitc).
 _LEAST_CONTEXT = 4096
+# iq1_s, the smallest type of llama.cpp that is used for language models.
+_LEAST_BITS = 1.5625
 
 
 def refusal(ladder: Ladder) -> Infeasible:
@@ -35,10 +37,14 @@ def _remedies(ladder: Ladder) -> Iterator[str]:
     if request.cache_type_k == "f16" and _fits(ladder, replace(request, cache_type_k="q8_0", cache_type_v="q8_0")):
         yield "it fits with --cache-type q8_0"
     shortfall = sum(ladder.closest.values())
-    weights = sum(tensor.nbytes for tensor in ladder.model.header.tensors)
-    if shortfall < weights:
+    tensors = ladder.model.header.tensors
+    weights = sum(tensor.nbytes for tensor in tensors)
+    smallest = int(sum(tensor.n_elements for tensor in tensors) * _LEAST_BITS / 8)
+    if weights - shortfall >= smallest:
         share = 1 - shortfall / weights
         yield f"a quant of at most {gib(weights - shortfall)} ({share:.0%} of this one) would fit"
+    elif smallest < weights:
+        yield f"no quant of this model would fit: even at {_LEAST_BITS} bits per weight it takes {gib(smallest)}"
 
 
 def _largest_context(ladder: Ladder) -> int:

@@ -62,6 +62,9 @@ class Reporter:
 
     def _placement(self, candidate: Candidate, priced: Footprint, costs: LayerCosts) -> Iterator[Reason]:
         gpus = [name for name, size in priced.buffers.items() if name in set(priced.layers) and size.model]
+        if "CPU" in priced.layers:
+            yield _on_cpu(candidate, priced)
+            return
         if not candidate.moved:
             yield Reason(
                 verdict="chosen",
@@ -136,6 +139,18 @@ class Reporter:
                 statement="llama-server's prompt cache defaults to 8 GiB of RAM, which this machine does not have left",
                 source="llama.cpp b11434 --cache-ram",
             )
+
+
+def _on_cpu(candidate: Candidate, priced: Footprint) -> Reason:
+    """Why whole layers stay in RAM."""
+    count = priced.layers.count("CPU")
+    if count < len(priced.layers):
+        what = f"layers 0 to {count - 1} stay in RAM: attention and KV cache of all layers are more than the GPUs hold"
+    elif len(priced.pools) > 1:
+        what = "everything stays in RAM: the GPUs hold no layer after headroom"
+    else:
+        what = "everything stays in RAM: the machine has no GPU"
+    return Reason(verdict="chosen", subject=candidate.strategy, statement=what, source=BYTES)
 
 
 def _span(first: int, last: int, n_layer_all: int) -> str:

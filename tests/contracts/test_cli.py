@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from omniplan.cli.main import main
-from omniplan.cli.verbs import VERBS
+from omniplan.cli import machine_verbs, verbs
 from tests.contracts.sources import ROOT
 
 DEEPSEEK = str(ROOT / "data/models/DeepSeek-R1-Q4_K_M.gguf")
@@ -150,6 +150,9 @@ def test_a_plan_of_another_version_is_refused(tmp_path: Path, capsys: Run) -> No
 
     assert main(["explain", str(path)]) == 2
     assert "plan again" in capsys.readouterr().err
+
+
+VERBS = (*verbs.VERBS, *machine_verbs.VERBS)
 
 
 @pytest.mark.parametrize("verb", ["", *(verb.name for verb in VERBS)])

@@ -1,0 +1,49 @@
+"""What the machine itself asks for beside a placement: threads, NUMA, and GPUs pinned by identity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from omniplan.domain.evidence import Reason
+from omniplan.domain.footprint import Footprint
+from omniplan.domain.machine import Machine
+from omniplan.llamacpp import buffers
+from omniplan.probe.advice import advise, threads
+from omniplan.probe.order import pin
+
+# Less than this on the CPU is the token embedding, which is looked up and not streamed.
+_STREAMS = 1 << 30
+
+
+def streamed(priced: Footprint) -> int:
+    """Bytes of weights a token reads from RAM, 0 when only the token embedding is there."""
+    held = sum(size.model for name, size in priced.buffers.items() if buffers.is_host(name))
+    return held if held >= _STREAMS else 0
+
+
+def thread_args(machine: Machine, priced: Footprint) -> tuple[str, ...]:
+    """``-t`` and ``-tb`` where weights stream from RAM and the cores are known; nothing otherwise."""
+    size = streamed(priced)
+    if not size:
+        return ()
+    counts = threads(machine, size)
+    decode = ("-t", str(counts.decode)) if counts.decode else ()
+    return (*decode, "-tb", str(counts.batch)) if counts.batch else decode
+
+
+def machine_reasons(machine: Machine, priced: Footprint) -> Iterator[Reason]:
+    """Advice on NUMA and threads with its measurements, for weights that stream from RAM; how GPUs were pinned."""
+    if size := streamed(priced):
+        yield from (item.reason() for item in advise(machine, size))
+    if environment := environment_of(machine):
+        yield Reason(
+            verdict="chosen",
+            subject=" ".join(f"{name}={value}" for name, value in environment.items()),
+            statement="CUDA's order, nvidia-smi's and PCI's differ: the GPUs are pinned so that CUDA0 is the one meant",
+            source="CUDA C++ Programming Guide, environment variables; Protocol OMNI lint rule L1",
+        )
+
+
+def environment_of(machine: Machine) -> Mapping[str, str]:
+    """The environment that makes CUDA number the GPUs as the machine lists them."""
+    return pin(machine.gpus)
