@@ -8,8 +8,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from omniplan.cli.main import main
 from omniplan.cli import machine_verbs, verbs
+from omniplan.cli.main import main
 from tests.contracts.sources import ROOT
 
 DEEPSEEK = str(ROOT / "data/models/DeepSeek-R1-Q4_K_M.gguf")
