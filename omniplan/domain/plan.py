@@ -83,6 +83,7 @@ class Plan:
     request: Request
     strategy: str
     server_args: tuple[str, ...]
+    environment: dict[str, str]
     footprint: Footprint
     prediction: Prediction
     margins: tuple[Margin, ...]

@@ -45,8 +45,13 @@ class Limits:
             capacity=gpu.free,
             used=pool.used,
             context=self.headroom.context_of(gpu),
-            growth=self.headroom.growth_of(gpu),
+            growth=self.headroom.growth_of(gpu) + _unsure(footprint, pool.name),
         )
+
+
+def _unsure(footprint: Footprint, name: str) -> int:
+    """More room where the graph itself is assumed: a quarter of the compute buffer."""
+    return footprint.buffers[name].compute // 4 if footprint.assumptions else 0
 
 
 def shortfall(margins: Sequence[Margin]) -> dict[str, int]:

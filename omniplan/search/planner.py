@@ -96,7 +96,7 @@ class Ladder:
         for rung in (self._single, self._spread, self._spill, self._partial):
             for candidate, priced in rung():
                 return candidate, priced
-        return None if self.is_ram_short else self._on_cpu()
+        return self._on_cpu()
 
     def _single(self) -> Iterator[tuple[Candidate, Footprint]]:
         """The whole model on the fastest GPU that holds it."""

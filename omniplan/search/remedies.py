@@ -27,24 +27,33 @@ def refusal(ladder: Ladder) -> Infeasible:
         f"{ladder.model.header.paths[0]}: {gib(weights)} of weights do not fit on {ladder.machine.name}: "
         f"short by {where}"
     )
-    return Infeasible(summary, shortfall=ladder.closest, remedies=tuple(_remedies(ladder)))
+    remedies = (*_requests(ladder), *_smaller(ladder)) or (_hopeless(ladder),)
+    return Infeasible(summary, shortfall=ladder.closest, remedies=remedies)
 
 
-def _remedies(ladder: Ladder) -> Iterator[str]:
+def _requests(ladder: Ladder) -> Iterator[str]:
+    """Smaller requests that fit."""
     request = ladder.request
     if request.n_ctx > _LEAST_CONTEXT and (n_ctx := _largest_context(ladder)):
         yield f"it fits with --ctx {n_ctx}"
     if request.cache_type_k == "f16" and _fits(ladder, replace(request, cache_type_k="q8_0", cache_type_v="q8_0")):
         yield "it fits with --cache-type q8_0"
-    shortfall = sum(ladder.closest.values())
-    tensors = ladder.model.header.tensors
-    weights = sum(tensor.nbytes for tensor in tensors)
-    smallest = int(sum(tensor.n_elements for tensor in tensors) * _LEAST_BITS / 8)
-    if weights - shortfall >= smallest:
-        share = 1 - shortfall / weights
-        yield f"a quant of at most {gib(weights - shortfall)} ({share:.0%} of this one) would fit"
-    elif smallest < weights:
-        yield f"no quant of this model would fit: even at {_LEAST_BITS} bits per weight it takes {gib(smallest)}"
+
+
+def _smaller(ladder: Ladder) -> Iterator[str]:
+    """A smaller quant that fits, where one can exist."""
+    weights = sum(tensor.nbytes for tensor in ladder.model.header.tensors)
+    room = weights - sum(ladder.closest.values())
+    if room >= _smallest(ladder):
+        yield f"a quant of at most {gib(room)} ({room / weights:.0%} of this one) would fit"
+
+
+def _hopeless(ladder: Ladder) -> str:
+    return f"no quant of this model would: even {_LEAST_BITS} bits per weight are {gib(_smallest(ladder))}"
+
+
+def _smallest(ladder: Ladder) -> int:
+    return int(sum(tensor.n_elements for tensor in ladder.model.header.tensors) * _LEAST_BITS / 8)
 
 
 def _largest_context(ladder: Ladder) -> int:

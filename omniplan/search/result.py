@@ -9,6 +9,7 @@ from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Margin, ModelFacts, Plan
+from omniplan.search.advice import environment_of, machine_reasons, thread_args
 from omniplan.search.arguments import Candidate
 from omniplan.search.limits import RAM
 from omniplan.search.timing import cost_of_moving, speed
@@ -35,12 +36,16 @@ def plan_of(ladder: Ladder, candidate: Candidate, priced: Footprint) -> Plan:
         machine=ladder.machine,
         request=ladder.request,
         strategy=candidate.strategy,
-        server_args=candidate.args,
+        server_args=(*candidate.args, *thread_args(ladder.machine, priced)),
+        environment=dict(environment_of(ladder.machine)),
         footprint=priced,
         prediction=prediction,
         margins=margins,
-        reasons=ladder.reporter.reasons(candidate, priced, margins),
-        assumptions=tuple(_assumptions(ladder)),
+        reasons=(
+            *ladder.reporter.reasons(candidate, priced, margins),
+            *machine_reasons(ladder.machine, priced),
+        ),
+        assumptions=(*priced.assumptions, *_assumptions(ladder)),
     )
 
 
@@ -61,7 +66,6 @@ def _facts(model: Model) -> ModelFacts:
 
 
 def _assumptions(ladder: Ladder) -> Iterator[Assumption]:
-    yield from ladder.model.assumptions
     if not ladder.request.n_ctx_given:
         yield Assumption(
             subject="context",

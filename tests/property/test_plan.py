@@ -165,3 +165,13 @@ def test_same_input_same_output(problem: Problem) -> None:
     again = search((problem[0], Machine.from_dict(problem[1].to_dict()), problem[2]))
 
     assert plan.to_json() == again.to_json()
+
+
+@examples(10)
+@given(problem=PROBLEMS)
+def test_a_gpu_never_hurts(problem: Problem) -> None:
+    """What fits into RAM alone still fits with GPUs beside it, however small."""
+    name, machine, load = problem
+    assume(_known((name, replace(machine, gpus=()), load)) is not None)
+
+    assert _known(problem) is not None

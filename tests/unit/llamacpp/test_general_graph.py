@@ -58,7 +58,19 @@ def test_a_plan_says_what_it_assumed(newcomer: Path) -> None:
     """The assumption about the graph reaches the plan."""
     plan = omniplan.plan(newcomer, omniplan.load_machine("single-3090"), n_ctx=4096)
 
-    assert "architecture newcomer" in [item.subject for item in plan.assumptions]
+    assert "graph of newcomer" in [item.subject for item in plan.assumptions]
+
+
+def test_a_plan_keeps_more_room(newcomer: Path) -> None:
+    """A quarter of the compute buffer on top of the policy, since the graph is not checked."""
+    machine = omniplan.load_machine("single-3090")
+    gpu = machine.gpu("CUDA0")
+
+    plan = omniplan.plan(newcomer, machine, n_ctx=4096)
+
+    margin = next(item for item in plan.margins if item.pool == "CUDA0")
+    extra = plan.footprint.buffers["CUDA0"].compute // 4
+    assert omniplan.Headroom().growth_of(gpu) + extra == margin.growth
 
 
 def test_an_encoder_is_refused(tmp_path: Path) -> None:

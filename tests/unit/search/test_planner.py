@@ -1,0 +1,91 @@
+"""The ladder's edges: what is refused at once, what stays in RAM, and what a refusal recommends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import omniplan
+from omniplan.domain.machine import Gpu, Machine, Memory
+from omniplan.units import GIB, MIB
+from tests.oracle import cases
+
+
+def machine(*free_mib: int, ram: int | None = 64) -> Machine:
+    """GPUs with so many MiB free each, and RAM in GiB."""
+    gpus = tuple(
+        Gpu(name=f"CUDA{i}", description="", total=free * MIB, free=free * MIB, compute_capability="8.9")
+        for i, free in enumerate(free_mib)
+    )
+    return Machine(name="small", gpus=gpus, memory=None if ram is None else Memory(total=ram * GIB))
+
+
+def chosen(plan: omniplan.Plan) -> str:
+    """What the plan says about its strategy."""
+    return next(reason.statement for reason in plan.reasons if reason.subject == plan.strategy)
+
+
+@pytest.mark.parametrize(
+    ("request_", "option"),
+    [({"n_ctx": 0}, "--ctx 0"), ({"n_parallel": -1}, "--parallel -1"), ({"n_ubatch": 0}, "--ubatch 0")],
+)
+def test_a_count_below_one_is_refused(request_: dict[str, Any], option: str) -> None:
+    """llama.cpp gives 0 and -1 meanings of its own, which a plan would not say aloud."""
+    with pytest.raises(omniplan.InputError, match=f"^{option}: expected at least 1"):
+        omniplan.plan(cases.model("Qwen3-0.6B-Q8_0"), machine(8000), **request_)
+
+
+@pytest.mark.parametrize(
+    ("free", "why"), [((), "the machine has no GPU"), ((100, 300), "the GPUs hold no layer after headroom")]
+)
+def test_a_small_model_runs_in_ram(free: tuple[int, ...], why: str) -> None:
+    """GPUs that hold nothing are no reason to refuse, and take no part."""
+    plan = omniplan.plan(cases.model("Qwen3-0.6B-Q8_0"), machine(*free), n_ctx=4096)
+
+    assert plan.strategy == "CPU only"
+    assert chosen(plan) == f"everything stays in RAM: {why}"
+    assert set(plan.footprint.layers) == {"CPU"}
+    assert [pool.used for pool in plan.footprint.pools[:-1]] == [0] * len(free)
+
+
+def test_whole_layers_in_ram_are_told() -> None:
+    """A plan that leaves layers in RAM does not claim that all weights are in VRAM."""
+    plan = omniplan.plan(cases.model("Mamba-Codestral-7B-Q4_K_M"), machine(3000), n_ctx=4096)
+    count = plan.footprint.layers.count("CPU")
+
+    assert plan.strategy == "single GPU, leading layers on CPU"
+    assert chosen(plan).startswith(f"layers 0 to {count - 1} stay in RAM")
+
+
+def test_more_gpus_than_a_split_can_name() -> None:
+    """-ts takes 15 values, so a plan over more GPUs leaves some out instead of failing."""
+    plan = omniplan.plan(cases.model("Llama-3.3-70B-Q4_K_M"), machine(*[5000] * 17), n_ctx=4096)
+    args = plan.server_args
+
+    assert len(args[args.index("-ts") + 1].split(",")) <= 15
+    assert len(args[args.index("-ts") + 1].split(",")) == len(args[args.index("-dev") + 1].split(","))
+
+
+def test_a_refusal_recommends_what_fits() -> None:
+    """The recommended context, taken as advised, does fit."""
+    model, small = cases.model("Qwen3-0.6B-Q8_0"), machine(ram=4)
+    with pytest.raises(omniplan.Infeasible) as caught:
+        omniplan.plan(model, small, n_ctx=32768)
+    n_ctx = int(caught.value.remedies[0].rpartition(" ")[2])
+
+    assert caught.value.remedies[0] == f"it fits with --ctx {n_ctx}"
+    assert omniplan.plan(model, small, n_ctx=n_ctx).request.n_ctx == n_ctx
+
+
+def test_a_quant_that_cannot_exist_is_not_recommended() -> None:
+    """DeepSeek-R1 in 64 GB would take less than one bit per weight; where a quant can exist it is named."""
+    model = cases.model("DeepSeek-R1-Q4_K_M")
+    with pytest.raises(omniplan.Infeasible) as hopeless:
+        omniplan.plan(model, machine(24000), n_ctx=4096)
+    with pytest.raises(omniplan.Infeasible) as smaller:
+        omniplan.plan(model, replace(machine(24000), memory=Memory(total=256 * GIB)), n_ctx=4096)
+
+    assert hopeless.value.remedies == ("no quant of this model would: even 1.5625 bits per weight are 122.06 GiB",)
+    assert smaller.value.remedies[-1].startswith("a quant of at most ")
