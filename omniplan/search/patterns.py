@@ -18,7 +18,7 @@ def layers(indices: Iterable[int]) -> str:
 
 
 def override(indices: Iterable[int], tensors: str, buffer: str) -> str:
-    """One ``-ot`` item that sends ``tensors`` of these layers to ``buffer``; the dots keep ``blk.1`` from ``blk.10``."""
+    """One ``-ot`` item that sends ``tensors`` of these layers to ``buffer``; dots keep ``blk.1`` from ``blk.10``."""
     return rf"blk\.{layers(indices)}\.{tensors}={buffer}"
 
 

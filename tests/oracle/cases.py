@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import omniplan
 from omniplan.domain.footprint import BufferSize, Footprint
-from omniplan.llamacpp.graph.families import FAMILIES
 
 DATA: Final = Path(__file__).parents[1] / "data"
 _FOLDERS: Final = (
@@ -44,11 +43,6 @@ def model(name: str) -> omniplan.Model:
     """The model of a header, by its file name with or without folder and suffix."""
     file = f"{Path(name).name.removesuffix('.gguf')}.gguf"
     return omniplan.load_model(next(folder / file for folder in _FOLDERS if (folder / file).exists()))
-
-
-def has_graph(name: str) -> bool:
-    """Whether compute buffers and splits of this model are simulated yet."""
-    return model(name).arch in FAMILIES
 
 
 def price(case: Case) -> Footprint:

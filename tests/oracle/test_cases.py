@@ -10,7 +10,6 @@ from omniplan.domain.footprint import Footprint
 from omniplan.errors import ArgumentError
 from tests.oracle import cases
 from tests.oracle.cases import Case
-from tests.oracle.unsimulated import weigh
 
 ALL = cases.load()
 PRICED = [case for case in ALL if "error" not in case]
@@ -31,15 +30,11 @@ def _ids(some: list[Case]) -> list[str]:
 
 @pytest.mark.parametrize("index", range(len(PRICED)), ids=_ids(PRICED))
 def test_layers_weights_and_caches(index: int) -> None:
-    """Layer devices, model bytes and context bytes agree in every case, simulated or not."""
-    case = PRICED[index]
-    if cases.has_graph(case["model"]):
-        priced = _price(index)
-        layers, buffers = priced.layers, dict(priced.buffers)
-    else:
-        layers, buffers = weigh(case)
+    """Layer devices, model bytes and context bytes agree."""
+    case, priced = PRICED[index], _price(index)
+    buffers = dict(priced.buffers)
 
-    assert cases.layers(case) == layers
+    assert cases.layers(case) == priced.layers
     assert cases.truth(case, "model") == cases.column(buffers, "model")
     assert cases.truth(case, "context") == cases.column(buffers, "context")
 
@@ -47,10 +42,7 @@ def test_layers_weights_and_caches(index: int) -> None:
 @pytest.mark.parametrize("index", range(len(PRICED)), ids=_ids(PRICED))
 def test_graphs(index: int) -> None:
     """Context, nodes, pipeline copies, splits of both graphs and compute bytes agree."""
-    case = PRICED[index]
-    if not cases.has_graph(case["model"]):
-        pytest.skip(f"no graph of {cases.model(case['model']).arch} yet")
-    priced = _price(index)
+    case, priced = PRICED[index], _price(index)
     splits = priced.graph_splits
 
     assert splits is not None
