@@ -1,6 +1,6 @@
 """Plan where a GGUF model's layers go on a machine, in llama.cpp's own bytes, without loading it."""
 
-from omniplan.api import fit, footprint, inspect, load_machine, load_model, plan
+from omniplan.api import fit, footprint, inspect, load_machine, load_model, plan, predict
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import BufferSize, Footprint, GraphSplits
 from omniplan.domain.header import Header
@@ -9,6 +9,7 @@ from omniplan.domain.inspection import Inspection
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
+from omniplan.domain.prediction import Estimate, Prediction
 from omniplan.errors import (
     ArgumentError,
     HeaderError,
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ArgumentError",
     "BufferSize",
+    "Estimate",
     "FitResult",
     "Footprint",
     "Gpu",
@@ -39,6 +41,7 @@ __all__ = [
     "Model",
     "OmniplanError",
     "Plan",
+    "Prediction",
     "TableError",
     "UnsupportedModel",
     "__version__",
@@ -48,6 +51,7 @@ __all__ = [
     "load_machine",
     "load_model",
     "plan",
+    "predict",
     "read_header",
 ]
 

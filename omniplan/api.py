@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from omniplan.domain.footprint import Footprint
     from omniplan.domain.inspection import Inspection
     from omniplan.domain.plan import Plan
+    from omniplan.domain.prediction import Prediction
 
 ModelSource = str | Path | Model
 
@@ -66,6 +67,58 @@ def fit(
     from omniplan.llamacpp.fit import fit as choose
 
     return choose(_model(source), machine, parse(args, env=env or {}))
+
+
+def predict(
+    source: ModelSource,
+    machine: Machine,
+    args: Sequence[str] = (),
+    *,
+    n_prompt: int = 2048,
+    n_gen: int = 256,
+    depth: int = 0,
+    env: Mapping[str, str] | None = None,
+    build: str = "",
+    calibration: str | Path | None = None,
+) -> Prediction:
+    """Predict how fast llama-server's ``args`` run a model on ``machine``: one sequence, nothing else running.
+
+    A prompt of ``n_prompt`` tokens and an answer of ``n_gen`` follow ``depth`` tokens already in the cache. The decode
+    rate is that of the middle of the answer; ``n_prompt=0`` prices decoding at ``depth`` alone (llama-bench's tg), and
+    the prompt rate is then 0. Rates are tokens per second, ``request_seconds`` and every term seconds; each Estimate
+    has ``low <= value <= high``, the span that eight of ten measured rows fell into (``docs/accuracy.md``).
+
+    ``args`` are priced as given, without ``-m``; what ``--fit`` would change comes from ``omniplan.fit(...).args``.
+    Whether the placement fits is ``omniplan.footprint``'s business; nothing is predicted about paging.
+
+    Fields of ``machine`` that matter, all optional but a GPU's name and size (what had to be assumed is in
+    ``assumptions``): ``gpus[].description``, looked up in ``data/gpus.toml`` for whatever is not stated;
+    ``gpus[].bandwidth_gbs`` (nominal), ``compute_capability``, ``int8_tops`` or ``fp16_tflops``, ``link_gbs`` or the
+    PCIe generation and width; ``memory.bandwidth_gbs`` with ``bandwidth_basis = "measured"``, or "spec" for channels
+    times speed, or ``channels`` and ``speed_mts`` of all sockets together; ``cpu.model``, looked up in
+    ``data/cpus.toml``, ``n_cores`` and ``n_sockets`` of all sockets; ``nps`` or ``numa_nodes``.
+
+    ``build`` "2024" takes the constants of llama.cpp before CUDA graphs and fused kernels, to price old measurements.
+    ``calibration`` is a machine's own file, as ``omniplan calibrate`` writes it. Raises InputError or ArgumentError.
+    """
+    from omniplan.errors import InputError
+    from omniplan.llamacpp.args import parse
+    from omniplan.predict.request import predict as price
+    from omniplan.tables import calibration as constants
+
+    for name, tokens in (("n_prompt", n_prompt), ("n_gen", n_gen), ("depth", depth)):
+        if tokens < 0:
+            raise InputError(f"{name}: expected 0 or more tokens, got {tokens}")
+    known = constants.shipped(build) if calibration is None else constants.load(calibration)
+    return price(
+        _model(source),
+        machine,
+        parse(args, env=env or {}),
+        n_prompt=n_prompt,
+        n_gen=n_gen,
+        depth=depth,
+        constants=known,
+    )
 
 
 def plan(

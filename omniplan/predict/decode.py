@@ -2,52 +2,92 @@
 
 from __future__ import annotations
 
-from omniplan.domain.footprint import GraphSplits
+from collections.abc import Mapping
+from typing import Final
+
+from omniplan.domain.footprint import Footprint
 from omniplan.llamacpp import buffers
-from omniplan.predict.rates import Rates
+from omniplan.llamacpp.placement import Placement
+from omniplan.predict.rates import GpuRates, Rates
 from omniplan.predict.traffic import Traffic
-from omniplan.tables.calibration import value
 
-# The splits every graph has: the CPU's embedding look-up and the first device.
-_LEAST_SPLITS = 2
+# CPU kernels by how many bytes of weights one core gets through in a second; a type's bits decide, but for these.
+_SLOW_TYPES: Final = {"mxfp4": "mxfp4", "nvfp4": "mxfp4"}
+_SLOW_PREFIX: Final = ("iq1", "iq2", "iq3", "tq")
 
 
-def decode_terms(traffic: Traffic, rates: Rates, splits: GraphSplits | None, *, is_moe: bool) -> dict[str, float]:
+def decode_terms(
+    placement: Placement, priced: Footprint, traffic: Traffic, rates: Rates, constants: Mapping[str, float]
+) -> dict[str, float]:
     """Seconds per token by cause, for one sequence (``docs/prediction.md``)."""
-    gpu_bytes = {name: size for name, size in traffic.weights.items() if name != buffers.CPU}
+    on_gpu = traffic.gpu_share() * priced.n_nodes
+    layers = [device for device in placement.layers[:-1] if device != buffers.CPU]
     terms = {
         "GPU weights": sum(
-            size / (value("gpu.weights_share") * rates.gpus[name].memory) for name, size in gpu_bytes.items()
+            traffic.weights[name] / (weights_share(rates.gpus[name], constants) * rates.gpus[name].memory)
+            for name in placement.devices
         ),
-        "CPU weights": cpu_weights(traffic, rates),
-        "KV reads": sum(_cache(name, size, rates) for name, size in traffic.cache.items()),
-        "GPU launches": traffic.gpu_layers * value("gpu.layer_moe" if is_moe else "gpu.layer_dense"),
-        "CPU layers": _cpu_layers(traffic, rates),
-        "graph splits": _splits(traffic, splits),
+        "CPU weights": cpu_weights(traffic, rates, constants),
+        "KV reads": sum(_attention(name, placement, traffic, rates, constants) for name in traffic.cache),
+        "GPU launches": on_gpu * constants["gpu.node"] + len(layers) * constants["gpu.layer"],
+        "CPU layers": (priced.n_nodes - on_gpu) * cpu_node(rates, constants),
+        "graph splits": _splits(priced, traffic, constants),
     }
     return {name: seconds for name, seconds in terms.items() if seconds > 0}
 
 
-def cpu_weights(traffic: Traffic, rates: Rates) -> float:
-    """Seconds to read the weights on the CPU; below 4 bits the CPU computes more than it reads."""
-    penalty = {2: value("cpu.low_bit_2"), 3: value("cpu.low_bit_3"), 1: value("cpu.low_bit_2")}
-    weighted = sum(size * penalty.get(bits, 1.0) for bits, size in traffic.low_bit.items())
-    return weighted / (value("cpu.weights_share") * rates.ram)
+def weights_share(gpu: GpuRates, constants: Mapping[str, float]) -> float:
+    """Share of a GPU's nominal bandwidth that reading weights reaches, by compute capability where it is known."""
+    by_kind = constants.get(f"gpu.weights_share_{gpu.compute_capability.replace('.', '_')}")
+    return by_kind or constants["gpu.weights_share"]
 
 
-def _cache(device: str, size: int, rates: Rates) -> float:
+def cpu_weights(traffic: Traffic, rates: Rates, constants: Mapping[str, float]) -> float:
+    """Seconds to read the weights on the CPU, or to compute with them where that takes longer."""
+    reading = traffic.weights[buffers.CPU] / min(
+        constants["cpu.weights_share"] * rates.ram, rates.threads * constants["cpu.core_bandwidth"]
+    )
+    useful = min(rates.threads, rates.cores)
+    computing = sum(size / core_rate(kind, constants) for kind, size in traffic.cpu_types.items()) / useful
+    return max(reading, computing) * oversubscription(rates, constants)
+
+
+def core_rate(kind: str, constants: Mapping[str, float]) -> float:
+    """Bytes of weights of type ``kind`` that one core multiplies in a second."""
+    if kind in _SLOW_TYPES:
+        return constants["cpu.core_mxfp4"]
+    if kind.startswith(_SLOW_PREFIX):
+        return constants["cpu.core_codebook"]
+    return constants["cpu.core_low_bit" if kind.startswith(("q2", "q3")) else "cpu.core_plain"]
+
+
+def oversubscription(rates: Rates, constants: Mapping[str, float]) -> float:
+    """Factor on time when more threads run than there are physical cores."""
+    return 1 + constants["cpu.smt"] * max(0.0, rates.threads / rates.cores - 1)
+
+
+def cpu_node(rates: Rates, constants: Mapping[str, float]) -> float:
+    """Seconds of one graph node on the CPU besides its bytes: every thread waits for the slowest at its end."""
+    return constants["cpu.node"] + constants["cpu.node_per_thread"] * rates.threads
+
+
+def _attention(
+    device: str, placement: Placement, traffic: Traffic, rates: Rates, constants: Mapping[str, float]
+) -> float:
+    """Seconds to read the cache, or to score it where that takes longer (one latent row serves every head of MLA)."""
+    size, operations = traffic.cache[device], traffic.attention[device]
     if device == buffers.CPU:
-        return size / (value("cpu.weights_share") * rates.ram)
-    return size / (value("gpu.kv_share") * rates.gpus[device].memory)
+        reading = size / (constants["cpu.kv_share"] * rates.ram)
+        return max(reading, operations / (constants["cpu.attention_flops"] * min(rates.threads, rates.cores)))
+    share = constants["gpu.kv_share" if placement.context.flash_attn else "gpu.kv_share_no_fa"]
+    gpu = rates.gpus[device]
+    return max(size / (share * gpu.memory), operations / (constants["gpu.attention_decode"] * gpu.fp16))
 
 
-def _cpu_layers(traffic: Traffic, rates: Rates) -> float:
-    # Without a GPU there is nothing to wait for between layers.
-    return len(traffic.cpu_layers) * value("cpu.layer") if rates.gpus and traffic.gpu_layers else 0.0
-
-
-def _splits(traffic: Traffic, splits: GraphSplits | None) -> float:
-    if splits is None:
+def _splits(priced: Footprint, traffic: Traffic, constants: Mapping[str, float]) -> float:
+    """Seconds the scheduler's pieces cost: each but the first waits for the one before it and copies its input."""
+    if priced.graph_splits is None or not traffic.gpu_layers:
         return 0.0
-    expected = _LEAST_SPLITS + 2 * len(traffic.cpu_layers)
-    return max(0, splits.decode - expected) * value("gpu.split")
+    # The look-up of the token's embedding on the CPU and the first piece on a device are in every run.
+    boundaries = max(0, priced.graph_splits.decode - 2)
+    return boundaries * constants["cpu.split" if traffic.cpu_layers else "gpu.split"]

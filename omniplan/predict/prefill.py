@@ -1,73 +1,143 @@
-"""Seconds for a prompt: per micro-batch the larger of streaming CPU weights and computing, plus the rest."""
+"""Seconds for a prompt: per micro-batch read or stream the weights, compute, and launch; GPUs may overlap."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
 
 from omniplan.domain.model import Model
 from omniplan.domain.params import LoadMode, ServerParams
 from omniplan.llamacpp import buffers
 from omniplan.llamacpp.placement import Placement
+from omniplan.predict.decode import cpu_node, cpu_weights, weights_share
 from omniplan.predict.rates import Rates
 from omniplan.predict.traffic import Traffic
-from omniplan.tables.calibration import value
 
 # ggml-cuda.cu:ggml_backend_cuda_device_offload_op: a smaller batch is computed where its weights are.
-_OFFLOAD_BATCH = 32
+_OFFLOAD_BATCH: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """``n_prompt`` tokens in micro-batches of ``n_ubatch``, after ``depth`` tokens in the cache."""
+
+    n_prompt: int
+    n_ubatch: int
+    depth: int
+
+    @property
+    def n_batches(self) -> int:
+        """Micro-batches, the last one perhaps smaller."""
+        return -(-self.n_prompt // self.n_ubatch)
 
 
 def prompt_terms(
-    model: Model, placement: Placement, params: ServerParams, traffic: Traffic, rates: Rates, n_prompt: int
+    model: Model,
+    placement: Placement,
+    params: ServerParams,
+    traffic: Traffic,
+    rates: Rates,
+    constants: Mapping[str, float],
+    prompt: Prompt,
 ) -> dict[str, float]:
-    """Seconds for ``n_prompt`` tokens by cause (``docs/prediction.md``)."""
-    if n_prompt == 0:
+    """Seconds for a prompt by cause (``docs/prediction.md``); ``traffic`` is of a token in its middle."""
+    if prompt.n_prompt == 0:
         return {}
-    n_ubatch = min(placement.context.n_ubatch, n_prompt)
-    n_batches = -(-n_prompt // n_ubatch)
-    compute = _gpu_compute(model, placement, traffic, rates, n_prompt)
-    terms = {"GPU compute": compute, "GPU weights": n_batches * _gpu_weights(traffic, rates)}
+    offloads = bool(placement.devices) and params.op_offload and prompt.n_ubatch >= _OFFLOAD_BATCH
+    compute, reading = _gpus(model, placement, traffic, rates, constants, prompt, offloads=offloads)
+    terms = {"GPU compute": compute, "GPU weights": reading}
+    n_gpu = len([device for device in placement.layers[:-1] if device != buffers.CPU])
+    terms["GPU launches"] = prompt.n_batches * n_gpu * constants["gpu.prompt_layer"]
     if traffic.weights[buffers.CPU]:
-        is_offloaded = bool(placement.devices) and params.op_offload and n_ubatch >= _OFFLOAD_BATCH
-        if is_offloaded:
-            terms["streaming CPU weights"] = n_batches * _stream(placement, params, traffic, rates)
+        if offloads:
+            terms["streaming CPU weights"] = prompt.n_batches * _stream(placement, params, traffic, rates, constants)
         else:
-            terms["CPU compute"] = 2 * traffic.active[buffers.CPU] * n_prompt / rates.cpu_flops
+            terms["CPU compute"] = _cpu(model, traffic, rates, constants, prompt)
+    attention = traffic.attention[buffers.CPU] * prompt.n_prompt
+    terms["CPU attention"] = attention / (constants["cpu.attention_flops"] * rates.cores_batch)
     return {name: seconds for name, seconds in terms.items() if seconds > 0}
 
 
-def _gpu_compute(model: Model, placement: Placement, traffic: Traffic, rates: Rates, n_prompt: int) -> float:
-    """Matrix products on the devices; with op offload the first device also takes the CPU's."""
-    seconds = []
+def _gpus(
+    model: Model,
+    placement: Placement,
+    traffic: Traffic,
+    rates: Rates,
+    constants: Mapping[str, float],
+    prompt: Prompt,
+    *,
+    offloads: bool,
+) -> tuple[float, float]:
+    """Seconds to compute on the devices and to read their weights; the first also computes what is streamed to it."""
+    compute, reading = [], []
     for name in placement.devices:
-        active = traffic.active[name]
-        if name == placement.devices[0] and placement.context.op_offload:
-            active += traffic.active[buffers.CPU]
-        flops = 2 * active * n_prompt + _attention(model, placement, name, n_prompt)
-        seconds.append(flops / (value("gpu.compute_share") * rates.gpus[name].flops))
-    # With pipeline copies the devices work on different micro-batches at the same time.
-    is_piped = placement.n_copies > 1 and n_prompt > placement.context.n_ubatch
-    return max(seconds, default=0.0) if is_piped else sum(seconds)
+        owners = (name, buffers.CPU) if offloads and name == placement.devices[0] else (name,)
+        seconds = sum(_products(model, owner, name, traffic, rates, constants, prompt) for owner in owners)
+        attention = traffic.attention[name] * prompt.n_prompt
+        share = constants["gpu.attention_share" if placement.context.flash_attn else "gpu.attention_share_no_fa"]
+        compute.append(seconds + attention / (share * rates.gpus[name].fp16))
+        size = _touched(model, traffic, name, prompt.n_ubatch)
+        reading.append(prompt.n_batches * size / (weights_share(rates.gpus[name], constants) * rates.gpus[name].memory))
+    overlap = _overlap(compute, placement, prompt)
+    return overlap * sum(compute), overlap * sum(reading)
 
 
-def _attention(model: Model, placement: Placement, device: str, n_prompt: int) -> float:
-    """Floating-point operations of scores and values over the prompt itself: half the square, twice, twice."""
+def _products(
+    model: Model,
+    owner: str,
+    device: str,
+    traffic: Traffic,
+    rates: Rates,
+    constants: Mapping[str, float],
+    prompt: Prompt,
+) -> float:
+    """Seconds of the matrix products with ``owner``'s weights on ``device``."""
+    gpu, h = rates.gpus[device], model.hparams
+    plain = traffic.dense[owner] - traffic.dense_f16[owner]
+    seconds = 2 * plain / (constants["gpu.mmq_share"] * gpu.int8)
+    seconds += 2 * traffic.dense_f16[owner] / (constants["gpu.f16_share"] * gpu.fp16)
+    if traffic.routed[owner]:
+        # An expert's tile is only as full as the tokens of a micro-batch that ask for it.
+        per_expert = prompt.n_ubatch * max(h.n_expert_used) / h.n_expert
+        fill = per_expert / (per_expert + constants["gpu.expert_tile"])
+        seconds += 2 * traffic.routed[owner] / (constants["gpu.mmq_share"] * fill * gpu.int8)
+    return seconds * prompt.n_prompt
+
+
+def _overlap(compute: list[float], placement: Placement, prompt: Prompt) -> float:
+    """Share of the devices' summed time that passes when they work on different micro-batches at once."""
+    total, n_batches = sum(compute), prompt.n_batches
+    if placement.n_copies <= 1 or n_batches <= 1 or total == 0:
+        return 1.0
+    return (total + (n_batches - 1) * max(compute)) / (n_batches * total)
+
+
+def _touched(model: Model, traffic: Traffic, device: str, n_tokens: int) -> float:
+    """Bytes of weights on ``device`` that ``n_tokens`` read: experts that nobody asks for are left out."""
     h = model.hparams
-    total = 0.0
-    for il in range(h.n_layer):
-        if placement.layers[il] == device and not h.is_recr[il]:
-            reach = min(n_prompt, h.n_swa) if h.is_swa[il] and h.n_swa else n_prompt / 2
-            width = h.n_head[il] * (h.n_embd_head_k[il] + h.n_embd_head_v[il])
-            total += 2 * n_prompt * reach * width
-    return total
+    if not h.n_expert:
+        return traffic.whole[device]
+    missed = (1 - max(h.n_expert_used) / h.n_expert) ** n_tokens
+    experts = (traffic.whole[device] - traffic.weights[device]) / (1 - max(h.n_expert_used) / h.n_expert or 1.0)
+    return traffic.whole[device] - missed * experts
 
 
-def _gpu_weights(traffic: Traffic, rates: Rates) -> float:
-    """A micro-batch reads every weight once; experts not asked for are left out only by small batches."""
-    return sum(
-        size / (value("gpu.weights_share") * rates.gpus[name].memory)
-        for name, size in traffic.weights.items()
-        if name != buffers.CPU
-    )
+def _cpu(model: Model, traffic: Traffic, rates: Rates, constants: Mapping[str, float], prompt: Prompt) -> float:
+    """Seconds on the CPU: arithmetic, or the weights once per micro-batch where that is longer, and the nodes' ends."""
+    active = traffic.dense[buffers.CPU] + traffic.routed[buffers.CPU]
+    computing = 2 * active * prompt.n_prompt / (rates.cores_batch * constants["cpu.flops_per_core"])
+    share = _touched(model, traffic, buffers.CPU, prompt.n_ubatch) / max(1, traffic.weights[buffers.CPU])
+    reading = prompt.n_batches * share * cpu_weights(traffic, rates, constants)
+    return max(computing, reading if prompt.n_ubatch < _OFFLOAD_BATCH else 0.0) + prompt.n_batches * cpu_node(
+        rates, constants
+    ) * len(traffic.cpu_layers)
 
 
-def _stream(placement: Placement, params: ServerParams, traffic: Traffic, rates: Rates) -> float:
-    share = "link.pinned_share" if params.load_mode in (LoadMode.NONE, LoadMode.DIO) else "link.pageable_share"
-    return traffic.streamed / (value(share) * rates.gpus[placement.devices[0]].link)
+def _stream(
+    placement: Placement, params: ServerParams, traffic: Traffic, rates: Rates, constants: Mapping[str, float]
+) -> float:
+    """Seconds to copy the matrices on the CPU to the first device, from pinned memory or from a mapped file."""
+    is_pinned = params.load_mode in (LoadMode.NONE, LoadMode.DIO) and not params.no_host
+    share = constants["link.pinned_share" if is_pinned else "link.pageable_share"]
+    return traffic.streamed / (share * rates.gpus[placement.devices[0]].link)

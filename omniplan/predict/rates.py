@@ -2,66 +2,111 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from omniplan.domain.machine import Gpu, Machine
-from omniplan.tables.calibration import value
-from omniplan.tables.gpus import GpuRow, find_gpu
+from omniplan.domain.machine import Cpu, Gpu, Machine
+from omniplan.domain.params import Numa, ServerParams
+from omniplan.predict import processor
+from omniplan.tables.gpus import GpuRow, find_gpu, find_gpus
 
 # Bytes per second per lane after encoding: PCIe base specifications 3.0 to 6.0.
 _LANE: Final = {1: 0.25e9, 2: 0.5e9, 3: 0.985e9, 4: 1.969e9, 5: 3.938e9, 6: 7.563e9}
 
 # Used where neither the machine nor a table knows; every use is reported as an assumption.
 _UNKNOWN_GPU_BANDWIDTH: Final = 500e9
-_UNKNOWN_GPU_FLOPS: Final = 50e12
-_UNKNOWN_RAM_BANDWIDTH: Final = 50e9
-_UNKNOWN_CORES: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuRates:
-    """One GPU: bytes per second from its memory, dense tensor operations per second, bytes per second from RAM."""
+    """One GPU: bytes per second from its memory and from RAM, INT8 and FP16 tensor operations per second.
+
+    ``compute_capability`` is CUDA's, as "8.9", or empty.
+    """
 
     memory: float
-    flops: float
     link: float
+    int8: float
+    fp16: float
+    compute_capability: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """What the time model needs of a machine, and what it had to assume."""
+    """What the time model needs of a machine, and what it had to assume.
+
+    ``ram`` is what the weights on the CPU can be read with, bytes per second; ``threads`` the decode threads and
+    ``cores`` the physical cores that serve them, ``cores_batch`` those of a prompt batch.
+    """
 
     gpus: dict[str, GpuRates]
     ram: float
-    cpu_flops: float
+    threads: int
+    cores: int
+    cores_batch: int
     assumptions: tuple[str, ...]
 
 
-def rates(machine: Machine) -> Rates:
-    """Rates of ``machine``; unknown ones are filled in and named in ``assumptions``."""
+def rates(machine: Machine, params: ServerParams, constants: Mapping[str, float]) -> Rates:
+    """Rates of ``machine`` under ``params``; unknown ones are filled in and named in ``assumptions``."""
     assumed: list[str] = []
+    gpus = {gpu.name: _gpu(gpu, constants, assumed) for gpu in machine.gpus}
+    cores = processor.cores(machine, assumed)
+    sockets = machine.cpu.n_sockets if machine.cpu else 1
+    is_spread = params.numa in (Numa.DISTRIBUTE, Numa.NUMACTL)
+    threads = params.n_threads if params.n_threads > 0 else _default_threads(params, machine.cpu, cores)
+    batch = params.n_threads_batch if params.n_threads_batch > 0 else threads
+    reach = cores if is_spread else max(1, cores // sockets)
     return Rates(
-        gpus={gpu.name: _gpu(gpu, assumed) for gpu in machine.gpus},
-        ram=_ram(machine, assumed),
-        cpu_flops=_cores(machine, assumed) * value("cpu.flops_per_core"),
+        gpus=gpus,
+        ram=processor.bandwidth(machine, constants, assumed, is_spread=is_spread),
+        threads=threads,
+        cores=cores,
+        cores_batch=min(batch, reach),
         assumptions=tuple(assumed),
     )
 
 
-def _gpu(gpu: Gpu, assumed: list[str]) -> GpuRates:
-    row = find_gpu(gpu.description, gpu.total)
+def _default_threads(params: ServerParams, cpu: Cpu | None, cores: int) -> int:
+    """Threads llama.cpp takes by itself: the physical cores; with ``-t 0`` every hardware thread."""
+    return cpu.n_threads if params.n_threads == 0 and cpu and cpu.n_threads else cores
+
+
+def _gpu(gpu: Gpu, constants: Mapping[str, float], assumed: list[str]) -> GpuRates:
+    row = _row(gpu)
     memory = gpu.bandwidth or (row.bandwidth if row else None)
     if memory is None:
-        assumed.append(f"{gpu.name}: memory bandwidth unknown, {_UNKNOWN_GPU_BANDWIDTH / 1e9:.0f} GB/s assumed")
-    flops = gpu.fp16_flops or (row.fp16_flops if row else None)
-    if flops is None:
-        assumed.append(f"{gpu.name}: tensor throughput unknown, {_UNKNOWN_GPU_FLOPS / 1e12:.0f} TFLOPS assumed")
+        memory = _UNKNOWN_GPU_BANDWIDTH
+        assumed.append(f"{gpu.name}: memory bandwidth unknown, {memory / 1e9:.0f} GB/s assumed")
+    capability = gpu.compute_capability or (row.compute_capability if row else "")
+    fp16 = gpu.fp16_flops or (row.fp16_flops if row else None)
+    int8 = gpu.int8_ops or (row.int8_ops if row else None) or (2 * fp16 if fp16 else None)
+    if int8 is None:
+        int8 = memory * constants[f"gpu.ops_per_byte{'_no_tensor' if _lacks_tensor_cores(capability) else ''}"]
+        assumed.append(f"{gpu.name}: tensor throughput unknown, {int8 / 1e12:.0f} INT8 TOPS assumed")
+    # GeForce cards accumulate FP16 products in FP16 at the full rate, which is what cuBLAS is asked for.
     return GpuRates(
-        memory=memory or _UNKNOWN_GPU_BANDWIDTH,
-        flops=flops or _UNKNOWN_GPU_FLOPS,
-        link=_link(gpu, row, assumed),
+        memory=memory, link=_link(gpu, row, assumed), int8=int8, fp16=int8 / 2, compute_capability=capability
     )
+
+
+def _row(gpu: Gpu) -> GpuRow | None:
+    """The table's row of ``gpu``; among several of one name the nearest in memory and bandwidth."""
+    if found := find_gpu(gpu.description, gpu.total):
+        return found
+    rows = find_gpus(gpu.description) or find_gpus(re.sub(r"\s*\d+\s*GB\b|\s*\(.*", "", gpu.description))
+    wanted = gpu.bandwidth or 0.0
+
+    def key(row: GpuRow) -> tuple[bool, float]:
+        return abs(row.memory - gpu.total) > row.memory // 8, abs((row.bandwidth or 0.0) - wanted)
+
+    return min(rows, key=key, default=None)
+
+
+def _lacks_tensor_cores(capability: str) -> bool:
+    return bool(capability) and float(capability) < 7.0
 
 
 def _link(gpu: Gpu, row: GpuRow | None, assumed: list[str]) -> float:
@@ -74,21 +119,3 @@ def _link(gpu: Gpu, row: GpuRow | None, assumed: list[str]) -> float:
         assumed.append(f"{gpu.name}: PCIe link unknown, generation 4 x16 assumed")
         generation, width = 4, 16
     return _LANE.get(generation, _LANE[4]) * width
-
-
-def _ram(machine: Machine, assumed: list[str]) -> float:
-    memory = machine.memory
-    if memory is not None and memory.bandwidth:
-        return memory.bandwidth
-    if memory is not None and memory.nominal_bandwidth:
-        sockets = machine.cpu.n_sockets if machine.cpu else 1
-        return memory.nominal_bandwidth / sockets * value("cpu.nominal_share")
-    assumed.append(f"RAM bandwidth unknown, {_UNKNOWN_RAM_BANDWIDTH / 1e9:.0f} GB/s assumed")
-    return _UNKNOWN_RAM_BANDWIDTH
-
-
-def _cores(machine: Machine, assumed: list[str]) -> int:
-    if machine.cpu is not None and machine.cpu.n_cores:
-        return max(1, machine.cpu.n_cores // max(1, machine.cpu.n_sockets))
-    assumed.append(f"CPU cores unknown, {_UNKNOWN_CORES} assumed")
-    return _UNKNOWN_CORES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,10 +13,12 @@ from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Estimate, Prediction
 from omniplan.llamacpp import buffers
 from omniplan.llamacpp.footprint import place, price
+from omniplan.llamacpp.placement import Placement
 from omniplan.predict.decode import decode_terms
-from omniplan.predict.prefill import prompt_terms
+from omniplan.predict.prefill import Prompt, prompt_terms
 from omniplan.predict.rates import rates
 from omniplan.predict.traffic import traffic
+from omniplan.tables.calibration import shipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +35,22 @@ _PROMPT: Final = _Spread(0.60, 1.80)
 
 
 def predict(
-    model: Model, machine: Machine, params: ServerParams, *, n_prompt: int = 2048, n_gen: int = 256, depth: int = 0
+    model: Model,
+    machine: Machine,
+    params: ServerParams,
+    *,
+    n_prompt: int = 2048,
+    n_gen: int = 256,
+    depth: int = 0,
+    constants: Mapping[str, float] | None = None,
 ) -> Prediction:
     """Predict ``params`` on ``machine`` for a prompt of ``n_prompt`` and an answer of ``n_gen`` tokens.
 
     ``depth`` tokens are already in the cache when the prompt comes. One sequence is predicted.
     """
     placement = place(model, machine, params)
-    return predict_priced(model, machine, params, price(model, machine, placement), n_prompt, n_gen, depth)
+    priced = price(model, machine, placement)
+    return predict_placed(model, machine, params, placement, priced, (n_prompt, n_gen, depth), constants)
 
 
 def predict_priced(
@@ -47,12 +58,27 @@ def predict_priced(
 ) -> Prediction:
     """The same with a footprint at hand."""
     placement = place(model, machine, params)
-    known = rates(machine)
-    halfway = depth + n_prompt + n_gen // 2
-    answer = traffic(model, placement, depth=halfway)
-    is_moe = model.hparams.n_expert > 0
-    terms = decode_terms(answer, known, priced.graph_splits, is_moe=is_moe)
-    prompt = prompt_terms(model, placement, params, answer, known, n_prompt)
+    return predict_placed(model, machine, params, placement, priced, (n_prompt, n_gen, depth), None)
+
+
+def predict_placed(
+    model: Model,
+    machine: Machine,
+    params: ServerParams,
+    placement: Placement,
+    priced: Footprint,
+    workload: tuple[int, int, int],
+    constants: Mapping[str, float] | None,
+) -> Prediction:
+    """The same with placement and footprint at hand; ``workload`` is prompt, answer and depth in tokens."""
+    known = shipped() if constants is None else constants
+    n_prompt, n_gen, depth = workload
+    speeds = rates(machine, params, known)
+    answer = traffic(model, placement, depth=depth + n_prompt + n_gen // 2)
+    terms = decode_terms(placement, priced, answer, speeds, known)
+    asked = Prompt(n_prompt=n_prompt, n_ubatch=max(1, min(placement.context.n_ubatch, n_prompt)), depth=depth)
+    middle = traffic(model, placement, depth=depth + n_prompt // 2)
+    prompt = prompt_terms(model, placement, params, middle, speeds, known, asked)
     token = _estimate(sum(terms.values()), _DECODE_CPU if answer.weights[buffers.CPU] else _DECODE_GPU)
     whole = _estimate(sum(prompt.values()), _PROMPT)
     return Prediction(
@@ -64,7 +90,7 @@ def predict_priced(
         n_prompt=n_prompt,
         n_gen=n_gen,
         depth=depth,
-        assumptions=known.assumptions,
+        assumptions=speeds.assumptions,
     )
 
 

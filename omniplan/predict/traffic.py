@@ -1,4 +1,4 @@
-"""What one token touches: bytes of weights and cache per device, and arithmetic per device."""
+"""What one token touches: bytes of weights and cache per device, arithmetic per device, and graph nodes per device."""
 
 from __future__ import annotations
 
@@ -15,49 +15,74 @@ from omniplan.llamacpp.placement import Placement
 
 @dataclass(slots=True)
 class Traffic:
-    """Bytes and weights one token touches.
+    """Bytes and weights one token touches, by device name or "CPU".
 
-    ``weights`` are bytes per device or "CPU", ``cache`` bytes of KV cache and recurrent state read at the given depth,
-    ``active`` parameters multiplied per device, ``streamed`` all bytes of matrices on the CPU (what a prompt batch
-    copies to the GPU), ``low_bit`` the penalty-weighted CPU bytes. ``cpu_layers`` have weights on the CPU.
+    ``weights`` are bytes, ``cache`` bytes of KV cache and recurrent state read at the given depth, ``attention``
+    operations of scores and values at that depth. ``dense`` and ``routed`` are parameters multiplied, outside and in
+    the routed experts, ``dense_f16`` those of ``dense`` that are stored in 16 bits or more; ``whole`` are bytes with
+    every expert. ``streamed`` are all bytes of matrices on the CPU, which a prompt batch copies to the GPU, and
+    ``cpu_types`` the bytes one token reads there, by tensor type.
+    ``matrices`` counts matrices of layers by device, ``cpu_layers`` the layers with some on the CPU.
     """
 
     weights: Counter[str] = field(default_factory=Counter)
+    whole: Counter[str] = field(default_factory=Counter)
     cache: Counter[str] = field(default_factory=Counter)
-    active: Counter[str] = field(default_factory=Counter)
+    attention: Counter[str] = field(default_factory=Counter)
+    dense: Counter[str] = field(default_factory=Counter)
+    dense_f16: Counter[str] = field(default_factory=Counter)
+    routed: Counter[str] = field(default_factory=Counter)
+    cpu_types: Counter[str] = field(default_factory=Counter)
+    matrices: Counter[str] = field(default_factory=Counter)
     streamed: int = 0
-    low_bit: Counter[int] = field(default_factory=Counter)
     cpu_layers: set[int] = field(default_factory=set)
-    gpu_layers: int = 0
+    gpu_layers: set[int] = field(default_factory=set)
+
+    def gpu_share(self) -> float:
+        """Share of the layers' matrices that is on GPUs."""
+        total = self.matrices.total()
+        return 1 - self.matrices[buffers.CPU] / total if total else 0.0
 
 
 def traffic(model: Model, placement: Placement, *, depth: int) -> Traffic:
     """What one token touches with ``depth`` tokens already in the cache of its sequence."""
     found = Traffic()
-    h = model.hparams
     for slot in weights.slots(model):
-        if slot.il < 0 or slot.name.startswith("rope_f"):
-            continue
-        role = model.roles[slot.tensor.name]
-        share = _share(role, h, slot.il)
-        device = _device(placement.weights.buffer_of[slot.name])
-        nbytes = slot.tensor.nbytes
-        found.weights[device] += round(nbytes * share)
-        found.active[device] += round(slot.tensor.n_elements * share)
-        if device == buffers.CPU:
-            found.low_bit[int(slot.tensor.type.bits_per_weight)] += round(nbytes * share)
-            if len(slot.tensor.shape) > 1:
-                found.streamed += nbytes
-                found.cpu_layers.add(slot.il)
+        if slot.il >= 0 and not slot.name.startswith("rope_f"):
+            _add_weight(found, model, slot, _device(placement.weights.buffer_of[slot.name]))
+    h = model.hparams
     for cache in memory.caches(model, placement.context):
         found.cache[_device(placement.cache_device(cache.il))] += _cache_bytes(cache, h, depth)
-    found.gpu_layers = sum(1 for device in placement.layers[: h.n_layer] if device != buffers.CPU)
+    for il in range(h.n_layer):
+        if not h.is_recr[il]:
+            found.attention[_device(placement.cache_device(il))] += 2 * _width(h, il) * _reach(h, il, depth)
     return found
 
 
-def _share(role: Role, h: Hparams, il: int) -> float:
-    if role is not Role.ROUTED_EXPERT or not h.n_expert:
-        return 1.0
+def _add_weight(found: Traffic, model: Model, slot: weights.Slot, device: str) -> None:
+    tensor = slot.tensor
+    is_routed = model.roles[tensor.name] is Role.ROUTED_EXPERT and model.hparams.n_expert > 0
+    share = _share(model.hparams, slot.il) if is_routed else 1.0
+    nbytes, active = round(tensor.nbytes * share), round(tensor.n_elements * share)
+    found.weights[device] += nbytes
+    found.whole[device] += tensor.nbytes
+    (found.routed if is_routed else found.dense)[device] += active
+    if not is_routed and not tensor.type.is_quantized:
+        found.dense_f16[device] += active
+    is_matrix = len(tensor.shape) > 1 and tensor.shape[1] > 1
+    if is_matrix and slot.il < model.hparams.n_layer_all:
+        found.matrices[device] += 1
+    if device != buffers.CPU:
+        found.gpu_layers.add(slot.il)
+        return
+    found.cpu_types[tensor.type.name] += nbytes
+    if is_matrix:
+        found.streamed += tensor.nbytes
+        if slot.il < model.hparams.n_layer_all:
+            found.cpu_layers.add(slot.il)
+
+
+def _share(h: Hparams, il: int) -> float:
     return (h.n_expert_used[il] if il < h.n_layer_all else max(h.n_expert_used)) / h.n_expert
 
 
@@ -65,9 +90,18 @@ def _device(buffer: str) -> str:
     return buffers.CPU if buffers.is_host(buffer) else buffer
 
 
+def _reach(h: Hparams, il: int, depth: int) -> int:
+    """Earlier tokens that layer ``il`` looks at."""
+    return min(depth, h.n_swa) if h.is_swa[il] and h.n_swa else depth
+
+
+def _width(h: Hparams, il: int) -> int:
+    """Products per pair of tokens: scores and values of every head."""
+    return h.n_head[il] * (h.n_embd_head_k[il] + h.n_embd_head_v[il])
+
+
 def _cache_bytes(cache: CacheTensor, h: Hparams, depth: int) -> int:
     """Bytes of one layer's cache that attention reads; recurrent state is read and written whole."""
     if cache.part in ("r", "s", "p"):
         return 2 * cache.type.row_size(cache.row)
-    cells = min(depth, h.n_swa) if h.is_swa[cache.il] and h.n_swa else depth
-    return cache.type.row_size(cache.row) * min(cells, cache.cells)
+    return cache.type.row_size(cache.row) * min(_reach(h, cache.il, depth), cache.cells)

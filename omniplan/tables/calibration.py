@@ -1,15 +1,19 @@
-"""Rows of ``data/calibration.toml``: the constants of the time model, each with its spread and source."""
+"""Rows of ``data/calibration.toml`` and of a machine's own file: the time model's constants, each with its source."""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
+from pathlib import Path
+from typing import Any, Final
 
-from omniplan.errors import TableError
+from omniplan.errors import InputError, TableError
 from omniplan.tables.source import read_table
 
-_FILE = "calibration.toml"
+_FILE: Final = "calibration.toml"
+_ERA: Final = "builds-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,21 +28,85 @@ class Constant:
 
 
 @cache
-def constants() -> Mapping[str, Constant]:
-    """Every constant by its dotted name, such as ``gpu.weights_share``; raises TableError on a wrong row."""
-    found = {}
-    for group, rows in read_table(_FILE).items():
-        for name, raw in rows.items():
-            try:
-                row = Constant(**raw)
-            except TypeError as error:
-                raise TableError(f"{_FILE}: {group}.{name}: {error}") from error
-            if not 0 < row.low <= row.value <= row.high:
-                raise TableError(f"{_FILE}: {group}.{name}: needs 0 < low <= value <= high")
-            found[f"{group}.{name}"] = row
+def constants(build: str = "") -> Mapping[str, Constant]:
+    """Every constant by its dotted name, such as ``gpu.weights_share``; raises TableError on a wrong row.
+
+    ``build`` names an older generation of llama.cpp: "2024" is before CUDA graphs and fused kernels. "" is b11434.
+    """
+    table = read_table(_FILE)
+    found = {
+        f"{group}.{name}": _constant(raw, f"{_FILE}: {group}.{name}")
+        for group, rows in table.items()
+        if not group.startswith(_ERA)
+        for name, raw in rows.items()
+    }
+    if not build:
+        return found
+    if f"{_ERA}{build}" not in table:
+        known = ", ".join(group.removeprefix(_ERA) for group in table if group.startswith(_ERA))
+        raise InputError(f"build: no constants for {build!r}; known: {known}")
+    for name, raw in table[f"{_ERA}{build}"].items():
+        found[name] = _constant(raw, f"{_FILE}: {_ERA}{build}.{name}")
     return found
 
 
+def _constant(raw: Mapping[str, Any], place: str) -> Constant:
+    try:
+        row = Constant(**raw)
+    except TypeError as error:
+        raise TableError(f"{place}: {error}") from error
+    if not all(isinstance(number, int | float) for number in (row.value, row.low, row.high)):
+        raise TableError(f"{place}: value, low and high are numbers")
+    if not 0 < row.low <= row.value <= row.high:
+        raise TableError(f"{place}: needs 0 < low <= value <= high")
+    return row
+
+
+@cache
+def shipped(build: str = "") -> Mapping[str, float]:
+    """The value of every shipped constant, by name."""
+    return {name: row.value for name, row in constants(build).items()}
+
+
 def value(name: str) -> float:
-    """The value of one constant."""
-    return constants()[name].value
+    """The shipped value of one constant."""
+    return shipped()[name]
+
+
+def load(path: str | Path) -> Mapping[str, float]:
+    """The shipped values with those of a machine's own file in their place; raises InputError.
+
+    The file has the table's form and may leave out every constant it does not know better.
+    """
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: {error}") from error
+    own: dict[str, float] = {}
+    for group, rows in table.items():
+        if not isinstance(rows, dict):
+            raise InputError(f"{path}: {group}: expected a table of constants")
+        for name, raw in rows.items():
+            place = f"{path}: {group}.{name}"
+            if f"{group}.{name}" not in constants():
+                raise InputError(f"{place}: no such constant")
+            try:
+                own[f"{group}.{name}"] = _constant(raw, place).value
+            except TableError as error:
+                raise InputError(str(error)) from error
+    return {**shipped(), **own}
+
+
+def write(rows: Mapping[str, Constant], comment: str) -> str:
+    """TOML of ``rows`` in the form ``load`` reads, ``comment`` on top."""
+    lines = [f"# {line}".rstrip() for line in comment.splitlines()]
+    for name, row in rows.items():
+        lines += ["", f"[{name}]"]
+        lines += [f"{field.name} = {_text(getattr(row, field.name))}" for field in fields(Constant)]
+    return "\n".join(lines) + "\n"
+
+
+def _text(item: float | str) -> str:
+    if isinstance(item, str):
+        return '"' + item.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") + '"'
+    return f"{float(item):.6g}"
