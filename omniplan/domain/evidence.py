@@ -27,7 +27,7 @@ class Assumption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """Why something was ``chosen`` or ``rejected``, or a ``note``; ``source`` names the header key, table row or lesson."""
+    """Why something was ``chosen`` or ``rejected``, or a ``note``; ``source`` is a header key, table row or lesson."""
 
     verdict: str
     subject: str

@@ -32,7 +32,7 @@ class GraphSplits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """One physical memory: bytes ``free`` before the model loads and bytes it ``used``. ``free`` is None when unknown."""
+    """One physical memory: bytes ``free`` before the model loads (None when unknown) and bytes ``used`` by it."""
 
     name: str
     free: int | None

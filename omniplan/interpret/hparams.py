@@ -73,7 +73,7 @@ def load(header: Header, row: ArchRow) -> Hparams:
         indexer_head_size=keys.number("attention.indexer.key_length"),
         indexer_top_k=keys.number("attention.indexer.top_k"),
         indexer_kpool=_kpool(keys, n_layer_all),
-        is_indexer_full=patterns.indexer_full(keys, row, n_layer, n_layer_all, n_ctx_train),
+        is_indexer_full=patterns.indexer_full(keys, row, n_layer_all, n_ctx_train),
         compress_ratios=_compress_ratios(keys, n_layer_all),
     )
 

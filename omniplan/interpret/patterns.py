@@ -81,7 +81,7 @@ def _by_interval(keys: Keys, row: ArchRow, n_layer: int, n_layer_all: int) -> tu
     return tuple(il < n_layer and (il + 1) % interval != 0 for il in range(n_layer_all))
 
 
-def indexer_full(keys: Keys, row: ArchRow, n_layer: int, n_layer_all: int, n_ctx_train: int) -> tuple[bool, ...]:
+def indexer_full(keys: Keys, row: ArchRow, n_layer_all: int, n_ctx_train: int) -> tuple[bool, ...]:
     """Layers that own a lightning indexer (``is_indexer_full`` of llama.cpp)."""
     given = keys.raw("attention.indexer.types")
     if isinstance(given, tuple) and given:

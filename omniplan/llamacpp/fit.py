@@ -99,7 +99,7 @@ class _Fitter:
         return _Used([size.total for size in sizes], sum(size.model for size in sizes), host)
 
     def _needs_change(self, full: _Used) -> bool:
-        """Step 1: does any device miss its target?"""
+        """Step 1: whether any device misses its target."""
         if not self.names:
             memory = self.machine.memory
             return memory is not None and memory.total - full.host < self.params.fit_target[0]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
+from struct import Struct
 from typing import Final
-
-import numpy as np
 
 from omniplan.domain.machine import Machine
 from omniplan.domain.params import ServerParams, SplitMode
 
 CPU: Final = "CPU"
+_SINGLE: Final = Struct("f")
 
 
 def split(n_layer_all: int, n_gpu_layers: int, names: Sequence[str], weights: Sequence[float]) -> tuple[str, ...]:
@@ -23,19 +25,24 @@ def split(n_layer_all: int, n_gpu_layers: int, names: Sequence[str], weights: Se
     n_all = n_layer_all + 1
     active = min(n_gpu_layers if n_gpu_layers >= 0 else n_all, n_all) if names else 0
     first = n_all - active
-    # Adding into a float32 accumulator, as llama.cpp does, differs from summing in double precision.
-    points = np.cumsum(np.asarray(weights[: len(names)], dtype=np.float32), dtype=np.float32)
-    if len(points) and points[-1] > 0:
-        points = points / points[-1]
-    bounds = [float(point) for point in points]
-    on_gpu = (float(np.float32(i) / np.float32(active)) for i in range(active))
-    chosen = [names[min(bisect_right(bounds, x), len(names) - 1)] for x in on_gpu]
+    # Rounding after each step is what adding and dividing in float32 does; summing in double precision differs.
+    points = list(accumulate((_f32(weight) for weight in weights[: len(names)]), lambda total, x: _f32(total + x)))
+    if points and points[-1] > 0:
+        points = [_f32(point / points[-1]) for point in points]
+    on_gpu = (_f32(i / active) for i in range(active))
+    chosen = [names[min(bisect_right(points, x), len(names) - 1)] for x in on_gpu]
     return (CPU,) * first + tuple(chosen)
 
 
-def layer_devices(
-    params: ServerParams, machine: Machine, names: Sequence[str], n_layer_all: int
-) -> tuple[str, ...]:
+def _f32(value: float) -> float:
+    """``value`` rounded to float32, infinite where it is too large."""
+    try:
+        return float(_SINGLE.unpack(_SINGLE.pack(value))[0])
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def layer_devices(params: ServerParams, machine: Machine, names: Sequence[str], n_layer_all: int) -> tuple[str, ...]:
     """Device of every layer of a model with ``n_layer_all`` blocks split over the devices ``names``."""
     given = [*params.tensor_split, *[0.0] * len(names)][: len(names)]
     weights = given if any(given) else [float(machine.gpu(name).free) for name in names]
@@ -47,7 +54,7 @@ _PIPELINE_COPIES: Final = 4
 
 
 def pipeline_copies(params: ServerParams, n_layer_all: int, devices: Sequence[str]) -> int:
-    """Copies of inputs the scheduler keeps for pipeline parallelism, 1 when it is off (``llama_context`` constructor)."""
+    """Copies of inputs that pipeline parallelism keeps, 1 when it is off (``llama_context`` constructor)."""
     n_gpu_layers = params.n_gpu_layers if params.n_gpu_layers >= 0 else n_layer_all + 1
     is_on = (
         len(devices) > 1
