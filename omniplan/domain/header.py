@@ -22,7 +22,7 @@ Value = int | float | bool | str | tuple[int, ...] | tuple[float, ...] | tuple[b
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One row of the tensor table; ``shape`` is ggml's ``ne``, fastest dimension first, ``offset`` in its shard's data."""
+    """One row of the tensor table; ``shape`` is ggml's ``ne``, fastest first, ``offset`` lies in its shard's data."""
 
     name: str
     type: TensorType
