@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def forget() -> None:
 
 def output(code: str) -> str:
     """What ``code`` prints in a new Python process."""
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    return _python(["-c", code])
 
 
 def processes(arguments: Sequence[str], *, runs: int) -> list[float]:
@@ -43,9 +44,16 @@ def processes(arguments: Sequence[str], *, runs: int) -> list[float]:
     times = []
     for _ in range(runs):
         begin = time.perf_counter()
-        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+        _python(arguments)
         times.append(time.perf_counter() - begin)
     return times
+
+
+def _python(arguments: Sequence[str]) -> str:
+    """Run a new Python with compiled modules, as an installed package has them, and return what it prints."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 
 
 def report(what: str, times: Sequence[float], target: float, *, less: float = 0.0) -> bool:
