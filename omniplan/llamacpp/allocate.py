@@ -93,7 +93,7 @@ def allocate(plan: Schedule) -> Allocated:
     allocation = _Allocation(plan, arenas)
     allocation.run()
     live = tuple(
-        tuple(i for i, address in enumerate(snapshot) if address >= 0 and plan.backend[i] == b)
+        tuple([i for i, address in enumerate(snapshot) if address >= 0 and plan.backend[i] == b])
         for b, snapshot in enumerate(allocation.at_peak)
     )
     return Allocated(tuple(arena.peak for arena in arenas), live, allocation.sizes)

@@ -82,12 +82,12 @@ class _Cut:
 
     def run(self) -> None:
         """Walk the nodes once; a split ends where the backend changes or another weight must come in."""
-        graph, backend = self.graph, self.backend
+        graph, backend, weights = self.graph, self.backend, self.graph.weights
         split = Split(backend=backend[graph.work[0]] if graph.work else len(backend) - 1, start=0)
         self.splits.append(split)
         current = split.backend
         for i in graph.work:
-            if backend[i] != current or (split.inputs and self._needs_weight(i, current)):
+            if backend[i] != current or (split.inputs and weights[i] and self._needs_weight(i, current)):
                 split.end = i
                 current = backend[i]
                 split = Split(backend=current, start=i)
