@@ -20,13 +20,14 @@ _DEFAULT_BATCH: Final = 2048
 class Candidate:
     """One placement to price: what it is called, and the arguments that pin it.
 
-    ``prompt_cache`` is what ``--cache-ram`` will be, in bytes.
+    ``prompt_cache`` is what ``--cache-ram`` will be, in bytes; ``seconds`` what the search reckoned with, 0 if nothing.
     """
 
     strategy: str
     args: tuple[str, ...]
     ranges: tuple[Range, ...] = ()
     prompt_cache: int = PROMPT_CACHE
+    seconds: float = 0.0
 
     @property
     def moved(self) -> tuple[int, ...]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Final
 
 from omniplan.domain.footprint import Footprint
@@ -23,6 +24,7 @@ from omniplan.search.costs import LayerCosts, compute_estimate, layer_costs
 from omniplan.search.limits import PROMPT_CACHE, RAM, Limits, shortfall
 from omniplan.search.reporter import Reporter
 from omniplan.search.result import plan_of
+from omniplan.search.times import DeviceTimes, device_times
 from omniplan.units import MIB
 
 DEFAULT_CONTEXT: Final = 32768
@@ -31,6 +33,11 @@ _UNKNOWN_BANDWIDTH: Final = 500e9
 # Rounds in which the estimate of compute buffers is replaced by what the simulation says.
 _ROUNDS: Final = 4
 _CACHE_STEP: Final = 256 * MIB
+# A slower GPU must save this share of the time to be used: an RTX 5090 alone beat RTX 5090 + RTX 4090 by 10 % (24.07
+# against 21.88 tokens/s, ik_llama.cpp #629), one RTX 4090 with 24 layers fewer beat two by 10 % (18.5 against 16.8).
+MARGIN: Final = 0.10
+# The programme's seconds leave out graph splits; a rival within this factor is priced.
+_CLEARLY: Final = 0.8
 # -ts takes one value less than there may be devices (llama.cpp b11434 common/arg.cpp).
 _MOST_SPLIT: Final = MAX_DEVICES - 1
 
@@ -95,8 +102,35 @@ class Ladder:
             return self._on_cpu()
         for rung in (self._single, self._spread, self._spill, self._partial):
             for candidate, priced in rung():
-                return candidate, priced
+                return self._without_slow_gpus(candidate, priced)
         return self._on_cpu()
+
+    @cached_property
+    def times(self) -> Mapping[str, DeviceTimes]:
+        """Seconds per layer and device."""
+        return device_times(self.model, self.machine, self.request, self.costs)
+
+    def seconds(self, candidate: Candidate, priced: Footprint) -> float:
+        """Predicted seconds of what the request wants to be fast."""
+        return timing.seconds(timing.speed(self, candidate, priced), self.request.objective)
+
+    def _without_slow_gpus(self, candidate: Candidate, priced: Footprint) -> tuple[Candidate, Footprint]:
+        """The same without GPUs slower than the fastest, unless they save the share of time they must."""
+        fast = [gpu for gpu in self.machine.gpus if _speed(gpu) == max(map(_speed, self.machine.gpus))]
+        slow = [part.name for part in candidate.ranges if part.name not in {gpu.name for gpu in fast}]
+        if not slow or candidate.ranges[0].first > 0:
+            return candidate, priced
+        took = self.seconds(candidate, priced)
+        known = self.reporter.recall()
+        rival = next(self._refine(may_move=True, gpus=fast, least=took), None)
+        if rival is None:
+            self.reporter.restore(known)
+            return candidate, priced
+        gain = 1 - took / self.seconds(*rival)
+        if gain >= MARGIN:
+            self.reporter.restore(known)
+        self.reporter.second_gpu(slow, gain, MARGIN)
+        return (candidate, priced) if gain >= MARGIN else rival
 
     def _single(self) -> Iterator[tuple[Candidate, Footprint]]:
         """The whole model on the fastest GPU that holds it."""
@@ -132,28 +166,35 @@ class Ladder:
                 # Every further layer on the CPU takes more of it.
                 return
 
-    def _refine(self, *, may_move: bool, first: int = 0) -> Iterator[tuple[Candidate, Footprint]]:
-        """Fill with estimated compute buffers, price the result, fill again with the real ones."""
-        reserves = {gpu.name: self._estimate(gpu, may_move=may_move) for gpu in self.machine.gpus}
-        best: tuple[int, Candidate, Footprint] | None = None
+    def _refine(
+        self, *, may_move: bool, first: int = 0, gpus: Sequence[Gpu] | None = None, least: float = 0.0
+    ) -> Iterator[tuple[Candidate, Footprint]]:
+        """Fill with estimated compute buffers, price the result, fill again with the real ones; the fastest wins.
+
+        ``gpus`` may be used, all by default. Nothing comes when more than ``least`` seconds are clearly taken.
+        """
+        gpus = self.machine.gpus[:_MOST_SPLIT] if gpus is None else gpus[:_MOST_SPLIT]
+        reserves = {gpu.name: self._estimate(gpu, may_move=may_move) for gpu in gpus}
+        best: tuple[float, Candidate, Footprint] | None = None
         seen: set[tuple[str, ...]] = set()
         for _ in range(_ROUNDS):
             candidate = self._fill(reserves, may_move=may_move, first=first)
             if candidate is None and best is None and any(reserves.values()):
                 reserves = dict.fromkeys(reserves, 0)
                 candidate = self._fill(reserves, may_move=may_move, first=first)
-            if candidate is None or candidate.args in seen:
+            if candidate is None or candidate.args in seen or (least and candidate.seconds * _CLEARLY > least):
                 break
             seen.add(candidate.args)
             candidate, priced, missing = self._price(candidate)
-            if not missing and (best is None or len(candidate.moved) < best[0]):
-                best = len(candidate.moved), candidate, priced
-            elif missing:
+            if missing:
                 self.reporter.rejected(candidate, missing)
                 self._remember(missing)
+            elif best is None or self.seconds(candidate, priced) < best[0]:
+                best = self.seconds(candidate, priced), candidate, priced
             if RAM in missing:
                 self.is_ram_short = True
-                break
+                if len(missing) == 1:
+                    break
             reserves = _next_reserves(reserves, priced, missing)
         if best is not None:
             self.reporter.chosen(best[1], best[2], self.costs)
@@ -165,17 +206,21 @@ class Ladder:
         return compute_estimate(self.model, self.context, movable=copies)
 
     def _fill(self, reserves: dict[str, int], *, may_move: bool, first: int) -> Candidate | None:
-        bins = [
-            ranges.Bin(
-                name=gpu.name, budget=self.headroom.budget_of(gpu), reserve=reserves[gpu.name], speed=_speed(gpu)
-            )
-            for gpu in self.machine.gpus[:_MOST_SPLIT]
-        ]
+        """The fastest assignment to the devices that ``reserves`` names."""
+        bins = [self._bin(gpu, reserves[gpu.name]) for gpu in self.machine.gpus if gpu.name in reserves]
         filled = ranges.fill(self.costs, bins, may_move=may_move, first=first)
         if filled is None:
             return None
         n_layer_all = self.model.hparams.n_layer_all
-        return arguments.split(self.request, self.machine, filled, self.costs.tensors, n_layer_all)
+        found = arguments.split(self.request, self.machine, filled.ranges, self.costs.tensors, n_layer_all)
+        return replace(found, seconds=filled.seconds)
+
+    def _bin(self, gpu: Gpu, reserve: int) -> ranges.Bin:
+        times = self.times[gpu.name]
+        budget = self.headroom.budget_of(gpu)
+        return ranges.Bin(
+            name=gpu.name, budget=budget, reserve=reserve, kept=times.kept, part=times.part, cpu=times.cpu
+        )
 
     def _on_cpu(self) -> tuple[Candidate, Footprint] | None:
         return next(self._try(arguments.cpu_only(self.request, has_gpu=bool(self.machine.gpus))), None)

@@ -1,4 +1,4 @@
-"""Contiguous layer ranges over devices, moving as little as possible to the CPU: a dynamic programme."""
+"""Contiguous layer ranges over devices in the least predicted time: a dynamic programme."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ from omniplan.search.costs import LayerCosts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
-    """One device to fill: bytes it may hold, bytes it needs as soon as it holds a layer, and its speed in bytes/s."""
+    """One device to fill: bytes it may hold, bytes it needs as soon as it holds a layer, and seconds per layer.
+
+    ``kept`` are seconds of each layer that is whole on the device, output layer last, and ``part`` how much of them
+    its movable part takes. ``cpu`` are seconds of each movable part on the CPU while this is the first device in use,
+    which is the one that streams weights for a prompt.
+    """
 
     name: str
     budget: int
     reserve: int
-    speed: float
+    kept: tuple[float, ...]
+    part: tuple[float, ...]
+    cpu: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,77 +37,109 @@ class Range:
     moved: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Sums:
-    """Prefix sums over layers."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """Ranges over devices, and the seconds they take by the bins' own figures."""
 
+    seconds: float
+    ranges: tuple[Range, ...]
+
+
+# (seconds, layers moved): ties go to fewer moves.
+_Score = tuple[float, int]
+_State = tuple[_Score, tuple[Range, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """One device in one pass: bytes for layers, and prefix sums over layers of bytes and seconds."""
+
+    name: str
+    size: int
     base: list[int]
     movable: list[int]
+    kept: list[float]
+    moved: list[float]
     count: list[int]
 
-    @classmethod
-    def of(cls, costs: LayerCosts) -> _Sums:
-        count = accumulate((1 if size else 0 for size in costs.movable), initial=0)
-        return cls(list(accumulate(costs.base, initial=0)), list(accumulate(costs.movable, initial=0)), list(count))
-
-
-# (layers moved, seconds per token): fewer moves first, then speed.
-_Score = tuple[int, float]
-
-
-def fill(costs: LayerCosts, bins: Sequence[Bin], *, may_move: bool, first: int = 0) -> tuple[Range, ...] | None:
-    """Ranges that hold layers ``first`` to the last on ``bins`` in order, or None when no assignment fits.
-
-    Fewest moved parts win, then the shorter time to read the weights. O(bins x layers^2) with prefix sums.
-    """
-    n = len(costs.base)
-    sums = _Sums.of(costs)
-    best: list[tuple[_Score, tuple[Range, ...]] | None] = [None] * (n + 1)
-    best[first] = ((0, 0.0), ())
-    for bin_ in bins:
-        after = list(best)
-        for start, reached in enumerate(best):
-            if reached is None:
-                continue
-            for end in range(start + 1, n + 1):
-                option = _place(costs, sums, bin_, start, end, may_move=may_move)
-                if option is None:
-                    if sums.base[end] - sums.base[start] > bin_.budget:
-                        break
-                    continue
-                moved, seconds, chosen = option
-                score = (reached[0][0] + moved, reached[0][1] + seconds)
-                current = after[end]
-                if current is None or score < current[0]:
-                    after[end] = (score, (*reached[1], chosen))
-        best = after
-    found = best[n]
-    return None if found is None else found[1]
-
-
-def _place(
-    costs: LayerCosts, sums: _Sums, bin_: Bin, start: int, end: int, *, may_move: bool
-) -> tuple[int, float, Range] | None:
-    """Layers ``start..end`` on one device: how many parts move, seconds to read what stays, and the range."""
-    base = sums.base[end] - sums.base[start]
-    room = bin_.budget - bin_.reserve - costs.shared - base
-    if room < 0:
-        return None
-    kept: int = sums.movable[end] - sums.movable[start]
-    moved: tuple[int, ...] = ()
-    if kept > room:
+    def place(self, start: int, end: int, *, may_move: bool) -> tuple[float, int, tuple[int, int]] | None:
+        """Seconds of layers ``start..end`` here, how many parts move, and between which layers; None without room."""
+        room = self.size - self.base[end] + self.base[start]
+        if room < 0:
+            return None
+        seconds = self.kept[end] - self.kept[start]
+        movable = self.movable
+        if movable[end] - movable[start] <= room:
+            return seconds, 0, (start, start)
         if not may_move:
             return None
-        kept, moved = _trim(sums, room, start, end, from_front=start > 0)
-    count = sum(1 for il in moved if costs.movable[il])
-    seconds = (base + kept * costs.active_share) / bin_.speed
-    return count, seconds, Range(name=bin_.name, first=start, last=end, moved=moved)
+        # The fewest layers at one end of the range, so that a neighbour's moved layers join into one pattern.
+        if start > 0:
+            first, last = start, bisect_right(movable, movable[end] - room - 1, start, end + 1)
+        else:
+            first, last = bisect_right(movable, movable[start] + room, start, end + 1) - 1, end
+        return seconds + self.moved[last] - self.moved[first], self.count[last] - self.count[first], (first, last)
 
 
-def _trim(sums: _Sums, room: int, start: int, end: int, *, from_front: bool) -> tuple[int, tuple[int, ...]]:
-    """Move the fewest layers at one end of the range, so that a neighbour's moved layers join into one pattern."""
-    if from_front:
-        cut = bisect_right(sums.movable, sums.movable[end] - room - 1, start, end + 1)
-        return sums.movable[end] - sums.movable[cut], tuple(range(start, cut))
-    cut = bisect_right(sums.movable, sums.movable[start] + room, start, end + 1) - 1
-    return sums.movable[cut] - sums.movable[start], tuple(range(cut, end))
+def fill(costs: LayerCosts, bins: Sequence[Bin], *, may_move: bool, first: int = 0) -> Filled | None:
+    """Ranges that hold layers ``first`` to the last on ``bins`` in order, or None when no assignment fits.
+
+    The least predicted time wins, exactly, among contiguous ranges that keep whole layers from one end on: the back of
+    a range that starts with the model, the front of any other. A moved part never counts as faster than a kept one, so
+    as few move as must. O(kinds of first device x bins x layers^2) with prefix sums.
+    """
+    found: _State | None = None
+    for cpu in dict.fromkeys(bin_.cpu for bin_ in bins):
+        state = _pass(costs, bins, cpu, may_move=may_move, first=first)
+        if state is not None and (found is None or state[0] < found[0]):
+            found = state
+    return None if found is None else Filled(seconds=found[0][0], ranges=found[1])
+
+
+def _pass(
+    costs: LayerCosts, bins: Sequence[Bin], cpu: tuple[float, ...], *, may_move: bool, first: int
+) -> _State | None:
+    """The best assignment whose first device is one that takes ``cpu`` for moved parts."""
+    n = len(costs.base)
+    best: list[_State | None] = [None] * (n + 1)
+    for bin_ in bins:
+        room = _room(costs, bin_, cpu)
+        after = list(best)
+        for start in range(first, n):
+            reached = best[start]
+            if reached is not None:
+                _extend(after, reached, room, start, may_move=may_move)
+            elif start == first and bin_.cpu == cpu:
+                _extend(after, ((0.0, 0), ()), room, start, may_move=may_move)
+        best = after
+    return best[n]
+
+
+def _extend(after: list[_State | None], reached: _State, room: _Room, start: int, *, may_move: bool) -> None:
+    """Try every range that starts where ``reached`` ended."""
+    (seconds, moved), before = reached
+    for end in range(start + 1, len(after)):
+        option = room.place(start, end, may_move=may_move)
+        if option is None:
+            # Bytes only grow with the range.
+            return
+        score = (seconds + option[0], moved + option[1])
+        current = after[end]
+        if current is None or score < current[0]:
+            chosen = Range(name=room.name, first=start, last=end, moved=tuple(range(*option[2])))
+            after[end] = (score, (*before, chosen))
+
+
+def _room(costs: LayerCosts, bin_: Bin, cpu: tuple[float, ...]) -> _Room:
+    moved = [
+        max(0.0, there - here) if size else 0.0 for there, here, size in zip(cpu, bin_.part, costs.movable, strict=True)
+    ]
+    return _Room(
+        name=bin_.name,
+        size=bin_.budget - bin_.reserve - costs.shared,
+        base=list(accumulate(costs.base, initial=0)),
+        movable=list(accumulate(costs.movable, initial=0)),
+        kept=list(accumulate(bin_.kept, initial=0.0)),
+        moved=list(accumulate(moved, initial=0.0)),
+        count=list(accumulate((1 if size else 0 for size in costs.movable), initial=0)),
+    )

@@ -20,6 +20,7 @@ EXPERTS_LAST: Final = "GLM diary, lesson 2: exps=CPU is conditional, never a def
 FOLLOW: Final = "GLM diary, key finding: KV cache and norms follow -ts, not -ot; llama.cpp b11434 load_tensors"
 PINNED: Final = "GLM diary, FIT policy of 2026-02-23: a pinned placement needs --fit off"
 HEADROOM: Final = "Protocol OMNI F-005: keep 10 to 15 % of VRAM free for growth"
+SLOW_GPU: Final = "published A/B runs in which a second GPU lost 10 %: ik_llama.cpp #629"
 BYTES: Final = "simulation of llama.cpp b11434"
 
 
@@ -48,6 +49,25 @@ class Reporter:
     def chosen(self, candidate: Candidate, priced: Footprint, costs: LayerCosts) -> None:
         """The winner, and why it is laid out so."""
         self._chosen = [*self._placement(candidate, priced, costs), *self._layout(candidate, priced)]
+
+    def recall(self) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
+        """What has been told so far."""
+        return tuple(self._chosen), tuple(self._rejected)
+
+    def restore(self, told: tuple[tuple[Reason, ...], tuple[Reason, ...]]) -> None:
+        """Forget what was told since ``recall``."""
+        self._chosen, self._rejected = map(list, told)
+
+    def second_gpu(self, names: Sequence[str], gain: float, margin: float) -> None:
+        """GPUs slower than the fastest were weighed against doing without them."""
+        which = ", ".join(names)
+        share = f"{gain:.0%} of the predicted time" if gain > 0 else "no predicted time"
+        if gain >= margin:
+            text = f"slower than the fastest GPU, but saves {share}, more than the {margin:.0%} it must"
+            self.note(Reason(verdict="chosen", subject=which, statement=text, source=SLOW_GPU))
+        else:
+            text = f"slower than the fastest GPU and saves {share}, less than the {margin:.0%} it must"
+            self._reject(which, text, SLOW_GPU)
 
     def note(self, reason: Reason) -> None:
         """One more thing worth saying about the winner."""
@@ -79,8 +99,8 @@ class Reporter:
         yield Reason(
             verdict="chosen",
             subject=candidate.strategy,
-            statement=f"the {what} of {layers} layers ({gib(size)}) go to RAM, the fewest that make the rest fit; "
-            "attention, norms, shared experts and KV cache of every layer stay on a GPU",
+            statement=f"the {what} of {layers} layers ({gib(size)}) go to RAM, in the least predicted time of what "
+            "fits; attention, norms, shared experts and KV cache of every layer stay on a GPU",
             source=EXPERTS_LAST,
         )
 

@@ -1,0 +1,77 @@
+"""Predicted seconds per layer and device, from the time model's own answers for whole placements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from omniplan.domain.footprint import Footprint
+from omniplan.domain.machine import Gpu, Machine
+from omniplan.domain.model import Model
+from omniplan.domain.plan import Request
+from omniplan.llamacpp.args import parse
+from omniplan.predict.request import predict_priced
+from omniplan.search import arguments, patterns
+from omniplan.search.costs import LayerCosts
+from omniplan.search.timing import seconds
+
+# Seconds per layer do not depend on how finely the scheduler cuts the graph.
+_UNPRICED: Final = Footprint(
+    layers=(), buffers={}, graph_splits=None, pools=(), n_ctx=0, n_ctx_seq=0, n_seq_max=1, n_ubatch=0, flash_attn=True
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceTimes:
+    """Seconds per layer, output layer last, in the words of ``ranges.Bin``."""
+
+    kept: tuple[float, ...]
+    part: tuple[float, ...]
+    cpu: tuple[float, ...]
+
+
+def device_times(model: Model, machine: Machine, request: Request, costs: LayerCosts) -> Mapping[str, DeviceTimes]:
+    """Seconds per layer on every GPU of ``machine`` for the objective of ``request``.
+
+    Two placements are predicted per kind of GPU, everything on it and the movable weights of all layers on the CPU, and
+    divided among layers by the bytes a token reads: the time model is a sum over layers of what is in proportion to
+    them.
+    """
+    known: dict[tuple[object, ...], DeviceTimes] = {}
+    found = {}
+    for index, gpu in enumerate(machine.gpus):
+        kind = _kind(gpu)
+        if kind not in known:
+            known[kind] = _times(model, machine, request, costs, index)
+        found[gpu.name] = known[kind]
+    return found
+
+
+def _kind(gpu: Gpu) -> tuple[object, ...]:
+    """What the time model may look at."""
+    lanes = (gpu.pcie_generation, gpu.pcie_width, gpu.pcie_generation_max, gpu.pcie_width_max, gpu.link_bandwidth)
+    rates = (gpu.bandwidth, gpu.fp16_flops, gpu.int8_ops, gpu.compute_capability)
+    return (gpu.description, gpu.total, *lanes, *rates)
+
+
+def _times(model: Model, machine: Machine, request: Request, costs: LayerCosts, index: int) -> DeviceTimes:
+    n_layer_all = model.hparams.n_layer_all
+    args = arguments.single_gpu(request, index, n_layer_all).args
+    whole = _seconds(model, machine, request, args)
+    active = [size * costs.active_share for size in costs.movable]
+    total = sum(costs.base) + sum(active)
+    part = tuple(whole * size / total for size in active)
+    kept = tuple(whole * base / total + share for base, share in zip(costs.base, part, strict=True))
+    layers = [il for il, size in enumerate(costs.movable) if size]
+    if not layers:
+        return DeviceTimes(kept=kept, part=part, cpu=(0.0,) * len(kept))
+    override = patterns.override(layers, costs.tensors, "CPU")
+    away = _seconds(model, machine, request, (*args, "-ot", override)) - whole + sum(part)
+    there = sum(costs.on_cpu)
+    return DeviceTimes(kept=kept, part=part, cpu=tuple(max(0.0, away) * size / there for size in costs.on_cpu))
+
+
+def _seconds(model: Model, machine: Machine, request: Request, args: tuple[str, ...]) -> float:
+    found = predict_priced(model, machine, parse(args), _UNPRICED, request.n_prompt, request.n_gen, 0)
+    return seconds(found, request.objective)
