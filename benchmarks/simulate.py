@@ -30,6 +30,7 @@ def main() -> int:
     model, machine = omniplan.load_model(MODEL), omniplan.load_machine("omni-nps1")
     placement = place(model, machine, parse(arguments(40)))
     boundaries = itertools.cycle(range(20, 50))
+    moved = itertools.cycle([place(model, machine, parse(arguments(boundary))) for boundary in range(20, 30)])
     nodes = compute.reserve(model, placement).n_nodes
     print(f"DeepSeek-R1, {nodes:,} nodes for a prompt batch")
     kept = [
@@ -44,7 +45,12 @@ def main() -> int:
             0.150,
         ),
         report(
-            "omniplan.footprint, one layer boundary moved",
+            "schedule and allocate both graphs, one layer boundary moved",
+            seconds(lambda: compute.reserve(model, next(moved)), runs=2 * RUNS),
+            0.020,
+        ),
+        report(
+            "omniplan.footprint, one layer boundary moved: arguments and weights on top",
             seconds(lambda: omniplan.footprint(model, machine, arguments(next(boundaries))), runs=2 * RUNS),
             0.020,
         ),
