@@ -15,7 +15,7 @@ demo: $(VENV)/installed
 	$(RUN)omniplan plan data/models/DeepSeek-R1-Q4_K_M.gguf --machine omni-nps1 --ctx 32768
 
 test: $(VENV)/installed
-	$(RUN)python -m pytest
+	$(RUN)python -m pytest -n auto
 
 lint: $(VENV)/installed
 	$(RUN)ruff check .
