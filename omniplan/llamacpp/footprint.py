@@ -11,7 +11,7 @@ from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import BufferSize, Footprint, Pool
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
-from omniplan.domain.params import FlashAttn, ServerParams
+from omniplan.domain.params import FlashAttn, LazyMode, ServerParams
 from omniplan.llamacpp import buffers, compute, layers, memory, overrides, refusals, weights
 from omniplan.llamacpp.context import resolve
 from omniplan.llamacpp.graph import families
@@ -20,6 +20,8 @@ from omniplan.llamacpp.placement import Placement
 RAM: Final = "RAM"
 # llama.cpp b11434 src/llama-context.cpp: grok forces flash attention off.
 _NO_FLASH_ATTENTION: Final = ("grok",)
+# src/llama-model-loader.cpp: auto_min_size.
+_LAZY_AUTO: Final = 4 << 30
 
 
 def footprint(model: Model, machine: Machine, params: ServerParams) -> Footprint:
@@ -42,7 +44,9 @@ def place(model: Model, machine: Machine, params: ServerParams) -> Placement:
         devices=devices,
         compute_capability=tuple(machine.gpu(name).compute_capability for name in devices),
         layers=layer_devices,
-        weights=weights.place(model, layer_devices, devices, forced, host=host),
+        weights=weights.place(
+            model, layer_devices, devices, forced, host=host, lazy_over=_lazy_over(params, machine, devices)
+        ),
         host=host,
         n_copies=layers.pipeline_copies(params, model.hparams.n_layer_all, devices),
     )
@@ -51,6 +55,14 @@ def place(model: Model, machine: Machine, params: ServerParams) -> Placement:
     if is_auto and not compute.attention_follows_layers(model, placement):
         placement = replace(placement, context=replace(placement.context, flash_attn=False))
     return compute.resolve_fused(model, placement)
+
+
+def _lazy_over(params: ServerParams, machine: Machine, devices: tuple[str, ...]) -> int | None:
+    """Bytes over which rows are read on demand, None for never (src/llama-model-loader.cpp: ``lazy_read::add``)."""
+    if params.lazy_mode is LazyMode.AUTO:
+        # An integrated GPU cannot map files.
+        return None if any(machine.gpu(name).is_unified for name in devices) else _LAZY_AUTO
+    return 0 if params.lazy_mode is LazyMode.ON else None
 
 
 def price(model: Model, machine: Machine, placement: Placement) -> Footprint:

@@ -47,7 +47,9 @@ def caches(model: Model, context: Context) -> tuple[CacheTensor, ...]:
 
 
 def _attention_layers(h: Hparams, arch: ArchRow) -> list[int]:
-    trunk = range(h.n_layer) if h.n_layer_nextn and h.n_layer else range(h.n_layer_all)
+    # Minimax M3 gives its nextn layers a cache that nothing reads.
+    is_trunk = h.n_layer_nextn and h.n_layer and arch.memory != Memory.MSA
+    trunk = range(h.n_layer) if is_trunk else range(h.n_layer_all)
     match arch.memory:
         case Memory.HYBRID_NO_FF:
             return [il for il in trunk if not h.is_recr[il] and h.n_ff[il] == 0]
@@ -184,11 +186,13 @@ def _dsv4(h: Hparams, context: Context, _: ArchRow, __: Model) -> Iterator[Cache
             lid = h.indexer_head_size
             yield CacheTensor(part="csa_k", il=il, type=context.type_k, row=dk[il], cells=cells, streams=streams)
             yield CacheTensor(part="lid_k", il=il, type=context.type_k, row=lid, cells=cells, streams=streams)
-            for name, width in (("csa", 2 * dk[il]), ("lid", 2 * lid)):
+            # Nextn layers have caches, but nothing compresses into them.
+            for name, width in (("csa", 2 * dk[il]), ("lid", 2 * lid)) if il < h.n_layer else ():
                 yield from _compressor(name, il, width, 2 * CSA_RATIO, streams)
         elif ratio == HCA_RATIO:
             yield CacheTensor(part="hca_k", il=il, type=context.type_k, row=dk[il], cells=cells, streams=streams)
-            yield from _compressor("hca", il, dk[il], HCA_RATIO, streams)
+            if il < h.n_layer:
+                yield from _compressor("hca", il, dk[il], HCA_RATIO, streams)
 
 
 def _compressor(name: str, il: int, width: int, rows: int, streams: int) -> Iterator[CacheTensor]:

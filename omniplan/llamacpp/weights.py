@@ -19,10 +19,12 @@ from omniplan.tables.tensors import LayerClass, tensor_class
 
 OUTPUT: Final = "output.weight"
 TOKEN_EMBEDDING: Final = "token_embd.weight"
+_LAZY_ROWS: Final = "per_layer_token_embd.weight"
 # ggml-cuda.cu:ggml_backend_cuda_device_supports_op, SSM_SCAN and SSM_CONV.
 _CUDA_SCAN_STATES: Final = (96, 128, 256)
 _CUDA_CONV_CHANNELS: Final = 128
 _CONVOLUTION: Final = re.compile(r"\.(ssm_conv1d|ple_conv1d|shortconv\.conv)\.weight$")
+_AFFIXES: Final = re.compile(r"^blk\.\d+\.|\.(weight|bias|scale)$")
 _ROPE_FACTORS: Final = re.compile(r"^rope_(freqs|factors_long|factors_short)\.")
 
 
@@ -46,14 +48,21 @@ def slots(model: Model) -> Iterator[Slot]:
     for tensor in model.header.tensors:
         il = layer_of(tensor.name)
         if il is not None:
-            if il < h.n_layer or not arch.skips_nextn:
+            if il < h.n_layer or not arch.skips_nextn or _stem(tensor.name) in arch.nextn_loaded:
                 yield Slot(tensor.name, tensor, min(il, h.n_layer_all))
         elif _ROPE_FACTORS.match(tensor.name):
             # Every layer asks for its own copy; the caller keeps one per buffer type.
-            yield from (Slot(tensor.name, tensor, layer) for layer in range(h.n_layer))
+            n_layer = h.n_layer_all if _stem(tensor.name) in arch.nextn_loaded else h.n_layer
+            layers = (layer for layer in range(n_layer) if not (arch.factors_on_full and h.is_swa[layer]))
+            yield from (Slot(tensor.name, tensor, layer) for layer in layers)
         elif (kind := _class(tensor.name, arch)) is not LayerClass.UNUSED:
             yield Slot(tensor.name, tensor, {LayerClass.INPUT: -1, LayerClass.REPEATING: 0}.get(kind, h.n_layer_all))
     yield from _tied(model)
+
+
+def _stem(name: str) -> str:
+    """The name without ``blk.N.`` and its suffix."""
+    return _AFFIXES.sub("", name)
 
 
 def _class(name: str, arch: architectures.ArchRow) -> LayerClass:
@@ -96,11 +105,13 @@ def place(
     overridden: Mapping[str, str],
     *,
     host: str,
+    lazy_over: int | None = None,
 ) -> Weights:
     """Put every weight of ``model`` into a buffer type.
 
     ``layers`` is the device of each layer, output last; ``overridden`` maps names in the file to the buffer type their
-    first matching override asks for; ``host`` is what weights on the CPU use ("CUDA_Host", or "CPU").
+    first matching override asks for; ``host`` is what weights on the CPU use ("CUDA_Host", or "CPU"). Rows that are
+    read on demand stay in plain RAM, if they have more than ``lazy_over`` bytes.
     """
     buffer_of: dict[str, str] = {}
     factors: dict[int, str] = {}
@@ -110,6 +121,8 @@ def place(
         slot = priced.slot
         wanted = overridden.get(slot.tensor.name) or (layers[slot.il] if slot.il >= 0 else buffers.CPU)
         buffer = _buffer(priced, wanted, host, has_gpu=bool(devices), forced=slot.tensor.name in overridden)
+        if lazy_over is not None and slot.tensor.nbytes > lazy_over and _is_lazy(slot, model):
+            buffer = buffers.CPU
         buffer_of.setdefault(slot.name, buffer)
         if priced.is_factor:
             factors[slot.il] = buffer
@@ -117,6 +130,10 @@ def place(
             held.add((buffer, priced.key))
             nbytes[buffer] += priced.size_in(buffer)
     return Weights(buffer_of=buffer_of, factors=factors, nbytes=nbytes)
+
+
+def _is_lazy(slot: Slot, model: Model) -> bool:
+    return slot.name == _LAZY_ROWS and architectures.row(model.arch).lazy_rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,11 +55,14 @@ class ArchRow:
     memory: Memory = Memory.KV
     causal: bool = True
     skips_nextn: bool = False
+    nextn_loaded: tuple[str, ...] = ()
     n_layer_kv_from_start: int = -1
     shared_kv_layers: bool = False
     embedding_twice: bool = False
     input_head: bool = False
     embedding_norm_is_output: bool = False
+    factors_on_full: bool = False
+    lazy_rows: bool = False
     indexer_rows: int = 1
     indexer_full: str = ""
     value_length: str = ""
@@ -91,7 +94,8 @@ def _row(name: str, raw: dict[str, Any]) -> ArchRow:
     try:
         swa = SwaRow(**raw["swa"]) if "swa" in raw else None
         memory = Memory(raw.get("memory", Memory.KV))
-        return ArchRow(**{**raw, "swa": swa, "memory": memory})
+        loaded = tuple(str(raw.get("nextn_loaded", "")).split())
+        return ArchRow(**{**raw, "swa": swa, "memory": memory, "nextn_loaded": loaded})
     except (TypeError, ValueError) as error:
         known = ", ".join(field.name for field in fields(ArchRow))
         raise TableError(f"{_FILE}: arch.{name}: {error}; known keys are {known}") from error

@@ -58,7 +58,8 @@ def _set(row: ArchRow | SwaRow, skip: tuple[str, ...]) -> Iterator[str]:
     for field in fields(row):
         value = getattr(row, field.name)
         if field.name not in skip and value != field.default:
-            yield field.name if value is True else f"{field.name} {value}"
+            shown = f"({len(value)} tensors)" if isinstance(value, tuple) else value
+            yield field.name if value is True else f"{field.name} {shown}"
 
 
 if __name__ == "__main__":
