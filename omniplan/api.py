@@ -134,14 +134,16 @@ def plan(
     n_prompt: int = 2048,
     n_gen: int = 256,
     objective: str = "request",
+    baselines: bool = False,
 ) -> Plan:
     """Choose a placement that keeps ``headroom`` on every pool of ``machine``, with its price and its reasons.
 
     ``n_ctx`` is the total context in tokens over ``n_parallel`` slots (None: a default, recorded as an assumption).
     ``headroom`` is a policy, MiB to keep free per GPU, or text as on the command line. The plan's ``prediction`` is for
     a prompt of ``n_prompt`` and an answer of ``n_gen`` tokens; ``objective`` is what should take the least time:
-    "request" (both), "decode" or "prompt". Raises Infeasible when nothing fits, with the shortfall and what would make
-    it fit.
+    "request" (both), "decode" or "prompt". With ``baselines`` the plan carries what one would do without it, and is
+    never predicted slower than a baseline that fits; this reproduces --fit, which takes a second on a large model.
+    Raises Infeasible when nothing fits, with the shortfall and what would make it fit.
     """
     from omniplan.search.planner import make_plan
 
@@ -157,6 +159,7 @@ def plan(
         n_prompt=n_prompt,
         n_gen=n_gen,
         objective=objective,
+        baselines=baselines,
     )
 
 

@@ -106,6 +106,11 @@ def _declare_plan(command: argparse.ArgumentParser) -> None:
         "--headroom", default="default", metavar="H", help="MiB to keep free per GPU, a share such as 10%%, or default"
     )
     _workload(command)
+    command.add_argument(
+        "--compare",
+        action="store_true",
+        help="price --fit and other baselines, and be no slower than any that fits",
+    )
     _json(command)
 
 
@@ -132,6 +137,7 @@ def _plan(options: argparse.Namespace) -> int:
         n_prompt=options.n_prompt,
         n_gen=options.n_gen,
         objective=options.objective,
+        baselines=options.compare,
     )
     return show(plan.to_json() if options.json else plan_text(plan))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from omniplan.domain.as_json import as_json
 from omniplan.domain.evidence import Assumption, Reason
@@ -70,9 +70,25 @@ class Margin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What one would do without a planner, for the same request.
+
+    ``args`` pin it, without ``-m``. ``fits`` says whether it keeps the headroom that the plan keeps, ``loads`` whether
+    the pools hold it at all; ``prediction`` takes for granted that it runs.
+    """
+
+    args: tuple[str, ...]
+    fits: bool
+    loads: bool
+    prediction: Prediction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A placement with its price, its predicted speed and its reasons.
 
+    ``baselines`` are by name, and empty unless asked for: "fit" (what --fit would choose), "all layers" (``-ngl 99``),
+    "cpu-moe" (``-cmoe``), "nominal split" (``-ts`` by the GPUs' sizes), "fit, headroom kept".
     ``server_args`` are llama-server's arguments without ``-m``; ``environment`` what must be set beside them.
     """
 
@@ -89,6 +105,7 @@ class Plan:
     margins: tuple[Margin, ...]
     reasons: tuple[Reason, ...]
     assumptions: tuple[Assumption, ...]
+    baselines: dict[str, Baseline] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:

@@ -14,7 +14,7 @@ from omniplan.domain.inspection import Inspection
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import Margin, Plan
 from omniplan.emit.argv import shell_line
-from omniplan.emit.speed import speed_lines
+from omniplan.emit.speed import baseline_lines, speed_lines
 from omniplan.emit.table import table
 from omniplan.units import MIB, gib, mib
 
@@ -106,6 +106,7 @@ def plan_text(plan: Plan) -> str:
         "",
         *speed_lines(plan.prediction),
         "",
+        *baseline_lines(plan),
         *headroom_lines(plan.margins),
         "",
         "Why:",

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
+from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Estimate, Prediction
+from omniplan.emit.table import table
+
+SPEEDS: Final = ("tokens/s", "prompt tokens/s", "request s")
 
 
 def speed_lines(prediction: Prediction) -> list[str]:
@@ -20,6 +25,26 @@ def speed_lines(prediction: Prediction) -> list[str]:
     if prediction.prompt_terms:
         lines.append(f"s per prompt: {_terms(prediction.prompt_terms, 1.0)}")
     return lines
+
+
+def baseline_lines(plan: Plan) -> list[str]:
+    """The plan beside its baselines, one line each; nothing without them."""
+    if not plan.baselines:
+        return []
+    rows = [("this plan", "yes", *speeds(plan.prediction))]
+    for name, baseline in plan.baselines.items():
+        fits = "yes" if baseline.fits else "no headroom" if baseline.loads else "no"
+        rows.append((name, fits, *speeds(baseline.prediction)))
+    return [table(("against", "fits", *SPEEDS), rows), ""]
+
+
+def speeds(prediction: Prediction) -> tuple[str, str, str]:
+    """The figures of ``SPEEDS``."""
+    return (
+        digits(prediction.decode_tokens_per_second.value),
+        digits(prediction.prompt_tokens_per_second.value),
+        digits(prediction.request_seconds.value),
+    )
 
 
 def rate(estimate: Estimate) -> str:

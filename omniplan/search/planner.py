@@ -20,6 +20,7 @@ from omniplan.llamacpp.context import resolve
 from omniplan.llamacpp.footprint import footprint
 from omniplan.search import arguments, ranges, timing
 from omniplan.search.arguments import Candidate
+from omniplan.search.baselines import best_of, rivals
 from omniplan.search.costs import LayerCosts, compute_estimate, layer_costs
 from omniplan.search.limits import PROMPT_CACHE, RAM, Limits, shortfall
 from omniplan.search.reporter import Reporter
@@ -55,6 +56,7 @@ def make_plan(
     n_prompt: int,
     n_gen: int,
     objective: str,
+    baselines: bool = False,
 ) -> Plan:
     """The first rung of the ladder that keeps every limit; raises Infeasible with the nearest miss and remedies."""
     for option, count in (("--ctx", n_ctx), ("--parallel", n_parallel), ("--ubatch", n_ubatch)):
@@ -74,11 +76,13 @@ def make_plan(
     timing.check(request)
     ladder = Ladder(model, machine, request, headroom)
     found = ladder.climb()
+    known = rivals(ladder) if baselines else {}
+    found = best_of(ladder, found, known)
     if found is None:
         from omniplan.search.remedies import refusal
 
         raise refusal(ladder)
-    return plan_of(ladder, *found)
+    return plan_of(ladder, *found, {name: rival.baseline for name, rival in known.items()})
 
 
 class Ladder:
@@ -112,7 +116,7 @@ class Ladder:
 
     def seconds(self, candidate: Candidate, priced: Footprint) -> float:
         """Predicted seconds of what the request wants to be fast."""
-        return timing.seconds(timing.speed(self, candidate, priced), self.request.objective)
+        return timing.seconds(timing.speed(self, candidate.args, priced), self.request.objective)
 
     def _without_slow_gpus(self, candidate: Candidate, priced: Footprint) -> tuple[Candidate, Footprint]:
         """The same without GPUs slower than the fastest, unless they save the share of time they must."""
@@ -185,7 +189,7 @@ class Ladder:
             if candidate is None or candidate.args in seen or (least and candidate.seconds * _CLEARLY > least):
                 break
             seen.add(candidate.args)
-            candidate, priced, missing = self._price(candidate)
+            candidate, priced, missing = self.price(candidate)
             if missing:
                 self.reporter.rejected(candidate, missing)
                 self._remember(missing)
@@ -226,7 +230,7 @@ class Ladder:
         return next(self._try(arguments.cpu_only(self.request, has_gpu=bool(self.machine.gpus))), None)
 
     def _try(self, candidate: Candidate) -> Iterator[tuple[Candidate, Footprint]]:
-        candidate, priced, missing = self._price(candidate)
+        candidate, priced, missing = self.price(candidate)
         if missing:
             self.reporter.rejected(candidate, missing)
             self._remember(missing)
@@ -234,7 +238,7 @@ class Ladder:
             self.reporter.chosen(candidate, priced, self.costs)
             yield candidate, priced
 
-    def _price(self, candidate: Candidate) -> tuple[Candidate, Footprint, dict[str, int]]:
+    def price(self, candidate: Candidate) -> tuple[Candidate, Footprint, dict[str, int]]:
         """Price a candidate; a prompt cache that does not fit into RAM is made smaller before anything else gives."""
         priced = footprint(self.model, self.machine, parse(candidate.args))
         missing = shortfall(self.limits.margins(priced, PROMPT_CACHE))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.model import Model
-from omniplan.domain.plan import Margin, ModelFacts, Plan
+from omniplan.domain.plan import Baseline, Margin, ModelFacts, Plan
 from omniplan.search.advice import environment_of, machine_reasons, thread_args
 from omniplan.search.arguments import Candidate
 from omniplan.search.limits import RAM
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 LLAMA_CPP: Final = "b11434"
 
 
-def plan_of(ladder: Ladder, candidate: Candidate, priced: Footprint) -> Plan:
+def plan_of(ladder: Ladder, candidate: Candidate, priced: Footprint, baselines: dict[str, Baseline]) -> Plan:
     """The plan a search ends with: its price, its predicted speed, its reasons."""
     from omniplan import __version__
 
-    prediction = speed(ladder, candidate, priced)
+    args = (*candidate.args, *thread_args(ladder.machine, priced))
+    prediction = speed(ladder, args, priced)
     if candidate.moved:
-        ladder.reporter.note(cost_of_moving(ladder, candidate, priced, prediction))
-
+        ladder.reporter.note(cost_of_moving(ladder, candidate, args, priced, prediction))
     margins: tuple[Margin, ...] = ladder.limits.margins(priced, candidate.prompt_cache)
     return Plan(
         version=__version__,
@@ -36,7 +36,7 @@ def plan_of(ladder: Ladder, candidate: Candidate, priced: Footprint) -> Plan:
         machine=ladder.machine,
         request=ladder.request,
         strategy=candidate.strategy,
-        server_args=(*candidate.args, *thread_args(ladder.machine, priced)),
+        server_args=args,
         environment=dict(environment_of(ladder.machine)),
         footprint=priced,
         prediction=prediction,
@@ -46,6 +46,7 @@ def plan_of(ladder: Ladder, candidate: Candidate, priced: Footprint) -> Plan:
             *machine_reasons(ladder.machine, priced),
         ),
         assumptions=(*priced.assumptions, *_assumptions(ladder)),
+        baselines=baselines,
     )
 
 

@@ -37,16 +37,17 @@ def seconds(prediction: Prediction, objective: str) -> float:
     return prediction.request_seconds.value if objective == "request" else sum(prediction.prompt_terms.values())
 
 
-def speed(ladder: Ladder, candidate: Candidate, priced: Footprint) -> Prediction:
-    """How fast a priced candidate is at the request."""
+def speed(ladder: Ladder, args: tuple[str, ...], priced: Footprint) -> Prediction:
+    """How fast priced arguments are at the request."""
     request = ladder.request
-    params = parse(candidate.args)
-    return predict_priced(ladder.model, ladder.machine, params, priced, request.n_prompt, request.n_gen, 0)
+    return predict_priced(ladder.model, ladder.machine, parse(args), priced, request.n_prompt, request.n_gen, 0)
 
 
-def cost_of_moving(ladder: Ladder, candidate: Candidate, priced: Footprint, found: Prediction) -> Reason:
+def cost_of_moving(
+    ladder: Ladder, candidate: Candidate, args: tuple[str, ...], priced: Footprint, found: Prediction
+) -> Reason:
     """What a token and the prompt would save if every moved weight were on its layer's GPU."""
-    kept = speed(ladder, replace(candidate, args=_without_override(candidate.args)), replace(priced, graph_splits=None))
+    kept = speed(ladder, _without_override(args), replace(priced, graph_splits=None))
     token = 1e3 * max(0.0, sum(found.terms.values()) - sum(kept.terms.values()))
     prompt = max(0.0, sum(found.prompt_terms.values()) - sum(kept.prompt_terms.values()))
     layers = [il for il in candidate.moved if ladder.costs.movable[il]]
