@@ -90,6 +90,8 @@ class Fuser:
         """ggml-cuda.cu:ggml_cuda_match_shared_expert."""
         if not (self._is_gated_pair(i) and self._is_gated_pair(j)):
             return False
+        if self.tensors[self.order[i + 2]].op != self.tensors[self.order[j + 2]].op:
+            return False
         up, shared_up = (self.src[self.order[p + 2]][1] for p in (i, j))
         weight, shared_weight = self.src[up][0], self.src[shared_up][0]
         if weight not in self.homed or not self._is(weight).type.is_quantized:

@@ -10,7 +10,7 @@ from tests.unit.llamacpp.graphs import GPU0, HOST, given, homes, tensor, view, w
 TOKENS, WIDTH, EXPERTS, USED = 4, 512, 8, 2
 
 
-def experts(*, kind: str = "q8_0", act: str = "GLU:SWIGLU") -> list[Node]:
+def experts(*, kind: str = "q8_0", act: str = "GLU:SWIGLU", act_shared: str = "") -> list[Node]:
     """Routing, routed experts summed by weight, and a shared expert, as most models have them."""
     x = tensor("RMS_NORM", (WIDTH, TOKENS), given("x", WIDTH, TOKENS))
     logits = tensor("MUL_MAT", (EXPERTS, TOKENS), weight("router", WIDTH, EXPERTS), x)
@@ -32,7 +32,7 @@ def experts(*, kind: str = "q8_0", act: str = "GLU:SWIGLU") -> list[Node]:
     total = tensor("ADD", (WIDTH, TOKENS), *parts)
     shared = [weight("shared_" + name, WIDTH, WIDTH, kind=kind) for name in ("gate", "up")]
     pair = [tensor("MUL_MAT", (WIDTH, TOKENS), matrix, x) for matrix in shared]
-    glu = tensor(act, (WIDTH, TOKENS), *pair)
+    glu = tensor(act_shared or act, (WIDTH, TOKENS), *pair)
     last = tensor("ADD", (WIDTH, TOKENS), total, glu)
     return [
         x, logits, probs, table, order, top, chosen, spread, gate, up, hidden, down, weighted, *parts, total, *pair,
@@ -86,6 +86,13 @@ def test_float_experts_stay_where_they_are() -> None:
 def test_unknown_activation_is_not_fused() -> None:
     """Only gated activations with a kernel move."""
     nodes = experts(act="GLU:REGLU")
+
+    assert on_gpu(nodes).order == list(range(len(nodes)))
+
+
+def test_shared_expert_with_another_activation_stays_where_it_is() -> None:
+    """One kernel has one activation; HY V4 limits the routed experts alone."""
+    nodes = experts(act="GLU:SWIGLU_CLAMP", act_shared="GLU:SWIGLU")
 
     assert on_gpu(nodes).order == list(range(len(nodes)))
 
