@@ -63,7 +63,8 @@ def split(request: Request, machine: Machine, ranges: Sequence[Range], tensors: 
         if len(used) < len(machine.gpus):
             args += ["-dev", ",".join(used)]
         args += ["-ts", ",".join(str(counts[name]) for name in used)]
-    moved = sorted(il for part in ranges for il in part.moved)
+    # A range may count the output among its moved layers, which has nothing to move and no block of its own.
+    moved = sorted(il for part in ranges for il in part.moved if il < n_layer_all)
     if moved:
         args += ["-ot", patterns.override(moved, tensors, "CPU")]
     strategy = _strategy(len(used), moved=bool(moved), tensors=tensors, partial=ranges[0].first > 0)
