@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import omniplan.predict  # noqa: F401 - binds the package's name now, so that a later import cannot hide predict()
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
@@ -86,7 +87,7 @@ def predict(
     A prompt of ``n_prompt`` tokens and an answer of ``n_gen`` follow ``depth`` tokens already in the cache. The decode
     rate is that of the middle of the answer; ``n_prompt=0`` prices decoding at ``depth`` alone (llama-bench's tg), and
     the prompt rate is then 0. Rates are tokens per second, ``request_seconds`` and every term seconds; each Estimate
-    has ``low <= value <= high``, the span that eight of ten measured rows fell into (``docs/accuracy.md``).
+    has ``low <= value <= high``, about the span that eight of ten measured rows fell into (``docs/accuracy.md``).
 
     ``args`` are priced as given, without ``-m``; what ``--fit`` would change comes from ``omniplan.fit(...).args``.
     Whether the placement fits is ``omniplan.footprint``'s business; nothing is predicted about paging.
@@ -109,7 +110,7 @@ def predict(
     for name, tokens in (("n_prompt", n_prompt), ("n_gen", n_gen), ("depth", depth)):
         if tokens < 0:
             raise InputError(f"{name}: expected 0 or more tokens, got {tokens}")
-    known = constants.shipped(build) if calibration is None else constants.load(calibration)
+    known = constants.shipped(build) if calibration is None else constants.load(calibration, build)
     return price(
         _model(source),
         machine,

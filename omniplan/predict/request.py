@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from omniplan.domain.footprint import Footprint
@@ -29,9 +30,10 @@ class _Spread:
     slow: float
 
 
-_DECODE_GPU: Final = _Spread(0.83, 1.25)
-_DECODE_CPU: Final = _Spread(0.65, 1.60)
-_PROMPT: Final = _Spread(0.60, 1.80)
+_DECODE_GPU: Final = _Spread(0.90, 1.15)
+_DECODE_CPU: Final = _Spread(0.80, 1.70)
+_PROMPT_GPU: Final = _Spread(0.77, 1.60)
+_PROMPT_CPU: Final = _Spread(0.45, 2.50)
 
 
 def predict(
@@ -48,9 +50,15 @@ def predict(
 
     ``depth`` tokens are already in the cache when the prompt comes. One sequence is predicted.
     """
-    placement = place(model, machine, params)
-    priced = price(model, machine, placement)
+    placement, priced = placed(model, machine, params)
     return predict_placed(model, machine, params, placement, priced, (n_prompt, n_gen, depth), constants)
+
+
+@lru_cache(maxsize=16)
+def placed(model: Model, machine: Machine, params: ServerParams) -> tuple[Placement, Footprint]:
+    """Placement and footprint of ``params``; kept for the next workload asked about."""
+    placement = place(model, machine, params)
+    return placement, price(model, machine, placement)
 
 
 def predict_priced(
@@ -79,8 +87,9 @@ def predict_placed(
     asked = Prompt(n_prompt=n_prompt, n_ubatch=max(1, min(placement.context.n_ubatch, n_prompt)), depth=depth)
     middle = traffic(model, placement, depth=depth + n_prompt // 2)
     prompt = prompt_terms(model, placement, params, middle, speeds, known, asked)
-    token = _estimate(sum(terms.values()), _DECODE_CPU if answer.weights[buffers.CPU] else _DECODE_GPU)
-    whole = _estimate(sum(prompt.values()), _PROMPT)
+    is_host = answer.weights[buffers.CPU] > 0
+    token = _estimate(sum(terms.values()), _DECODE_CPU if is_host else _DECODE_GPU)
+    whole = _estimate(sum(prompt.values()), _PROMPT_CPU if is_host else _PROMPT_GPU)
     return Prediction(
         decode_tokens_per_second=token.inverse(),
         prompt_tokens_per_second=whole.inverse().scaled(n_prompt) if prompt else Estimate(low=0, value=0, high=0),

@@ -73,8 +73,8 @@ def value(name: str) -> float:
     return shipped()[name]
 
 
-def load(path: str | Path) -> Mapping[str, float]:
-    """The shipped values with those of a machine's own file in their place; raises InputError.
+def load(path: str | Path, build: str = "") -> Mapping[str, float]:
+    """The shipped values for ``build`` with those of a machine's own file in their place; raises InputError.
 
     The file has the table's form and may leave out every constant it does not know better.
     """
@@ -88,13 +88,13 @@ def load(path: str | Path) -> Mapping[str, float]:
             raise InputError(f"{path}: {group}: expected a table of constants")
         for name, raw in rows.items():
             place = f"{path}: {group}.{name}"
-            if f"{group}.{name}" not in constants():
+            if f"{group}.{name}" not in shipped(build):
                 raise InputError(f"{place}: no such constant")
             try:
                 own[f"{group}.{name}"] = _constant(raw, place).value
             except TableError as error:
                 raise InputError(str(error)) from error
-    return {**shipped(), **own}
+    return {**shipped(build), **own}
 
 
 def write(rows: Mapping[str, Constant], comment: str) -> str:

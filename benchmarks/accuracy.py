@@ -1,0 +1,208 @@
+"""Price published measurements through omniplan's public functions and write docs/accuracy.md.
+
+Takes about five minutes. ``--check`` writes nothing and exits 1 when a target is missed.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import omniplan
+from benchmarks.measured.headers import ROOT
+from benchmarks.measured.rows import RULE, Case, cases
+from benchmarks.measured.seeds import outcomes
+from benchmarks.measured.words import CAUSES, HOW, INTRODUCTION
+from omniplan.predict.calibrate import Run, calibrate
+from omniplan.tables.calibration import write
+
+PAGE = ROOT / "docs/accuracy.md"
+# Median and p90 of the error, and the median with one calibration row per machine.
+TARGETS = {"decode": (0.15, 0.40), "prompt": (0.25, None)}
+CALIBRATED_TARGET = 0.08
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One speed of one row: predicted and measured, tokens per second."""
+
+    case: Case
+    predicted: float
+    measured: float
+
+    @property
+    def ratio(self) -> float:
+        """Predicted over measured, less 1."""
+        return self.predicted / self.measured - 1
+
+    @property
+    def error(self) -> float:
+        """Its size."""
+        return abs(self.ratio)
+
+
+def rate(case: Case, test: str, calibration: str | None = None) -> float:
+    """What omniplan predicts for one test of a row, tokens per second."""
+    n_prompt, n_gen = (0, case.n_gen) if test == "decode" else (case.n_prompt, 1)
+    found = omniplan.predict(
+        case.model,
+        case.machine,
+        case.args,
+        n_prompt=n_prompt,
+        n_gen=n_gen,
+        depth=case.depth,
+        build=case.era,
+        calibration=calibration,
+    )
+    return (found.decode_tokens_per_second if test == "decode" else found.prompt_tokens_per_second).value
+
+
+def measured(case: Case, test: str) -> float | None:
+    """What the row says."""
+    return case.decode if test == "decode" else case.prompt
+
+
+def scores(known: Iterable[Case], test: str) -> list[Score]:
+    """Every row that has the test."""
+    return [Score(case, rate(case, test), value) for case in known if (value := measured(case, test))]
+
+
+def calibrated(known: Iterable[Case], test: str) -> list[Score]:
+    """Rows of machines with several: the first sets the machine's constants, the others are scored."""
+    rigs: dict[tuple[str, str, str], list[Case]] = defaultdict(list)
+    for case in known:
+        if measured(case, test):
+            rigs[case.rig, case.engine, case.era].append(case)
+    return [score for rig in rigs.values() if len(rig) > 1 for score in _others(rig, test)]
+
+
+def _others(rig: list[Case], test: str) -> Iterator[Score]:
+    first, *others = rig
+    sizes = (0, first.n_gen) if test == "decode" else (first.n_prompt, 0)
+    value = measured(first, test)
+    assert value is not None
+    run = Run(label=first.id, args=first.args, n_prompt=sizes[0], n_gen=sizes[1], depth=first.depth, rate=value)
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/machine.toml"
+        try:
+            constants = calibrate(first.model, first.machine, [run], build=first.era)
+        except omniplan.InputError:  # over eight times off: the row sets nothing, its machine counts as it is
+            constants = {}
+        Path(path).write_text(write(constants, f"calibrated by {first.id}"), encoding="utf-8")
+        for case in others:
+            if other := measured(case, test):
+                yield Score(case, rate(case, test, path), other)
+
+
+def p90(found: list[float]) -> float:
+    """The error that nine of ten rows stay below."""
+    return sorted(found)[min(len(found) - 1, int(0.9 * len(found)))]
+
+
+def table(found: list[Score], name: str, key: Callable[[Case], str]) -> list[str]:
+    """Errors by ``key``, largest group first."""
+    groups: dict[str, list[Score]] = defaultdict(list)
+    for score in found:
+        groups[key(score.case)].append(score)
+    lines = [f"| {name} | rows | median | p90 | bias |", "|---|---|---|---|---|"]
+    lines += [line(group, rows) for group, rows in sorted(groups.items(), key=lambda item: -len(item[1]))]
+    return [*lines, line("**all**", found), ""]
+
+
+def line(label: str, found: list[Score]) -> str:
+    """One row of a table; the bias is the median of predicted over measured."""
+    errors = [score.error for score in found]
+    bias = median(score.ratio for score in found)
+    return f"| {label} | {len(found)} | {median(errors):.1%} | {p90(errors):.1%} | {bias:+.1%} |"
+
+
+def kind(case: Case) -> str:
+    """Device class and generation of the build."""
+    return f"{case.kind}, builds of 2024" if case.era else case.kind
+
+
+def worst(found: list[Score]) -> list[str]:
+    """Rows that are more than 40 % off, with the cause."""
+    lines = ["| row | predicted | measured | error | likely cause |", "|---|---|---|---|---|"]
+    for score in sorted(found, key=lambda score: -score.error):
+        if score.error > 0.4:
+            cause = next((text for start, text in CAUSES.items() if score.case.id.startswith(start)), "not known")
+            rates = f"{score.predicted:,.4g} | {score.measured:,.4g}"
+            lines.append(f"| {score.case.id} | {rates} | {score.ratio:+.0%} | {cause} |")
+    return [*lines, ""]
+
+
+def seeds() -> list[str]:
+    """The diaries' own speeds."""
+    lines = ["| run | splits | predicted | measured | error | why |", "|---|---|---|---|---|---|"]
+    for found in outcomes():
+        seed, value = found.seed, found.prediction.decode_tokens_per_second
+        span = "-".join(f"{end:g}" for end in dict.fromkeys(seed.measured))
+        predicted = f"{value.value:.3g} ({value.low:.3g}-{value.high:.3g})"
+        lines.append(f"| {seed.what} | {found.splits} | {predicted} | {span} | {found.error:+.0%} | {seed.why} |")
+    return [*lines, ""]
+
+
+def page() -> tuple[str, list[str]]:
+    """The report, and the targets it misses."""
+    kept, left_out = cases()
+    own = [case for case in kept if case.engine == "llama.cpp"]
+    other = [case for case in kept if case.engine != "llama.cpp"]
+    n_rows = len(kept) + left_out.total()
+    text = ["<!-- Written by benchmarks/accuracy.py; do not edit. -->", "", "# How far predictions are off", ""]
+    text += [*INTRODUCTION, "", "## Which rows", ""]
+    text += [f"{n_rows} rows; {len(kept)} meet the rule, {len(own)} of llama.cpp and {len(other)} of ik_llama.cpp.", ""]
+    text += ["| the rule, in this order | rows left out by it |", "|---|---|"]
+    text += [f"| {part} | {left_out[part]} |" for part in RULE]
+    text += ["", *HOW, ""]
+    missed: list[str] = []
+    for test in ("decode", "prompt"):
+        found = scores(own, test)
+        after = calibrated(own, test)
+        text += _section(test, found, after, scores(other, test))
+        missed += _missed(test, found, after)
+    text += ["## The diaries' runs", "", *seeds(), "## Targets", ""]
+    text += [f"- {sentence}" for sentence in missed or ["All are met."]]
+    return "\n".join(text) + "\n", missed
+
+
+def _section(test: str, found: list[Score], after: list[Score], other: list[Score]) -> list[str]:
+    new, old = ([score for score in found if bool(score.case.era) is era] for era in (False, True))
+    text = [f"## {test.capitalize()}", "", *table(found, "device class", kind)]
+    text += ["| builds | rows | median | p90 | bias |", "|---|---|---|---|---|"]
+    text += [line("since 2025", new), line("2024, their own constants", old), ""]
+    text += [*table(found, "architecture", lambda case: case.model.arch)]
+    text += ["With one calibration row per machine (the first of its rows; the others are scored):", ""]
+    text += [*table(after, "device class", kind)]
+    text += ["ik_llama.cpp, which omniplan does not model (other kernels, other formats), priced as llama.cpp:", ""]
+    text += [*table(other, "device class", kind), "Rows of llama.cpp more than 40 % off:", "", *worst(found)]
+    return text
+
+
+def _missed(test: str, found: list[Score], after: list[Score]) -> list[str]:
+    errors = [score.error for score in found]
+    wanted_median, wanted_p90 = TARGETS[test]
+    checks = [(f"{test} median", median(errors), wanted_median), (f"{test} p90", p90(errors), wanted_p90)]
+    if test == "decode":
+        checks.append(("decode median with one row per machine", median(s.error for s in after), CALIBRATED_TARGET))
+    return [f"missed: {name} {got:.1%}, wanted {want:.0%}" for name, got, want in checks if want and got > want]
+
+
+def main() -> int:
+    """Write the page, or only check."""
+    text, missed = page()
+    if "--check" not in sys.argv:
+        PAGE.write_text(text, encoding="utf-8")
+    print("\n".join(missed) or "all targets met")
+    return 1 if missed and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

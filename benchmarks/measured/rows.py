@@ -1,0 +1,211 @@
+"""Which published rows can be priced, by a rule that never looks at a speed, and the arguments they stand for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+import omniplan
+from benchmarks.measured.headers import HEADERS, ROOT, model_of
+
+FILE: Final = ROOT / "tests/data/measurements/throughput.jsonl"
+
+# In this order; the first that is not met is the reason a row is left out.
+RULE: Final = (
+    "the engine is llama.cpp itself or ik_llama.cpp: no fork, no patched build, no ollama, no KTransformers",
+    "the backend is CUDA or the CPU",
+    "a GPU is named as a product, and no driver paging (unified memory beyond VRAM) is involved",
+    "a header of the same model is in this repository",
+    "the file size is stated, or the header is of the same quantisation",
+    "the placement is a number of layers, --n-cpu-moe, or -ot patterns that can be written down as arguments",
+    "a decode or a prompt speed is given",
+)
+_PAGING: Final = ("UNIFIED_MEMORY", "spill", "thrash")
+_FUZZY: Final = re.compile(
+    r"same|partly|partial|some |~|semi-layer|unspecified|split_mode|sm graph|-sas|rest|layers exps on|auto"
+)
+# Words of a placement that should then be there as a pattern or a number.
+_TOLD: Final = re.compile(r"exps|experts|ffn|on CPU|semi")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One row as arguments on a machine; rates in tokens per second, None where the row has none."""
+
+    id: str
+    engine: str
+    era: str
+    rig: str
+    kind: str
+    model: omniplan.Model
+    machine: omniplan.Machine
+    args: tuple[str, ...]
+    n_prompt: int
+    n_gen: int
+    depth: int
+    decode: float | None
+    prompt: float | None
+
+
+def cases() -> tuple[list[Case], Counter[str]]:
+    """Every row the rule keeps, and how many rows each part of it leaves out."""
+    kept, left_out = [], Counter[str]()
+    for line in FILE.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if (reason := _reason(row)) is not None:
+            left_out[RULE[reason]] += 1
+        else:
+            kept.append(_case(row))
+    return kept, left_out
+
+
+def _reason(row: dict[str, Any]) -> int | None:
+    """Index of the first part of the rule that ``row`` breaks."""
+    engine, flags = row["engine"], f"{row.get('placement_flags')} {row.get('notes')}"
+    if not re.match(r"(ik_)?llama\.cpp", engine) or re.search(r"fork|patch|PR ?\d|ollama", engine):
+        return 0
+    checks = (
+        row["backend"] in ("CUDA", "CPU", "CUDA+CPU"),
+        all(re.search(r"\d{3}", gpu["name"]) or "GB10" in gpu["name"] for gpu in row.get("gpus") or ())
+        and bool(row.get("gpus") or row["backend"] == "CPU")
+        and not any(word in flags for word in _PAGING),
+        row["model"] in HEADERS,
+    )
+    for index, is_met in enumerate(checks, start=1):
+        if not is_met:
+            return index
+    if model_of(row["model"], row["quant"], row.get("file_size_gib")) is None:
+        return 4
+    if arguments(row) is None:
+        return 5
+    return None if row.get("tg_tps") or row.get("pp_tps") else 6
+
+
+def arguments(row: dict[str, Any]) -> tuple[str, ...] | None:
+    """llama-server's arguments for a row; None where its placement is told in words."""
+    if row["backend"] == "CPU":
+        return ("-ngl", "0", *_context(row))
+    flags = str(row.get("placement_flags") or "")
+    if row.get("n_gpu_layers") is None or _FUZZY.search(flags):
+        return None
+    found = ["-ngl", str(row["n_gpu_layers"]), *_context(row)]
+    if row.get("n_cpu_moe"):
+        return (*found, "-ncmoe", str(row["n_cpu_moe"]))
+    patterns = list(_patterns(flags))
+    if len(patterns) != len(re.findall(r"=(?:CPU|CUDA)", flags)) or (not patterns and _TOLD.search(flags)):
+        return None
+    for pattern in patterns:
+        found += ["-ot", pattern]
+    return tuple(found)
+
+
+def _patterns(flags: str) -> Iterator[str]:
+    """``-ot`` patterns of a row, with number ranges written out as alternatives."""
+    for part in re.split(r"\s+|,(?![^(]*\))", flags):
+        match = re.fullmatch(r"(?P<pattern>\S*(?:blk|exps|ffn)[^\s/]*)=(?P<buffer>CPU|CUDA\d)", part)
+        if match:
+            pattern = re.sub(r"\(([\d,-]*\d-\d[\d,-]*)\)", _alternatives, match["pattern"])
+            yield f"{pattern.replace('blk.', 'blk[.]').replace(').', ')[.]')}={match['buffer']}"
+
+
+def _alternatives(match: re.Match[str]) -> str:
+    ranges = [[int(end) for end in part.split("-")] for part in match[1].split(",")]
+    return "(" + "|".join(str(n) for ends in ranges for n in range(ends[0], ends[-1] + 1)) + ")"
+
+
+def _context(row: dict[str, Any]) -> list[str]:
+    n_ctx = row["ctx_depth"] + 4096 + (row.get("n_ubatch") or 512)
+    found = ["-c", str(n_ctx), "-np", "1"]
+    if ubatch := row.get("n_ubatch"):
+        found += ["-b", str(max(2048, ubatch)), "-ub", str(ubatch)]
+    if (kind := row.get("kv_type")) and kind != "f16":
+        found += ["-ctk", kind, "-ctv", kind]
+    if (flash := row.get("fa")) is not None and not (kind and kind != "f16"):
+        found += ["-fa", "on" if flash else "off"]
+    flags = str(row.get("placement_flags") or "")
+    if re.search(r"-nkvo 1", flags):
+        found += ["-nkvo"]
+    if numa := re.search(r"--numa (\w+)", f"{row.get('numa')} {flags}"):
+        found += ["--numa", numa[1]]
+    if threads := row.get("threads"):
+        found += ["-t", str(threads)]
+    if re.search(r"--no-mmap|-mmp 0|-rtr", flags):
+        found += ["--load-mode", "none"]
+    return found
+
+
+@cache
+def _machine(text: str) -> omniplan.Machine:
+    row = json.loads(text)
+    raw: dict[str, Any] = {"name": row["rig"], "gpus": []}
+    for index, gpu in enumerate(row["gpus"] or ()):
+        name = re.sub(r" \(.*", "", gpu["name"])
+        entry = {"name": f"CUDA{index}", "description": name, "total_mib": int((gpu.get("vram_gb") or 24) * 1024)}
+        if gpu.get("mem_bandwidth_gbs"):
+            entry["bandwidth_gbs"] = gpu["mem_bandwidth_gbs"]
+        raw["gpus"].append(entry)
+    cpu = row["cpu"] or {}
+    raw["cpu"] = {"model": cpu.get("name") or "", "n_sockets": cpu.get("sockets") or 1}
+    if cpu.get("cores"):
+        raw["cpu"]["n_cores"] = cpu["cores"]
+    raw["memory"] = {"total_mib": 1 << 21, **_memory(cpu)}
+    if nps := re.search(r"NPS(\d)", f"{cpu.get('name')} {row['numa']}"):
+        raw["nps"] = max(1, int(nps[1]))
+    return omniplan.Machine.from_dict(raw)
+
+
+def _memory(cpu: dict[str, Any]) -> dict[str, Any]:
+    if measured := cpu.get("measured_bandwidth_gbs"):
+        return {"bandwidth_gbs": measured, "bandwidth_basis": "measured"}
+    speed = re.search(r"DDR\d-(\d{4})", str(cpu.get("memory_speed")))
+    if speed and cpu.get("memory_channels"):
+        return {"channels": cpu["memory_channels"], "speed_mts": int(speed[1])}
+    if nominal := cpu.get("nominal_bandwidth_gbs"):
+        return {"bandwidth_gbs": nominal, "bandwidth_basis": "spec"}
+    return {}
+
+
+def _case(row: dict[str, Any]) -> Case:
+    gpus = [gpu["name"] for gpu in row.get("gpus") or ()] if row["backend"] != "CPU" else []
+    cpu = row.get("cpu")
+    name = " + ".join(f"{count} x {gpu}" for gpu, count in Counter(gpus).items())
+    rig = " / ".join(part for part in (name, (cpu or {}).get("name", "")) if part)
+    gist = {"rig": rig, "gpus": row.get("gpus") if gpus else None, "cpu": cpu, "numa": row.get("numa")}
+    model = model_of(row["model"], row["quant"], row.get("file_size_gib"))
+    args = arguments(row)
+    assert model is not None
+    assert args is not None
+    return Case(
+        id=row["id"],
+        engine="ik_llama.cpp" if row["engine"].startswith("ik") else "llama.cpp",
+        era="2024" if row["date"].startswith("2024") else "",
+        rig=rig,
+        kind=_kind(row, args, model),
+        model=model,
+        machine=_machine(json.dumps(gist, sort_keys=True)),
+        args=args,
+        n_prompt=_stated(row, "pp") or row.get("n_ubatch") or 512,
+        n_gen=_stated(row, "tg") or 128,
+        depth=row["ctx_depth"],
+        decode=row.get("tg_tps"),
+        prompt=row.get("pp_tps"),
+    )
+
+
+def _stated(row: dict[str, Any], test: str) -> int | None:
+    """Tokens of a llama-bench test such as pp512 or tg128, where the row names it."""
+    stated = re.search(rf"\b{test} ?(\d{{2,5}})\b", f"{row.get('notes')} {row['id']}")
+    return int(stated[1]) if stated else None
+
+
+def _kind(row: dict[str, Any], args: tuple[str, ...], model: omniplan.Model) -> str:
+    if row["backend"] == "CPU":
+        return "CPU only"
+    if "-ot" in args or "-ncmoe" in args or row["n_gpu_layers"] < model.hparams.n_layer:
+        return "GPU + CPU"
+    return "one GPU" if len(row["gpus"]) == 1 else "several GPUs"

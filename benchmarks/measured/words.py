@@ -1,0 +1,41 @@
+"""What the accuracy page says in words: what it rests on, and why single rows are far off."""
+
+from __future__ import annotations
+
+from typing import Final
+
+INTRODUCTION: Final = (
+    "Published measurements ([their sources](../tests/data/measurements/README.md)) priced by `omniplan.predict` and",
+    "nothing else. The shipped constants were set while looking at these rows, so the figures without calibration are",
+    "in-sample: about thirty constants with a physical meaning against the rows below, most of them set by one sweep.",
+    "Half of the rows are builds of 2024 with constants of their own; newer builds are listed apart, and are harder:",
+    "nine of ten GPU-only rows are within 15 %, but hosts that are not described are far off.",
+)
+
+HOW: Final = (
+    "The rule reads what a row says of engine, machine, model and placement and never its speeds; no row was taken out",
+    "after its error was seen. Each row becomes a machine file (names, cores, channels and bandwidths as the row has",
+    "them, the tables for the rest) and llama-server arguments. A model is a header of the same shape; where its file",
+    "has another size, its matrices (with experts: only those) take the two types whose mix has that size.",
+    "The error is predicted over measured, less 1; p90 is what nine of ten rows stay below.",
+)
+
+# By how a row's id starts.
+CAUSES: Final = {
+    "e9355vm-q235-main-cpu": "a CUDA build with `-ngl 0` in a VM: attention and a q8_0 cache on the CPU fell to "
+    "a tenth at depth, ik_llama.cpp on the same box did not; its prompts went over PCIe",
+    "8xh100-dsv3": "January 2025: no latent attention, experts one by one, no CUDA graphs; b11434 has all three",
+    "kt-llamacpp-baseline": "a vendor's baseline of February 2025, no latent attention, memory of two sockets at will",
+    "gtx1070-q36": 'the host is "4-thread host": its RAM is not known, two desktop channels were assumed',
+    "2080-q30": "placement known, threads and box are not; gpt-oss-20b on the same box is within 10 %",
+    "4070-12600k": "MXFP4 on a hybrid CPU: threads wait for the efficiency cores; ran pinned and by default alike",
+    "tr7965-a6000-q235-q8-main": "streamed at 22 GB/s over PCIe 4, as from pinned memory; mmap was assumed",
+    "2xe9355-pro6000": "two sockets in NPS4: pages of four nodes pass one GPU's link",
+    "pro6000-": "September 2025: few tokens per expert; probably bound by launches",
+    "xd-H100": "spring 2024 had no kernels for Hopper: the same source gives an H100 1.3 times an A100",
+    "xd-RTX6000Ada": "300 W: probably cannot hold the clock its tensor throughput is stated at",
+    "xd-RTX4000Ada": "130 W: probably cannot hold the clock its tensor throughput is stated at",
+    "xd-RTX3090-x4-Llama70B": "slower than two of the same cards in the same table",
+    "7950x-q30": "DDR5 of unknown speed, 64 GB/s measured",
+    "4080-oss20": "gains nothing from micro-batches over 1024, on ik_llama.cpp it does",
+}

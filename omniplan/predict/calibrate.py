@@ -1,0 +1,202 @@
+"""Constants for one machine from its own llama-bench runs: one factor per kind of run, refused where runs disagree."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import exp, log
+from statistics import median
+from typing import Any, Final
+
+from omniplan.domain.machine import Machine
+from omniplan.domain.model import Model
+from omniplan.domain.params import ServerParams
+from omniplan.domain.prediction import Prediction
+from omniplan.errors import InputError
+from omniplan.llamacpp.args import parse
+from omniplan.predict.request import predict
+from omniplan.tables.calibration import Constant, shipped
+
+# What one run can tell: rates and shares that grow together, and times that shrink with them.
+_RATES: Final[Mapping[str, tuple[str, ...]]] = {
+    "gpu decode": ("gpu.weights_share", "gpu.kv_share", "gpu.attention_decode"),
+    "cpu decode": ("cpu.weights_share", "cpu.core_", "cpu.kv_share"),
+    "gpu prompt": ("gpu.mmq_share", "gpu.f16_share", "gpu.attention_share"),
+    "link prompt": ("link.",),
+    "cpu prompt": ("cpu.flops_per_core", "cpu.attention_flops"),
+}
+_TIMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "gpu decode": ("gpu.node", "gpu.layer", "gpu.split"),
+    "cpu decode": ("cpu.node", "cpu.split"),
+    "gpu prompt": ("gpu.prompt_layer",),
+    "link prompt": (),
+    "cpu prompt": (),
+}
+# A factor beyond this is not a slower machine but another model, another placement or a busy box.
+_FURTHEST: Final = 8.0
+# Runs of one kind whose factors differ by more than this contradict each other.
+_DISAGREEMENT: Final = 2.0
+# llama-bench's model_size against the header's bytes.
+_SAME_SIZE: Final = 0.03
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One measured speed: ``args`` as for llama-server, one of ``n_prompt`` and ``n_gen`` 0, tokens per second."""
+
+    label: str
+    args: tuple[str, ...]
+    n_prompt: int
+    n_gen: int
+    depth: int
+    rate: float
+    date: str = ""
+
+
+def calibrate(
+    model: Model, machine: Machine, runs: Sequence[Run], *, build: str = "", source: str = "llama-bench"
+) -> dict[str, Constant]:
+    """Constants under which ``runs`` are predicted as measured; raises InputError where they contradict each other.
+
+    Each run says by which factor all rates that bound it are off; runs of one kind are taken together by their median.
+    Write the result with ``omniplan.tables.calibration.write`` and give the file to ``omniplan.predict``.
+    """
+    if not runs:
+        raise InputError("no run with a prompt or generation speed")
+    base = shipped(build)
+    factors: dict[str, list[tuple[float, Run]]] = defaultdict(list)
+    for run in runs:
+        kind, factor = _factor(model, machine, run, base)
+        factors[kind].append((factor, run))
+    found: dict[str, Constant] = {}
+    for kind, known in factors.items():
+        _check(kind, known)
+        low, high = min(known)[0], max(factor for factor, _ in known)
+        typical = median(factor for factor, _ in known)
+        dates = max((run.date for _, run in known), default="")
+        for name, value in base.items():
+            if sign := _sign(kind, name):
+                ends = sorted((value * low**sign, value * high**sign))
+                text = f"{source}: {', '.join(run.label for _, run in known)}"
+                found[name] = Constant(value=value * typical**sign, low=ends[0], high=ends[1], source=text, date=dates)
+    return found
+
+
+def _factor(model: Model, machine: Machine, run: Run, base: Mapping[str, float]) -> tuple[str, float]:
+    params = parse(list(run.args))
+    kind = _kind(_predicted(model, machine, params, run, base), run)
+
+    def rate(factor: float) -> float:
+        known = {name: value * factor ** _sign(kind, name) for name, value in base.items()}
+        return _rate(_predicted(model, machine, params, run, known), run)
+
+    return kind, _solve(rate, run)
+
+
+def _predicted(
+    model: Model, machine: Machine, params: ServerParams, run: Run, constants: Mapping[str, float]
+) -> Prediction:
+    return predict(model, machine, params, n_prompt=run.n_prompt, n_gen=run.n_gen, depth=run.depth, constants=constants)
+
+
+def _rate(prediction: Prediction, run: Run) -> float:
+    chosen = prediction.prompt_tokens_per_second if run.n_prompt else prediction.decode_tokens_per_second
+    return chosen.value
+
+
+def _kind(prediction: Prediction, run: Run) -> str:
+    """What bounds the run: the part of the machine that most of its predicted seconds are spent in."""
+    terms = prediction.prompt_terms if run.n_prompt else prediction.terms
+    host = sum(seconds for name, seconds in terms.items() if "CPU" in name)
+    is_host = host > sum(terms.values()) / 2
+    if not run.n_prompt:
+        return "cpu decode" if is_host else "gpu decode"
+    if not is_host:
+        return "gpu prompt"
+    return "link prompt" if "streaming CPU weights" in terms else "cpu prompt"
+
+
+def _sign(kind: str, name: str) -> int:
+    """1 for a rate that ``kind`` scales, -1 for a time, 0 for a constant it says nothing about."""
+    if name.startswith(_RATES[kind]):
+        return 1
+    return -1 if _TIMES[kind] and name.startswith(_TIMES[kind]) else 0
+
+
+def _solve(rate: Callable[[float], float], run: Run) -> float:
+    """The factor at which ``rate`` is the measured one; ``rate`` grows with it."""
+    low, high = 1 / _FURTHEST, _FURTHEST
+    if not rate(low) <= run.rate <= rate(high):
+        raise InputError(
+            f"{run.label}: {run.rate:.4g} tokens per second is over {_FURTHEST:.0f} times off {rate(1.0):.4g}, what "
+            "this machine should do; check that model, arguments and machine belong together and that the box was idle"
+        )
+    for _ in range(30):
+        middle = exp((log(low) + log(high)) / 2)
+        low, high = (middle, high) if rate(middle) < run.rate else (low, middle)
+    return exp((log(low) + log(high)) / 2)
+
+
+def _check(kind: str, known: Sequence[tuple[float, Run]]) -> None:
+    slowest, fastest = min(known, key=lambda item: item[0]), max(known, key=lambda item: item[0])
+    if fastest[0] > _DISAGREEMENT * slowest[0]:
+        raise InputError(
+            f"{kind}: {slowest[1].label} says {slowest[0]:.2f} of the shipped constants, {fastest[1].label} "
+            f"{fastest[0]:.2f}; leave out the run that was disturbed"
+        )
+
+
+def bench_runs(rows: Iterable[Mapping[str, Any]], model: Model) -> list[Run]:
+    """Runs of ``llama-bench -o json``; mixed tests (pp+tg) are skipped, another model's rows raise InputError."""
+    own = sum(tensor.nbytes for tensor in model.header.tensors)
+    runs = []
+    for index, row in enumerate(rows):
+        try:
+            size, n_prompt, n_gen = int(row["model_size"]), int(row["n_prompt"]), int(row["n_gen"])
+            rate = float(row["avg_ts"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"row {index}: not a row of llama-bench -o json: {error!r}") from error
+        if abs(size / own - 1) > _SAME_SIZE:
+            raise InputError(f"row {index}: model_size {size:,} is not this model's ({own:,} bytes)")
+        if rate <= 0:
+            raise InputError(f"row {index}: avg_ts is {rate}")
+        if bool(n_prompt) != bool(n_gen):
+            runs.append(
+                Run(
+                    label=f"{'pp' if n_prompt else 'tg'}{n_prompt or n_gen} in row {index}",
+                    args=_bench_args(row, n_prompt + n_gen),
+                    n_prompt=n_prompt,
+                    n_gen=n_gen,
+                    depth=int(row.get("n_depth") or 0),
+                    rate=rate,
+                    date=str(row.get("test_time") or "")[:10],
+                )
+            )
+    return runs
+
+
+def _bench_args(row: Mapping[str, Any], n_tokens: int) -> tuple[str, ...]:
+    """llama-server's arguments for a llama-bench row."""
+    args = ["-c", str(n_tokens + int(row.get("n_depth") or 0)), "-np", "1", "--fit", "off"]
+    for key, flag in (
+        ("n_gpu_layers", "-ngl"), ("n_batch", "-b"), ("n_ubatch", "-ub"), ("n_threads", "-t"), ("type_k", "-ctk"),
+        ("type_v", "-ctv"), ("split_mode", "-sm"), ("main_gpu", "-mg"), ("n_cpu_moe", "-ncmoe"),
+    ):  # fmt: skip
+        if row.get(key) not in (None, "", 0) or (key == "n_gpu_layers" and key in row):
+            args += [flag, str(row[key])]
+    flash = str(row.get("flash_attn", "auto")).lower()
+    args += ["-fa", {"true": "on", "1": "on", "false": "off", "0": "off"}.get(flash, "auto")]
+    split = str(row.get("tensor_split") or "").replace("/", ",")
+    if any(float(part) for part in split.split(",") if part):
+        args += ["-ts", split]
+    overrides = str(row.get("tensor_buft_overrides") or "none")
+    if overrides != "none":
+        args += ["-ot", overrides.replace(";", ",")]
+    if row.get("no_kv_offload"):
+        args.append("-nkvo")
+    if row.get("no_op_offload"):
+        args.append("--no-op-offload")
+    if row.get("use_mmap") in (False, 0):
+        args += ["--load-mode", "none"]
+    return tuple(args)
