@@ -1,6 +1,7 @@
 """Plan where a GGUF model's layers go on a machine, in llama.cpp's own bytes, without loading it."""
 
-from omniplan.api import fit, footprint, inspect, load_machine, load_model, plan, predict
+from omniplan.api import compare, fit, footprint, inspect, load_machine, load_model, plan, predict
+from omniplan.domain.comparison import Comparison
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import BufferSize, Footprint, GraphSplits
 from omniplan.domain.header import Header
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ArgumentError",
     "BufferSize",
+    "Comparison",
     "Estimate",
     "FitResult",
     "Footprint",
@@ -45,6 +47,7 @@ __all__ = [
     "TableError",
     "UnsupportedModel",
     "__version__",
+    "compare",
     "fit",
     "footprint",
     "inspect",

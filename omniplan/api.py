@@ -12,6 +12,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 
 if TYPE_CHECKING:
+    from omniplan.domain.comparison import Comparison
     from omniplan.domain.fit import FitResult
     from omniplan.domain.footprint import Footprint
     from omniplan.domain.inspection import Inspection
@@ -120,6 +121,25 @@ def predict(
         depth=depth,
         constants=known,
     )
+
+
+def compare(
+    source: ModelSource,
+    machine: Machine,
+    groups: Sequence[Sequence[str]],
+    *,
+    n_prompt: int = 2048,
+    n_gen: int = 256,
+    env: Mapping[str, str] | None = None,
+) -> Comparison:
+    """Price and predict several sets of llama-server's arguments, each as given, in the order given.
+
+    ``groups`` are sets of arguments without ``-m``; predictions are for a prompt of ``n_prompt`` and an answer of
+    ``n_gen`` tokens. Raises ArgumentError with the number of the set that llama-server would refuse.
+    """
+    from omniplan.search.compare import compare as side_by_side
+
+    return side_by_side(_model(source), machine, groups, n_prompt=n_prompt, n_gen=n_gen, env=env or {})
 
 
 def plan(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from omniplan.cli import machine_verbs, verbs
+from omniplan.cli import compare_verb, machine_verbs, verbs
 from omniplan.errors import InputError, OmniplanError
 
 
@@ -42,6 +42,9 @@ def _run(arguments: list[str]) -> int:
     if rest and not namespace.takes_server_args:
         raise InputError(f"{rest[0]}: this verb takes no llama-server arguments after --; footprint and fit do")
     namespace.server_args = rest
+    namespace.server_groups = list(_groups(rest)) if len(own) < len(arguments) else []
+    if len(namespace.server_groups) > 1 and not namespace.takes_groups:
+        raise InputError("--: this verb takes one set of llama-server arguments; compare takes several")
     return int(namespace.run(namespace))
 
 
@@ -51,6 +54,13 @@ def _cut(arguments: list[str]) -> tuple[list[str], list[str]]:
         return arguments, []
     at = arguments.index("--")
     return arguments[:at], arguments[at + 1 :]
+
+
+def _groups(rest: list[str]) -> Iterator[list[str]]:
+    """Sets of arguments, each further one after a ``--`` of its own."""
+    ends = [i for i, argument in enumerate(rest) if argument == "--"]
+    for start, end in zip([0, *[i + 1 for i in ends]], [*ends, len(rest)], strict=True):
+        yield rest[start:end]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -69,10 +79,10 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"omniplan {verbs.version()}")
     commands = top.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
-    for verb in (*verbs.VERBS, *machine_verbs.VERBS):
+    for verb in (*verbs.VERBS, *compare_verb.VERBS, *machine_verbs.VERBS):
         command = commands.add_parser(verb.name, help=verb.help, description=verb.help)
         verb.declare(command)
-        command.set_defaults(run=verb.run, takes_server_args=verb.takes_server_args)
+        command.set_defaults(run=verb.run, takes_server_args=verb.takes_server_args, takes_groups=verb.takes_groups)
     return top
 
 

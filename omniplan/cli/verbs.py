@@ -16,13 +16,18 @@ _MACHINE_HELP: Final = "a shipped profile (see `omniplan machines`) or a machine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
-    """One verb of the command; ``takes_server_args`` says that llama-server's arguments may follow ``--``."""
+    """One verb of the command.
+
+    ``takes_server_args`` says that llama-server's arguments may follow ``--``, ``takes_groups``
+    that further sets may follow further ones.
+    """
 
     name: str
     help: str
     declare: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
     takes_server_args: bool = False
+    takes_groups: bool = False
 
 
 def version() -> str:
@@ -32,21 +37,24 @@ def version() -> str:
     return omniplan.__version__
 
 
-def _model(command: argparse.ArgumentParser) -> None:
+def add_model(command: argparse.ArgumentParser) -> None:
+    """The model to read."""
     command.add_argument("model", metavar="MODEL", help=_MODEL_HELP)
 
 
-def _machine(command: argparse.ArgumentParser) -> None:
+def add_machine(command: argparse.ArgumentParser) -> None:
+    """The machine to plan for."""
     command.add_argument("--machine", metavar="M", required=True, help=_MACHINE_HELP)
 
 
-def _json(command: argparse.ArgumentParser) -> None:
+def add_json(command: argparse.ArgumentParser) -> None:
+    """The choice between text and JSON."""
     command.add_argument("--json", action="store_true", help="print JSON; its schema: `omniplan schema`")
 
 
 def _declare_inspect(command: argparse.ArgumentParser) -> None:
-    _model(command)
-    _json(command)
+    add_model(command)
+    add_json(command)
 
 
 def _inspect(options: argparse.Namespace) -> int:
@@ -58,9 +66,9 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _declare_footprint(command: argparse.ArgumentParser) -> None:
-    _model(command)
-    _machine(command)
-    _json(command)
+    add_model(command)
+    add_machine(command)
+    add_json(command)
     command.usage = "omniplan footprint MODEL --machine M [--json] -- <llama-server arguments>"
 
 
@@ -74,9 +82,9 @@ def _footprint(options: argparse.Namespace) -> int:
 
 
 def _declare_fit(command: argparse.ArgumentParser) -> None:
-    _model(command)
-    _machine(command)
-    _json(command)
+    add_model(command)
+    add_machine(command)
+    add_json(command)
     command.usage = "omniplan fit MODEL --machine M [--json] [-- <llama-server arguments>]"
 
 
@@ -94,8 +102,8 @@ def _fit(options: argparse.Namespace) -> int:
 
 
 def _declare_plan(command: argparse.ArgumentParser) -> None:
-    _model(command)
-    _machine(command)
+    add_model(command)
+    add_machine(command)
     command.add_argument("--ctx", type=int, metavar="N", help="context in tokens, over all slots (-c)")
     command.add_argument("--parallel", type=int, default=1, metavar="N", help="slots (-np), default 1")
     command.add_argument("--cache-type", metavar="TYPE", help="type of the K and V cache, such as q8_0")
@@ -105,18 +113,23 @@ def _declare_plan(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--headroom", default="default", metavar="H", help="MiB to keep free per GPU, a share such as 10%%, or default"
     )
-    _workload(command)
+    add_workload(command)
+    _objective(command)
     command.add_argument(
         "--compare",
         action="store_true",
         help="price --fit and other baselines, and be no slower than any that fits",
     )
-    _json(command)
+    add_json(command)
 
 
-def _workload(command: argparse.ArgumentParser) -> None:
+def add_workload(command: argparse.ArgumentParser) -> None:
+    """The request to predict."""
     command.add_argument("--n-prompt", type=int, default=2048, metavar="N", help="tokens of a prompt, default 2048")
     command.add_argument("--n-gen", type=int, default=256, metavar="N", help="tokens of an answer, default 256")
+
+
+def _objective(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--objective", default="request", metavar="O", help="what to be fast at: request (default), decode or prompt"
     )
@@ -144,7 +157,7 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _declare_explain(command: argparse.ArgumentParser) -> None:
     command.add_argument("plan", metavar="PLAN.json", help="a plan written by `omniplan plan --json`")
-    _json(command)
+    add_json(command)
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -200,6 +213,6 @@ VERBS: Final = (
     ),
     Verb(name="plan", help="choose a placement, price it and give reasons", declare=_declare_plan, run=_plan),
     Verb(name="explain", help="give the reasons of a saved plan again", declare=_declare_explain, run=_explain),
-    Verb(name="machines", help="list the shipped machine profiles", declare=_json, run=_machines),
+    Verb(name="machines", help="list the shipped machine profiles", declare=add_json, run=_machines),
     Verb(name="schema", help="print the JSON Schema of a document", declare=_declare_schema, run=_schema),
 )

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from omniplan.domain.comparison import Comparison
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.inspection import Inspection
@@ -19,6 +20,7 @@ SCHEMAS: Final[dict[str, type]] = {
     "plan": Plan,
     "footprint": Footprint,
     "fit": FitResult,
+    "comparison": Comparison,
     "inspection": Inspection,
     "machine": Machine,
 }

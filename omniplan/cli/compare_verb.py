@@ -1,0 +1,47 @@
+"""The verb that takes several command lines, each after a ``--`` of its own."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from omniplan import api
+from omniplan.cli.output import show
+from omniplan.cli.verbs import Verb, add_json, add_machine, add_model, add_workload
+
+
+def _declare(command: argparse.ArgumentParser) -> None:
+    add_model(command)
+    add_machine(command)
+    add_workload(command)
+    add_json(command)
+    command.usage = (
+        "omniplan compare MODEL --machine M [--n-prompt N] [--n-gen N] [--json] "
+        "-- <llama-server arguments> [-- <llama-server arguments>]..."
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    from omniplan.emit.comparison import comparison_text
+
+    found = api.compare(
+        options.model,
+        api.load_machine(options.machine),
+        options.server_groups,
+        n_prompt=options.n_prompt,
+        n_gen=options.n_gen,
+    )
+    show(found.to_json() if options.json else comparison_text(found))
+    return 0 if found.fits else 1
+
+
+VERBS: Final = (
+    Verb(
+        name="compare",
+        help="price any llama-server command lines side by side",
+        declare=_declare,
+        run=_run,
+        takes_server_args=True,
+        takes_groups=True,
+    ),
+)
