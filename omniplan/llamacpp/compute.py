@@ -87,8 +87,8 @@ def resolve_fused(model: Model, placement: Placement) -> Placement:
 
 def _follows_layers(model: Model, placement: Placement, probe: _Probe) -> bool:
     """It looks at the device of the layer even when the cache is not offloaded."""
-    if placement.is_offloaded:
-        # With every layer and cache on a GPU only a missing kernel can send the operation elsewhere.
+    if placement.is_offloaded and all(model.hparams.has_kv):
+        # With every layer and its own cache on a GPU only a missing kernel can send the operation elsewhere.
         return _has_kernels(model, placement.context, probe)
     n_seqs = placement.context.n_seq_max
     n_tokens = probe.n_tokens * n_seqs
@@ -97,10 +97,9 @@ def _follows_layers(model: Model, placement: Placement, probe: _Probe) -> bool:
     index = {device: i for i, device in enumerate(placement.devices)}
     cpu = len(placement.devices)
     for i, node in enumerate(graph.tensors[: graph.n_nodes]):
-        if node.op == probe.op:
-            il = _layer_of(node)
-            if il >= 0 and backend[i] != index.get(placement.layers[il], cpu):
-                return False
+        # The layer is the one that computes, also where it reads the cache of another.
+        if node.op == probe.op and backend[i] != index.get(placement.layers[node.il], cpu):
+            return False
     return True
 
 
@@ -108,14 +107,6 @@ def _follows_layers(model: Model, placement: Placement, probe: _Probe) -> bool:
 def _has_kernels(model: Model, context: Context, probe: _Probe) -> bool:
     graph = _prepared(model, context, Batch.decode(context))
     return all(graph.cuda_runs[i] for i, op in enumerate(graph.op[: graph.n_nodes]) if op == probe.op)
-
-
-def _layer_of(node: Node) -> int:
-    """The layer a fused kernel says it belongs to, else the one whose cache it reads."""
-    if node.il >= 0:
-        return node.il
-    root = node.src[1].view_src or node.src[1]
-    return root.il if root.home == CACHE else -1
 
 
 def homes(model: Model, placement: Placement, n_tokens: int, *, measured: bool = False) -> Homes:

@@ -132,7 +132,7 @@ def cached(
         values = view_4d(keys, (width, *keys.ne[1:]), *keys.nb[1:])
     else:
         values = cached_v(b, il if cache_il is None else cache_il)
-    result = attend(b, q, keys, values, cache.mask, sinks=sinks, v_mla=v_mla, kq_bias=kq_bias, softcap=softcap)
+    result = attend(b, il, q, keys, values, cache.mask, sinks=sinks, v_mla=v_mla, kq_bias=kq_bias, softcap=softcap)
     back = cache.k_rot if inputs.keys_only else cache.v_rot
     if back is not None:
         result = rotated(result, back)
@@ -153,7 +153,7 @@ def uncached(
     """Attention of the batch over itself (``build_attn`` of ``llm_graph_input_attn_no_cache``)."""
     for node in (q, k, v):
         b.graph.expand(node)
-    result = attend(b, q, k, v, mask)
+    result = attend(b, il, q, k, v, mask)
     return project(b, il, out, result, bias=out_bias) if out else result
 
 
@@ -235,6 +235,7 @@ def cached_v(b: Builder, il: int) -> Node:
 
 def attend(
     b: Builder,
+    il: int,
     q: Node,
     k: Node,
     v: Node,
@@ -251,7 +252,7 @@ def attend(
     q = view_4d(q, (q.ne[0], q.ne[1], n, n_stream), q.nb[1], q.nb[2], q.nb[2] * n)
     q, k, v = swap_middle(q), swap_middle(k), swap_middle(v)
     if b.context.flash_attn and kq_bias is None:
-        result = _flash(q, k, transpose(v) if is_transposed else v, mask, sinks, v_mla)
+        result = _flash(il, q, k, transpose(v) if is_transposed else v, mask, sinks, v_mla)
     else:
         values = v if is_transposed else cont(transpose(v))
         result = _plain(q, k, values, mask, sinks, v_mla, kq_bias, softcap)
@@ -261,9 +262,10 @@ def attend(
     return result
 
 
-def _flash(q: Node, k: Node, v: Node, mask: Node | None, sinks: Node | None, v_mla: Node | None) -> Node:
+def _flash(il: int, q: Node, k: Node, v: Node, mask: Node | None, sinks: Node | None, v_mla: Node | None) -> Node:
     k, v = (cast(x, F16) if x.type is F32 else x for x in (k, v))
     result = flash_attn_ext(q, k, v, mask, sinks)
+    result.il = il
     if v_mla is not None:
         result = cont(swap_middle(mul_mat(v_mla, swap_middle(result))))
     ne = result.ne

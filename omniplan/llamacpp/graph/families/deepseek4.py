@@ -204,7 +204,7 @@ class _Attention:
             if chosen is not None:
                 cells = sparse_mask(cells, chosen, F16 if b.context.flash_attn else F32)
             mask = concat(mask, cells, 0)
-        result = attn.attend(b, q, keys, keys, mask, sinks=b.layer(il, "attn_sinks.weight"))
+        result = attn.attend(b, il, q, keys, keys, mask, sinks=b.layer(il, "attn_sinks.weight"))
         return result if self._rotation is None else attn.rotated(result, self._rotation)
 
 

@@ -96,7 +96,7 @@ class _PooledAttention:
             k = attn.cached_k(b, il)
             v = view_4d(k, (h.n_lora_kv, *k.ne[1:]), *k.nb[1:])
             mask = reshape(self.selection, *base.mask.ne)
-            result = attn.attend(b, q, k, v, mask, v_mla=b.need(il, "attn_v_b.weight"))
+            result = attn.attend(b, il, q, k, v, mask, v_mla=b.need(il, "attn_v_b.weight"))
         return mul_mat(b.need(il, "attn_output.weight"), result)
 
     def _select(self, b: Builder, il: int, x: Node, latent_q: Node, mask: Node) -> Node:
