@@ -65,10 +65,16 @@ def _machine(options: argparse.Namespace) -> int:
 
 def _declare_calibrate(command: argparse.ArgumentParser) -> None:
     command.add_argument("machine", nargs="?", metavar="FILE", help="a machine file of this host; default: probe it")
+    command.add_argument(
+        "--llama-bench", metavar="JSON", help="instead of measuring: constants from what `llama-bench -o json` printed"
+    )
+    command.add_argument("--model", metavar="MODEL", help="the model that llama-bench ran, with --llama-bench")
     _output(command)
 
 
 def _calibrate(options: argparse.Namespace) -> int:
+    if options.llama_bench:
+        return _from_bench(options)
     from omniplan.codec.machine import load_machine
     from omniplan.probe.bandwidth import calibrate
     from omniplan.probe.gpu_bandwidth import calibrate_gpus, installed_torch
@@ -83,6 +89,28 @@ def _calibrate(options: argparse.Namespace) -> int:
     machine = measured.applied_to(machine)
     torch = installed_torch() if machine.gpus else None
     return _give(machine if torch is None else calibrate_gpus(machine, torch), options)
+
+
+def _from_bench(options: argparse.Namespace) -> int:
+    """Constants of the time model for one machine, as a file that ``omniplan.predict`` takes."""
+    from omniplan import api
+    from omniplan.predict.calibrate import bench_runs, calibrate
+    from omniplan.tables.calibration import write
+
+    if not options.machine or not options.model:
+        raise InputError("calibrate --llama-bench: needs the machine file and --model, the model that was benchmarked")
+    try:
+        rows = json.loads(Path(options.llama_bench).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{options.llama_bench}: not readable as llama-bench -o json: {error}") from error
+    if not isinstance(rows, list):
+        raise InputError(f"{options.llama_bench}: expected the list of rows that llama-bench -o json prints")
+    model, machine = api.load_model(options.model), api.load_machine(options.machine)
+    text = write(calibrate(model, machine, bench_runs(rows, model)), f"{machine.name}, by omniplan calibrate")
+    if options.output:
+        _write(Path(options.output), text)
+        return 0
+    return show(text)
 
 
 def _bar(done: int, total: int) -> None:

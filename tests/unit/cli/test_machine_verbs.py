@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,19 @@ def test_sources_are_joined(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert '"n_cores": 64' in capsys.readouterr().out
 
 
+def test_llama_bench_makes_constants(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One row of llama-bench sets the rates of the machine it ran on, and names itself as their source."""
+    rows = [{"model_size": 31_833_324_032, "n_prompt": 0, "n_gen": 128, "avg_ts": 118.0, "n_gpu_layers": 99}]
+    bench = tmp_path / "bench.json"
+    bench.write_text(json.dumps(rows))
+    model = str(Path(__file__).parents[3] / "data/models/GLM-4.7-Flash-Q8_0.gguf")
+
+    assert main(["calibrate", "dual-4090-5070ti", "--llama-bench", str(bench), "--model", model]) == 0
+    printed = capsys.readouterr().out
+    assert "[gpu.weights_share]" in printed
+    assert "tg128 in row 0" in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -48,6 +62,10 @@ def test_sources_are_joined(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         pytest.param(["probe", "--from", "nowhere.xml"], "nowhere.xml", id="missing file"),
         pytest.param(["machine", WORDS, "-o", "no/such/folder/m.toml"], "no/such/folder/m.toml", id="no folder"),
         pytest.param(["calibrate", "nowhere.toml"], "nowhere.toml", id="no machine file"),
+        pytest.param(["calibrate", "h100", "--llama-bench", "b.json"], "--model", id="no model"),
+        pytest.param(
+            ["calibrate", "h100", "--llama-bench", "nowhere.json", "--model", "m.gguf"], "nowhere.json", id="no bench"
+        ),
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:
