@@ -154,7 +154,7 @@ class Ladder:
             yield from self._refine(may_move=False)
 
     def _spill(self) -> Iterator[tuple[Candidate, Footprint]]:
-        """Every layer on a GPU, the movable weights of as few layers as possible on the CPU."""
+        """Every layer on a GPU, the movable weights of some on the CPU, in the least predicted time."""
         yield from self._refine(may_move=True)
 
     def _partial(self) -> Iterator[tuple[Candidate, Footprint]]:
@@ -179,7 +179,7 @@ class Ladder:
         """
         gpus = self.machine.gpus[:_MOST_SPLIT] if gpus is None else gpus[:_MOST_SPLIT]
         reserves = {gpu.name: self._estimate(gpu, may_move=may_move) for gpu in gpus}
-        best: tuple[float, Candidate, Footprint] | None = None
+        best: tuple[Candidate, Footprint] | None = None
         seen: set[tuple[str, ...]] = set()
         for _ in range(_ROUNDS):
             candidate = self._fill(reserves, may_move=may_move, first=first)
@@ -193,16 +193,16 @@ class Ladder:
             if missing:
                 self.reporter.rejected(candidate, missing)
                 self._remember(missing)
-            elif best is None or self.seconds(candidate, priced) < best[0]:
-                best = self.seconds(candidate, priced), candidate, priced
+            elif best is None or candidate.seconds < best[0].seconds:
+                best = candidate, priced
             if RAM in missing:
                 self.is_ram_short = True
                 if len(missing) == 1:
                     break
             reserves = _next_reserves(reserves, priced, missing)
         if best is not None:
-            self.reporter.chosen(best[1], best[2], self.costs)
-            yield best[1], best[2]
+            self.reporter.chosen(*best, self.costs)
+            yield best
 
     def _estimate(self, gpu: Gpu, *, may_move: bool) -> int:
         is_first = gpu is self.machine.gpus[0]
