@@ -18,7 +18,7 @@ from omniplan.errors import InputError
 from omniplan.llamacpp.args import parse
 from omniplan.llamacpp.context import resolve
 from omniplan.llamacpp.footprint import footprint
-from omniplan.search import arguments, ranges, timing
+from omniplan.search import arguments, patterns, ranges, timing
 from omniplan.search.arguments import Candidate
 from omniplan.search.baselines import best_of, rivals
 from omniplan.search.costs import LayerCosts, compute_estimate, layer_costs
@@ -154,18 +154,34 @@ class Ladder:
             yield from self._refine(may_move=False)
 
     def _spill(self) -> Iterator[tuple[Candidate, Footprint]]:
-        """Every layer on a GPU, the movable weights of some on the CPU, in the least predicted time."""
-        yield from self._refine(may_move=True)
+        """Every layer on a GPU, the movable weights of some on the CPU, in the least predicted time.
+
+        A dense model may do better with leading layers whole on the CPU: as many bytes there, but fewer hand-overs.
+        """
+        found = next(self._refine(may_move=True), None)
+        if found is not None and self.costs.tensors == patterns.DENSE_FFN:
+            told = self.reporter.recall()
+            rival = next(self._leading(may_move=False), None)
+            if rival is None or self.seconds(*found) <= self.seconds(*rival):
+                self.reporter.restore(told)
+            else:
+                found = rival
+        if found is not None:
+            yield found
 
     def _partial(self) -> Iterator[tuple[Candidate, Footprint]]:
         """Leading layers whole on the CPU, when even their attention does not fit."""
+        yield from self._leading(may_move=True)
+
+    def _leading(self, *, may_move: bool) -> Iterator[tuple[Candidate, Footprint]]:
+        """As few leading layers on the CPU as make the others fit, with or without moving parts of these."""
         n_layer_all = self.model.hparams.n_layer_all
         none = dict.fromkeys((gpu.name for gpu in self.machine.gpus), 0)
         least = bisect_left(
-            range(1, n_layer_all + 1), 1, key=lambda first: self._fill(none, may_move=True, first=first) is not None
+            range(1, n_layer_all + 1), 1, key=lambda first: self._fill(none, may_move=may_move, first=first) is not None
         )
         for first in range(least + 1, n_layer_all + 1):
-            yield from self._refine(may_move=True, first=first)
+            yield from self._refine(may_move=may_move, first=first)
             if self.is_ram_short:
                 # Every further layer on the CPU takes more of it.
                 return
