@@ -1,9 +1,10 @@
 """Plan where a GGUF model's layers go on a machine, in llama.cpp's own bytes, without loading it."""
 
-from omniplan.api import compare, fit, footprint, inspect, load_machine, load_model, plan, predict
+from omniplan.api import compare, fit, footprint, frontier, inspect, load_machine, load_model, plan, predict
 from omniplan.domain.comparison import Comparison
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import BufferSize, Footprint, GraphSplits
+from omniplan.domain.frontier import Frontier
 from omniplan.domain.header import Header
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.inspection import Inspection
@@ -31,6 +32,7 @@ __all__ = [
     "Estimate",
     "FitResult",
     "Footprint",
+    "Frontier",
     "Gpu",
     "GraphSplits",
     "Header",
@@ -50,6 +52,7 @@ __all__ = [
     "compare",
     "fit",
     "footprint",
+    "frontier",
     "inspect",
     "load_machine",
     "load_model",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from omniplan.domain.comparison import Comparison
     from omniplan.domain.fit import FitResult
     from omniplan.domain.footprint import Footprint
+    from omniplan.domain.frontier import Frontier
     from omniplan.domain.inspection import Inspection
     from omniplan.domain.plan import Plan
     from omniplan.domain.prediction import Prediction
@@ -181,6 +182,39 @@ def plan(
         n_gen=n_gen,
         objective=objective,
         baselines=baselines,
+    )
+
+
+def frontier(
+    source: ModelSource,
+    machine: Machine,
+    *,
+    contexts: Sequence[int] | None = None,
+    cache_types: Sequence[str] = ("f16", "q8_0"),
+    ubatches: Sequence[int] = (512, 2048),
+    parallels: Sequence[int] = (1,),
+    n_prompt: int = 2048,
+    n_gen: int = 256,
+    headroom: Headroom | str | int | None = None,
+) -> Frontier:
+    """What context, cache type, micro-batch and slots trade against speed and bytes: a plan for every combination.
+
+    ``contexts`` are totals in tokens over the slots (None: powers of two from 4,096 and the training context, at most
+    eight); a type is that of K and V. Combinations that do not fit say why instead of raising. The default grid is at
+    most 32 plans, each about a quarter of a second; the rest is as for ``plan``.
+    """
+    from omniplan.search.frontier import make_frontier
+
+    return make_frontier(
+        _model(source),
+        machine,
+        contexts=contexts,
+        cache_types=cache_types,
+        ubatches=ubatches,
+        parallels=parallels,
+        headroom=_headroom(headroom),
+        n_prompt=n_prompt,
+        n_gen=n_gen,
     )
 
 

@@ -1,0 +1,65 @@
+"""A frontier: what context, cache type, micro-batch and slots trade against speed and bytes on one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from omniplan.domain.prediction import Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the plan of one point comes to.
+
+    ``server_args`` are llama-server's arguments without ``-m``; ``environment`` what must be set beside them. ``used``
+    is bytes by pool in use, ``spare`` the bytes of each pool beyond the plan and the headroom policy. Rates are tokens
+    per second of one sequence with nothing else running, however many slots there are.
+    """
+
+    strategy: str
+    server_args: tuple[str, ...]
+    environment: Mapping[str, str]
+    decode_tokens_per_second: Estimate
+    prompt_tokens_per_second: Estimate
+    request_seconds: Estimate
+    used: Mapping[str, int]
+    spare: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One combination: the total context in tokens, the type of the K and V cache, the micro-batch, the slots.
+
+    ``outcome`` is None where no plan exists, and ``why_not`` says why. ``is_efficient`` marks the Pareto front: no
+    other point is at least as good in context, slots, request time and bytes over all pools, and better in one of them.
+    """
+
+    n_ctx: int
+    cache_type: str
+    n_ubatch: int
+    n_parallel: int
+    outcome: Outcome | None = None
+    why_not: str = ""
+    is_efficient: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frontier:
+    """Every combination that was asked for, by context; ``n_prompt`` and ``n_gen`` tokens are the request priced."""
+
+    model: str
+    machine: str
+    n_prompt: int
+    n_gen: int
+    points: tuple[Point, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether any point has a plan."""
+        return any(point.outcome is not None for point in self.points)
+
+    @property
+    def front(self) -> tuple[Point, ...]:
+        """The points of the Pareto front."""
+        return tuple(point for point in self.points if point.is_efficient)
