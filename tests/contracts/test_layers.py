@@ -30,6 +30,7 @@ ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 THIRD_PARTY = {
     "cli": {"rich"},
     "codec": {"pydantic"},
+    "emit": {"matplotlib"},
     "llamacpp": {"numpy"},
     "predict": {"numpy"},
     "probe": {"cffi", "cpuinfo", "numpy", "pynvml"},
