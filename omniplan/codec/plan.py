@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from omniplan.domain.comparison import Comparison
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
+from omniplan.domain.frontier import Frontier
 from omniplan.domain.inspection import Inspection
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import SCHEMA_VERSION, Plan
@@ -20,6 +21,7 @@ SCHEMAS: Final[dict[str, type]] = {
     "plan": Plan,
     "footprint": Footprint,
     "fit": FitResult,
+    "frontier": Frontier,
     "comparison": Comparison,
     "inspection": Inspection,
     "machine": Machine,

@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from omniplan.cli import machine_verbs, verbs
+from omniplan.cli import frontier_verb, machine_verbs, verbs
 from omniplan.cli.main import main
 from tests.contracts.sources import ROOT
 
@@ -152,7 +152,7 @@ def test_a_plan_of_another_version_is_refused(tmp_path: Path, capsys: Run) -> No
     assert "plan again" in capsys.readouterr().err
 
 
-VERBS = (*verbs.VERBS, *machine_verbs.VERBS)
+VERBS = (*verbs.VERBS, *frontier_verb.VERBS, *machine_verbs.VERBS)
 
 
 @pytest.mark.parametrize("verb", ["", *(verb.name for verb in VERBS)])

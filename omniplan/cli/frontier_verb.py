@@ -1,0 +1,77 @@
+"""The verb that plans a grid: what context, cache type, micro-batch and slots trade against speed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Final
+
+from omniplan import api
+from omniplan.cli.output import show
+from omniplan.cli.verbs import Verb
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected whole numbers such as 512,2048, got {text!r}") from None
+
+
+def _words(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _declare(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", metavar="MODEL", help="a GGUF file, any shard of a set, or a header-only file")
+    command.add_argument("--machine", metavar="M", required=True, help="a shipped profile or a machine file")
+    command.add_argument(
+        "--ctx", type=_numbers, metavar="N,N", help="contexts, default: powers of two from 4096 to the training context"
+    )
+    command.add_argument(
+        "--cache-type",
+        type=_words,
+        default=["f16", "q8_0"],
+        metavar="T,T",
+        help="types of the K and V cache, default f16,q8_0",
+    )
+    command.add_argument(
+        "--ubatch", type=_numbers, default=[512, 2048], metavar="N,N", help="micro-batches, default 512,2048"
+    )
+    command.add_argument("--parallel", type=_numbers, default=[1], metavar="N,N", help="slots, default 1")
+    command.add_argument("--headroom", metavar="H", help="MiB to keep free per GPU, a share such as 10%%, or default")
+    command.add_argument("--n-prompt", type=int, default=2048, metavar="N", help="tokens of a prompt, default 2048")
+    command.add_argument("--n-gen", type=int, default=256, metavar="N", help="tokens of an answer, default 256")
+    command.add_argument("--plot", metavar="FILE", help="also draw tokens/s over context into an .svg or .png file")
+    command.add_argument("--json", action="store_true", help="print JSON; its schema: `omniplan schema frontier`")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from omniplan.domain.as_json import as_json
+    from omniplan.emit.frontier import frontier_text
+    from omniplan.emit.plot import check_plot, write_plot
+
+    if options.plot:
+        check_plot(options.plot)
+    found = api.frontier(
+        options.model,
+        api.load_machine(options.machine),
+        contexts=options.ctx,
+        cache_types=options.cache_type,
+        ubatches=options.ubatch,
+        parallels=options.parallel,
+        headroom=options.headroom,
+        n_prompt=options.n_prompt,
+        n_gen=options.n_gen,
+    )
+    if options.plot and found.fits:
+        write_plot(found, options.plot)
+    elif options.plot:
+        print(f"note: nothing fits, {options.plot} is not written", file=sys.stderr)
+    show(as_json(found) if options.json else frontier_text(found))
+    return 0 if found.fits else 1
+
+
+VERBS: Final = (
+    Verb(name="frontier", help="say what context, cache and batches cost in speed", declare=_declare, run=_run),
+)
