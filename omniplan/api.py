@@ -151,7 +151,7 @@ def plan(
     n_parallel: int = 1,
     cache_type_k: str = "f16",
     cache_type_v: str = "f16",
-    n_ubatch: int = 512,
+    n_ubatch: int | None = 512,
     headroom: Headroom | str | int | None = None,
     n_prompt: int = 2048,
     n_gen: int = 256,
@@ -161,6 +161,7 @@ def plan(
     """Choose a placement that keeps ``headroom`` on every pool of ``machine``, with its price and its reasons.
 
     ``n_ctx`` is the total context in tokens over ``n_parallel`` slots (None: a default, recorded as an assumption).
+    ``n_ubatch`` is the micro-batch in tokens, None for the one with the least predicted time of 256 to 8192.
     ``headroom`` is a policy, MiB to keep free per GPU, or text as on the command line. The plan's ``prediction`` is for
     a prompt of ``n_prompt`` and an answer of ``n_gen`` tokens; ``objective`` is what should take the least time:
     "request" (both), "decode" or "prompt". With ``baselines`` the plan carries what one would do without it, and is

@@ -109,7 +109,9 @@ def _declare_plan(command: argparse.ArgumentParser) -> None:
     command.add_argument("--cache-type", metavar="TYPE", help="type of the K and V cache, such as q8_0")
     command.add_argument("--cache-type-k", metavar="TYPE", help="type of the K cache (-ctk)")
     command.add_argument("--cache-type-v", metavar="TYPE", help="type of the V cache (-ctv)")
-    command.add_argument("--ubatch", type=int, default=512, metavar="N", help="micro-batch (-ub), default 512")
+    command.add_argument(
+        "--ubatch", type=_tokens_or_auto, default=512, metavar="N", help="micro-batch (-ub), default 512; or auto"
+    )
     command.add_argument(
         "--headroom", default="default", metavar="H", help="MiB to keep free per GPU, a share such as 10%%, or default"
     )
@@ -121,6 +123,10 @@ def _declare_plan(command: argparse.ArgumentParser) -> None:
         help="price --fit and other baselines, and be no slower than any that fits",
     )
     add_json(command)
+
+
+def _tokens_or_auto(text: str) -> int | None:
+    return None if text == "auto" else int(text)
 
 
 def add_workload(command: argparse.ArgumentParser) -> None:

@@ -31,6 +31,7 @@ from omniplan.units import MIB
 DEFAULT_CONTEXT: Final = 32768
 # A GPU whose bandwidth nobody stated counts as this; only the order of GPUs depends on it.
 _UNKNOWN_BANDWIDTH: Final = 500e9
+_USUAL_BATCH: Final = 512
 # Rounds in which the estimate of compute buffers is replaced by what the simulation says.
 _ROUNDS: Final = 4
 _CACHE_STEP: Final = 256 * MIB
@@ -51,7 +52,7 @@ def make_plan(
     n_parallel: int,
     cache_type_k: str,
     cache_type_v: str,
-    n_ubatch: int,
+    n_ubatch: int | None,
     headroom: Headroom,
     n_prompt: int,
     n_gen: int,
@@ -68,14 +69,19 @@ def make_plan(
         n_parallel=n_parallel,
         cache_type_k=cache_type_k,
         cache_type_v=cache_type_v,
-        n_ubatch=n_ubatch,
+        n_ubatch=n_ubatch or _USUAL_BATCH,
         n_prompt=n_prompt,
         n_gen=n_gen,
         objective=objective,
     )
     timing.check(request)
     ladder = Ladder(model, machine, request, headroom)
-    found = ladder.climb()
+    if n_ubatch is None:
+        from omniplan.search.microbatch import best_size
+
+        ladder, found = best_size(ladder)
+    else:
+        found = ladder.climb()
     known = rivals(ladder) if baselines else {}
     found = best_of(ladder, found, known)
     if found is None:
@@ -117,6 +123,14 @@ class Ladder:
     def seconds(self, candidate: Candidate, priced: Footprint) -> float:
         """Predicted seconds of what the request wants to be fast."""
         return timing.seconds(timing.speed(self, candidate.args, priced), self.request.objective)
+
+    def estimate(self, computes: Mapping[str, int]) -> float | None:
+        """Seconds of the best assignment with compute buffers of these sizes, unpriced; None when none fits."""
+        if not self.machine.gpus:
+            return None
+        reserves = {gpu.name: computes.get(gpu.name, 0) for gpu in self.machine.gpus[:_MOST_SPLIT]}
+        candidate = self._fill(reserves, may_move=True, first=0)
+        return None if candidate is None else candidate.seconds
 
     def _without_slow_gpus(self, candidate: Candidate, priced: Footprint) -> tuple[Candidate, Footprint]:
         """The same without GPUs slower than the fastest, unless they save the share of time they must."""
