@@ -9,7 +9,7 @@ from typing import Final
 
 from omniplan.domain.footprint import GraphSplits
 from omniplan.domain.model import Model
-from omniplan.llamacpp import buffers
+from omniplan.llamacpp import buffers, capacity
 from omniplan.llamacpp.allocate import allocate
 from omniplan.llamacpp.context import Context
 from omniplan.llamacpp.graph import families
@@ -57,6 +57,7 @@ def reserve(model: Model, placement: Placement) -> Reserved:
     """Reserve both graphs of ``model`` as b11434 does (``llama_context::sched_reserve``)."""
     prefill = _prepared(model, placement.context, Batch.prefill(placement.context))
     decode = _prepared(model, placement.context, Batch.decode(placement.context))
+    capacity.check(model, placement.context, placement.weights.n_tensors, len(prefill.tensors))
     plan = schedule(prefill, homes(model, placement, placement.context.n_tokens, measured=True))
     token = schedule(decode, homes(model, placement, placement.context.n_seq_max))
     allocated = allocate(plan)

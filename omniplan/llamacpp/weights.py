@@ -91,11 +91,13 @@ class Weights:
     """Where every weight lives, and the bytes per buffer type.
 
     ``factors`` is the buffer type of each layer's copy of the rotary factors, which are the only weights with copies.
+    ``n_tensors`` counts what the loader creates.
     """
 
     buffer_of: Mapping[str, str]
     factors: Mapping[int, str]
     nbytes: Mapping[str, int]
+    n_tensors: int
 
 
 def place(
@@ -129,7 +131,7 @@ def place(
         if (buffer, priced.key) not in held:
             held.add((buffer, priced.key))
             nbytes[buffer] += priced.size_in(buffer)
-    return Weights(buffer_of=buffer_of, factors=factors, nbytes=nbytes)
+    return Weights(buffer_of=buffer_of, factors=factors, nbytes=nbytes, n_tensors=len(held))
 
 
 def _is_lazy(slot: Slot, model: Model) -> bool:
