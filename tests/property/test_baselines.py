@@ -1,0 +1,45 @@
+"""On any machine: with baselines a plan is never predicted slower than one that fits, and keeps its headroom."""
+
+from __future__ import annotations
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import omniplan
+from omniplan.api import predict
+from omniplan.codec.plan import parse_plan
+from omniplan.domain.machine import Machine
+from omniplan.search.timing import OBJECTIVES, seconds
+from tests.oracle import cases
+from tests.property.strategies import Workload, examples, machines, names, workloads
+
+
+@examples(15)
+@given(name=names(), machine=machines(), load=workloads(), objective=st.sampled_from(OBJECTIVES))
+def test_never_slower_than_a_baseline(name: str, machine: Machine, load: Workload, objective: str) -> None:
+    """Priced and predicted again from its arguments alone, it is what it says."""
+    model = cases.model(name)
+    try:
+        plan = omniplan.plan(
+            model,
+            machine,
+            n_ctx=load.n_ctx,
+            n_parallel=load.n_parallel,
+            cache_type_k=load.cache_type,
+            cache_type_v=load.cache_type,
+            n_ubatch=load.n_ubatch,
+            headroom=load.headroom,
+            objective=objective,
+            baselines=True,
+        )
+    except omniplan.Infeasible:
+        plan = None
+    assume(plan is not None)
+    assert plan is not None
+
+    took = seconds(plan.prediction, objective)
+    assert all(took <= seconds(other.prediction, objective) for other in plan.baselines.values() if other.fits)
+    assert all(margin.left >= 0 for margin in plan.margins)
+    assert omniplan.footprint(model, machine, plan.server_args) == plan.footprint
+    assert predict(model, machine, plan.server_args) == plan.prediction
+    assert parse_plan(plan.to_json()) == plan
