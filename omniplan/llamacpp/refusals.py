@@ -10,11 +10,14 @@ from omniplan.domain.model import Model
 from omniplan.domain.params import MAX_SEQUENCES, FlashAttn, ServerParams, SplitMode
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
 from omniplan.errors import ArgumentError
+from omniplan.llamacpp.context import resolve
 from omniplan.llamacpp.overrides import CPU, first_match
 from omniplan.tables.source import read_table
 
 # src/llama-context.cpp: llama_init_from_model switches flash attention off for it, whatever was asked.
 _NO_FLASH_ATTN: Final = frozenset({"grok"})
+# Its graph (src/models/kimi-linear.cpp) loses the tokens that are added so that all sequences get as many.
+_WHOLE_SEQUENCES: Final = frozenset({"kimi-linear"})
 # Besides MLA models: one tensor holds K and V.
 _ONE_CACHE_TYPE: Final = frozenset({"deepseek4"})
 
@@ -148,6 +151,15 @@ def _cache_types(params: ServerParams, model: Model, names: tuple[str, ...]) -> 
         _whole_blocks("--cache-type-v", "V", type_v, model.hparams.n_embd_head_v[: model.hparams.n_layer])
 
 
+def _sequences(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
+    """``llama_context::graph_reserve`` rounds the batch up to a multiple of the slots, which some graphs abort on."""
+    del names
+    context = resolve(model.hparams, params, flash_attn=True)
+    if model.arch in _WHOLE_SEQUENCES and context.n_stream > 1 and context.n_tokens % context.n_seq_max:
+        problem = f"llama.cpp aborts, {context.n_seq_max} slots do not divide a batch of {context.n_tokens} tokens"
+        raise ArgumentError("--parallel", problem, remedy="use --kv-unified or another --ubatch-size")
+
+
 def _whole_blocks(flag: str, which: str, kind: TensorType, head_sizes: Sequence[int]) -> None:
     for size in head_sizes if kind.is_quantized else ():
         if size % kind.block:
@@ -162,5 +174,6 @@ _CHECKS: Final[tuple[Callable[[ServerParams, Model, tuple[str, ...]], None], ...
     _main_gpu,
     _split_mode,
     _cache_types,
+    _sequences,
     _unused_devices,
 )

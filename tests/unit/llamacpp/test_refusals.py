@@ -50,6 +50,7 @@ REFUSED = [
     pytest.param("-ot a=b=CPU", {}, "this machine has CPU, CUDA0, CUDA1", id="second-equals"),
     pytest.param("-otd a=X", {}, "--spec-draft-override-tensor: unknown buffer type 'X'", id="draft-buffer"),
     pytest.param("-np 257", {}, "--parallel: 257 slots, llama.cpp has at most 256", id="slots"),
+    pytest.param("-np 3 -no-kvu", {"arch": "kimi-linear"}, "3 slots do not divide a batch of 512", id="uneven-slots"),
     pytest.param("-c -1", {}, "--ctx-size: -1 is no number of tokens", id="negative-ctx"),
     pytest.param("-b 0", {}, "--batch-size: 0 is no number of tokens", id="no-batch"),
     pytest.param("-ub -1", {}, "--ubatch-size: -1 is no number of tokens", id="negative-ubatch"),
@@ -94,6 +95,8 @@ ACCEPTED = [
     pytest.param("-sm none -ot zzz=CUDA1", {}, id="unused-device-without-a-match"),
     pytest.param("-sm none -ot exps=CPU,exps=CUDA1", {}, id="unused-device-behind-a-match"),
     pytest.param("-sm none -ot blk.1.=CUDA1", {}, id="unused-device-for-a-skipped-layer"),
+    pytest.param("-np 4 -no-kvu", {"arch": "kimi-linear"}, id="even-slots"),
+    pytest.param("-np 3 -kvu", {"arch": "kimi-linear"}, id="shared-slots"),
     pytest.param("-ub 0", {}, id="ubatch-0-is-the-batch"),
 ]
 
