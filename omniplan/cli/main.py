@@ -6,9 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from omniplan.cli import compare_verb, frontier_verb, machine_verbs, verbs
 from omniplan.errors import InputError, OmniplanError
+
+VERBS: Final = (*verbs.VERBS, *compare_verb.VERBS, *frontier_verb.VERBS, *machine_verbs.VERBS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"omniplan {verbs.version()}")
     commands = top.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
-    for verb in (*verbs.VERBS, *compare_verb.VERBS, *frontier_verb.VERBS, *machine_verbs.VERBS):
+    for verb in VERBS:
         command = commands.add_parser(verb.name, help=verb.help, description=verb.help)
         verb.declare(command)
         command.set_defaults(run=verb.run, takes_server_args=verb.takes_server_args, takes_groups=verb.takes_groups)

@@ -8,8 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from omniplan.cli import frontier_verb, machine_verbs, verbs
-from omniplan.cli.main import main
+from omniplan.cli.main import VERBS, main
 from tests.contracts.sources import ROOT
 
 DEEPSEEK = str(ROOT / "data/models/DeepSeek-R1-Q4_K_M.gguf")
@@ -150,9 +149,6 @@ def test_a_plan_of_another_version_is_refused(tmp_path: Path, capsys: Run) -> No
 
     assert main(["explain", str(path)]) == 2
     assert "plan again" in capsys.readouterr().err
-
-
-VERBS = (*verbs.VERBS, *frontier_verb.VERBS, *machine_verbs.VERBS)
 
 
 @pytest.mark.parametrize("verb", ["", *(verb.name for verb in VERBS)])
