@@ -98,8 +98,10 @@ def _follows_layers(model: Model, placement: Placement, probe: _Probe) -> bool:
     index = {device: i for i, device in enumerate(placement.devices)}
     cpu = len(placement.devices)
     for i, node in enumerate(graph.tensors[: graph.n_nodes]):
-        # The layer is the one that computes, also where it reads the cache of another.
-        if node.op == probe.op and backend[i] != index.get(placement.layers[node.il], cpu):
+        # The layer is the one that computes, also where it reads the cache of another. Attention that an architecture
+        # builds by itself (minimax-m3's sparse layers) belongs to no layer: llama.cpp never asks about it.
+        is_asked = node.op == probe.op and node.il >= 0
+        if is_asked and backend[i] != index.get(placement.layers[node.il], cpu):
             return False
     return True
 

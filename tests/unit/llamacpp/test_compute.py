@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import omniplan
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
@@ -14,6 +15,7 @@ from omniplan.interpret import build_model
 from omniplan.llamacpp.footprint import place
 from tests.headers import Item, TensorRow, write_gguf
 
+ARCHS = Path(__file__).parents[2] / "data/models/archs"
 WIDTH, HEAD, N_HEAD, N_FF = 256, 128, 2, 512
 GPU = Gpu(name="CUDA0", description="g", total=1 << 34, free=1 << 34, compute_capability="8.9")
 
@@ -57,3 +59,13 @@ def test_a_layer_may_attend_on_its_device_to_the_cache_of_another(gemma4: Model)
 
     assert ("CPU", "CPU", "CUDA0", "CUDA0", "CUDA0") == placed.layers
     assert placed.context.flash_attn
+
+
+def test_attention_outside_the_layers_is_not_asked() -> None:
+    """minimax-m3's sparse layers build their own attention: ``-fa auto`` stays on with all layers on the CPU."""
+    machine = Machine(name="one", gpus=(GPU,))
+
+    priced = omniplan.footprint(ARCHS / "minimax-m3-moe.gguf", machine, ["-c", "4096", "-np", "1", "-ngl", "1"])
+
+    assert priced.flash_attn
+    assert 46_141_440 == priced.buffers["CUDA0"].compute  # oracle/arch_cases.jsonl
