@@ -14,7 +14,7 @@ from tests.oracle import cases
 from tests.property.strategies import Workload, examples, machines, names, workloads
 
 
-@examples(15)
+@examples(6)
 @given(name=names(), machine=machines(), load=workloads(), objective=st.sampled_from(OBJECTIVES))
 def test_never_slower_than_a_baseline(name: str, machine: Machine, load: Workload, objective: str) -> None:
     """Priced and predicted again from its arguments alone, it is what it says."""
