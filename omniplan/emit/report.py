@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from omniplan.domain.evidence import Reason
+from omniplan.domain.evidence import Assumption, Reason
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.inspection import Inspection
@@ -33,7 +33,11 @@ def layer_map(layers: Sequence[str]) -> str:
 
 
 def footprint_text(footprint: Footprint) -> str:
-    """The memory table, the layer map and whether it fits."""
+    """The memory table, the layer map, whether it fits, and what was taken for true."""
+    return "\n".join([_memory_text(footprint), *_assumption_lines(footprint.assumptions)])
+
+
+def _memory_text(footprint: Footprint) -> str:
     rows = [
         (name, mib(size.model), mib(size.context), mib(size.compute), mib(size.total))
         for name, size in footprint.buffers.items()
@@ -102,7 +106,7 @@ def plan_text(plan: Plan) -> str:
         "",
         shell_line(model.path, plan.server_args, plan.environment),
         "",
-        footprint_text(plan.footprint),
+        _memory_text(plan.footprint),
         "",
         *speed_lines(plan.prediction),
         "",
@@ -111,10 +115,13 @@ def plan_text(plan: Plan) -> str:
         "",
         "Why:",
         *reason_lines(plan.reasons),
+        *_assumption_lines(plan.assumptions),
     ]
-    if plan.assumptions:
-        lines += ["", "Assumed:", *(f"- {item.subject}: {item.statement}" for item in plan.assumptions)]
     return "\n".join(lines)
+
+
+def _assumption_lines(assumptions: Sequence[Assumption]) -> list[str]:
+    return ["", "Assumed:", *(f"- {item.subject}: {item.statement}" for item in assumptions)] if assumptions else []
 
 
 def headroom_lines(margins: Sequence[Margin]) -> list[str]:

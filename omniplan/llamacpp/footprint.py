@@ -26,8 +26,28 @@ _LAZY_AUTO: Final = 4 << 30
 
 def footprint(model: Model, machine: Machine, params: ServerParams) -> Footprint:
     """Price ``params`` for ``model`` on ``machine``; raises ArgumentError for what llama-server would refuse."""
-    placement = place(model, machine, params)
-    return price(model, machine, placement)
+    priced = price(model, machine, place(model, machine, params))
+    return replace(priced, assumptions=(*priced.assumptions, *_unpriced(params)))
+
+
+def _unpriced(params: ServerParams) -> Iterator[Assumption]:
+    """What the arguments load besides the model and its one context: it takes bytes that no figure here holds."""
+    loaded = (
+        ("--mmproj", params.mmproj is not None, "the projector's weights and compute buffer"),
+        ("--spec-draft-model", params.draft.model is not None, "the draft model, its cache and its compute buffer"),
+        (
+            "--spec-type draft-mtp",
+            "draft-mtp" in params.spec_types,
+            "the MTP layers' weights, cache and compute buffer",
+        ),
+    )
+    for flag, is_asked, what in loaded:
+        if is_asked:
+            yield Assumption(
+                subject=flag,
+                statement=f"no bytes are counted for {what}; leave room for them",
+                source="tools/server/server-context.cpp: load_model",
+            )
 
 
 def place(model: Model, machine: Machine, params: ServerParams) -> Placement:
