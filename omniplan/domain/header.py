@@ -70,6 +70,11 @@ class Header:
         """Tensors by their full name."""
         return {tensor.name: tensor for tensor in self.tensors}
 
+    @cached_property
+    def tensor_bytes(self) -> int:
+        """Bytes of all tensors, without the padding between them."""
+        return sum(tensor.nbytes for tensor in self.tensors)
+
     @property
     def architecture(self) -> str:
         """``general.architecture``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from omniplan.domain.machine import Gpu, Memory
+from omniplan.domain.machine import Gpu
 from omniplan.errors import InputError
 from omniplan.units import GIB, MIB
 
@@ -58,7 +58,3 @@ class Headroom:
     def budget_of(self, gpu: Gpu) -> int:
         """Bytes a plan may use on ``gpu``."""
         return max(0, gpu.free - self.context_of(gpu) - self.growth_of(gpu))
-
-    def ram_budget(self, memory: Memory | None) -> int | None:
-        """Bytes a plan may use of RAM, None when the machine does not say."""
-        return None if memory is None else max(0, memory.available - self.ram)

@@ -42,11 +42,6 @@ class Schedule:
     moved: list[tuple[int, int]]
     keep: dict[int, list[int]]
 
-    def copy_of(self, tensor: int, backend: int) -> int:
-        """The number of the copy of ``tensor`` on ``backend``; linear, for tests and explanations."""
-        base = len(self.graph.tensors)
-        return next(base + k for k, o in enumerate(self.origin) if o == tensor and self.backend[base + k] == backend)
-
 
 def schedule(graph: Prepared, homes: Homes) -> Schedule:
     """Assign backends, cut splits, and let the devices reorder and tie their nodes."""

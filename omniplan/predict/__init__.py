@@ -1,1 +1,1 @@
-"""Predicting speed; nothing yet."""
+"""Predicting speed: what one token and one prompt cost in seconds, from bytes, bandwidths and measured constants."""

@@ -149,7 +149,7 @@ def _check(kind: str, known: Sequence[tuple[float, Run]]) -> None:
 
 def bench_runs(rows: Iterable[Mapping[str, Any]], model: Model) -> list[Run]:
     """Runs of ``llama-bench -o json``; mixed tests (pp+tg) are skipped, another model's rows raise InputError."""
-    own = sum(tensor.nbytes for tensor in model.header.tensors)
+    own = model.header.tensor_bytes
     runs = []
     for index, row in enumerate(rows):
         try:

@@ -10,9 +10,9 @@ from omniplan.domain.footprint import Footprint, Pool
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import Margin
+from omniplan.llamacpp.footprint import RAM
 from omniplan.units import MIB
 
-RAM: Final = "RAM"
 # --cache-ram of llama-server b11434: prompts of idle slots are kept in RAM, up to this much.
 PROMPT_CACHE: Final = 8192 * MIB
 

@@ -12,9 +12,8 @@ from omniplan.domain.plan import Request
 from omniplan.llamacpp.parts import Part
 from omniplan.search import timing
 from omniplan.search.arguments import Candidate
-from omniplan.search.planner import Ladder
+from omniplan.search.planner import USUAL_BATCH, Ladder
 
-USUAL: Final = 512
 SIZES: Final = (256, 512, 1024, 2048, 4096, 8192)
 # Sizes that are searched and simulated in full, after all have been estimated from one simulation.
 _FINALISTS: Final = 2
@@ -34,10 +33,10 @@ def best_size(usual: Ladder) -> tuple[Ladder, Found | None]:
     if found is None:
         smaller = _ladder(usual, SIZES[0])
         found = smaller.climb()
-        smaller.reporter.note(_reason(smaller.request, [f"{USUAL}: does not fit"]))
+        smaller.reporter.note(_reason(smaller.request, [f"{USUAL_BATCH}: does not fit"]))
         return smaller, found
     least = usual.seconds(*found)
-    tried = [f"{USUAL}: {least:.3g} s"]
+    tried = [f"{USUAL_BATCH}: {least:.3g} s"]
     best: tuple[Ladder, Found] = usual, found
     for ladder in _promising(usual, found[1]):
         result = ladder.climb()
@@ -56,10 +55,10 @@ def _promising(usual: Ladder, priced: Footprint) -> Iterator[Ladder]:
     """Searches of the sizes whose estimated time is least, best first."""
     estimated = []
     for size in SIZES:
-        if size == USUAL or size > usual.request.n_ctx:
+        if size == USUAL_BATCH or size > usual.request.n_ctx:
             continue
         ladder = _ladder(usual, size)
-        seconds = ladder.estimate(_scaled(priced, size / USUAL))
+        seconds = ladder.estimate(_scaled(priced, size / USUAL_BATCH))
         if seconds is not None:
             estimated.append((seconds, size, ladder))
     estimated.sort(key=lambda item: item[:2])

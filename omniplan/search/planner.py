@@ -17,12 +17,12 @@ from omniplan.domain.plan import Plan, Request
 from omniplan.errors import InputError
 from omniplan.llamacpp.args import parse
 from omniplan.llamacpp.context import resolve
-from omniplan.llamacpp.footprint import footprint
+from omniplan.llamacpp.footprint import RAM, footprint
 from omniplan.search import arguments, patterns, ranges, timing
 from omniplan.search.arguments import Candidate
 from omniplan.search.baselines import best_of, rivals
 from omniplan.search.costs import LayerCosts, compute_estimate, layer_costs
-from omniplan.search.limits import PROMPT_CACHE, RAM, Limits, shortfall
+from omniplan.search.limits import PROMPT_CACHE, Limits, shortfall
 from omniplan.search.reporter import Reporter
 from omniplan.search.result import plan_of
 from omniplan.search.times import DeviceTimes, device_times
@@ -31,7 +31,7 @@ from omniplan.units import MIB
 DEFAULT_CONTEXT: Final = 32768
 # A GPU whose bandwidth nobody stated counts as this; only the order of GPUs depends on it.
 _UNKNOWN_BANDWIDTH: Final = 500e9
-_USUAL_BATCH: Final = 512
+USUAL_BATCH: Final = 512
 # Rounds in which the estimate of compute buffers is replaced by what the simulation says.
 _ROUNDS: Final = 4
 _CACHE_STEP: Final = 256 * MIB
@@ -69,7 +69,7 @@ def make_plan(
         n_parallel=n_parallel,
         cache_type_k=cache_type_k,
         cache_type_v=cache_type_v,
-        n_ubatch=n_ubatch or _USUAL_BATCH,
+        n_ubatch=n_ubatch or USUAL_BATCH,
         n_prompt=n_prompt,
         n_gen=n_gen,
         objective=objective,

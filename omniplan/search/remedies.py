@@ -22,7 +22,7 @@ _LEAST_BITS = 1.5625
 def refusal(ladder: Ladder) -> Infeasible:
     """The error for a ladder nobody could climb."""
     where = ", ".join(f"{mib(size)} on {name}" for name, size in ladder.closest.items()) or "no pool is large enough"
-    weights = sum(tensor.nbytes for tensor in ladder.model.header.tensors)
+    weights = ladder.model.header.tensor_bytes
     summary = (
         f"{ladder.model.header.paths[0]}: {gib(weights)} of weights do not fit on {ladder.machine.name}: "
         f"short by {where}"
@@ -42,7 +42,7 @@ def _requests(ladder: Ladder) -> Iterator[str]:
 
 def _smaller(ladder: Ladder) -> Iterator[str]:
     """A smaller quant that fits, where one can exist."""
-    weights = sum(tensor.nbytes for tensor in ladder.model.header.tensors)
+    weights = ladder.model.header.tensor_bytes
     room = weights - sum(ladder.closest.values())
     if room >= _smallest(ladder):
         yield f"a quant of at most {gib(room)} ({room / weights:.0%} of this one) would fit"

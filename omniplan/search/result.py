@@ -9,9 +9,9 @@ from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Baseline, Margin, ModelFacts, Plan
+from omniplan.llamacpp.footprint import RAM
 from omniplan.search.advice import environment_of, machine_reasons, thread_args
 from omniplan.search.arguments import Candidate
-from omniplan.search.limits import RAM
 from omniplan.search.timing import cost_of_moving, speed
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _facts(model: Model) -> ModelFacts:
         n_expert=h.n_expert,
         n_expert_used=max(h.n_expert_used),
         n_ctx_train=h.n_ctx_train,
-        tensor_bytes=sum(tensor.nbytes for tensor in header.tensors),
+        tensor_bytes=header.tensor_bytes,
         header_only=header.header_only,
     )
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Final
 
 from omniplan.domain.fields import Fields
-from omniplan.errors import InputError, TableError
-from omniplan.tables.source import read_table
+from omniplan.tables.source import read_table, wrong_rows
 from omniplan.units import MIB
 
 _FILE: Final = "advice.toml"
@@ -54,50 +54,43 @@ class Reserve:
 @cache
 def rules() -> dict[str, Rule]:
     """The rules by name; raises TableError."""
-    return {name: _rule(name, fields) for name, fields in _section("rule")}
+    with wrong_rows(_FILE):
+        return {name: _rule(name, fields) for name, fields in _section("rule")}
 
 
 @cache
 def reserves() -> dict[str, Reserve]:
     """What is taken for reserved, by name; raises TableError."""
-    return {name: _reserve(name, fields) for name, fields in _section("assumed")}
+    with wrong_rows(_FILE):
+        return {name: _reserve(name, fields) for name, fields in _section("assumed")}
 
 
-def _section(name: str) -> list[tuple[str, Fields]]:
-    try:
-        section = Fields.of(read_table(_FILE).get(name), name)
-        return [(key, Fields.of(value, f"{name}.{key}")) for key, value in section.raw.items()]
-    except InputError as error:
-        raise TableError(f"{_FILE}: {error}") from error
+def _section(name: str) -> Iterator[tuple[str, Fields]]:
+    section = Fields.of(read_table(_FILE).get(name), name)
+    return ((key, Fields.of(value, f"{name}.{key}")) for key, value in section.raw.items())
 
 
 def _rule(name: str, fields: Fields) -> Rule:
-    try:
-        rule = Rule(
-            name=name,
-            severity=Severity(fields.choice("severity", tuple(Severity), "")),
-            statement=fields.text("statement"),
-            measured=fields.text("measured"),
-            check=fields.text("check"),
-            source=fields.text("source"),
-            cap=fields.count("cap"),
-        )
-        fields.done()
-    except InputError as error:
-        raise TableError(f"{_FILE}: {error}") from error
+    rule = Rule(
+        name=name,
+        severity=Severity(fields.choice("severity", tuple(Severity), "")),
+        statement=fields.text("statement"),
+        measured=fields.text("measured"),
+        check=fields.text("check"),
+        source=fields.text("source"),
+        cap=fields.count("cap"),
+    )
+    fields.done()
     return rule
 
 
 def _reserve(name: str, fields: Fields) -> Reserve:
-    try:
-        reserve = Reserve(
-            name=name,
-            share=fields.number("share") or 0.0,
-            at_most=fields.required_mib("at_most_mib"),
-            statement=fields.text("statement"),
-            source=fields.text("source"),
-        )
-        fields.done()
-    except InputError as error:
-        raise TableError(f"{_FILE}: {error}") from error
+    reserve = Reserve(
+        name=name,
+        share=fields.number("share") or 0.0,
+        at_most=fields.required_mib("at_most_mib"),
+        statement=fields.text("statement"),
+        source=fields.text("source"),
+    )
+    fields.done()
     return reserve

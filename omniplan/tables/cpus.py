@@ -9,8 +9,7 @@ from functools import cache
 from typing import Final
 
 from omniplan.domain.fields import Fields
-from omniplan.errors import InputError, TableError
-from omniplan.tables.source import read_table
+from omniplan.tables.source import read_table, wrong_rows
 from omniplan.units import MIB
 
 _FILE: Final = "cpus.toml"
@@ -42,13 +41,11 @@ class CpuRow:
 def cpu_rows() -> tuple[CpuRow, ...]:
     """Every row, in the table's order; raises TableError."""
     table = dict(read_table(_FILE))
-    try:
+    with wrong_rows(_FILE):
         isa = Fields.of(table.pop("isa"), "isa")
         features = {name: isa.texts(name) for name in isa.raw}
         groups = [Fields.of(rows, group) for group, rows in table.items()]
         return tuple(_row(name, group, features) for group in groups for name in group.raw)
-    except InputError as error:
-        raise TableError(f"{_FILE}: {error}") from error
 
 
 def _row(name: str, table: Fields, features: dict[str, tuple[str, ...]]) -> CpuRow:

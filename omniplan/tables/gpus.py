@@ -9,8 +9,7 @@ from functools import cache
 from typing import Final
 
 from omniplan.domain.fields import Fields
-from omniplan.errors import InputError, TableError
-from omniplan.tables.source import read_table
+from omniplan.tables.source import read_table, wrong_rows
 from omniplan.units import MIB
 
 _FILE: Final = "gpus.toml"
@@ -49,11 +48,9 @@ class GpuRow:
 def gpu_rows() -> tuple[GpuRow, ...]:
     """Every row, in the table's order; raises TableError."""
     table = read_table(_FILE)
-    try:
+    with wrong_rows(_FILE):
         groups = [(group, Fields.of(rows, group)) for group, rows in table.items()]
         return tuple(_row(group, name, fields) for group, fields in groups for name in fields.raw)
-    except InputError as error:
-        raise TableError(f"{_FILE}: {error}") from error
 
 
 def _row(group: str, name: str, table: Fields) -> GpuRow:

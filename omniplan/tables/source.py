@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from omniplan.errors import TableError
+from omniplan.errors import InputError, TableError
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
@@ -32,3 +34,12 @@ def read_table(name: str) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TableError(f"{path}: {error}") from error
+
+
+@contextmanager
+def wrong_rows(name: str) -> Iterator[None]:
+    """Turn what is wrong with a field of the table ``name`` into a ``TableError``."""
+    try:
+        yield
+    except InputError as error:
+        raise TableError(f"{name}: {error}") from error

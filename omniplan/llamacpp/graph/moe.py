@@ -70,6 +70,10 @@ class Moe:
     selection: str = "probs"
 
 
+# Sigmoid routing unless the header names another; its own norm and scale; one shared expert, where the file has it.
+KEYED: Final = Moe(gating="sigmoid", gating_key=True, norm=None, weights_scale=True, shared="plain")
+
+
 def moe(b: Builder, il: int, x: Node, facts: Moe) -> Node:
     """The routed experts of layer ``il`` plus its shared expert, if any."""
     result = routed(b, il, x, facts)

@@ -7,13 +7,11 @@ from typing import Final
 from omniplan.llamacpp.graph import attention as attn
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.linear import layer_norm
-from omniplan.llamacpp.graph.moe import Moe
+from omniplan.llamacpp.graph.moe import KEYED
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import cont
 from omniplan.llamacpp.graph.recipe import Recipe
 from omniplan.llamacpp.graph.views import reshape, view_2d
-
-_ROUTED: Final = Moe(gating="sigmoid", gating_key=True, norm=None, weights_scale=True, shared="plain")
 
 
 def copied_qkv(b: Builder, il: int, x: Node) -> tuple[Node, Node, Node]:
@@ -45,9 +43,9 @@ FAMILIES: Final[dict[str, Recipe]] = {
         post_ffn_norm="post_ffw_norm",
         post_ffn_pin=True,
         rows="post_norm",
-        moe=_ROUTED,
+        moe=KEYED,
     ),
-    "laguna": Recipe(qk_norm="before", out_gate="SOFTPLUS", out_bias=False, moe=_ROUTED, output_scale=False),
+    "laguna": Recipe(qk_norm="before", out_gate="SOFTPLUS", out_bias=False, moe=KEYED, output_scale=False),
     "muse-glimmer": Recipe(
         embedding="norm",
         qk_norm="before",
@@ -68,7 +66,7 @@ FAMILIES: Final[dict[str, Recipe]] = {
         rope_factors_sliding=False,
         out_gate="SIGMOID",
         out_bias=False,
-        moe=_ROUTED,
+        moe=KEYED,
         rows="end",
     ),
 }

@@ -12,7 +12,7 @@ from omniplan.llamacpp.graph.families.deepseek import lead_dense_feed
 from omniplan.llamacpp.graph.kda import Kda, kda
 from omniplan.llamacpp.graph.kernels import lightning_indexer
 from omniplan.llamacpp.graph.linear import layer_norm
-from omniplan.llamacpp.graph.moe import Moe
+from omniplan.llamacpp.graph.moe import KEYED
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import (
     F32,
@@ -38,7 +38,7 @@ from omniplan.llamacpp.graph.views import permute, reshape, swap_middle, transpo
 _KDA: Final = Kda(decay="bounded_negated")
 _RECIPE: Final = Recipe(
     keys_only=True,
-    moe=Moe(gating="sigmoid", gating_key=True, norm=None, weights_scale=True, shared="plain"),
+    moe=KEYED,
     output_scale=False,
     output_bias=False,
 )

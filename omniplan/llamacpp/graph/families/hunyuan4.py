@@ -10,7 +10,7 @@ from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.families.deepseek import lead_dense_feed
 from omniplan.llamacpp.graph.families.sparse import SparseAttention
 from omniplan.llamacpp.graph.linear import layer_norm
-from omniplan.llamacpp.graph.moe import Moe
+from omniplan.llamacpp.graph.moe import KEYED
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import F32, add, cast, concat, mul, scale, unary
 from omniplan.llamacpp.graph.recipe import Recipe
@@ -24,7 +24,7 @@ def hunyuan4(b: Builder) -> None:
         keys_only=True,
         sinks=True,
         out_gate="SIGMOID",
-        moe=Moe(gating="sigmoid", gating_key=True, norm=None, weights_scale=True, shared="plain"),
+        moe=KEYED,
         output_scale=False,
     )
     x = decoder.embed(b, recipe)

@@ -14,12 +14,11 @@ from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.ffn import ffn
 from omniplan.llamacpp.graph.inputs import Deepstack
 from omniplan.llamacpp.graph.linear import normed
-from omniplan.llamacpp.graph.moe import Moe, moe
+from omniplan.llamacpp.graph.moe import KEYED, Moe, moe
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import scale
 from omniplan.llamacpp.graph.recipe import Inputs, Recipe
 
-_ROUTED: Final = Moe(gating="sigmoid", gating_key=True, norm=None, weights_scale=True, shared="plain")
 _ERNIE: Final = Moe(shared="plain")
 # src/models/baichuan.cpp: only the 7B model, known by its depth, has rotary positions; the others use ALiBi.
 _BAICHUAN_ROPE_DEPTH: Final = 32
@@ -47,7 +46,7 @@ def cohere2moe(b: Builder) -> None:
         rope_factors=True,
         parallel="ffn+x+attn",
         ffn_scale=True,
-        moe=replace(_ROUTED, scales=True, shared_scale=True),
+        moe=replace(KEYED, scales=True, shared_scale=True),
         rows="normed",
         logit_scale=True,
         output_scale=False,
@@ -98,7 +97,7 @@ def glm4(b: Builder) -> None:
 
 def glm4moe(b: Builder) -> None:
     """GLM 4.5 to 4.7."""
-    routing = replace(_ROUTED, shared="always")
+    routing = replace(KEYED, shared="always")
     recipe = Recipe(ffn_norm="post_attention_norm", qk_norm="before", positions=mrope_positions(b), moe=routing)
     decoder.build(b, recipe)
 

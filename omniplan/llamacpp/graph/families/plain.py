@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from omniplan.llamacpp.graph.moe import Moe
+from omniplan.llamacpp.graph.moe import KEYED, Moe
 from omniplan.llamacpp.graph.recipe import Recipe
 
 # A dense or sigmoid-routed FFN with a shared expert, everything else from the header.
-_SHARED: Final = Moe(gating="sigmoid", gating_key=True, norm=None, weights_scale=True, shared="plain")
 
 FAMILIES: Final[dict[str, Recipe]] = {
     "arcee": Recipe(rope_factors=True, act="RELU_SQR"),
     "bailingmoe": Recipe(rope_factors=True, moe=Moe(norm=None, weights_scale=True, shared="plain")),
-    "bailingmoe2": Recipe(qk_norm="before", moe=_SHARED),
+    "bailingmoe2": Recipe(qk_norm="before", moe=KEYED),
     "chatglm": Recipe(act="SWIGLU"),
     "codeshell": Recipe(norm="layer", act="GELU"),
     "deepseek": Recipe(rope_factors=True, moe=Moe(norm=False, weights_scale=True, shared="plain")),
-    "dots1": Recipe(qk_norm="before", moe=_SHARED),
+    "dots1": Recipe(qk_norm="before", moe=KEYED),
     "gemma2": Recipe(
         embedding="scale",
         act="GELU",

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from omniplan.llamacpp.graph.moe import Moe
+from omniplan.llamacpp.graph.moe import KEYED, Moe
 from omniplan.llamacpp.graph.recipe import Recipe
 
-_KEYED: Final = Moe(gating="sigmoid", gating_key=True, norm=None, weights_scale=True, shared="plain")
-_KEYED_SCALED: Final = Moe(
-    gating="sigmoid",
-    gating_key=True,
-    norm=None,
-    weights_scale=True,
-    scales=True,
-    shared="always",
-    shared_scale=True,
-)
+_KEYED_SCALED: Final = replace(KEYED, scales=True, shared="always", shared_scale=True)
 _PHI3: Final = Recipe(rope_factors=True, q_scale=True, ffn_residual_first=True, act="SWIGLU", moe=Moe())
 
 FAMILIES: Final[dict[str, Recipe]] = {
@@ -39,7 +31,7 @@ FAMILIES: Final[dict[str, Recipe]] = {
     ),
     "ernie4_5": Recipe(out_bias=False),
     "exaone": Recipe(rope_factors=True),
-    "exaone-moe": Recipe(qk_norm="before", rope="sliding", rope_factors=True, moe=_KEYED),
+    "exaone-moe": Recipe(qk_norm="before", rope="sliding", rope_factors=True, moe=KEYED),
     "falcon": Recipe(norm="layer", ffn_norm="", parallel="ffn+attn+x", act="GELU"),
     "gemma": Recipe(embedding="scale", q_scale=True, act="GELU"),
     "hunyuan-dense": Recipe(qk_norm="after", rope_factors=True),
