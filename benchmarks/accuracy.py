@@ -19,7 +19,7 @@ import omniplan
 from benchmarks.measured.headers import ROOT
 from benchmarks.measured.rows import RULE, Case, cases
 from benchmarks.measured.seeds import outcomes
-from benchmarks.measured.words import CAUSES, HOW, INTRODUCTION
+from benchmarks.measured.words import CAUSES, HOW, INTRODUCTION, TARGET_NOTE
 from omniplan.predict.calibrate import Run, calibrate
 from omniplan.tables.calibration import write
 
@@ -166,10 +166,12 @@ def page() -> tuple[str, list[str]]:
     for test in ("decode", "prompt"):
         found = scores(own, test)
         after = calibrated(own, test)
-        text += _section(test, found, after, scores(other, test))
-        missed += _missed(test, found, after)
+        foreign = scores(other, test)
+        text += _section(test, found, after, foreign)
+        missed += _missed(test, found, after, [*found, *foreign])
     text += ["## The diaries' runs", "", *seeds(), "## Targets", ""]
     text += [f"- {sentence}" for sentence in missed or ["All are met."]]
+    text += ["", *TARGET_NOTE]
     return "\n".join(text) + "\n", missed
 
 
@@ -182,14 +184,20 @@ def _section(test: str, found: list[Score], after: list[Score], other: list[Scor
     text += ["With one calibration row per machine (the first of its rows; the others are scored):", ""]
     text += [*table(after, "device class", kind)]
     text += ["ik_llama.cpp, which omniplan does not model (other kernels, other formats), priced as llama.cpp:", ""]
-    text += [*table(other, "device class", kind), "Rows of llama.cpp more than 40 % off:", "", *worst(found)]
-    return text
+    text += [*table(other, "device class", kind), "Both engines together, as if they were one:", ""]
+    text += [*table([*found, *other], "device class", kind)]
+    return [*text, "Rows of llama.cpp more than 40 % off:", "", *worst(found)]
 
 
-def _missed(test: str, found: list[Score], after: list[Score]) -> list[str]:
-    errors = [score.error for score in found]
+def _missed(test: str, found: list[Score], after: list[Score], both: list[Score]) -> list[str]:
     wanted_median, wanted_p90 = TARGETS[test]
-    checks = [(f"{test} median", median(errors), wanted_median), (f"{test} p90", p90(errors), wanted_p90)]
+    checks = []
+    for whose, rows in (("llama.cpp", found), ("both engines", both)):
+        errors = [score.error for score in rows]
+        checks += [
+            (f"{test} median, {whose}", median(errors), wanted_median),
+            (f"{test} p90, {whose}", p90(errors), wanted_p90),
+        ]
     if test == "decode":
         checks.append(("decode median with one row per machine", median(s.error for s in after), CALIBRATED_TARGET))
     return [f"missed: {name} {got:.1%}, wanted {want:.0%}" for name, got, want in checks if want and got > want]

@@ -61,7 +61,7 @@ _SEVEN = _seed(
 _GLM = _seed(
     "GLM-4.7-Flash Q8_0 on both, placed by --fit (5 splits)", "GLM-4.7-Flash-Q8_0", _DESK,
     "-c 131072 -fitt 128,1024", 112,
-    "as on one card: launches, not bytes or hops",
+    "one of the three runs that set the time of a layer of latent attention",
 )  # fmt: skip
 _SEED_NEXT = _seed(
     "Qwen3-Next-80B Q5_K_M, placed by --fit (55 splits)", "Qwen3-Next-80B-A3B-Q5_K_M", _DESK, "-c 262144", 33,
@@ -78,9 +78,11 @@ SEEDS: Final = (
           "reads 1.07 of what STREAM triad says: triad's write-allocate traffic is not in its figure"),
     replace(_SEVEN, without_gpus=True),
     _seed("GLM-4.7-Flash Q4_K_M on the RTX 4090", "GLM-4.7-Flash-Q4_K_M", _DESK,
-          "-ngl 99 -sm none -c 131072", (142, 147), "launches: 92 nodes per MLA layer"),
+          "-ngl 99 -sm none -c 131072", (142, 147),
+          "one of the three runs that set the time of a layer of latent attention"),
     _seed("GLM-4.7-Flash Q8_0 on both, by -ot (33 splits)", "GLM-4.7-Flash-Q8_0", _DESK,
-          f"-c 10240 -ngl 99 -b 512 -ub 512 {_ON_4090}", 105, "as with 5 splits, plus 28 splits"),
+          f"-c 10240 -ngl 99 -b 512 -ub 512 {_ON_4090}", 105,
+          "as with 5 splits, plus 28 splits"),
     replace(_GLM, fit=True),
     _seed("gpt-oss-120b MXFP4, 13 + 5 layers on GPUs", "gpt-oss-120b-MXFP4_MOE", _DESK,
           f"-c 10240 -ngl 99 -ub 512 {_OSS}", 22, "MXFP4 per core: 2.2 to 3.5 GB/s"),

@@ -27,7 +27,7 @@ _RATES: Final[Mapping[str, tuple[str, ...]]] = {
     "cpu prompt": ("cpu.flops_per_core", "cpu.attention_flops"),
 }
 _TIMES: Final[Mapping[str, tuple[str, ...]]] = {
-    "gpu decode": ("gpu.node", "gpu.layer", "gpu.split"),
+    "gpu decode": ("gpu.node", "gpu.layer", "gpu.latent_layer", "gpu.split"),
     "cpu decode": ("cpu.node", "cpu.split"),
     "gpu prompt": ("gpu.prompt_layer",),
     "link prompt": (),

@@ -29,7 +29,9 @@ def decode_terms(
         ),
         "CPU weights": cpu_weights(traffic, rates, constants),
         "KV reads": sum(_attention(name, placement, traffic, rates, constants) for name in traffic.cache),
-        "GPU launches": on_gpu * constants["gpu.node"] + len(layers) * constants["gpu.layer"],
+        "GPU launches": on_gpu * constants["gpu.node"]
+        + len(layers) * constants["gpu.layer"]
+        + traffic.latent_layers * constants["gpu.latent_layer"],
         "CPU layers": (priced.n_nodes - on_gpu) * cpu_node(rates, constants),
         "graph splits": _splits(priced, traffic, constants),
     }

@@ -22,7 +22,8 @@ class Traffic:
     the routed experts, ``dense_f16`` those of ``dense`` that are stored in 16 bits or more; ``whole`` are bytes with
     every expert. ``streamed`` are all bytes of matrices on the CPU, which a prompt batch copies to the GPU, and
     ``cpu_types`` the bytes one token reads there, by tensor type.
-    ``matrices`` counts matrices of layers by device, ``cpu_layers`` the layers with some on the CPU.
+    ``matrices`` counts matrices of layers by device, ``cpu_layers`` the layers with some on the CPU, ``latent_layers``
+    the layers whose latent attention (MLA) runs on a GPU.
     """
 
     weights: Counter[str] = field(default_factory=Counter)
@@ -37,6 +38,7 @@ class Traffic:
     streamed: int = 0
     cpu_layers: set[int] = field(default_factory=set)
     gpu_layers: set[int] = field(default_factory=set)
+    latent_layers: int = 0
 
     def gpu_share(self) -> float:
         """Share of the layers' matrices that is on GPUs."""
@@ -55,7 +57,9 @@ def traffic(model: Model, placement: Placement, *, depth: int) -> Traffic:
         found.cache[_device(placement.cache_device(cache.il))] += _cache_bytes(cache, h, depth)
     for il in range(h.n_layer):
         if not h.is_recr[il]:
-            found.attention[_device(placement.cache_device(il))] += 2 * _width(h, il) * _reach(h, il, depth)
+            device = _device(placement.cache_device(il))
+            found.attention[device] += 2 * _width(h, il) * _reach(h, il, depth)
+            found.latent_layers += h.is_mla and device != buffers.CPU
     return found
 
 
