@@ -1,0 +1,94 @@
+"""Loads a model without its bytes, makes a context on simulated GPUs, and reads what llama.cpp counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from omniplan.audit.certify.devices import Backend, Simulated
+from omniplan.audit.certify.parameters import Structs
+from omniplan.domain.certificate import Measured
+from omniplan.domain.footprint import BufferSize, GraphSplits
+from omniplan.domain.model import Model
+from omniplan.domain.params import ServerParams
+from omniplan.errors import OmniplanError
+
+_LAYER: Final = re.compile(r"layer +\d+ assigned to device ([^ ,]+)")
+_SPLITS: Final = re.compile(r"nodes = (\d+)(?: / \d+)?, splits = (\d+)(?: / (\d+))?")
+_COPIES: Final = re.compile(r"sched copies = (\d+)")
+_ERROR_LEVEL: Final = 4  # ggml.h: GGML_LOG_LEVEL_ERROR
+
+
+class Refused(OmniplanError):
+    """llama.cpp itself does not take the model or the arguments; carries the last line it logged as an error."""
+
+
+def measure(
+    ffi: Any, lib: Any, path: str, model: Model, gpus: Sequence[Simulated], params: ServerParams
+) -> Measured:
+    """What llama.cpp counts for the file at ``path``: bytes per buffer type, layers, splits, copies.
+
+    Devices are registered for good, so one process measures one machine. Raises Refused.
+    """
+    log: list[tuple[int, str]] = []
+    listener = ffi.callback(
+        "void (int, const char *, void *)", lambda level, text, _: log.append((level, _string(ffi, text)))
+    )
+    lib.llama_log_set(listener, ffi.NULL)
+    lib.llama_backend_init()
+    backend = Backend(ffi, lib, gpus)
+    names = [gpu.name for gpu in gpus]
+    by_name = dict(zip(names, backend.devices, strict=True))
+    types = {**dict(zip(names, backend.types, strict=True)), "CPU": lib.ggml_backend_cpu_buffer_type()}
+    structs = Structs(ffi, lib, by_name, types)
+    loaded = lib.llama_model_load_from_file(path.encode(), structs.model(params))
+    context = lib.llama_init_from_model(loaded, structs.context(params, model)) if loaded else ffi.NULL
+    if backend.error:
+        raise Refused(f"a simulated device failed: {backend.error}")
+    if not context:
+        raise Refused(_reason(log))
+    found = _read(ffi, lib, context, "".join(text for _, text in log))
+    lib.llama_log_set(ffi.NULL, ffi.NULL)
+    return found
+
+
+def _string(ffi: Any, text: Any) -> str:
+    return str(ffi.string(text).decode(errors="replace"))
+
+
+def _reason(log: Sequence[tuple[int, str]]) -> str:
+    lines = [text.strip() for level, text in log if level == _ERROR_LEVEL and text.strip()]
+    telling = [line for line in lines if "failed to" not in line and "cannot be NULL" not in line]
+    return (telling or lines or ["llama.cpp gave no reason"])[-1]
+
+
+def _read(ffi: Any, lib: Any, context: Any, log: str) -> Measured:
+    graph, copies = _SPLITS.findall(log)[-1], _COPIES.findall(log)[-1]
+    nodes, prefill, decode = graph
+    return Measured(
+        layers=tuple(_LAYER.findall(log)),
+        buffers=dict(_breakdown(ffi, lib, context)),
+        graph_splits=GraphSplits(prefill=int(prefill), decode=int(decode or prefill)),
+        n_nodes=int(nodes),
+        sched_copies=int(copies),
+        n_ctx=lib.llama_n_ctx(context),
+        n_seq_max=lib.llama_n_seq_max(context),
+        n_ubatch=lib.llama_n_ubatch(context),
+    )
+
+
+def _breakdown(ffi: Any, lib: Any, context: Any) -> Mapping[str, BufferSize]:
+    """The map of ``llama_get_memory_breakdown``, by buffer type's name."""
+    found: dict[str, BufferSize] = {}
+    for node in _walk(lib._Z26llama_get_memory_breakdownPK13llama_context(context).root):
+        name = _string(ffi, lib.ggml_backend_buft_name(node.buft))
+        found[name] = BufferSize(model=node.model, context=node.context, compute=node.compute)
+    return found
+
+
+def _walk(node: Any) -> Iterator[Any]:
+    if node:
+        yield from _walk(node.left)
+        yield node
+        yield from _walk(node.right)
