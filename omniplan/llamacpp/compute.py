@@ -132,7 +132,7 @@ def homes(model: Model, placement: Placement, n_tokens: int, *, measured: bool =
         return buffer_of[node.name]
 
     gpus = tuple(
-        Backend(name=name, buffer=name, capability=_capability(cc))
+        Backend(name=name, buffer=name, capability=capability(cc))
         for name, cc in zip(names, placement.compute_capability, strict=True)
     )
     compute_host = buffers.CUDA_HOST if names else buffers.CPU
@@ -148,7 +148,7 @@ def homes(model: Model, placement: Placement, n_tokens: int, *, measured: bool =
     )
 
 
-def _capability(text: str) -> int:
+def capability(text: str) -> int:
     """890 for "8.9"; an unknown GPU counts as Ampere, which has the same kernels as everything later."""
     major, _, minor = text.partition(".")
     return int(major) * 100 + int(minor or 0) * 10 if major.isdigit() else 800

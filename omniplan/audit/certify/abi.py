@@ -44,7 +44,13 @@ struct ggml_backend_buffer_type {
     void * context;
 };
 
-struct ggml_backend_buffer { void * iface[11]; buft_t buft; void * context; size_t size; int usage; };
+struct buffer_functions {
+    void (*free_buffer)(buffer_t); void * (*get_base)(buffer_t); void * init_tensor; void * transfers[5];
+    void * cpy_tensor; void (*clear)(buffer_t, uint8_t); void * reset;
+};
+struct ggml_backend_buffer {
+    struct buffer_functions functions; buft_t buft; void * context; size_t size; int usage;
+};
 
 struct optimize_params { void (*add_alloc_dep)(void *, tensor_t, tensor_t); void * user_data; };
 
@@ -156,6 +162,7 @@ size_t ggml_backend_reg_dev_count(reg_t);
 void ggml_backend_dev_get_props(dev_t, struct dev_props *);
 buft_t ggml_backend_cpu_buffer_type(void);
 buffer_t ggml_backend_buft_alloc_buffer(buft_t, size_t);
+buffer_t ggml_backend_buffer_init(buft_t, struct buffer_functions, void *, size_t);
 const char * ggml_backend_buft_name(buft_t);
 bool ggml_backend_buft_is_host(buft_t);
 const char * ggml_op_name(int);

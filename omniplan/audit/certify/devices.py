@@ -9,28 +9,18 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+from omniplan.audit.certify.job import Simulated
 from omniplan.audit.certify.optimize import optimize
 from omniplan.audit.certify.tensors import Tensors
 from omniplan.llamacpp import buffers, cuda, cuda_attention
 
 _GPU: Final = 1  # ggml-backend.h: GGML_BACKEND_DEVICE_TYPE_GPU
 _IGPU: Final = 2
-_ALIASES: Final = {"async": True, "host_buffer": True, "buffer_from_host_ptr": False, "events": True}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Simulated:
-    """One GPU to simulate: bytes ``free`` and ``total``, ``capability`` 890 for sm_89."""
-
-    name: str
-    description: str
-    free: int
-    total: int
-    capability: int
-    is_unified: bool = False
+# Where buffers without bytes begin; nothing is read or written there.
+_BASE: Final = 1 << 20
+_CAPABILITIES: Final = {"async": True, "host_buffer": True, "buffer_from_host_ptr": False, "events": True}
 
 
 class Backend:
@@ -44,6 +34,9 @@ class Backend:
         self._alive: list[Any] = []
         self._runs: dict[object, bool] = {}
         self._names: dict[str, Any] = {}
+        self.empty = self._empty_buffer()
+        # Nor does the CPU hold bytes: recurrent states and logits are allocated and cleared even when only measured.
+        self._set(lib.ggml_backend_cpu_buffer_type(), alloc_buffer=self._allocate)
         self.host = self._host_type()
         self.reg = self._new("struct ggml_backend_reg")
         self.devices = [self._device(gpu) for gpu in gpus]
@@ -76,23 +69,21 @@ class Backend:
 
     def _host_type(self) -> Any:
         """Pinned memory, which is the CPU's with another name (ggml_backend_cuda_host_buffer_type)."""
-        cpu = self.lib.ggml_backend_cpu_buffer_type()
         host = self._new("struct ggml_backend_buffer_type")
-        host[0] = cpu[0]
-
-        def allocate(_: Any, size: int) -> Any:
-            buffer = self.lib.ggml_backend_buft_alloc_buffer(cpu, size)
-            buffer.buft = host
-            return buffer
-
+        host[0] = self.lib.ggml_backend_cpu_buffer_type()[0]
         name = self._text(buffers.CUDA_HOST)
-        self._set(
-            host,
-            get_name=lambda _: name,
-            alloc_buffer=allocate,
-            get_alignment=lambda _: buffers.CUDA_HOST_ALIGNMENT,
-        )
+        self._set(host, get_name=lambda _: name, get_alignment=lambda _: buffers.CUDA_HOST_ALIGNMENT)
         return host
+
+    def _empty_buffer(self) -> Any:
+        """Functions of a buffer without bytes."""
+        functions = self._new("struct buffer_functions")
+        base = self.ffi.cast("void *", _BASE)
+        self._set(functions, free_buffer=lambda _: None, get_base=lambda _: base, clear=lambda *_: None)
+        return functions
+
+    def _allocate(self, own: Any, size: int) -> Any:
+        return self.lib.ggml_backend_buffer_init(own, self.empty[0], self.ffi.NULL, size)
 
     def _buffer_type(self, gpu: Simulated, device: Any) -> Any:
         buft = self._new("struct ggml_backend_buffer_type")
@@ -108,7 +99,7 @@ class Backend:
         self._set(
             buft,
             get_name=lambda _: name,
-            alloc_buffer=lambda *_: self.ffi.NULL,
+            alloc_buffer=self._allocate,
             get_alignment=lambda _: cuda.ALIGNMENT,
             get_alloc_size=alloc_size,
         )
@@ -147,7 +138,7 @@ class Backend:
         def props(_: Any, found: Any) -> None:
             found.name, found.description, found.type, found.device_id = name, description, kind, self.ffi.NULL
             found.memory_free, found.memory_total, found.mmap_support = gpu.free, gpu.total, not gpu.is_unified
-            for field, value in _ALIASES.items():
+            for field, value in _CAPABILITIES.items():
                 setattr(found, field, value)
 
         self._set(

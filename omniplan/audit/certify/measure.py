@@ -6,16 +6,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from omniplan.audit.certify.devices import Backend, Simulated
+from omniplan.audit.certify.devices import Backend
+from omniplan.audit.certify.job import Job
 from omniplan.audit.certify.parameters import Structs
-from omniplan.domain.certificate import Measured
+from omniplan.domain.certificate import Tally
 from omniplan.domain.footprint import BufferSize, GraphSplits
-from omniplan.domain.model import Model
-from omniplan.domain.params import ServerParams
 from omniplan.errors import OmniplanError
+from omniplan.llamacpp.args import parse
 
 _LAYER: Final = re.compile(r"layer +\d+ assigned to device ([^ ,]+)")
-_SPLITS: Final = re.compile(r"nodes = (\d+)(?: / \d+)?, splits = (\d+)(?: / (\d+))?")
+_SPLITS: Final = re.compile(r"splits = (\d+)(?: / (\d+))?")
 _COPIES: Final = re.compile(r"sched copies = (\d+)")
 _ERROR_LEVEL: Final = 4  # ggml.h: GGML_LOG_LEVEL_ERROR
 
@@ -24,10 +24,8 @@ class Refused(OmniplanError):
     """llama.cpp itself does not take the model or the arguments; carries the last line it logged as an error."""
 
 
-def measure(
-    ffi: Any, lib: Any, path: str, model: Model, gpus: Sequence[Simulated], params: ServerParams
-) -> Measured:
-    """What llama.cpp counts for the file at ``path``: bytes per buffer type, layers, splits, copies.
+def measure(ffi: Any, lib: Any, job: Job) -> Tally:
+    """What llama.cpp counts for a job: bytes per buffer type, layers, splits, copies.
 
     Devices are registered for good, so one process measures one machine. Raises Refused.
     """
@@ -37,13 +35,14 @@ def measure(
     )
     lib.llama_log_set(listener, ffi.NULL)
     lib.llama_backend_init()
-    backend = Backend(ffi, lib, gpus)
-    names = [gpu.name for gpu in gpus]
+    backend = Backend(ffi, lib, job.gpus)
+    names = [gpu.name for gpu in job.gpus]
     by_name = dict(zip(names, backend.devices, strict=True))
     types = {**dict(zip(names, backend.types, strict=True)), "CPU": lib.ggml_backend_cpu_buffer_type()}
     structs = Structs(ffi, lib, by_name, types)
-    loaded = lib.llama_model_load_from_file(path.encode(), structs.model(params))
-    context = lib.llama_init_from_model(loaded, structs.context(params, model)) if loaded else ffi.NULL
+    params = parse(job.args, env=job.env)
+    loaded = lib.llama_model_load_from_file(job.path.encode(), structs.model(params))
+    context = lib.llama_init_from_model(loaded, structs.context(params, job)) if loaded else ffi.NULL
     if backend.error:
         raise Refused(f"a simulated device failed: {backend.error}")
     if not context:
@@ -63,18 +62,15 @@ def _reason(log: Sequence[tuple[int, str]]) -> str:
     return (telling or lines or ["llama.cpp gave no reason"])[-1]
 
 
-def _read(ffi: Any, lib: Any, context: Any, log: str) -> Measured:
+def _read(ffi: Any, lib: Any, context: Any, log: str) -> Tally:
     graph, copies = _SPLITS.findall(log)[-1], _COPIES.findall(log)[-1]
-    nodes, prefill, decode = graph
-    return Measured(
+    prefill, decode = graph
+    return Tally(
         layers=tuple(_LAYER.findall(log)),
         buffers=dict(_breakdown(ffi, lib, context)),
         graph_splits=GraphSplits(prefill=int(prefill), decode=int(decode or prefill)),
-        n_nodes=int(nodes),
         sched_copies=int(copies),
         n_ctx=lib.llama_n_ctx(context),
-        n_seq_max=lib.llama_n_seq_max(context),
-        n_ubatch=lib.llama_n_ubatch(context),
     )
 
 

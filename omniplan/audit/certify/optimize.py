@@ -25,8 +25,6 @@ def optimize(tensors: Tensors, graph: Any, add_dependency: Any) -> None:
     nodes, known = _nodes(tensors, pointers)
     own = set(map(id, nodes))
     prepared = Prepared(nodes, [node for node in known.values() if id(node) not in own])
-    if not prepared.fuses:
-        return
     address = {id(node): pointer for pointer, node in known.items()}
     for i in range(count):
         prepared.uses[i] = _uses(tensors.ffi, graph, pointers[i])

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from omniplan.domain.model import Model
+from omniplan.audit.certify.job import Job
 from omniplan.domain.params import MAX_DEVICES, FlashAttn, KvOverride, LazyMode, ServerParams, SplitMode
 from omniplan.domain.tensor_type import TYPE_BY_NAME
-from omniplan.llamacpp.context import resolve
 
 _SPLIT_MODES: Final = {SplitMode.NONE: 0, SplitMode.LAYER: 1, SplitMode.ROW: 2, SplitMode.TENSOR: 3}
 _LAZY_MODES: Final = {LazyMode.OFF: 0, LazyMode.AUTO: 1, LazyMode.ON: 2}
@@ -61,21 +60,13 @@ class Structs:
         value = override.value.encode() if isinstance(override.value, str) else override.value
         return {"tag": tag, "key": override.key.encode(), "value": {field: value}}
 
-    def context(self, params: ServerParams, model: Model) -> Any:
-        """``llama_context_params`` of llama-server: one row of logits per slot."""
+    def context(self, params: ServerParams, job: Job) -> Any:
+        """``llama_context_params`` of the job's context."""
         struct = self.lib.llama_context_default_params()
-        asked = params.n_ctx_asked
-        # common/fit.cpp gives every stream the whole training context when -c is left out.
-        streams = 1 if params.is_kv_unified or not params.fit else params.n_seq_max
-        struct.n_ctx = asked or model.hparams.n_ctx_train * streams
+        struct.n_ctx, struct.n_outputs_max = job.n_ctx, job.n_outputs_max
         struct.n_batch, struct.n_ubatch, struct.n_seq_max = params.n_batch, params.n_ubatch, params.n_seq_max
-        struct.n_outputs_max = resolve(model.hparams, params, flash_attn=True).n_outputs_max
         struct.flash_attn_type = _FLASH_ATTN[params.flash_attn]
         struct.type_k, struct.type_v = TYPE_BY_NAME[params.cache_type_k].id, TYPE_BY_NAME[params.cache_type_v].id
-        struct.embeddings, struct.offload_kqv, struct.op_offload = (
-            params.embedding,
-            params.offload_kqv,
-            params.op_offload,
-        )
-        struct.swa_full, struct.kv_unified = params.swa_full, params.is_kv_unified
+        struct.embeddings, struct.swa_full, struct.kv_unified = params.embedding, params.swa_full, params.is_kv_unified
+        struct.offload_kqv, struct.op_offload = params.offload_kqv, params.op_offload
         return struct
