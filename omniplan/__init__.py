@@ -1,6 +1,7 @@
 """Plan where a GGUF model's layers go on a machine, in llama.cpp's own bytes, without loading it."""
 
-from omniplan.api import compare, fit, footprint, frontier, inspect, load_machine, load_model, plan, predict
+from omniplan.api import certify, compare, fit, footprint, frontier, inspect, load_machine, load_model, plan, predict
+from omniplan.domain.certificate import Certificate
 from omniplan.domain.comparison import Comparison
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import BufferSize, Footprint, GraphSplits
@@ -28,6 +29,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ArgumentError",
     "BufferSize",
+    "Certificate",
     "Comparison",
     "Estimate",
     "FitResult",
@@ -49,6 +51,7 @@ __all__ = [
     "TableError",
     "UnsupportedModel",
     "__version__",
+    "certify",
     "compare",
     "fit",
     "footprint",

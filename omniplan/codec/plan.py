@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from omniplan.domain.certificate import Certificate
 from omniplan.domain.comparison import Comparison
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
@@ -22,6 +23,7 @@ SCHEMAS: Final[dict[str, type]] = {
     "footprint": Footprint,
     "fit": FitResult,
     "frontier": Frontier,
+    "certificate": Certificate,
     "comparison": Comparison,
     "inspection": Inspection,
     "machine": Machine,

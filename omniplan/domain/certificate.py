@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Final
 
 from omniplan.domain.as_json import as_json
 from omniplan.domain.footprint import BufferSize, Footprint, GraphSplits
+from omniplan.units import MIB
 
-COLUMNS = ("model", "context", "compute")
+COLUMNS: Final = ("model", "context", "compute")
+# Nothing that llama.cpp prints or a headroom keeps is finer; llama.cpp's own figures move by less from build to build.
+TOLERANCE: Final = MIB
+# A graph has a split or more.
+_UNTOLD: Final = GraphSplits(prefill=0, decode=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +46,11 @@ class Tally:
     @property
     def facts(self) -> dict[str, int | str | None]:
         """What is told beside bytes, by name; layers as runs, "CUDA0*33 CUDA1*14"."""
-        splits = self.graph_splits
+        splits = self.graph_splits or _UNTOLD
         return {
             "layers": " ".join(f"{name}*{len(list(run))}" for name, run in groupby(self.layers)) or None,
-            "splits, prompt batch": splits and splits.prefill,
-            "splits, one token": splits and splits.decode,
+            "splits, prompt batch": splits.prefill or None,
+            "splits, one token": splits.decode or None,
             "pipeline copies": self.sched_copies,
             "context": self.n_ctx,
         }
@@ -65,9 +71,9 @@ class Check:
 class Certificate:
     """llama.cpp's word on a plan.
 
-    ``source`` says which llama.cpp was asked and how. ``refused`` is its reason when it takes the arguments for no
-    answer, and empty otherwise; ``notes`` say what was not compared. ``resolution`` is the size in bytes below which
-    the source cannot tell two figures apart.
+    ``source`` says which llama.cpp was asked and how. ``refused`` is its reason when it does not take the arguments,
+    and empty otherwise; ``notes`` say what the count does not cover. ``resolution`` is the size in bytes of the
+    steps in which the source counts. ``seconds`` is how long it took.
     """
 
     model: str
@@ -81,9 +87,14 @@ class Certificate:
     seconds: float = 0.0
 
     @property
+    def differences(self) -> tuple[str, ...]:
+        """What llama.cpp counts otherwise than the plan."""
+        return tuple(check.what for check in self.checks if not check.agrees)
+
+    @property
     def agrees(self) -> bool:
         """Whether llama.cpp takes the arguments and counts what the plan says."""
-        return not self.refused and all(check.agrees for check in self.checks)
+        return not self.refused and not self.differences
 
     def to_json(self) -> str:
         """The certificate as JSON."""
@@ -93,8 +104,8 @@ class Certificate:
 def compare(planned: Tally, counted: Tally, *, resolution: int = 1) -> tuple[Check, ...]:
     """Both counts side by side, figure by figure; what one of them does not tell is left out.
 
-    A buffer that only one of them knows is empty in the other. Bytes are compared in whole multiples of
-    ``resolution``, rounded down.
+    A buffer that only one of them knows is empty in the other. Bytes are rounded down to multiples of ``resolution``
+    and agree when they are less than a MiB apart; everything else has to be equal.
     """
     return (*_sizes(planned, counted, resolution), *_facts(planned, counted))
 
@@ -104,9 +115,8 @@ def _sizes(planned: Tally, counted: Tally, resolution: int) -> Iterator[Check]:
     for name in dict.fromkeys((*planned.buffers, *counted.buffers)):
         ours, theirs = planned.buffers.get(name, empty), counted.buffers.get(name, empty)
         for column in COLUMNS:
-            a, b = getattr(ours, column), getattr(theirs, column)
-            agrees = a // resolution == b // resolution
-            yield Check(what=f"{name} {column}", planned=a, counted=b, agrees=agrees, is_bytes=True)
+            a, b = (getattr(size, column) // resolution * resolution for size in (ours, theirs))
+            yield Check(what=f"{name} {column}", planned=a, counted=b, agrees=abs(b - a) < TOLERANCE, is_bytes=True)
 
 
 def _facts(planned: Tally, counted: Tally) -> Iterator[Check]:

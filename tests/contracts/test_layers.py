@@ -28,6 +28,8 @@ ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 
 # Everything else that is neither ours nor Python's is refused.
 THIRD_PARTY = {
+    # llama.cpp's library is driven through cffi, in ABI mode.
+    "audit": {"cffi"},
     "cli": {"rich"},
     "codec": {"pydantic"},
     "emit": {"matplotlib"},

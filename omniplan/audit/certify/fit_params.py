@@ -28,12 +28,9 @@ PROGRAM: Final = "llama-fit-params"
 HOST: Final = "Host"
 _LINE: Final = re.compile(r"^(\S+) (\d+) (\d+) (\d+) *$", re.MULTILINE)
 _KINDS: Final = {bool: "bool", int: "int", float: "float", str: "str"}
-# tools/fit-params reserves a row of logits for every token of a batch, and weights in its Host line are those of
-# buffers that count as host memory, which repacked ones do not.
 NOTES: Final = (
-    "compute is that of llama-fit-params, which reserves logits for a whole batch where llama-server takes one row a "
-    "slot; the plan was priced the same way",
-    "weights are counted as not repacked: the tool leaves CPU_REPACK out of its Host line",
+    "both with logits for a whole batch, as llama-fit-params reserves them; llama-server takes a row a slot",
+    "weights on the CPU are counted as not repacked: the tool leaves CPU_REPACK out of its Host line",
 )
 
 
@@ -45,9 +42,7 @@ def find(given: str | None) -> str | None:
     return found
 
 
-def price(
-    binary: str, model: Model, machine: Machine, params: ServerParams, *, timeout: float
-) -> tuple[Tally, Tally]:
+def price(binary: str, model: Model, machine: Machine, params: ServerParams, *, timeout: float) -> tuple[Tally, Tally]:
     """The plan's bytes and the binary's, both by device and as the tool counts, in a fraction of a second.
 
     The tool prints whole MiB, rounded down. Raises InputError when it cannot be asked, when its devices are not the

@@ -27,7 +27,7 @@ _CONTEXT_DEFAULTS: Final = {
 
 def is_available() -> bool:
     """Whether the pinned wheel and cffi are installed here."""
-    return installed() == VERSION and importlib.util.find_spec("cffi") is not None
+    return refusal(installed(), has_cffi=_has_cffi()) is None
 
 
 def installed() -> str | None:
@@ -38,35 +38,41 @@ def installed() -> str | None:
         return None
 
 
+def refusal(found: str | None, *, has_cffi: bool) -> str | None:
+    """Why the wheel of version ``found`` cannot be asked, None when it can."""
+    if found is None or not has_cffi:
+        return f"{PACKAGE if found is None else 'cffi'}: is not installed; llama.cpp is asked through it; {_INSTALL}"
+    if found != VERSION:
+        return f"{PACKAGE} {found}: its interface is not the declared one, that of {VERSION}; {_INSTALL}"
+    return None
+
+
+def _has_cffi() -> bool:
+    return importlib.util.find_spec("cffi") is not None
+
+
 def path() -> Path:
     """The shared object of the pinned wheel; raises InputError when it or cffi is missing or is another version."""
-    found = installed()
-    if found is None or importlib.util.find_spec("cffi") is None:
-        missing = "cffi" if found else PACKAGE
-        raise InputError(f"{missing}: is not installed, and llama.cpp's library is asked through it; {_INSTALL}")
-    if found != VERSION:
-        raise InputError(f"{PACKAGE} {found}: only {VERSION} is known to have the declared interface; {_INSTALL}")
-    folder = Path(metadata.distribution(PACKAGE).locate_file(PACKAGE).__fspath__())
+    if reason := refusal(installed(), has_cffi=_has_cffi()):
+        raise InputError(reason)
+    folder = Path(str(metadata.distribution(PACKAGE).locate_file(PACKAGE)))
     objects = sorted(folder.glob(f"{PACKAGE}*.so"))
     if not objects:
-        raise InputError(f"{folder}: holds no library that can be opened here; this wheel serves Linux only")
+        raise InputError(f"{folder}: holds no library that can be opened; this wheel has one for Linux only")
     return objects[0]
 
 
-def load() -> tuple[Any, Any]:
-    """The cffi interface and the opened, checked library; raises InputError where they do not fit together."""
+def load(where: Path | None = None) -> tuple[Any, Any]:
+    """The cffi interface and the opened, checked library, by default the wheel's; InputError where they differ."""
     from cffi import FFI
 
-    where = path()
+    where = where or path()
     ffi = FFI()
     ffi.cdef(abi.TYPES + abi.FUNCTIONS)
     try:
         lib = ffi.dlopen(str(where))
-    except OSError as error:
-        raise InputError(f"{where}: cannot be opened: {error}; {_INSTALL}") from error
-    try:
         wrong = _mismatch(ffi, lib)
-    except AttributeError as error:
+    except (AttributeError, OSError) as error:
         wrong = str(error)
     if wrong:
         raise InputError(f"{where}: {wrong}; only the library of {PACKAGE} {VERSION} is known; {_INSTALL}")

@@ -26,9 +26,7 @@ _REFUSED: Final = 1
 _ENVIRONMENT: Final = {"GGML_NO_BACKTRACE": "1"}
 
 
-def simulate(
-    model: Model, machine: Machine, args: tuple[str, ...], *, env: Mapping[str, str], timeout: float
-) -> Tally:
+def simulate(model: Model, machine: Machine, args: tuple[str, ...], *, env: Mapping[str, str], timeout: float) -> Tally:
     """What llama.cpp counts for ``args`` on ``machine``; half a second for a dense model, three for DeepSeek-R1.
 
     Raises Refused when llama.cpp does not take them or aborts, and InputError when it cannot be asked or needs more

@@ -1,0 +1,39 @@
+"""What llama.cpp itself says of a plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omniplan.api.source import ModelSource, model_of
+from omniplan.domain.plan import Plan
+
+if TYPE_CHECKING:
+    from omniplan.domain.certificate import Certificate
+
+
+def certify(
+    plan: Plan | str | Path,
+    *,
+    model: ModelSource | None = None,
+    fit_params: str | None = None,
+    simulate: bool = False,
+    timeout: float = 60,
+) -> Certificate:
+    """Ask llama.cpp what a plan takes, before anything is loaded, and compare figure by figure.
+
+    ``fit_params`` names a llama-fit-params binary, which counts on the devices that are really there, in a fraction of
+    a second; None takes the one on PATH. Without one, or with ``simulate``, the library inside xllamacpp (extra
+    ``certify``) counts on simulated GPUs of the plan's machine, in one to a few seconds.
+
+    ``plan`` may be a plan file; ``model`` is the plan's model where it lies elsewhere now. Raises InputError when
+    neither can be asked, when the binary sees other devices than the plan's, or after ``timeout`` seconds; what
+    llama.cpp refuses is ``Certificate.refused``.
+    """
+    from omniplan.audit.certify import fit_params as tool
+    from omniplan.audit.certify.certificate import certify as count
+    from omniplan.codec.plan import load_plan
+
+    known = plan if isinstance(plan, Plan) else load_plan(plan)
+    binary = None if simulate else tool.find(fit_params)
+    return count(known, model_of(model or known.model.path), binary=binary, timeout=timeout)
