@@ -15,6 +15,7 @@ from omniplan.audit.certify.job import Simulated
 from omniplan.audit.certify.optimize import optimize
 from omniplan.audit.certify.tensors import Tensors
 from omniplan.llamacpp import buffers, cuda, cuda_attention
+from omniplan.llamacpp.graph.node import Node
 
 _GPU: Final = 1  # ggml-backend.h: GGML_BACKEND_DEVICE_TYPE_GPU
 _IGPU: Final = 2
@@ -41,6 +42,7 @@ class Backend:
         self.reg = self._new("struct ggml_backend_reg")
         self.devices = [self._device(gpu) for gpu in gpus]
         self.types = [self._buffer_type(gpu, device) for gpu, device in zip(gpus, self.devices, strict=True)]
+        self._owners = {self.tensors.address(t): d for t, d in zip(self.types, self.devices, strict=True)}
         self.streams = [self._stream(gpu, device) for gpu, device in zip(gpus, self.devices, strict=True)]
         if self.devices:
             self.host.device = self.devices[0]
@@ -91,9 +93,10 @@ class Backend:
         name = self._text(gpu.name)
 
         def alloc_size(_: Any, tensor: Any) -> int:
-            node = self.tensors.node(tensor)
+            node = self._leaf(tensor)
             if node.op == "FLASH_ATTN_EXT":
-                return node.nbytes + cuda_attention.f16_copies(node, gpu.capability)
+                attention = self.tensors.node(self.tensors.address(tensor))
+                return node.nbytes + cuda_attention.f16_copies(attention, gpu.capability)
             return node.nbytes + cuda.row_padding(node.type, node.ne[0])
 
         self._set(
@@ -150,7 +153,7 @@ class Backend:
             get_props=props,
             get_host_buffer_type=lambda _: self.host,
             supports_op=self._supports,
-            offload_op=lambda _, tensor: cuda.is_offloaded(self.tensors.node(tensor)),
+            offload_op=lambda _, tensor: cuda.is_offloaded(self._leaf(tensor)),
             event_new=self._event,
             event_free=lambda *_: None,
             event_synchronize=lambda *_: None,
@@ -162,15 +165,20 @@ class Backend:
         event.device = device
         return event
 
+    def _leaf(self, tensor: Any) -> Node:
+        return self.tensors.leaf(self.tensors.address(tensor), {})
+
     def _supports(self, device: Any, tensor: Any) -> bool:
         """Whether the device has the kernel and no source lies on another GPU."""
-        fields = self.tensors.fields(tensor)
-        for src in self.tensors.sources(fields):
-            if src.buffer and src.buffer.buft in self.types and src.buffer.buft.device != device:
+        address = self.tensors.address(tensor)
+        fields = self.tensors.fields(address)
+        sources = [self.tensors.fields(src) for src in self.tensors.sources(fields)]
+        for src in sources:
+            if self._owners.get(self.tensors.buffer_type(src), device) != device:
                 return False
-        key = self.tensors.key(fields)
+        key = self.tensors.key(fields, sources)
         if key not in self._runs:
-            self._runs[key] = cuda.supports(self.tensors.node(tensor))
+            self._runs[key] = cuda.supports(self.tensors.node(address))
         return self._runs[key]
 
     def _register(self, count: int) -> None:
