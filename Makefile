@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/
 
-.PHONY: demo test check lint types bench clean
+.PHONY: demo test check certify lint types bench clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,10 @@ check: lint types test
 
 bench: $(VENV)/installed
 	for name in header plan simulate; do $(RUN)python -m benchmarks.$$name; done
+
+# The oracle's sample priced again by llama.cpp itself; minutes, so it is no part of `make test`.
+certify: $(VENV)/installed
+	$(RUN)python -m tests.oracle.drift
 
 clean:
 	rm -rf $(VENV)

@@ -1,0 +1,161 @@
+"""llama.cpp's own library on simulated GPUs, for real: the oracle's figures again, and everything it may refuse.
+
+The whole sample is ``make certify``; here are the cases that each need something else of the callbacks.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import omniplan
+from omniplan.audit.certify import library
+from omniplan.audit.certify.measure import Refused
+from omniplan.audit.certify.simulate import simulate
+from omniplan.errors import InputError
+from omniplan.units import MIB
+from tests.contracts.sources import ROOT
+from tests.oracle import cases, drift, fit_params
+from tests.oracle.cases import Case
+
+pytestmark = pytest.mark.skipif(not library.is_available(), reason="the pinned xllamacpp is not installed")
+
+ALL = {cases.label(case): case for case in cases.load()}
+# Two GPUs with pipeline copies and a quantised cache; experts on the CPU, whose routing CUDA fuses; recurrent states.
+CHOSEN = (
+    "arcee-dense-omni-arch--c 4096 -ngl 99",
+    "granite-moe-rtx4090-arch--c 4096 -np 1 --no-op-offload -ot exps=CPU -ngl 99",
+    "mamba-dense-omni-arch--c 8192 -np 1 -ts 1,1 -ngl 99",
+)
+TINY = cases.DATA / "models" / "archs" / "llama-dense.gguf"
+
+
+@pytest.mark.parametrize("label", CHOSEN)
+def test_the_library_counts_what_the_oracle_did(label: str) -> None:
+    """Layers, all three columns of every buffer, splits and copies, to the byte."""
+    outcome = drift.ask(ALL[label])
+
+    assert outcome.refused == ""
+    assert [check for check in outcome.checks if check.planned != check.counted] == []
+    assert len(outcome.checks) > 10
+
+
+def test_an_abort_is_one_line() -> None:
+    """Weights on a device that takes no part make llama.cpp abort; the process dies, and we say why."""
+    case: Case = next(case for label, case in ALL.items() if "GLM-4.7-Flash-Q4_K_M" in label and "error" in case)
+    args = tuple(case["args"])
+
+    with pytest.raises(Refused, match=r"aborts \(SIGABRT\).*ffn_down_exps.*CUDA0") as caught:
+        simulate(cases.model(case["model"]), cases.machines()[case["machine"]], args, env={}, timeout=60)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_no_answer_in_time_is_an_error_that_says_so() -> None:
+    """A hanging library cannot hang the command."""
+    machine = cases.machines()["single-3090"]
+
+    with pytest.raises(InputError, match=r"no answer within 0\.01 s; allow more with --timeout"):
+        simulate(omniplan.load_model(TINY), machine, ("-c", "512"), env={}, timeout=0.01)
+
+
+@pytest.mark.parametrize(
+    ("found", "has_cffi", "says"),
+    [
+        (None, True, "xllamacpp: is not installed"),
+        (library.VERSION, False, "cffi: is not installed"),
+        ("2026.9.11063", True, "xllamacpp 2026.9.11063: its interface is not the declared one"),
+    ],
+)
+def test_any_other_wheel_is_refused(found: str | None, has_cffi: bool, says: str) -> None:
+    """The version is what the declarations were checked against; the way out is named."""
+    reason = library.refusal(found, has_cffi=has_cffi)
+
+    assert reason is not None
+    assert reason.startswith(says)
+    assert reason.endswith("pip install 'omniplan[certify]'")
+
+
+def test_any_other_library_is_refused(tmp_path: Path) -> None:
+    """Neither a text file nor a library without llama.cpp's functions is driven."""
+    import _cffi_backend
+
+    text = tmp_path / "library.so"
+    text.write_text("not a library", encoding="utf-8")
+    for path in (text, Path(_cffi_backend.__file__)):
+        with pytest.raises(
+            InputError, match=f"{path.name}: .*only the library of xllamacpp {library.VERSION} is known"
+        ):
+            library.load(path)
+
+
+def test_another_layout_is_refused() -> None:
+    """With a field left out of the declarations, or another interface version, the checks find the mismatch."""
+    code = """
+from omniplan.audit.certify import abi, library
+{change}
+try:
+    library.load()
+except library.InputError as error:
+    print(error)
+"""
+    changes = {
+        "the context parameter": "abi.TYPES = abi.TYPES.replace('void * added_since_b11434;', '')",
+        "tensor struct": "abi.TYPES = abi.TYPES.replace('int32_t flags;', 'int64_t flags;', 1)",
+        "interface is version 3, not 4": "library.API_VERSION = 4",
+    }
+    for says, change in changes.items():
+        command = [sys.executable, "-c", code.format(change=change)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+        assert says in done.stdout
+
+
+@pytest.fixture(scope="module")
+def plan() -> omniplan.Plan:
+    """A plan that shares a small model between two GPUs, which it would not do by itself."""
+    machine, args = cases.machines()["omni-arch"], ("-c", "4096", "-np", "1", "-ngl", "99", "-ts", "2,1")
+    made = omniplan.plan(TINY, machine, n_ctx=4096)
+    return replace(made, server_args=args, footprint=omniplan.footprint(TINY, machine, args))
+
+
+def test_a_plan_is_certified(plan: omniplan.Plan) -> None:
+    """Figure by figure to the byte, with the source named, and as JSON that keeps its schema."""
+    import jsonschema
+
+    from omniplan.codec.plan import schema
+
+    found = omniplan.certify(plan, simulate=True)
+
+    assert found.agrees
+    assert [check for check in found.checks if check.planned != check.counted] == []
+    assert library.VERSION in found.source
+    jsonschema.validate(json.loads(found.to_json()), schema("certificate"))
+
+
+@pytest.fixture
+def binary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """llama-fit-params, its lines printed by llama.cpp, on the plan's GPUs."""
+    monkeypatch.setenv("MACHINE", "omni-arch")
+    return str(fit_params.install(tmp_path))
+
+
+def test_the_binary_counts_the_same(plan: omniplan.Plan, binary: str) -> None:
+    """Whole MiB per device and for all RAM, with logits for a whole batch."""
+    found = omniplan.certify(plan, fit_params=binary)
+
+    assert found.agrees, found.differences
+    assert (binary in found.source, found.resolution) == (True, MIB)
+    assert {"CUDA0 compute", "CUDA1 compute", "Host compute"} <= {check.what for check in found.checks}
+
+
+def test_other_devices_are_refused(plan: omniplan.Plan, binary: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A count on another machine is no certificate."""
+    monkeypatch.setenv("MACHINE", "single-3090")
+
+    with pytest.raises(InputError, match="its devices are CUDA0, the plan's are CUDA0, CUDA1; run it on the machine"):
+        omniplan.certify(plan, fit_params=binary)
