@@ -29,7 +29,7 @@ TARGETS: Final = {
     "context": 1.0,
     "pipeline copies": 1.0,
     "compute": 0.98,
-    "splits, prompt batch": 0.95,
+    "splits, prompt batch": 0.9,
     "splits, one token": 0.98,
 }
 

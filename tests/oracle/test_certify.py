@@ -78,7 +78,7 @@ def test_any_other_wheel_is_refused(found: str | None, has_cffi: bool, says: str
 
     assert reason is not None
     assert reason.startswith(says)
-    assert reason.endswith("pip install 'omniplan[certify]'")
+    assert "pip install 'omniplan[certify]'" in reason
 
 
 def test_any_other_library_is_refused(tmp_path: Path) -> None:

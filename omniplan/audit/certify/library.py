@@ -41,7 +41,7 @@ def installed() -> str | None:
 def refusal(found: str | None, *, has_cffi: bool) -> str | None:
     """Why the wheel of version ``found`` cannot be asked, None when it can."""
     if found is None or not has_cffi:
-        return f"{PACKAGE if found is None else 'cffi'}: is not installed; llama.cpp is asked through it; {_INSTALL}"
+        return f"{PACKAGE if found is None else 'cffi'}: is not installed; {_INSTALL}, or name a llama-fit-params"
     if found != VERSION:
         return f"{PACKAGE} {found}: its interface is not the declared one, that of {VERSION}; {_INSTALL}"
     return None
