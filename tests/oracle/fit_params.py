@@ -48,10 +48,7 @@ def main(argv: list[str]) -> None:
     machine = cases.machines()[os.environ["MACHINE"]]
     job = Job.of(path, cases.model(Path(path).name), machine, args, {})
     lib.llama_backend_init()
-    backend = Backend(ffi, lib, job.gpus)
-    names = [gpu.name for gpu in job.gpus]
-    types = {**dict(zip(names, backend.types, strict=True)), "CPU": lib.ggml_backend_cpu_buffer_type()}
-    structs = Structs(ffi, lib, dict(zip(names, backend.devices, strict=True)), types)
+    structs = Structs(ffi, lib, Backend(ffi, lib, job.gpus))
     model = ffi.new("struct llama_model_params *", structs.model(parse(args)))
     context = ffi.new("struct llama_context_params *", structs.context(parse(args), job))
     context.n_outputs_max = 0  # common.cpp leaves it to llama.cpp, which takes the whole batch.

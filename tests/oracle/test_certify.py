@@ -26,9 +26,8 @@ from tests.oracle.cases import Case
 pytestmark = pytest.mark.skipif(not library.is_available(), reason="the pinned xllamacpp is not installed")
 
 ALL = {cases.label(case): case for case in cases.load()}
-# Two GPUs with pipeline copies and a quantised cache; experts on the CPU, whose routing CUDA fuses; recurrent states.
+# Experts on the CPU, whose routing CUDA fuses; recurrent states and pipeline copies on two GPUs.
 CHOSEN = (
-    "arcee-dense-omni-arch--c 4096 -ngl 99",
     "granite-moe-rtx4090-arch--c 4096 -np 1 --no-op-offload -ot exps=CPU -ngl 99",
     "mamba-dense-omni-arch--c 8192 -np 1 -ts 1,1 -ngl 99",
 )
@@ -98,21 +97,44 @@ def test_another_layout_is_refused() -> None:
     """With a field left out of the declarations, or another interface version, the checks find the mismatch."""
     code = """
 from omniplan.audit.certify import abi, library
-{change}
-try:
-    library.load()
-except library.InputError as error:
-    print(error)
+right = abi.TYPES
+def load():
+    try:
+        library.load()
+    except library.InputError as error:
+        print(error)
+abi.TYPES = right.replace("void * added_since_b11434;", "")
+load()
+abi.TYPES = right.replace("int32_t flags;", "int64_t flags;", 1)
+load()
+abi.TYPES, library.API_VERSION = right, 4
+load()
 """
-    changes = {
-        "the context parameter": "abi.TYPES = abi.TYPES.replace('void * added_since_b11434;', '')",
-        "tensor struct": "abi.TYPES = abi.TYPES.replace('int32_t flags;', 'int64_t flags;', 1)",
-        "interface is version 3, not 4": "library.API_VERSION = 4",
-    }
-    for says, change in changes.items():
-        command = [sys.executable, "-c", code.format(change=change)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-        assert says in done.stdout
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    found = done.stdout.splitlines()
+    expected = ("the context parameter offload_kqv is", "tensor struct is laid out", "interface is version 3, not 4")
+    assert [says in line for says, line in zip(expected, found, strict=True)] == [True] * len(expected), found
+
+
+def test_a_callback_that_fails_is_an_error_and_no_verdict() -> None:
+    """llama.cpp would go on with whatever the callback returned; the process ends instead."""
+    code = """
+from omniplan.audit.certify import library
+from omniplan.audit.certify.devices import Backend
+ffi, lib = library.load()
+backend = Backend(ffi, lib, ())
+backend._set(lib.ggml_backend_cpu_buffer_type(), get_alignment=lambda _: 1 // 0)
+ffi.cdef("size_t ggml_backend_buft_get_alignment(buft_t);")
+lib.ggml_backend_buft_get_alignment(backend.types["CPU"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+
+    last = done.stderr.splitlines()[-1]
+    assert (2, "a simulated device failed: ZeroDivisionError: integer division or modulo by zero") == (
+        done.returncode,
+        last,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -36,15 +36,10 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
     lib.llama_log_set(listener, ffi.NULL)
     lib.llama_backend_init()
     backend = Backend(ffi, lib, job.gpus)
-    names = [gpu.name for gpu in job.gpus]
-    by_name = dict(zip(names, backend.devices, strict=True))
-    types = {**dict(zip(names, backend.types, strict=True)), "CPU": lib.ggml_backend_cpu_buffer_type()}
-    structs = Structs(ffi, lib, by_name, types)
+    structs = Structs(ffi, lib, backend)
     params = parse(job.args, env=job.env)
     loaded = lib.llama_model_load_from_file(job.path.encode(), structs.model(params))
     context = lib.llama_init_from_model(loaded, structs.context(params, job)) if loaded else ffi.NULL
-    if backend.error:
-        raise Refused(f"a simulated device failed: {backend.error}")
     if not context:
         raise Refused(_reason(log))
     found = _read(ffi, lib, context, "".join(text for _, text in log))

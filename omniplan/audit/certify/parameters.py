@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
+from omniplan.audit.certify.devices import Backend
 from omniplan.audit.certify.job import Job
 from omniplan.domain.params import MAX_DEVICES, FlashAttn, KvOverride, LazyMode, ServerParams, SplitMode
 from omniplan.domain.tensor_type import TYPE_BY_NAME
@@ -20,15 +20,13 @@ _KV_TAGS: Final = {int: (0, "i"), float: (1, "f"), bool: (2, "b"), str: (3, "s")
 class Structs:
     """Both structs of one set of parameters, and everything they point to.
 
-    ``devices`` are the GPUs by name, ``types`` every buffer type by name. Weights are taken as loaded without
-    mmap and without repacking, as omniplan prices them.
+    Weights are taken as loaded without mmap and without repacking, as omniplan prices them.
     """
 
-    def __init__(self, ffi: Any, lib: Any, devices: Mapping[str, Any], types: Mapping[str, Any]) -> None:
+    def __init__(self, ffi: Any, lib: Any, backend: Backend) -> None:
         self.ffi = ffi
         self.lib = lib
-        self.devices = devices
-        self.types = types
+        self.backend = backend
         self._alive: list[Any] = []
 
     def _keep(self, what: str, value: Any) -> Any:
@@ -38,8 +36,8 @@ class Structs:
     def model(self, params: ServerParams) -> Any:
         """``llama_model_params`` that measure instead of loading."""
         struct = self.lib.llama_model_default_params()
-        names = self.devices if params.devices is None else params.devices
-        struct.devices = self._keep("dev_t[]", [*(self.devices[name] for name in names), self.ffi.NULL])
+        names = self.backend.devices if params.devices is None else params.devices
+        struct.devices = self._keep("dev_t[]", [*(self.backend.devices[name] for name in names), self.ffi.NULL])
         struct.n_gpu_layers = params.n_gpu_layers
         struct.split_mode = _SPLIT_MODES[params.split_mode]
         struct.main_gpu = params.main_gpu
@@ -49,7 +47,9 @@ class Structs:
         shares = [*params.tensor_split, *[0.0] * MAX_DEVICES][:MAX_DEVICES]
         struct.tensor_split = self._keep("float[]", shares)
         if params.overrides:
-            rows = [(self._keep("char[]", o.pattern.encode()), self.types[o.buffer_type]) for o in params.overrides]
+            rows = [
+                (self._keep("char[]", o.pattern.encode()), self.backend.types[o.buffer_type]) for o in params.overrides
+            ]
             struct.tensor_buft_overrides = self._keep("struct buft_override[]", [*rows, (self.ffi.NULL, self.ffi.NULL)])
         if params.override_kv:
             struct.kv_overrides = self._keep("struct kv_override[]", [*map(self._kv, params.override_kv), {}])
