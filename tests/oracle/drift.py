@@ -1,7 +1,8 @@
 """Prices the oracle's sample again by the llama.cpp inside xllamacpp, and reports how far it is from b11434's figures.
 
-``python -m tests.oracle.drift [--every N] [NAME ...]`` takes every N-th case (default 4), or those whose label contains
-a NAME. 1 when a column that no build should move has moved, or too many of the others have.
+``python -m tests.oracle.drift [--every N] [NAME ...]`` takes every N-th case (default 4) and plans of the shipped
+models on the shipped machines, or the cases whose label contains a NAME. 1 when a column that no build should move has
+moved, too many of the others have, or a plan is not what llama.cpp counts.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+import omniplan
 from omniplan.audit.certify.measure import Refused
 from omniplan.audit.certify.simulate import SOURCE, simulate
+from omniplan.codec.machine import shipped
 from omniplan.domain.certificate import Check, Tally, compare
 from omniplan.domain.footprint import BufferSize, GraphSplits
+from tests.contracts.sources import ROOT
 from tests.oracle import cases
 from tests.oracle.cases import Case
 
@@ -114,8 +119,31 @@ def _moved(outcome: Outcome) -> None:
             print(f"{label}: {check.what} {check.planned} -> {check.counted}")
 
 
+def certify(pair: tuple[Path, str]) -> str | None:
+    """The verdict on the plan for a shipped model and machine: what differs, "" for nothing, None without a plan."""
+    path, name = pair
+    try:
+        found = omniplan.certify(omniplan.plan(path, omniplan.load_machine(name), n_ctx=32768), simulate=True)
+    except omniplan.Infeasible:
+        return None
+    return found.refused or ", ".join(found.differences)
+
+
+def report_plans(pool: Executor) -> bool:
+    """Print how many plans are what llama.cpp counts, and which are not; whether all are."""
+    pairs = [(path, name) for path in sorted((ROOT / "data" / "models").glob("*.gguf")) for name in shipped()]
+    verdicts = {
+        pair: verdict for pair, verdict in zip(pairs, pool.map(certify, pairs), strict=True) if verdict is not None
+    }
+    wrong = {pair: verdict for pair, verdict in verdicts.items() if verdict}
+    print(f"plans of shipped models on shipped machines: {len(verdicts) - len(wrong)} of {len(verdicts)} agree")
+    for (path, name), verdict in wrong.items():
+        print(f"{path.stem} on {name}: {verdict}")
+    return not wrong
+
+
 def main() -> int:
-    """Price the sample; 1 when a target is missed."""
+    """Price the sample and the plans; 1 when a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--every", type=int, default=4, help="take every N-th case, default 4")
@@ -124,8 +152,10 @@ def main() -> int:
     sample = every if options.names else cases.load()[:: options.every]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         outcomes = list(pool.map(ask, sample))
-    print(f"{len(sample)} cases of the oracle (llama.cpp b11434), counted by {SOURCE}")
-    return int(not report(outcomes))
+        print(f"{len(sample)} cases of the oracle (llama.cpp b11434), counted by {SOURCE}")
+        kept = report(outcomes)
+        kept &= bool(options.names) or report_plans(pool)
+    return int(not kept)
 
 
 if __name__ == "__main__":
