@@ -71,14 +71,15 @@ class Check:
 class Certificate:
     """llama.cpp's word on a plan.
 
-    ``source`` says which llama.cpp was asked and how. ``refused`` is its reason when it does not take the arguments,
-    and empty otherwise; ``notes`` say what the count does not cover. ``resolution`` is the size in bytes of the
-    steps in which the source counts. ``seconds`` is how long it took.
+    ``llama_cpp`` is the build the plan is for; ``source`` says which one was asked, and how. ``refused`` is its reason
+    when it does not take the arguments, and empty otherwise; ``notes`` say what the count does not cover.
+    ``resolution`` is the size in bytes of the steps in which the source counts. ``seconds`` is how long it took.
     """
 
     model: str
     machine: str
     args: tuple[str, ...]
+    llama_cpp: str
     source: str
     resolution: int
     checks: tuple[Check, ...]

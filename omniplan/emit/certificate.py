@@ -15,7 +15,7 @@ def certificate_text(found: Certificate) -> str:
 
 
 def _lines(found: Certificate) -> Iterator[str]:
-    yield f"{found.model} on {found.machine}"
+    yield f"{found.model} on {found.machine}, planned for llama.cpp {found.llama_cpp}"
     yield f"counted by {found.source}"
     yield ""
     if found.refused:

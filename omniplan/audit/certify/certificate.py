@@ -49,6 +49,7 @@ def _certificate(
         model=plan.model.name,
         machine=plan.machine.name,
         args=plan.server_args,
+        llama_cpp=plan.llama_cpp,
         source=source,
         resolution=resolution,
         checks=checks,
