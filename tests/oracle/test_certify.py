@@ -159,6 +159,21 @@ def test_a_plan_is_certified(plan: omniplan.Plan) -> None:
     jsonschema.validate(json.loads(found.to_json()), schema("certificate"))
 
 
+def test_a_gpu_that_shares_the_ram_is_priced_like_any_other() -> None:
+    """CUDA has no GPU read weights of the RAM in place, so those are copied and cut the graph as elsewhere."""
+    gpu = {"name": "CUDA0", "description": "NVIDIA GB10", "total_mib": 122000, "free_mib": 115000, "unified": True}
+    machine = omniplan.Machine.from_dict({"name": "unified", "gpus": [gpu], "memory": {"total_mib": 122000}})
+    model = ROOT / "tests/data/models/archs/qwen2moe-moe.gguf"
+    made = omniplan.plan(model, machine, n_ctx=4096)
+    args = ("-c", "4096", "-np", "1", "-ngl", "99", "-ot", "exps=CPU")
+
+    found = omniplan.certify(
+        replace(made, server_args=args, footprint=omniplan.footprint(model, machine, args)), simulate=True
+    )
+
+    assert found.agrees, found.differences
+
+
 @pytest.fixture
 def binary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """llama-fit-params, its lines printed by llama.cpp, on the plan's GPUs."""

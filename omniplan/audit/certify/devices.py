@@ -114,8 +114,8 @@ class Backend:
             get_alignment=lambda _: cuda.ALIGNMENT,
             get_alloc_size=alloc_size,
         )
-        readable = (buft, self._host) if gpu.is_unified else (buft,)
-        self._set(device, get_buffer_type=lambda _: buft, supports_buft=lambda _, other: other in readable)
+        # ggml-cuda.cu has no GPU read pinned memory in place, integrated ones included (llama.cpp issue 15034).
+        self._set(device, get_buffer_type=lambda _: buft, supports_buft=lambda _, other: other == buft)
         return buft
 
     def _add_stream(self, gpu: Simulated) -> None:
