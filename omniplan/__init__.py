@@ -1,6 +1,19 @@
 """Plan where a GGUF model's layers go on a machine, in llama.cpp's own bytes, without loading it."""
 
-from omniplan.api import certify, compare, fit, footprint, frontier, inspect, load_machine, load_model, plan, predict
+from omniplan.api import (
+    certify,
+    compare,
+    fit,
+    footprint,
+    frontier,
+    inspect,
+    load_machine,
+    load_model,
+    plan,
+    predict,
+    recommend,
+    requantise,
+)
 from omniplan.domain.certificate import Certificate
 from omniplan.domain.comparison import Comparison
 from omniplan.domain.fit import FitResult
@@ -13,6 +26,7 @@ from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Estimate, Prediction
+from omniplan.domain.recommendation import Recommendation
 from omniplan.errors import (
     ArgumentError,
     HeaderError,
@@ -48,6 +62,7 @@ __all__ = [
     "OmniplanError",
     "Plan",
     "Prediction",
+    "Recommendation",
     "TableError",
     "UnsupportedModel",
     "__version__",
@@ -62,6 +77,8 @@ __all__ = [
     "plan",
     "predict",
     "read_header",
+    "recommend",
+    "requantise",
 ]
 
 

@@ -133,3 +133,10 @@ def machines(draw: st.DrawFn) -> Machine:
         notes=tuple(draw(st.lists(texts, max_size=2))),
         source=draw(texts),
     )
+
+
+def single(gib: int, *, ram_gib: int = 64) -> Machine:
+    """One GPU of so many GiB like an RTX 4090 otherwise, and RAM."""
+    gpu = {"name": "CUDA0", "total_mib": gib * 1024, "compute_capability": "8.9", "bandwidth_gbs": 1008}
+    memory = {"total_mib": ram_gib * 1024, "bandwidth_gbs": 80}
+    return Machine.from_dict({"name": f"{gib} GiB", "gpus": [gpu], "memory": memory})

@@ -4,6 +4,7 @@ import omniplan.predict  # noqa: F401 - binds the package's name now, so that a 
 from omniplan.api.check import certify
 from omniplan.api.choose import frontier, plan
 from omniplan.api.price import compare, fit, footprint, inspect, predict
+from omniplan.api.quants import recommend, requantise
 from omniplan.api.source import load_machine, load_model
 
 __all__ = [
@@ -17,4 +18,6 @@ __all__ = [
     "load_model",
     "plan",
     "predict",
+    "recommend",
+    "requantise",
 ]

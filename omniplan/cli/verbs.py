@@ -116,7 +116,7 @@ def _declare_plan(command: argparse.ArgumentParser) -> None:
         "--headroom", default="default", metavar="H", help="MiB to keep free per GPU, a share such as 10%%, or default"
     )
     add_workload(command)
-    _objective(command)
+    add_objective(command)
     command.add_argument(
         "--compare",
         action="store_true",
@@ -135,7 +135,8 @@ def add_workload(command: argparse.ArgumentParser) -> None:
     command.add_argument("--n-gen", type=int, default=256, metavar="N", help="tokens of an answer, default 256")
 
 
-def _objective(command: argparse.ArgumentParser) -> None:
+def add_objective(command: argparse.ArgumentParser) -> None:
+    """What the request should be fast at."""
     command.add_argument(
         "--objective", default="request", metavar="O", help="what to be fast at: request (default), decode or prompt"
     )

@@ -16,6 +16,7 @@ from omniplan.domain.frontier import Frontier
 from omniplan.domain.inspection import Inspection
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import SCHEMA_VERSION, Plan
+from omniplan.domain.recommendation import Recommendation
 from omniplan.errors import InputError
 
 SCHEMAS: Final[dict[str, type]] = {
@@ -26,6 +27,7 @@ SCHEMAS: Final[dict[str, type]] = {
     "certificate": Certificate,
     "comparison": Comparison,
     "inspection": Inspection,
+    "recommendation": Recommendation,
     "machine": Machine,
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Estimate
 
 
@@ -25,6 +26,20 @@ class Outcome:
     request_seconds: Estimate
     used: Mapping[str, int]
     spare: Mapping[str, int]
+
+    @classmethod
+    def of(cls, plan: Plan) -> Outcome:
+        """What ``plan`` comes to."""
+        return cls(
+            strategy=plan.strategy,
+            server_args=plan.server_args,
+            environment=plan.environment,
+            decode_tokens_per_second=plan.prediction.decode_tokens_per_second,
+            prompt_tokens_per_second=plan.prediction.prompt_tokens_per_second,
+            request_seconds=plan.prediction.request_seconds,
+            used={pool.name: pool.used for pool in plan.footprint.pools if pool.used},
+            spare={margin.pool: margin.left for margin in plan.margins},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,7 +82,7 @@ def _line(
         try:
             yield _priced(point, _plan(plan, point))
         except Infeasible as error:
-            yield replace(point, why_not=_short(error))
+            yield replace(point, why_not=short(error))
             refused = f"not tried, since {n_ctx:,} tokens do not fit"
         except ArgumentError as error:
             refused = str(error)
@@ -105,20 +105,11 @@ def _priced(point: Point, plan: Plan) -> Point:
     if plan.footprint.n_ctx_seq < n_request:
         slot = plan.footprint.n_ctx_seq
         return replace(point, why_not=f"a slot of {slot:,} tokens cannot hold the request of {n_request:,}")
-    outcome = Outcome(
-        strategy=plan.strategy,
-        server_args=plan.server_args,
-        environment=plan.environment,
-        decode_tokens_per_second=plan.prediction.decode_tokens_per_second,
-        prompt_tokens_per_second=plan.prediction.prompt_tokens_per_second,
-        request_seconds=plan.prediction.request_seconds,
-        used={pool.name: pool.used for pool in plan.footprint.pools if pool.used},
-        spare={margin.pool: margin.left for margin in plan.margins},
-    )
-    return replace(point, outcome=outcome)
+    return replace(point, outcome=Outcome.of(plan))
 
 
-def _short(error: Infeasible) -> str:
+def short(error: Infeasible) -> str:
+    """What a refusal lacks, in a few words."""
     where = ", ".join(f"{mib(size)} on {name}" for name, size in error.shortfall.items())
     return f"short by {where}" if where else "no pool is large enough"
 
