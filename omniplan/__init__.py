@@ -13,9 +13,11 @@ from omniplan.api import (
     predict,
     recommend,
     requantise,
+    weigh_engines,
 )
 from omniplan.domain.certificate import Certificate
 from omniplan.domain.comparison import Comparison
+from omniplan.domain.engines import Weighing
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import BufferSize, Footprint, GraphSplits
 from omniplan.domain.frontier import Frontier
@@ -65,6 +67,7 @@ __all__ = [
     "Recommendation",
     "TableError",
     "UnsupportedModel",
+    "Weighing",
     "__version__",
     "certify",
     "compare",
@@ -79,6 +82,7 @@ __all__ = [
     "read_header",
     "recommend",
     "requantise",
+    "weigh_engines",
 ]
 
 

@@ -3,6 +3,7 @@
 import omniplan.predict  # noqa: F401 - binds the package's name now, so that a later import cannot hide predict()
 from omniplan.api.check import certify
 from omniplan.api.choose import frontier, plan
+from omniplan.api.engines import weigh_engines
 from omniplan.api.price import compare, fit, footprint, inspect, predict
 from omniplan.api.quants import recommend, requantise
 from omniplan.api.source import load_machine, load_model
@@ -20,4 +21,5 @@ __all__ = [
     "predict",
     "recommend",
     "requantise",
+    "weigh_engines",
 ]

@@ -11,6 +11,7 @@ from typing import Final
 from omniplan.cli import (
     certify_verb,
     compare_verb,
+    engines_verb,
     frontier_verb,
     machine_verbs,
     recommend_verb,
@@ -23,8 +24,9 @@ VERBS: Final = (
     *certify_verb.VERBS,
     *compare_verb.VERBS,
     *frontier_verb.VERBS,
-    *machine_verbs.VERBS,
     *recommend_verb.VERBS,
+    *engines_verb.VERBS,
+    *machine_verbs.VERBS,
 )
 
 

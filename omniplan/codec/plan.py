@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from omniplan.domain.certificate import Certificate
 from omniplan.domain.comparison import Comparison
+from omniplan.domain.engines import Weighing
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.frontier import Frontier
@@ -28,6 +29,7 @@ SCHEMAS: Final[dict[str, type]] = {
     "comparison": Comparison,
     "inspection": Inspection,
     "recommendation": Recommendation,
+    "weighing": Weighing,
     "machine": Machine,
 }
 

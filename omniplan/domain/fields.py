@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -103,6 +104,13 @@ class Fields:
         value = self.text(key, "")
         if value and not re.fullmatch(pattern, value):
             raise self.error(key, f'expected a form like "{example}", got {value[:40]!r}')
+        return value
+
+    def day(self, key: str) -> date:
+        """A date that must be there."""
+        value = self._take(key)
+        if not isinstance(value, date):
+            raise self.error(key, "expected a date such as 2026-01-22" if value is not None else "is missing")
         return value
 
     def choice(self, key: str, known: Sequence[str], default: str) -> str:

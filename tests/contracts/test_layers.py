@@ -15,7 +15,7 @@ from tests.contracts.sources import Source, package
 LAYERS = (
     ("cli",),
     ("api", "__main__"),
-    ("search", "emit", "audit"),
+    ("search", "emit", "audit", "engines"),
     ("predict",),
     ("llamacpp",),
     ("interpret", "probe", "gguf"),

@@ -1,0 +1,58 @@
+"""The verb that weighs inference engines for a model and a machine."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from omniplan import api
+from omniplan.cli.output import show
+from omniplan.cli.verbs import Verb, add_json, add_machine, add_model
+from omniplan.errors import InputError
+
+
+def _declare(command: argparse.ArgumentParser) -> None:
+    add_model(command)
+    add_machine(command)
+    command.add_argument(
+        "--site",
+        action="append",
+        default=[],
+        metavar="S",
+        help="facts of the host: a shipped name, a .toml file, or key=value such as cuda=12.8; may be repeated",
+    )
+    command.add_argument("--as-of", metavar="DAY", help="only facts recorded by that day, such as 2026-01-23")
+    command.add_argument(
+        "--engine-version", action="append", default=[], metavar="E=V", help="weigh this version, such as vllm=0.13.0"
+    )
+    command.add_argument("--ctx", type=int, metavar="N", help="context in tokens (-c)")
+    add_json(command)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from omniplan.domain.as_json import as_json
+    from omniplan.domain.engines import Verdict
+    from omniplan.emit.engines import engines_text
+
+    found = api.weigh_engines(
+        options.model,
+        api.load_machine(options.machine),
+        site=options.site,
+        as_of=options.as_of,
+        n_ctx=options.ctx,
+        versions=dict(_version(text) for text in options.engine_version),
+    )
+    show(as_json(found) if options.json else engines_text(found))
+    return 0 if any(item.verdict != Verdict.BLOCKED for item in found.engines) else 1
+
+
+def _version(text: str) -> tuple[str, str]:
+    engine, sign, version = text.partition("=")
+    if not sign:
+        raise InputError(f"--engine-version {text}: expected ENGINE=VERSION, such as vllm=0.13.0")
+    return engine, version
+
+
+VERBS: Final = (
+    Verb(name="engines", help="weigh other inference engines from dated facts", declare=_declare, run=_run),
+)

@@ -1,0 +1,1 @@
+"""Weighs inference engines for a model and a machine from dated facts."""

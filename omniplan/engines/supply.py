@@ -1,0 +1,70 @@
+"""Whether the weights an engine starts from are at hand, and if not, whether the disk holds the download."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from omniplan.domain.engines import Effect, Finding
+from omniplan.domain.model import Model
+from omniplan.engines.facts import Weights
+from omniplan.engines.site import Site
+from omniplan.tables.engines import PublishedRow, WayRow, engine_table
+from omniplan.units import gib
+
+# Bits per weight of the formats engines read.
+_BITS: Final[Mapping[str, float]] = {"bf16": 16, "fp16": 16, "fp8": 8, "nvfp4": 4.5, "exl3": 4}
+
+
+def supply(way: WayRow, model: Model, weights: Weights, site: Site) -> Iterator[Finding]:
+    """What is missing of the weights, and what that means for the disk; nothing for those who read the GGUF."""
+    if not way.reads or "gguf" in way.reads:
+        return
+    wanted = ", ".join(name.upper() for name in way.reads)
+    row = _published(model, way)
+    download = row.size if row else round(weights.total * min(_BITS[name] for name in way.reads) / 8)
+    missing = site.weights is None or not set(way.reads) & set(site.weights)
+    if missing:
+        known = site.weights is not None
+        only = f"there is only {', '.join(site.weights or ()) or 'nothing'}"
+        there = only if known else "whether the host has them is unknown"
+        published = f", as published in {row.format.upper()}" if row else ""
+        yield Finding(
+            rule="weights",
+            effect=Effect.BLOCKS if known else Effect.CONDITION,
+            statement=f"it starts from weights in {wanted}, and {there}",
+            remedy=f"download {gib(download)} ({download / 1e9:,.0f} GB{published})",
+            source=row.source if row else way.source,
+        )
+    made = weights.expert_size(way.cpu_bits) if way.converts else 0
+    yield from _disk(download if missing else 0, made, site)
+
+
+def _disk(download: int, made: int, site: Site) -> Iterator[Finding]:
+    needed = download + made
+    if not needed:
+        return
+    parts = ", ".join(text for size, text in ((download, "download"), (made, "converted experts")) if size)
+    statement = f"{gib(needed)} of disk for {parts}"
+    if site.disk_free is None:
+        yield Finding(rule="disk", effect=Effect.CONDITION, statement=f"{statement}; free space unknown")
+    elif site.disk_free < needed:
+        remedy = f"free {gib(needed - site.disk_free)}"
+        statement += f", {gib(site.disk_free)} free"
+        yield Finding(rule="disk", effect=Effect.BLOCKS, statement=statement, remedy=remedy)
+    else:
+        yield Finding(rule="disk", effect=Effect.NOTE, statement=f"{statement}, {gib(site.disk_free)} free")
+
+
+def _published(model: Model, way: WayRow) -> PublishedRow | None:
+    h = model.hparams
+    return next(
+        (
+            row
+            for row in engine_table().published
+            if model.arch in row.arch
+            and (h.n_embd, h.n_expert) == (row.n_embd, row.n_expert)
+            and row.format in way.reads
+        ),
+        None,
+    )

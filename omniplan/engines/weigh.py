@@ -1,0 +1,150 @@
+"""Every engine's verdict for one model on one machine: rules, weights, memory and, where it can run, a launch line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from omniplan.domain.engines import Effect, EngineVerdict, Finding, PoolNeed, Verdict, WayVerdict, Weighing
+from omniplan.domain.evidence import Basis
+from omniplan.domain.machine import Machine
+from omniplan.domain.model import Model
+from omniplan.domain.plan import Plan
+from omniplan.engines.facts import Fact, Weights, facts_of
+from omniplan.engines.launch import Start, launch
+from omniplan.engines.layout import Laid, Problem, lay_out
+from omniplan.engines.rules import findings, rules_for, version_on
+from omniplan.engines.site import Site
+from omniplan.engines.supply import supply
+from omniplan.errors import InputError, OmniplanError
+from omniplan.tables.engines import EngineRow, Layout, WayRow, engine_table, in_range
+from omniplan.units import gib
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is weighed, and with what: ``plan`` is llama.cpp's plan or why there is none.
+
+    ``versions`` are those to weigh instead of the newest known on ``as_of``.
+    """
+
+    model: Model
+    machine: Machine
+    site: Site
+    n_ctx: int
+    plan: Plan | OmniplanError
+    as_of: date | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> dict[str, Fact]:
+        """What rules may ask, but for layouts and back ends."""
+        return facts_of(self.model, self.machine, self.site)
+
+
+def weigh(question: Question) -> Weighing:
+    """The verdict on every engine of ``data/engines.toml``, in its order, heard of by then; raises InputError for one unknown."""
+    table = engine_table()
+    if unknown := set(question.versions) - set(table.engines):
+        raise InputError(f"engine {min(unknown)}: unknown; known are {', '.join(table.engines)}")
+    facts = question.facts
+    weights = Weights.of(question.model)
+    verdicts: dict[str, EngineVerdict] = {}
+    # Back ends are weighed before what runs them.
+    for engine in sorted(table.engines.values(), key=lambda engine: bool(engine.backends)):
+        backend = [verdicts[name].verdict != Verdict.BLOCKED for name in engine.backends if name in verdicts]
+        own = {**facts, "engine.backend": any(backend) if backend else None}
+        if verdict := _engine(question, engine, own, weights):
+            verdicts[engine.name] = verdict
+    return Weighing(
+        model=str(question.model.header.metadata.get("general.name", "") or question.model.arch),
+        machine=question.machine.name,
+        as_of=question.as_of.isoformat() if question.as_of else "",
+        n_ctx=question.n_ctx,
+        site=question.site.shown,
+        engines=tuple(verdicts[name] for name in table.engines if name in verdicts),
+    )
+
+
+def _engine(question: Question, engine: EngineRow, facts: Mapping[str, Fact], weights: Weights) -> EngineVerdict | None:
+    """The verdict of the best way; None for an engine nobody had heard of by that day."""
+    version = question.versions.get(engine.name) or version_on(engine, question.as_of)
+    ways = [
+        _way(question, way, version, facts, weights)
+        for way in engine_table().ways
+        if way.engine == engine.name
+        and in_range(version, way.versions)
+        and (question.as_of is None or way.known <= question.as_of)
+    ]
+    if not ways:
+        return None
+    ranked = sorted(ways, key=lambda way: (way.verdict.rank, _blocks(way.findings)))
+    return EngineVerdict(
+        engine=engine.name, title=engine.title, version=version, verdict=ranked[0].verdict, ways=tuple(ranked)
+    )
+
+
+def _way(question: Question, way: WayRow, version: str, facts: Mapping[str, Fact], weights: Weights) -> WayVerdict:
+    problem = Problem(model=question.model, machine=question.machine, weights=weights, n_ctx=question.n_ctx)
+    laid = lay_out(way, problem)
+    known = {**facts, "need.offload": laid.offload if laid else 0}
+    found = [
+        *findings(rules_for(way.engine, way.name, version, question.as_of), known),
+        *supply(way, question.model, weights, question.site),
+        *(_memory(laid, problem) if laid else _planned(question, way)),
+    ]
+    verdict = _verdict(found)
+    plan = question.plan if isinstance(question.plan, Plan) else None
+    start = Start(
+        way=way, model=question.model, machine=question.machine, n_ctx=question.n_ctx, laid=laid,
+        plan=plan, is_sm_120=facts["gpu.sm_120"] is True,
+    )  # fmt: skip
+    return WayVerdict(
+        name=way.name,
+        verdict=verdict,
+        findings=tuple(sorted(found, key=lambda item: list(Effect).index(item.effect))),
+        memory=laid.memory if laid else _pools(plan if way.layout == Layout.PLAN else None),
+        memory_basis=Basis.HEADER if way.engine == "llama.cpp" else Basis.MODELLED,
+        launch=None if verdict == Verdict.BLOCKED else launch(start),
+    )
+
+
+def _verdict(found: Sequence[Finding]) -> Verdict:
+    effects = {finding.effect for finding in found}
+    if Effect.BLOCKS in effects:
+        return Verdict.BLOCKED
+    return Verdict.CONDITIONS if Effect.CONDITION in effects else Verdict.VIABLE
+
+
+def _blocks(found: Sequence[Finding]) -> int:
+    return sum(finding.effect == Effect.BLOCKS for finding in found)
+
+
+def _memory(laid: Laid, problem: Problem) -> Iterator[Finding]:
+    """What does not fit, with the sums, and what is unknown."""
+    short = [(need, need.available) for need in laid.memory if need.available is not None and need.fits is False]
+    if short:
+        there = " + ".join(f"{need.pool} {gib(need.available)}" for need in laid.memory if need.available is not None)
+        lacks = ", ".join(
+            f"{gib(need.needed)} on {need.pool}, short by {gib(need.needed - own)}" for need, own in short
+        )
+        yield Finding(
+            rule="memory",
+            effect=Effect.BLOCKS,
+            statement=f"weights of {gib(laid.weights)}, at one byte each {gib(problem.weights.total)}, against {there}: "
+            f"it takes {lacks}; swap does not count",
+            remedy="fewer bits per weight, or more memory",
+        )
+    elif laid.fits is None:
+        yield Finding(rule="memory", effect=Effect.CONDITION, statement="the size of the RAM is unknown")
+
+
+def _planned(question: Question, way: WayRow) -> Iterator[Finding]:
+    if way.layout == Layout.PLAN and isinstance(question.plan, OmniplanError):
+        yield Finding(rule="plan", effect=Effect.BLOCKS, statement=str(question.plan))
+
+
+def _pools(plan: Plan | None) -> tuple[PoolNeed, ...]:
+    pools = plan.footprint.pools if plan else ()
+    return tuple(PoolNeed(pool=pool.name, needed=pool.used, available=pool.free) for pool in pools if pool.used)
