@@ -22,6 +22,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--what-if-quant",
         type=_quants,
+        action="extend",
         default=[],
         metavar="Q,Q",
         help="also estimate these quants, such as Q4_K_M, by llama-quantize's rules",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 from omniplan.domain.machine import Cpu, Gpu, Machine
 from omniplan.domain.model import Model
@@ -14,7 +16,8 @@ from omniplan.llamacpp.quantize import Recipe, quantized_types
 from omniplan.tables.quantize import mix_of
 
 Fact = bool | int | str | None
-_HIDDEN_SAME = 0.99
+# The share of tensors whose types must be plain llama-quantize's; an older one chose a few differently.
+_SAME: Final = 0.99
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,20 +29,6 @@ class Weights:
     expert_bytes: int
     rest_bytes: int
     n_expert: int
-
-    @classmethod
-    def of(cls, model: Model) -> Weights:
-        """Counted from the tensors; nextn layers belong to the rest."""
-        tensors = model.header.tensors
-        experts = [tensor for tensor in tensors if model.roles[tensor.name] == Role.ROUTED_EXPERT]
-        n_experts, size = sum(t.n_elements for t in experts), sum(t.nbytes for t in experts)
-        return cls(
-            experts=n_experts,
-            rest=sum(t.n_elements for t in tensors) - n_experts,
-            expert_bytes=size,
-            rest_bytes=model.header.tensor_bytes - size,
-            n_expert=model.hparams.n_expert,
-        )
 
     @property
     def total(self) -> int:
@@ -53,6 +42,21 @@ class Weights:
     def rest_size(self, bits: float) -> int:
         """Bytes of everything else at so many bits per weight; 0 for those of the file."""
         return round(self.rest * bits / 8) if bits else self.rest_bytes
+
+
+@lru_cache(maxsize=16)
+def weights_of(model: Model) -> Weights:
+    """Counted from the tensors; nextn layers belong to the rest."""
+    tensors = model.header.tensors
+    experts = [tensor for tensor in tensors if model.roles[tensor.name] == Role.ROUTED_EXPERT]
+    n_experts, size = sum(t.n_elements for t in experts), sum(t.nbytes for t in experts)
+    return Weights(
+        experts=n_experts,
+        rest=sum(t.n_elements for t in tensors) - n_experts,
+        expert_bytes=size,
+        rest_bytes=model.header.tensor_bytes - size,
+        n_expert=model.hparams.n_expert,
+    )
 
 
 def facts_of(model: Model, machine: Machine, site: Site) -> dict[str, Fact]:
@@ -71,6 +75,7 @@ def _model(model: Model) -> Mapping[str, Fact]:
     }
 
 
+@lru_cache(maxsize=16)
 def _is_dynamic(model: Model) -> bool | None:
     """Whether a file is a dynamic quant: by its name, or not when its types are those of plain llama-quantize."""
     text = f"{model.header.paths[0]} {model.header.metadata.get('general.name', '')}"
@@ -81,7 +86,7 @@ def _is_dynamic(model: Model) -> bool | None:
         return None
     ways = (quantized_types(model, Recipe(mix=mix, imatrix=imatrix)) for imatrix in (False, True))
     same = max(sum(types[t.name] == t.type for t in model.header.tensors) for types in ways)
-    return False if same >= _HIDDEN_SAME * len(model.header.tensors) else None
+    return False if same >= _SAME * len(model.header.tensors) else None
 
 
 def is_unequal(gpus: tuple[Gpu, ...]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import PurePath
 from typing import Final
 
@@ -64,7 +65,7 @@ def _ik(start: Start) -> Launch | None:
     if start.plan is None:
         return None
     args = start.plan.server_args
-    kept = [part for flag, value in zip(args, args[1:], strict=False) if flag in _SHARED for part in (flag, value)]
+    kept = [part for flag, value in pairwise(args) if flag in _SHARED for part in (flag, value)]
     is_mla = start.model.tensor("blk.0.attn_kv_a_mqa.weight") is not None
     is_moe = start.model.hparams.n_expert > 0
     # Repacking at load is for weights that the CPU works on.

@@ -11,7 +11,7 @@ from omniplan.domain.evidence import Basis
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
-from omniplan.engines.facts import Fact, Weights, facts_of
+from omniplan.engines.facts import Fact, Weights, facts_of, weights_of
 from omniplan.engines.launch import Start, launch
 from omniplan.engines.layout import Laid, Problem, lay_out
 from omniplan.engines.rules import findings, rules_for, version_on
@@ -44,12 +44,12 @@ class Question:
 
 
 def weigh(question: Question) -> Weighing:
-    """The verdict on every engine of ``data/engines.toml``, in its order, heard of by then; raises InputError for one unknown."""
+    """The verdict on every engine of ``data/engines.toml`` heard of by then, in its order; raises InputError."""
     table = engine_table()
     if unknown := set(question.versions) - set(table.engines):
         raise InputError(f"engine {min(unknown)}: unknown; known are {', '.join(table.engines)}")
     facts = question.facts
-    weights = Weights.of(question.model)
+    weights = weights_of(question.model)
     verdicts: dict[str, EngineVerdict] = {}
     # Back ends are weighed before what runs them.
     for engine in sorted(table.engines.values(), key=lambda engine: bool(engine.backends)):
@@ -132,8 +132,8 @@ def _memory(laid: Laid, problem: Problem) -> Iterator[Finding]:
         yield Finding(
             rule="memory",
             effect=Effect.BLOCKS,
-            statement=f"weights of {gib(laid.weights)}, at one byte each {gib(problem.weights.total)}, against {there}: "
-            f"it takes {lacks}; swap does not count",
+            statement=f"weights of {gib(laid.weights)} ({gib(problem.weights.total)} at one byte each) against "
+            f"{there}: it takes {lacks}; swap does not count",
             remedy="fewer bits per weight, or more memory",
         )
     elif laid.fits is None:

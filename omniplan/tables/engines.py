@@ -61,8 +61,8 @@ class WayRow:
     """One manner of running an engine; bits per weight 0 are those of the file.
 
     ``reads`` are the formats of weights it starts from, ``converts`` whether it makes its own of them first,
-    ``needs_gguf`` whether it wants the GGUF beside them, ``one_gpu`` that it
-    leaves other GPUs and all experts where they are, ``splits_layers`` that unequal GPUs will do. ``gpu_fraction`` is the share of a GPU it may take.
+    ``needs_gguf`` whether it wants the GGUF beside them. ``one_gpu`` says that it takes one GPU and keeps all experts
+    in RAM, ``splits_layers`` that unequal GPUs will do. ``gpu_fraction`` is the share of a GPU it may take.
     """
 
     engine: str

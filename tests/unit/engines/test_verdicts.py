@@ -1,0 +1,166 @@
+"""Verdicts for the diary's machine on the diary's days, and what changes them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import omniplan
+from omniplan.domain.engines import Effect, Verdict
+from omniplan.engines.facts import facts_of
+from omniplan.engines.matrix import compatibility
+from tests.oracle.cases import model
+from tests.unit.engines import cases
+from tests.unit.engines.cases import BLOCKED, CONDITIONS, VIABLE
+
+# What was at hand on 2026-01-22: the evaluation of SGLang had safetensors, and removed them that day.
+WITH_BF16 = {"weights": ("gguf", "bf16")}
+
+
+@pytest.mark.parametrize(
+    ("day", "engine", "expected", "because"),
+    [
+        # KTransformers: no kernels for sm_120; built by 2026-01-26, and then sched_ext.
+        ("2026-01-19", "ktransformers", BLOCKED, "kt-sm120-wheels"),
+        ("2026-01-23", "ktransformers", BLOCKED, "kt-sm120-wheels"),
+        ("2026-01-26", "ktransformers", BLOCKED, "kt-sched-ext"),
+        ("2026-01-26", "ktransformers", BLOCKED, "kt-sched-ext-kernel"),
+        # KTransformers + SGLang evaluation: concluded, not viable.
+        ("2026-01-22", "sglang-kt", BLOCKED, "kt-amx"),
+        ("2026-01-22", "sglang-kt", BLOCKED, "memory"),
+        # Sentinel audit: keep llama.cpp, all others blocked or rejected.
+        ("2026-01-23", "llama.cpp", VIABLE, ""),
+        ("2026-01-23", "ik_llama.cpp", CONDITIONS, "ik-unequal"),
+        ("2026-01-23", "vllm", BLOCKED, "vllm-fp8-sm120"),
+        ("2026-01-23", "sglang-kt", BLOCKED, "sglang-rmsnorm"),
+        # Paradigm audit: Dynamo is for a sandbox test.
+        ("2026-01-25", "llama.cpp", VIABLE, ""),
+        ("2026-01-25", "dynamo", CONDITIONS, "dynamo-sandbox"),
+        # Full resurrection plan: the GGUF at hand will not do, 689 GB to download.
+        ("2026-01-26", "sglang-kt", BLOCKED, "sglang-gguf"),
+        ("2026-01-26", "sglang-kt", BLOCKED, "weights"),
+        # The end of the month.
+        ("2026-01-28", "ik_llama.cpp", CONDITIONS, "ik-compute"),
+        ("2026-01-28", "dynamo", BLOCKED, "dynamo-nodes"),
+        ("2026-01-28", "exllamav3", BLOCKED, "exl3-deepseek"),
+        ("2026-01-28", "tensorrt-llm", BLOCKED, "trt-sandbox"),
+    ],
+)
+def test_the_documents_conclusions(day: str, engine: str, expected: Verdict, because: str) -> None:
+    """Each with the rule that says so, and a source for it."""
+    site = cases.site(**WITH_BF16) if day == "2026-01-22" else cases.site()
+    weighing = cases.ask(at=site, day=day)
+    found = [f for way in weighing.engine(engine).ways for f in way.findings if f.rule == because]
+
+    assert expected == weighing.engine(engine).verdict
+    assert not because or found
+    assert all(finding.source for finding in found if finding.known)
+
+
+def test_the_memory_wall_in_numbers() -> None:
+    """INT8: 624.9 GiB of weights against 369 GiB of RAM and the larger GPU; the sum stands in the statement."""
+    weighing = cases.ask(at=cases.site(**WITH_BF16), day="2026-01-22")
+    way = next(way for way in weighing.engine("sglang-kt").ways if way.name == "MOE_INT8")
+    wall = next(finding.statement for finding in way.findings if finding.rule == "memory")
+
+    assert "624.94 GiB at one byte each" in wall
+    assert "RAM 368.76 GiB" in wall
+    assert "swap does not count" in wall
+
+
+def test_the_download_in_numbers() -> None:
+    """689 GB as published, and the disk that takes."""
+    weighing = cases.ask(day="2026-01-26")
+    texts = [f"{f.statement} {f.remedy}" for f in weighing.engine("sglang-kt").best.findings]
+    tight = cases.ask(at=cases.site(disk_free=600 * 10**9), day="2026-01-26")
+
+    assert any("689 GB, as published in FP8" in text for text in texts)
+    assert "disk" in rules_that_block(tight, "sglang-kt")
+    assert "disk" not in rules_that_block(weighing, "sglang-kt")
+
+
+def rules_that_block(weighing: omniplan.Weighing, engine: str) -> set[str]:
+    """Rules that block every way of an engine or any of them."""
+    return {f.rule for way in weighing.engine(engine).ways for f in way.findings if f.effect == Effect.BLOCKS}
+
+
+@pytest.mark.parametrize(
+    ("change", "flips"),
+    [
+        (cases.with_amx, {"sglang-kt": VIABLE}),
+        (lambda machine: cases.with_ram(machine, 800), {"sglang-kt": VIABLE}),
+        (cases.with_equal_gpus, {"ik_llama.cpp": VIABLE}),
+    ],
+    ids=["AMX", "800 GB of RAM", "two equal GPUs"],
+)
+def test_one_fact_flips_what_it_should_and_nothing_else(change: object, flips: dict[str, Verdict]) -> None:
+    """On the day of the evaluation, with the safetensors it had."""
+    assert callable(change)
+    site = cases.site(**WITH_BF16)
+    before = cases.verdicts(cases.ask(at=site, day="2026-01-22"))
+    after = cases.verdicts(cases.ask(change(cases.machine()), site, day="2026-01-22"))
+
+    assert {**before, **flips} == after
+    assert flips.items() - before.items() == flips.items()
+
+
+def test_what_amx_does_not_help() -> None:
+    """When only the GGUF is there, neither AMX nor RAM makes SGLang + kt-kernel run."""
+    for changed in (cases.with_amx(cases.machine()), cases.with_ram(cases.machine(), 800)):
+        assert cases.verdicts(cases.ask(day="2026-01-26")) == cases.verdicts(cases.ask(changed, day="2026-01-26"))
+
+
+def test_gvisor_blocks_every_engine_in_january_and_not_later_elsewhere() -> None:
+    """The proxy that was recorded later lists other GPUs than these, and would do for an H100."""
+    site = cases.site(sandbox="gvisor")
+    h100 = replace(cases.machine(), gpus=(replace(cases.machine().gpus[0], compute_capability="9.0"),))
+
+    assert {BLOCKED} == set(cases.verdicts(cases.ask(at=site, day="2026-01-20")).values())
+    assert {BLOCKED} == set(cases.verdicts(cases.ask(at=site)).values())
+    assert CONDITIONS == cases.verdicts(cases.ask(h100, site))["llama.cpp"]
+
+
+def test_old_cuda_blocks_blackwell_only() -> None:
+    """CUDA 12.6 has no sm_120; for other GPUs it does."""
+    old = cases.site(cuda="12.6")
+    ada = replace(cases.machine(), gpus=tuple(replace(g, compute_capability="8.9") for g in cases.machine().gpus))
+
+    assert "sm120-cuda" in cases.rules(cases.ask(at=old), "llama.cpp")
+    assert BLOCKED == cases.verdicts(cases.ask(at=old))["llama.cpp"]
+    assert VIABLE == cases.verdicts(cases.ask(ada, old))["llama.cpp"]
+
+
+def test_the_compatibility_matrix_of_january() -> None:
+    """F-009: which DeepSeek for KTransformers on sm_120, as of 2026-01-25."""
+    models = {
+        "DeepSeek-R1": cases.deepseek(),
+        "DeepSeek-V3-0324": cases.renamed("DeepSeek-V3-0324", "DeepSeek-V3-0324-Q4_K_M.gguf"),
+        "DeepSeek-V3.2": model("DeepSeek-V3.2-Q3_K_M"),
+        "DeepSeek-R1-0528": cases.renamed("DeepSeek-R1-0528", "DeepSeek-R1-0528-UD-Q4_K_XL.gguf"),
+    }
+    cells = {
+        name: compatibility(
+            "ktransformers", facts_of(given, cases.machine(), cases.site()), as_of=cases.day("2026-01-25")
+        )
+        for name, given in models.items()
+    }
+
+    assert {
+        "DeepSeek-R1": ("full", "compatible"),
+        "DeepSeek-V3-0324": ("full", "compatible"),
+        "DeepSeek-V3.2": ("partial", "blocked"),
+        "DeepSeek-R1-0528": ("blocked", "n/a"),
+    } == {name: (cell.support, cell.kernels) for name, cell in cells.items()}
+    assert all(finding.source for cell in cells.values() for finding in cell.findings)
+
+
+def test_a_version_of_ones_own() -> None:
+    """The FP8 rule of vLLM holds below 0.23; a newer one lifts it to a condition."""
+    site = cases.site(weights=("gguf", "fp8"))
+    small = cases.with_ram(cases.machine(), 2000)
+    of = {v: cases.ask(small, site, versions={"vllm": v}).engine("vllm").verdict for v in ("0.13.0", "0.24.0")}
+
+    assert {"0.13.0": BLOCKED, "0.24.0": CONDITIONS} == of
+    with pytest.raises(omniplan.InputError, match="engine vlm: unknown"):
+        cases.ask(versions={"vlm": "1"})
