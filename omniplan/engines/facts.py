@@ -13,11 +13,13 @@ from omniplan.domain.model import Model
 from omniplan.domain.roles import Role
 from omniplan.engines.site import Site
 from omniplan.llamacpp.quantize import Recipe, quantized_types
+from omniplan.tables.cpus import find_cpu
 from omniplan.tables.quantize import mix_of
 
 Fact = bool | int | str | None
 # The share of tensors whose types must be plain llama-quantize's; an older one chose a few differently.
 _SAME: Final = 0.99
+_ARM: Final = ("asimd", "neon", "sve")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +104,10 @@ def _gpus(gpus: tuple[Gpu, ...]) -> Mapping[str, Fact]:
 
 
 def _cpu(cpu: Cpu | None) -> Mapping[str, Fact]:
-    known = cpu.features if cpu else ()
+    row = find_cpu(cpu.model) if cpu else None
+    known = (cpu.features if cpu else ()) or (row.features if row else ())
     return {
+        "cpu.arm": any(name.startswith(_ARM) for name in known) if known else None,
         "cpu.amx": any(name.startswith("amx") for name in known) if known else None,
         "cpu.avx512": any(name.startswith("avx512") for name in known) if known else None,
     }

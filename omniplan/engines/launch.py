@@ -68,20 +68,20 @@ def _ik(start: Start) -> Launch | None:
     kept = [part for flag, value in pairwise(args) if flag in _SHARED for part in (flag, value)]
     is_mla = start.model.tensor("blk.0.attn_kv_a_mqa.weight") is not None
     is_moe = start.model.hparams.n_expert > 0
-    # Repacking at load is for weights that the CPU works on.
+    # Flash attention is on by default; repacking at load is for weights that the CPU works on.
     extra = (
         *(("-mla", "3", "-amb", "512") if is_mla else ()),
         *(("-fmoe",) if is_moe else ()),
         *(("-rtr",) if "-ot" in args else ()),
     )
-    return Launch(argv=("llama-server", "-m", start.path, *kept, "-fa", *extra), environment=start.plan.environment)
+    return Launch(argv=("llama-server", "-m", start.path, *kept, *extra), environment=start.plan.environment)
 
 
 def _ktransformers(start: Start) -> Launch:
     argv = (
-        "python", "-m", "ktransformers.local_chat", "--model_path", start.weights("config"),
+        "python", "ktransformers/server/main.py", "--model_path", start.weights("config"),
         "--gguf_path", str(PurePath(start.path).parent), "--cpu_infer", start.cores,
-        "--max_new_tokens", "1024",
+        "--cache_lens", str(start.n_ctx), "--max_new_tokens", "1024", "--backend_type", "balance_serve",
     )  # fmt: skip
     return Launch(argv=argv)
 

@@ -28,6 +28,7 @@ WITH_BF16 = {"weights": ("gguf", "bf16")}
         ("2026-01-26", "ktransformers", BLOCKED, "kt-sched-ext-kernel"),
         # KTransformers + SGLang evaluation: concluded, not viable.
         ("2026-01-22", "sglang-kt", BLOCKED, "kt-amx"),
+        ("2026-01-22", "sglang-kt", BLOCKED, "kt-int4-kml"),
         ("2026-01-22", "sglang-kt", BLOCKED, "memory"),
         # Sentinel audit: keep llama.cpp, all others blocked or rejected.
         ("2026-01-23", "llama.cpp", VIABLE, ""),
@@ -103,6 +104,28 @@ def test_one_fact_flips_what_it_should_and_nothing_else(change: object, flips: d
 
     assert {**before, **flips} == after
     assert flips.items() - before.items() == flips.items()
+
+
+def test_arm_has_int4_too() -> None:
+    """KML; and a CPU known by name needs no list of features."""
+    cpu = cases.machine().cpu
+    assert cpu is not None
+    site = cases.site(**WITH_BF16)
+    ways = {
+        name: cases.ask(
+            replace(cases.machine(), cpu=replace(cpu, model=name, features=features)), site, day="2026-01-22"
+        )
+        for name, features in (("Kunpeng 920", ("asimd",)), ("Xeon Platinum 8592+", ()), ("EPYC 9654", ()), ("", ()))
+    }
+
+    assert {
+        "Kunpeng 920": ("MOE_INT4", VIABLE),
+        "Xeon Platinum 8592+": ("AMXINT4", VIABLE),
+        "EPYC 9654": ("AMXINT4", BLOCKED),
+        "": ("AMXINT4", CONDITIONS),
+    } == {
+        name: (given.engine("sglang-kt").best.name, given.engine("sglang-kt").verdict) for name, given in ways.items()
+    }
 
 
 def test_what_amx_does_not_help() -> None:
