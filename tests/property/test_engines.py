@@ -58,7 +58,7 @@ def worse(before: Mapping[str, Verdict], after: Mapping[str, Verdict]) -> dict[s
     return {name: (before[name], verdict) for name, verdict in after.items() if verdict.rank > before[name].rank}
 
 
-@examples(25)
+@examples(12)
 @given(machine=machines(), site=sites(), day=days(), extra=st.integers(1, 1024))
 def test_more_ram_makes_no_verdict_worse(machine: Machine, site: Site, day: str, extra: int) -> None:
     """Nor does more disk."""
@@ -71,7 +71,7 @@ def test_more_ram_makes_no_verdict_worse(machine: Machine, site: Site, day: str,
     assert {} == worse(before, cases.verdicts(cases.ask(machine, roomier, day=day)))
 
 
-@examples(40)
+@examples(20)
 @given(machine=machines(), site=sites(), day=days(), known=st.data())
 def test_unknown_is_neither_good_nor_bad(machine: Machine, site: Site, day: str, known: st.DataObject) -> None:
     """Forgetting a fact never makes an engine viable that it blocked, nor blocks one that it did not."""
@@ -88,7 +88,7 @@ def test_unknown_is_neither_good_nor_bad(machine: Machine, site: Site, day: str,
             assert after[engine] != Verdict.BLOCKED
 
 
-@examples(40)
+@examples(20)
 @given(
     machine=machines(),
     site=sites(),
@@ -122,7 +122,7 @@ def _asks(engine: str, fact: str, day: str) -> bool:
     return any(condition.fact == fact for rule in rules for condition in rule.when)
 
 
-@examples(60)
+@examples(30)
 @given(machine=machines(), n_ctx=st.integers(512, 131072), name=st.sampled_from(["AMXINT4", "FP8"]))
 def test_gpu_experts_fill_what_is_left(machine: Machine, n_ctx: int, name: str) -> None:
     """--kt-num-gpu-experts: one more would not fit, and RAM holds exactly the others."""
@@ -139,7 +139,7 @@ def test_gpu_experts_fill_what_is_left(machine: Machine, n_ctx: int, name: str) 
     assert ram.needed == weights.expert_size(way.cpu_bits) * (256 - laid.n_gpu_experts) // 256
 
 
-@examples(40)
+@examples(20)
 @given(site=sites(), machine=machines(), day=days())
 def test_every_verdict_is_that_of_its_best_way_and_has_its_evidence(site: Site, machine: Machine, day: str) -> None:
     """Blocked ways have something that blocks and no launch line; viable ones have no condition."""
