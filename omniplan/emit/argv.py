@@ -8,5 +8,9 @@ from collections.abc import Mapping, Sequence
 
 def shell_line(model_path: str, args: Sequence[str], environment: Mapping[str, str]) -> str:
     """The command to run, environment first, quoted for a POSIX shell."""
-    variables = [f"{name}={shlex.quote(value)}" for name, value in environment.items()]
-    return " ".join([*variables, "llama-server", shlex.join(["-m", model_path, *args])])
+    return command_line(("llama-server", "-m", model_path, *args), environment)
+
+
+def command_line(argv: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Any command, environment first, quoted for a POSIX shell."""
+    return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in environment.items()), shlex.join(argv)])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from typing import Final
 
 from omniplan.domain.engines import Effect, EngineVerdict, Finding, WayVerdict, Weighing
 from omniplan.domain.evidence import Basis
+from omniplan.emit.argv import command_line
 from omniplan.emit.table import table
 from omniplan.units import gib
 
@@ -48,8 +48,7 @@ def _ways(item: EngineVerdict) -> Iterator[str]:
         if index == 0 or way.launch:
             yield from _memory(way)
         if way.launch:
-            variables = [f"{name}={shlex.quote(value)}" for name, value in way.launch.environment.items()]
-            yield f"  $ {' '.join([*variables, shlex.join(way.launch.argv)])}"
+            yield f"  $ {command_line(way.launch.argv, way.launch.environment)}"
 
 
 def _evidence(finding: Finding) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from omniplan.domain.frontier import Frontier, Outcome, Point
@@ -35,7 +35,7 @@ def _table(frontier: Frontier) -> str:
     pairs = [(point, point.outcome) for point in frontier.points if point.outcome is not None]
     pools = list(dict.fromkeys(pool for _, outcome in pairs for pool in outcome.used))
     header = ("", "strategy", "context", "KV", "-ub", "-np", "tokens/s", "prompt tokens/s", "request s")
-    rows = [(*_row(point, outcome), *_bytes(outcome, pools)) for point, outcome in pairs]
+    rows = [(*_row(point, outcome), *pool_cells(outcome, pools)) for point, outcome in pairs]
     return table((*header, *pools, "least spare"), rows, left=2)
 
 
@@ -53,7 +53,8 @@ def _row(point: Point, outcome: Outcome) -> tuple[str, ...]:
     )
 
 
-def _bytes(outcome: Outcome, pools: list[str]) -> Iterator[str]:
+def pool_cells(outcome: Outcome, pools: Sequence[str]) -> Iterator[str]:
+    """What is used of each pool, and the least that is to spare."""
     for pool in pools:
         yield gib(outcome.used[pool]) if pool in outcome.used else "-"
     pool, left = min(outcome.spare.items(), key=lambda item: item[1], default=("", 0))

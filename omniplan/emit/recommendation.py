@@ -9,9 +9,10 @@ from typing import Final
 from omniplan.domain.frontier import Outcome
 from omniplan.domain.recommendation import Option, Recommendation
 from omniplan.emit.argv import shell_line
+from omniplan.emit.frontier import pool_cells
 from omniplan.emit.speed import digits, span
 from omniplan.emit.table import table
-from omniplan.units import gib, mib
+from omniplan.units import gib
 
 _MEANING: Final = {
     "*": "no other that fits has as many bits per weight and is as fast",
@@ -63,7 +64,6 @@ def _table(pairs: list[tuple[Option, Outcome]]) -> str:
 
 
 def _row(option: Option, outcome: Outcome, pools: list[str]) -> tuple[str, ...]:
-    pool, left = min(outcome.spare.items(), key=lambda item: item[1], default=("", 0))
     return (
         ("*" if option.is_efficient else " ") + ("~" if option.is_estimate else " "),
         option.quant,
@@ -73,8 +73,7 @@ def _row(option: Option, outcome: Outcome, pools: list[str]) -> tuple[str, ...]:
         span(outcome.decode_tokens_per_second),
         digits(outcome.prompt_tokens_per_second.value),
         span(outcome.request_seconds),
-        *(gib(outcome.used[name]) if name in outcome.used else "-" for name in pools),
-        f"{mib(left)} on {pool}" if pool else "unknown",
+        *pool_cells(outcome, pools),
     )
 
 

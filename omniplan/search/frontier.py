@@ -101,11 +101,15 @@ def _plan(plan: Callable[..., Plan], point: Point) -> Plan:
 
 def _priced(point: Point, plan: Plan) -> Point:
     """The point with its plan's outcome, or refused where one slot cannot hold the request that is priced."""
+    refused = too_small(plan)
+    return replace(point, why_not=refused) if refused else replace(point, outcome=Outcome.of(plan))
+
+
+def too_small(plan: Plan) -> str:
+    """Why a plan's slots cannot hold the request that is priced; "" when they can."""
     n_request = plan.prediction.n_prompt + plan.prediction.n_gen
-    if plan.footprint.n_ctx_seq < n_request:
-        slot = plan.footprint.n_ctx_seq
-        return replace(point, why_not=f"a slot of {slot:,} tokens cannot hold the request of {n_request:,}")
-    return replace(point, outcome=Outcome.of(plan))
+    slot = plan.footprint.n_ctx_seq
+    return f"a slot of {slot:,} tokens cannot hold the request of {n_request:,}" if slot < n_request else ""
 
 
 def short(error: Infeasible) -> str:

@@ -16,7 +16,7 @@ from omniplan.domain.recommendation import LeftOut, Option, Recommendation
 from omniplan.errors import Infeasible, InputError, UnsupportedModel
 from omniplan.interpret.same_model import Identity, commonest
 from omniplan.llamacpp.requantise import quant_name, requantise
-from omniplan.search.frontier import short
+from omniplan.search.frontier import short, too_small
 from omniplan.search.planner import DEFAULT_CONTEXT, make_plan
 
 # Differences that are told of a file of another model.
@@ -128,9 +128,11 @@ def _option(model: Model, plan: Callable[..., Plan], *, is_estimate: bool) -> Op
         assumptions=model.assumptions,
     )
     try:
-        return replace(option, outcome=Outcome.of(plan(model)))
+        found = plan(model)
     except Infeasible as error:
         return replace(option, why_not=short(error))
+    refused = too_small(found)
+    return replace(option, why_not=refused) if refused else replace(option, outcome=Outcome.of(found))
 
 
 def _ranked(options: Sequence[Option], rate: Callable[[Outcome], float]) -> tuple[Option, ...]:

@@ -72,6 +72,13 @@ def test_a_folder_with_all_sorts_of_files(tmp_path: Path) -> None:
     assert "another model: name qwen38b where the others have qwen330ba3b" in reasons["Qwen3-8B-Q4_K_M.gguf"]
 
 
+def test_a_context_too_small_for_the_request_is_said() -> None:
+    """A plan exists, but its slot cannot hold what is priced."""
+    found = omniplan.recommend(ZOO / "Qwen3-0.6B-Q8_0.gguf", single(24), n_ctx=1024)
+
+    assert ["a slot of 1,024 tokens cannot hold the request of 2,304"] == [item.why_not for item in found.options]
+
+
 def test_shards_are_one_model() -> None:
     """Any file of a set stands for the set, and a folder of its parts holds one model."""
     shards = sorted(ZOO.glob("DeepSeek-R1-Q4_K_M-*.gguf"))[:3]
