@@ -14,6 +14,7 @@ from omniplan.domain.roles import Role
 from omniplan.engines.site import Site
 from omniplan.llamacpp.quantize import Recipe, quantized_types
 from omniplan.tables.cpus import find_cpu
+from omniplan.tables.gpus import find_gpu
 from omniplan.tables.quantize import mix_of
 
 Fact = bool | int | str | None
@@ -97,8 +98,14 @@ def is_unequal(gpus: tuple[Gpu, ...]) -> bool:
     return len(gpus) > 1 and (max(sizes) > 1.02 * min(sizes) or len({gpu.compute_capability for gpu in gpus}) > 1)
 
 
+def _capability(gpu: Gpu) -> str:
+    """CUDA's compute capability as stated, else of the model by that name; "none" for other makers', "" for unknown."""
+    row = find_gpu(gpu.description, gpu.total)
+    return gpu.compute_capability or ("" if row is None else row.compute_capability or "none")
+
+
 def _gpus(gpus: tuple[Gpu, ...]) -> Mapping[str, Fact]:
-    known = [gpu.compute_capability for gpu in gpus]
+    known = [_capability(gpu) for gpu in gpus]
     sm_120 = True if "12.0" in known else None if "" in known else False
     return {"gpu.count": len(gpus), "gpu.unequal": is_unequal(gpus), "gpu.sm_120": sm_120}
 

@@ -72,7 +72,7 @@ def _ik(start: Start) -> Launch | None:
     extra = (
         *(("-mla", "3", "-amb", "512") if is_mla else ()),
         *(("-fmoe",) if is_moe else ()),
-        *(("-rtr",) if "-ot" in args else ()),
+        *(("-rtr",) if "-ot" in args or "CPU" in start.plan.footprint.layers else ()),
     )
     return Launch(argv=("llama-server", "-m", start.path, *kept, *extra), environment=start.plan.environment)
 

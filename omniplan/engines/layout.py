@@ -132,8 +132,9 @@ def _size(way: WayRow, problem: Problem) -> int:
 
 
 def _together(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
-    """The GPUs that can share matrices: all equal ones, else the largest alone."""
-    return _largest(gpus) if is_unequal(gpus) else gpus
+    """The GPUs that can share matrices: of all groups of equal ones, the group with the most memory."""
+    groups = [tuple(other for other in gpus if not is_unequal((gpu, other))) for gpu in gpus]
+    return max(groups, key=lambda group: sum(gpu.free for gpu in group), default=())
 
 
 def _largest(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:

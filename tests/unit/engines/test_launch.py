@@ -73,6 +73,17 @@ def test_equal_gpus_share_matrices() -> None:
     assert 10 < int(flags(way)["--kt-num-gpu-experts"]) < 256
 
 
+def test_a_pair_beside_a_stranger() -> None:
+    """Of a pair and a larger single one, the pair shares matrices when it holds more."""
+    large, small = cases.machine().gpus
+    pair = [replace(large, name=name, total=64 * cases.GIB, free=63 * cases.GIB) for name in ("CUDA1", "CUDA2")]
+    machine = cases.with_amx(replace(cases.machine(), gpus=(large, *pair, replace(small, name="CUDA3"))))
+    way = next(w for w in cases.ask(machine, cases.site(**READY)).engine("sglang-kt").ways if w.name == "AMXINT4")
+
+    assert "2" == flags(way)["--tensor-parallel-size"]
+    assert "CUDA1 + CUDA2" == way.memory[0].pool
+
+
 def test_ktransformers_reads_the_file_at_hand() -> None:
     """The folder of the GGUF, and one thread per core."""
     found = flags(best("ktransformers", cases.machine(), cases.site(**READY)))

@@ -154,6 +154,28 @@ def test_old_cuda_blocks_blackwell_only() -> None:
     assert VIABLE == cases.verdicts(cases.ask(ada, old))["llama.cpp"]
 
 
+def test_sparse_attention_reached_llama_cpp_later() -> None:
+    """DeepSeek V3.2 was an unknown architecture in January (F-008), and is a known one since the change was merged."""
+    sparse = model("DeepSeek-V3.2-Q3_K_M")
+
+    assert BLOCKED == cases.verdicts(cases.ask(of=sparse, day="2026-01-25"))["llama.cpp"]
+    assert "llama-dsa" in cases.rules(cases.ask(of=sparse, day="2026-01-25"), "llama.cpp")
+    assert VIABLE == cases.verdicts(cases.ask(of=sparse))["llama.cpp"]
+
+
+def test_a_gpu_is_known_by_its_name() -> None:
+    """An RTX 5090 without a stated compute capability is one of 12.0; nobody knows that of a name without a row."""
+    gpu = cases.machine().gpus[1]
+    old = cases.site(cuda="12.1")
+    named, other = (
+        replace(cases.machine(), gpus=(replace(gpu, compute_capability="", description=name),))
+        for name in ("RTX 5090", "something new")
+    )
+
+    assert BLOCKED == cases.verdicts(cases.ask(named, old))["llama.cpp"]
+    assert CONDITIONS == cases.verdicts(cases.ask(other, old))["llama.cpp"]
+
+
 def test_the_compatibility_matrix_of_january() -> None:
     """F-009: which DeepSeek for KTransformers on sm_120, as of 2026-01-25."""
     models = {
