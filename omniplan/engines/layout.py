@@ -50,10 +50,12 @@ class Problem:
     weights: Weights
     n_ctx: int
 
-    @property
-    def ram(self) -> int | None:
-        """Bytes of RAM a server may use."""
-        return self.machine.memory.available if self.machine.memory else None
+    def ram(self, on_gpus: int) -> int | None:
+        """Bytes of RAM a server may use; less what lies on GPUs where their memory is the RAM."""
+        if self.machine.memory is None:
+            return None
+        taken = on_gpus if any(gpu.is_unified for gpu in self.machine.gpus) else 0
+        return max(0, self.machine.memory.available - taken)
 
 
 def cache_bytes(h: Hparams, n_ctx: int) -> int:
@@ -85,7 +87,7 @@ def _hybrid(way: WayRow, problem: Problem) -> Laid:
     return Laid(
         memory=(
             PoolNeed(pool=_names(gpus), needed=used + n_gpu_experts * each, available=usable),
-            PoolNeed(pool="RAM", needed=in_ram, available=problem.ram),
+            PoolNeed(pool="RAM", needed=in_ram, available=problem.ram(used + n_gpu_experts * each)),
         ),
         weights=weights.rest_size(way.gpu_bits) + weights.expert_size(way.cpu_bits),
         n_tensor=max(1, len(gpus)),
@@ -117,7 +119,7 @@ def _offload(way: WayRow, problem: Problem) -> Laid:
     return Laid(
         memory=(
             PoolNeed(pool=_names(gpus), needed=max(0, needed - offload), available=usable),
-            PoolNeed(pool="RAM", needed=offload, available=problem.ram),
+            PoolNeed(pool="RAM", needed=offload, available=problem.ram(max(0, needed - offload))),
         ),
         weights=size,
         n_tensor=1 if shares else max(1, len(gpus)),

@@ -17,27 +17,35 @@ _BITS: Final[Mapping[str, float]] = {"bf16": 16, "fp16": 16, "fp8": 8, "nvfp4": 
 
 
 def supply(way: WayRow, model: Model, weights: Weights, site: Site) -> Iterator[Finding]:
-    """What is missing of the weights, and what that means for the disk; nothing for those who read the GGUF."""
+    """What is missing of the weights, and what that means for the disk; the GGUF is there unless the site denies it."""
+    has_gguf = site.weights is None or "gguf" in site.weights
+    wants_gguf = way.needs_gguf or "gguf" in way.reads
+    if wants_gguf and not has_gguf:
+        yield _missing("the GGUF file", model.header.file_bytes, "", site, way.source)
     if not way.reads or "gguf" in way.reads:
         return
-    wanted = ", ".join(name.upper() for name in way.reads)
     row = _published(model, way)
     download = row.size if row else round(weights.total * min(_BITS[name] for name in way.reads) / 8)
-    missing = site.weights is None or not set(way.reads) & set(site.weights)
-    if missing:
-        known = site.weights is not None
-        only = f"there is only {', '.join(site.weights or ()) or 'nothing'}"
-        there = only if known else "whether the host has them is unknown"
+    is_missing = site.weights is None or not set(way.reads) & set(site.weights)
+    if is_missing:
         published = f", as published in {row.format.upper()}" if row else ""
-        yield Finding(
-            rule="weights",
-            effect=Effect.BLOCKS if known else Effect.CONDITION,
-            statement=f"it starts from weights in {wanted}, and {there}",
-            remedy=f"download {gib(download)} ({download / 1e9:,.0f} GB{published})",
-            source=row.source if row else way.source,
-        )
+        wanted = f"weights in {', '.join(name.upper() for name in way.reads)}"
+        yield _missing(wanted, download, published, site, row.source if row else way.source)
     made = weights.expert_size(way.cpu_bits) if way.converts else 0
-    yield from _disk(download if missing else 0, made, site)
+    yield from _disk(download if is_missing else 0, made, site)
+
+
+def _missing(wanted: str, size: int, published: str, site: Site, source: str) -> Finding:
+    """Weights that are not on the host, or not known to be."""
+    is_known = site.weights is not None
+    only = f"there is only {', '.join(site.weights or ()) or 'nothing'}"
+    return Finding(
+        rule="weights",
+        effect=Effect.BLOCKS if is_known else Effect.CONDITION,
+        statement=f"it starts from {wanted}, and {only if is_known else 'whether the host has them is unknown'}",
+        remedy=f"download {gib(size)} ({size / 1e9:,.0f} GB{published})",
+        source=source,
+    )
 
 
 def _disk(download: int, made: int, site: Site) -> Iterator[Finding]:

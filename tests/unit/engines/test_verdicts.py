@@ -154,6 +154,36 @@ def test_old_cuda_blocks_blackwell_only() -> None:
     assert VIABLE == cases.verdicts(cases.ask(ada, old))["llama.cpp"]
 
 
+def test_a_gguf_that_is_not_there() -> None:
+    """The file given counts as there, unless the site says what is there instead."""
+    fp8_only = cases.ask(at=cases.site(weights=("fp8",)))
+
+    assert BLOCKED == fp8_only.engine("llama.cpp").verdict
+    assert "weights" in cases.rules(fp8_only, "llama.cpp")
+    assert VIABLE == cases.verdicts(cases.ask(at=cases.site(weights=None)))["llama.cpp"]
+
+
+def test_a_gpu_that_shares_the_ram_counts_it_once() -> None:
+    """What SGLang keeps on such a GPU is gone from the RAM for experts."""
+    gpu = cases.machine().gpus[0]
+    own, shared = (
+        replace(cases.machine(), gpus=(replace(gpu, is_unified=is_unified),)) for is_unified in (False, True)
+    )
+    ways = [
+        next(way for way in cases.ask(machine).engine("sglang-kt").ways if way.name == "FP8")
+        for machine in (own, shared)
+    ]
+    (on_gpu, ram), (_, left) = (way.memory for way in ways)
+
+    assert ram.available is not None
+    assert left.available == ram.available - on_gpu.needed
+
+
+def test_before_anyone_had_heard_of_them() -> None:
+    """No engine is weighed before it was recorded."""
+    assert () == cases.ask(day="2025-01-01").engines
+
+
 def test_sparse_attention_reached_llama_cpp_later() -> None:
     """DeepSeek V3.2 was an unknown architecture in January (F-008), and is a known one since the change was merged."""
     sparse = model("DeepSeek-V3.2-Q3_K_M")
