@@ -1,11 +1,27 @@
 """Plan where a GGUF model's layers go on a machine, in llama.cpp's own bytes, without loading it."""
 
-from omniplan.api import certify, compare, fit, footprint, frontier, inspect, load_machine, load_model, plan, predict
+from omniplan.api import (
+    bench,
+    certify,
+    compare,
+    fit,
+    footprint,
+    frontier,
+    inspect,
+    judge,
+    load_machine,
+    load_model,
+    plan,
+    predict,
+    smoke,
+)
+from omniplan.domain.bench import BenchReport, SmokeReport
 from omniplan.domain.certificate import Certificate
 from omniplan.domain.comparison import Comparison
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import BufferSize, Footprint, GraphSplits
 from omniplan.domain.frontier import Frontier
+from omniplan.domain.gates import Gate, Metric, Verdict
 from omniplan.domain.header import Header
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.inspection import Inspection
@@ -13,6 +29,7 @@ from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Estimate, Prediction
+from omniplan.domain.protocol import BenchProtocol, Launch
 from omniplan.errors import (
     ArgumentError,
     HeaderError,
@@ -28,6 +45,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ArgumentError",
+    "BenchProtocol",
+    "BenchReport",
     "BufferSize",
     "Certificate",
     "Comparison",
@@ -35,6 +54,7 @@ __all__ = [
     "FitResult",
     "Footprint",
     "Frontier",
+    "Gate",
     "Gpu",
     "GraphSplits",
     "Header",
@@ -43,25 +63,32 @@ __all__ = [
     "Infeasible",
     "InputError",
     "Inspection",
+    "Launch",
     "Machine",
+    "Metric",
     "Model",
     "OmniplanError",
     "Plan",
     "Prediction",
+    "SmokeReport",
     "TableError",
     "UnsupportedModel",
+    "Verdict",
     "__version__",
+    "bench",
     "certify",
     "compare",
     "fit",
     "footprint",
     "frontier",
     "inspect",
+    "judge",
     "load_machine",
     "load_model",
     "plan",
     "predict",
     "read_header",
+    "smoke",
 ]
 
 
