@@ -35,6 +35,8 @@ def serve(options: argparse.Namespace) -> None:
     params.port = options.port
     for name in ("n_ctx", "n_parallel", "n_batch", "n_ubatch", "n_gpu_layers", "cache_ram_mib"):
         setattr(params, name, getattr(options, name))
+    # Two threads wait for each other by spinning, which costs seconds where other tests share the cores.
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     params.fit_params = False
     params.verbosity = 4
     done = threading.Event()

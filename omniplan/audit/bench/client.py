@@ -106,6 +106,8 @@ class Client:
         self._is_llama_server = False
         self._http = httpx.Client(
             trust_env=not is_loopback(self.url),
+            # Plain HTTP needs no certificates, and loading them takes longer than a request.
+            verify=self.url.startswith("https:"),
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
         )
 
