@@ -46,9 +46,9 @@ def _declare_protocol(command: argparse.ArgumentParser) -> None:
     command.add_argument("--n-gen", type=int, default=0, metavar="N", help="tokens of an answer, default 128")
     command.add_argument("--runs", type=int, default=3, metavar="N", help="requests per length and mode, default 3")
     command.add_argument("--warmup", type=int, default=1, metavar="N", help="requests that do not count, default 1")
-    command.add_argument("--timeout", type=float, default=600, metavar="S", help="seconds an attempt may take, 600")
+    command.add_argument("--timeout", type=_positive, default=600, metavar="S", help="seconds an attempt may take, 600")
     command.add_argument("--retries", type=int, default=2, metavar="N", help="attempts after a failed one, default 2")
-    command.add_argument("--vram-budget", type=float, metavar="MIB", help="MiB that each GPU may have in use")
+    command.add_argument("--vram-budget", type=_positive, metavar="MIB", help="MiB that each GPU may have in use")
     command.add_argument("--api-key-env", default="", metavar="VAR", help="environment variable with the server's key")
 
 
@@ -56,7 +56,7 @@ def _declare_launch(command: argparse.ArgumentParser) -> None:
     command.add_argument("--server", default="llama-server", metavar="CMD", help="command for --launch")
     command.add_argument("--gguf", default="", metavar="FILE", help="model file, where it is not at the plan's path")
     command.add_argument("--log", default="", metavar="FILE", help="file for the started server's output")
-    command.add_argument("--wait", type=float, default=600, metavar="S", help="seconds its loading may take, 600")
+    command.add_argument("--wait", type=_positive, default=600, metavar="S", help="seconds its loading may take, 600")
 
 
 def _tokens(text: str) -> tuple[int, ...]:
@@ -66,10 +66,27 @@ def _tokens(text: str) -> tuple[int, ...]:
         raise InputError(f"--lengths: expected whole numbers with commas between them, got {text[:40]!r}") from error
 
 
-def _run(options: argparse.Namespace) -> int:
-    modes = [bool(options.url), bool(options.launch), bool(options.judge), options.show_gates]
-    if sum(modes) != 1:
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
+    return value
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse before anything is measured what could not be done afterwards."""
+    if sum((bool(options.url), bool(options.launch), bool(options.judge), options.show_gates)) != 1:
         raise InputError("bench: give one of URL, --launch PLAN.json, --judge REPORT.json and --show-gates")
+    if options.plan and not options.url:
+        raise InputError("--plan: goes with a URL; --launch brings its own plan, and a saved report has been compared")
+    if options.models and not options.smoke:
+        raise InputError("--models: goes with --smoke")
+    if options.output and not Path(options.output).absolute().parent.is_dir():
+        raise InputError(f"{options.output}: there is no such directory")
+
+
+def _run(options: argparse.Namespace) -> int:
+    _check(options)
     if options.show_gates:
         from omniplan.tables.gates import shipped_text
 
@@ -115,18 +132,18 @@ def _give_bench(report: BenchReport, options: argparse.Namespace) -> int:
     from omniplan.domain.gates import Verdict
     from omniplan.emit.bench import bench_markdown, bench_text
 
+    show(report.to_json() if options.json else bench_text(report))
     if options.output:
         replace_file(Path(options.output), bench_markdown(report))
-    show(report.to_json() if options.json else bench_text(report))
     return 0 if report.verdict is Verdict.GO else 1
 
 
 def _give_smoke(report: SmokeReport, options: argparse.Namespace) -> int:
     from omniplan.emit.bench import smoke_markdown, smoke_text
 
+    show(report.to_json() if options.json else smoke_text(report))
     if options.output:
         replace_file(Path(options.output), smoke_markdown(report))
-    show(report.to_json() if options.json else smoke_text(report))
     return 0 if report.passed else 1
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
 
 # The diaries' crash of early 2026 hit every prompt of over 100 tokens and none below.
 SHORT, OVER_100, LONG = 32, 160, 1024
+_MOST: Final = 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +31,8 @@ class BenchProtocol:
     retries: int = 2
 
     def __post_init__(self) -> None:
-        if any(length < 1 for length in self.lengths):
-            raise InputError(f"--lengths: expected tokens of at least 1, got {min(self.lengths)}")
+        if any(not 1 <= length <= _MOST for length in self.lengths):
+            raise InputError(f"--lengths: expected 1 to {_MOST:,} tokens, got {', '.join(map(str, self.lengths))}")
         for name, value, least in (
             ("--n-gen", self.n_gen, 0),
             ("--runs", self.runs, 1),
