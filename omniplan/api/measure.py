@@ -78,11 +78,12 @@ def smoke(
     )
 
 
-def judge(report: BenchReport, gates: Sequence[Gate] | str | Path | None = None) -> BenchReport:
-    """A saved report with the verdicts of other gates: a file of them, or the shipped ones."""
+def judge(report: BenchReport | str | Path, gates: Sequence[Gate] | str | Path | None = None) -> BenchReport:
+    """A report, or the one saved at a path, with the verdicts of other gates: a file of them, or the shipped ones."""
     from omniplan.audit.bench.judge import judged
+    from omniplan.codec.bench import load_bench
 
-    return judged(report, _gates(gates))
+    return judged(load_bench(report) if isinstance(report, str | Path) else report, _gates(gates))
 
 
 def _gates(given: Sequence[Gate] | str | Path | None) -> Sequence[Gate]:

@@ -92,9 +92,7 @@ def _run(options: argparse.Namespace) -> int:
 
         return show(shipped_text())
     if options.judge:
-        from omniplan.codec.bench import load_bench
-
-        return _give_bench(api.judge(load_bench(options.judge), options.gates), options)
+        return _give_bench(api.judge(options.judge, options.gates), options)
     return _smoke(options) if options.smoke else _bench(options)
 
 

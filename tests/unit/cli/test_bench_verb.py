@@ -11,6 +11,8 @@ from omniplan.cli.main import main
 from omniplan.domain.gates import Metric, Prompts
 from omniplan.errors import InputError
 from omniplan.tables.gates import load_gates, shipped_gates
+from tests.contracts.sources import ROOT
+from tests.contracts.transcripts import blocks
 
 Run = pytest.CaptureFixture[str]
 
@@ -106,3 +108,12 @@ def test_a_wrong_gates_file_says_where(text: str, says: str, tmp_path: Path) -> 
         load_gates(path)
     assert says in str(refused.value)
     assert "--show-gates" in str(refused.value)
+
+
+def test_the_page_s_own_gates_are_gates(tmp_path: Path) -> None:
+    """What a reader copies works."""
+    path = tmp_path / "gates.toml"
+    for _, lines in blocks(ROOT / "docs/verbs/bench.md", "toml"):
+        path.write_text("\n".join(lines), encoding="utf-8")
+
+        assert {gate.metric for gate in load_gates(path)} == {Metric.DECODE, Metric.PROMPT, Metric.OF_PLAN}
