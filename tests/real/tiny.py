@@ -53,15 +53,18 @@ def _tokenizer(writer: gguf.GGUFWriter) -> None:
 def _tensors(writer: gguf.GGUFWriter) -> None:
     random = np.random.default_rng(11434)
 
-    def matrix(name: str, rows: int, columns: int) -> None:
-        writer.add_tensor(f"{name}.weight", random.normal(0, 0.05, (rows, columns)).astype(np.float32))
+    def matrix(name: str, rows: int, columns: int, *, zeros: int = 0) -> None:
+        weights = random.normal(0, 0.05, (rows, columns)).astype(np.float32)
+        weights[:zeros] = 0
+        writer.add_tensor(f"{name}.weight", weights)
 
     def ones(name: str) -> None:
         writer.add_tensor(f"{name}.weight", np.ones(N_EMBD, np.float32))
 
     n_kv = N_EMBD // N_HEAD * N_HEAD_KV
     matrix("token_embd", N_VOCAB, N_EMBD)
-    matrix("output", N_VOCAB, N_EMBD)
+    # Special tokens and bytes never have the largest logit: answers are letters, so that every token shows as text.
+    matrix("output", N_VOCAB, N_EMBD, zeros=3 + 256)
     ones("output_norm")
     for il in range(N_LAYER):
         ones(f"blk.{il}.attn_norm")

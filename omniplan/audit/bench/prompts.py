@@ -18,27 +18,28 @@ _ROUNDS: Final = 6
 _SEEDS: Final = range(10**8, 10**9)
 
 
-def prompt(n_words: int, seed: int) -> str:
-    """``n_words`` words drawn with ``seed``; prompts of different seeds differ from the first word on."""
-    # The first word is the seed's alone: a shared beginning would be taken from the server's prompt cache.
-    words = random.Random(seed).choices(_WORDS, k=max(n_words, 1) - 1)
-    return " ".join([f"{seed}:", *words])
-
-
 def new_seed() -> int:
     """A seed that no earlier benchmark has used, as good as certainly."""
     return random.SystemRandom().choice(_SEEDS)
 
 
-def words_for(n_tokens: int, count: Callable[[str], int | None]) -> int:
-    """How many words make about ``n_tokens`` tokens, by the server's own ``count`` where it has one."""
+def prompt(n_tokens: int, seed: int, count: Callable[[str], int | None]) -> str:
+    """A prompt of about ``n_tokens`` tokens, by the server's own ``count`` where it has one.
+
+    Prompts of different seeds differ from the first word on.
+    """
     n_words = max(1, round(n_tokens / _TOKENS_PER_WORD))
     for _ in range(_ROUNDS):
-        counted = count(prompt(n_words, _SEEDS[0]))
-        if not counted or counted == n_tokens:
+        counted = count(_words(n_words, seed))
+        if not counted:
             break
         nearer = max(1, round(n_words * n_tokens / counted))
         if nearer == n_words:
             break
         n_words = nearer
-    return n_words
+    return _words(n_words, seed)
+
+
+def _words(n_words: int, seed: int) -> str:
+    # The first word is the seed's alone: a shared beginning would be taken from the server's prompt cache.
+    return " ".join([f"{seed}:", *random.Random(seed).choices(_WORDS, k=n_words - 1)])

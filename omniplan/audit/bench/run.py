@@ -8,7 +8,7 @@ from typing import Final
 
 from omniplan.audit.bench.client import Client, Question, ServerFacts
 from omniplan.audit.bench.memory import MemoryReader
-from omniplan.audit.bench.prompts import new_seed, prompt, words_for
+from omniplan.audit.bench.prompts import new_seed, prompt
 from omniplan.domain.bench import DeviceMemory, Sample
 from omniplan.domain.protocol import BenchProtocol
 from omniplan.errors import InputError
@@ -85,12 +85,11 @@ def run(
     """Make every request and put what it gives into ``measured``; returns the lengths asked for, by name."""
     lengths = lengths_of(protocol, facts.n_ctx, measured.notes)
     try:
-        words = {n: words_for(n, lambda text: client.count_tokens(text, model)) for n in lengths.values()}
         plan = list(steps(protocol, lengths))
         seed = new_seed()
         for done, step in enumerate(plan):
             progress(done, len(plan), _label(step))
-            text = prompt(words[step.n_tokens], seed + done)
+            text = prompt(step.n_tokens, seed + done, lambda text: client.count_tokens(text, model))
             question = Question(prompt=text, n_gen=protocol.n_gen, streaming=step.streaming, model=model)
             _note(measured, step, *_asked(client, question, step))
             if done == len(plan) - 1 or plan[done + 1].length != step.length or step.is_cold:
@@ -139,6 +138,6 @@ def _asked(client: Client, question: Question, step: Step) -> tuple[Sample, str]
 def _note(measured: Measured, step: Step, sample: Sample, server: str) -> None:
     measured.samples.append(sample)
     measured.server = server or measured.server
-    note = "the server answers in one piece although asked to stream: no time of a first token"
+    note = "asked to stream, the server sent no pieces of text: no time of a first token"
     if step.streaming and sample.is_answered and sample.first_token_seconds is None and note not in measured.notes:
         measured.notes.append(note)

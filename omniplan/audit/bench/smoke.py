@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from omniplan.audit.bench.client import Client, Question
-from omniplan.audit.bench.prompts import new_seed, prompt, words_for
+from omniplan.audit.bench.prompts import new_seed, prompt
 from omniplan.audit.bench.run import Progress
 from omniplan.domain.bench import SmokeCheck
 from omniplan.domain.protocol import OVER_100, SHORT
@@ -27,8 +27,8 @@ def checks(client: Client, models: Sequence[str], progress: Progress) -> Iterato
 
 
 def _check(client: Client, model: str, name: str) -> SmokeCheck:
-    n_words = words_for(_PROMPTS[name], lambda text: client.count_tokens(text, model))
-    question = Question(prompt=prompt(n_words, new_seed()), n_gen=_N_GEN, streaming=True, model=model)
+    text = prompt(_PROMPTS[name], new_seed(), lambda text: client.count_tokens(text, model))
+    question = Question(prompt=text, n_gen=_N_GEN, streaming=True, model=model)
     reply = client.ask(question)
     answer = reply.answer
     problems = list(reply.errors)
