@@ -30,7 +30,7 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class RealServer:
-    """A running server: URL, model file, llama-server's arguments without ``-m``, and the file its output goes to."""
+    """A running server: URL, model file, its arguments without ``-m`` and names, and the file its output goes to."""
 
     url: str
     model: Path
@@ -74,7 +74,7 @@ def real_server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     """The server, ready, for as long as tests run."""
     args = ("-c", "4096", "-np", "2", "-b", "256", "-ub", "128")
     port, log = free_port(), tmp_path_factory.mktemp("server") / "server.log"
-    command = [*shlex.split(SERVER), "-m", str(tiny_model), *args, "--port", str(port)]
+    command = [*shlex.split(SERVER), "-m", str(tiny_model), *args, "-a", "tiny,bench-tiny", "--port", str(port)]
     with log.open("wb") as file, subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT) as process:
         try:
             _wait(process, log)

@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("-np", dest="n_parallel", type=int, default=1)
     parser.add_argument("-b", dest="n_batch", type=int, default=2048)
     parser.add_argument("-ub", dest="n_ubatch", type=int, default=512)
+    parser.add_argument("-a", dest="aliases", default="")
     parser.add_argument("-ngl", dest="n_gpu_layers", type=int, default=0)
     parser.add_argument("-cram", dest="cache_ram_mib", type=int, default=0)
     parser.add_argument("--fit", choices=["off"], default="off")
@@ -33,6 +34,7 @@ def serve(options: argparse.Namespace) -> None:
     params = xllamacpp.CommonParams()
     params.model.path = options.model
     params.port = options.port
+    params.model_alias = set(filter(None, options.aliases.split(",")))
     for name in ("n_ctx", "n_parallel", "n_batch", "n_ubatch", "n_gpu_layers", "cache_ram_mib"):
         setattr(params, name, getattr(options, name))
     # Two threads wait for each other by spinning, which costs seconds where other tests share the cores.

@@ -139,6 +139,28 @@ def test_the_update_check(real_server: RealServer, tmp_path: Path, capsys: Run) 
     assert all((c["n_prompt"] > 100) == (c["prompt"] != "short") for c in report["checks"])
 
 
+def test_a_model_that_is_not_served_fails_the_update_check(real_server: RealServer) -> None:
+    """A server of one model answers for any name; that is no answer of the model asked for."""
+    report = omniplan.smoke(real_server.url, models=("tiny", "other"))
+
+    assert [check.passed for check in report.checks] == [True, True, False, False]
+    assert "it lists bench-tiny, tiny" in report.checks[2].problem
+
+
+def test_rates_are_those_that_the_server_logged(real_run: RealRun) -> None:
+    """Every request of a run stands in the log with the rates of its sample."""
+    text = real_run.log.read_text(encoding="utf-8", errors="replace")
+    rates = re.findall(r"\| (prompt)? +eval time = .*?, +([\d.]+) tokens per second\)", text)
+    samples = real_run.report.samples
+
+    assert [float(rate) for kind, rate in rates if kind] == [
+        pytest.approx(sample.prompt_tokens_per_second, abs=0.006) for sample in samples
+    ]
+    assert [float(rate) for kind, rate in rates if not kind] == [
+        pytest.approx(sample.decode_tokens_per_second, abs=0.006) for sample in samples
+    ]
+
+
 def test_a_prompt_beyond_the_context_is_cut_and_said(real_server: RealServer) -> None:
     """A slot of 2,048 tokens holds 2,048 tokens, answer included."""
     report = omniplan.bench(real_server.url, protocol=omniplan.BenchProtocol(lengths=(9000,), n_gen=4, runs=1))

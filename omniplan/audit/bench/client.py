@@ -56,12 +56,21 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """What a server says of itself; ``n_ctx`` is the context of one slot in tokens, None when it does not say."""
+    """What a server says of itself.
+
+    ``models`` are the ids it lists, ``aliases`` further names of them; both are empty when it does not say. ``n_ctx``
+    is the context of one slot in tokens, None when it does not say.
+    """
 
     models: tuple[str, ...]
+    aliases: tuple[str, ...]
     build: str
     n_ctx: int | None
     is_llama_server: bool
+
+    def serves(self, model: str) -> bool:
+        """Whether the server lists ``model``, or lists nothing at all."""
+        return not self.models or model in self.models or model in self.aliases
 
 
 def server_url(text: str) -> str:
@@ -132,9 +141,10 @@ class Client:
         settings = props.get("default_generation_settings")
         n_ctx = settings.get("n_ctx") if isinstance(settings, dict) else None
         self._is_llama_server = bool(props)
-        listed = models if isinstance(models, list) else []
+        listed = [row for row in _items(models) if isinstance(row, dict)]
         return ServerFacts(
-            models=tuple(str(row["id"]) for row in listed if isinstance(row, dict) and "id" in row),
+            models=tuple(str(row["id"]) for row in listed if "id" in row),
+            aliases=tuple(str(name) for row in listed for name in _items(row.get("aliases"))),
             build=str(props.get("build_info") or ""),
             n_ctx=n_ctx if isinstance(n_ctx, int) and n_ctx > 0 else None,
             is_llama_server=self._is_llama_server,
@@ -224,6 +234,10 @@ class Client:
             if size > _LARGEST:
                 raise RequestFailed(f"the answer is larger than {_LARGEST >> 20} MiB", may_retry=False)
             yield at, data
+
+
+def _items(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _refused(status: int, body: bytes) -> RequestFailed:

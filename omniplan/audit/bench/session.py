@@ -64,6 +64,8 @@ def bench(
     try:
         with reached(target, protocol, api_key, say) as client:
             url, facts = client.url, client.facts()
+            if model and not facts.serves(model):
+                raise InputError(f"--model {model}: the server lists {', '.join(facts.models)}")
             model = model or next(iter(facts.models), "")
             memory = _memory(url, plan, vram_budget)
             lengths = run(client, facts, protocol, measured, model=model, memory=memory, progress=progress)
@@ -147,7 +149,7 @@ def smoke(
         with reached(target, protocol, api_key, say) as client:
             facts = client.facts()
             url, server = client.url, facts.build
-            for check in checks(client, tuple(models) or facts.models or ("",), progress):
+            for check in checks(client, facts, models, progress):
                 found.append(check)  # noqa: PERF402 - what was checked before an interruption is kept
     except KeyboardInterrupt:
         stopped = "interrupted"

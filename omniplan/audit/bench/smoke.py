@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from omniplan.audit.bench.client import Client, Question
+from omniplan.audit.bench.client import Client, Question, ServerFacts
 from omniplan.audit.bench.prompts import new_seed, prompt
 from omniplan.audit.bench.run import Progress
 from omniplan.domain.bench import SmokeCheck
@@ -17,13 +17,23 @@ _MUST_EXCEED: Final = 100
 _N_GEN: Final = 16
 
 
-def checks(client: Client, models: Sequence[str], progress: Progress) -> Iterator[SmokeCheck]:
-    """Every prompt to every model, in order; a model that fails does not keep the next from being asked."""
-    asked = [(model, name) for model in models for name in _PROMPTS]
+def checks(client: Client, facts: ServerFacts, models: Sequence[str], progress: Progress) -> Iterator[SmokeCheck]:
+    """Every prompt to every model, in order; a model that fails does not keep the next from being asked.
+
+    No models: those that the server lists.
+    """
+    asked = [(model, name) for model in models or facts.models or ("",) for name in _PROMPTS]
     for done, (model, name) in enumerate(asked):
         progress(done, len(asked), f"{model or 'the model'}, {name}")
-        yield _check(client, model, name)
+        yield _check(client, model, name) if facts.serves(model) else _unknown(facts, model, name)
     progress(len(asked), len(asked), "")
+
+
+def _unknown(facts: ServerFacts, model: str, name: str) -> SmokeCheck:
+    """A model that the server does not list: a server of one model answers with that one, whatever it is asked for."""
+    listed = ", ".join(sorted({*facts.models, *facts.aliases}))
+    problem = f"the server does not list it, so another model would answer; it lists {listed}"
+    return SmokeCheck(model=model, prompt=name, passed=False, n_prompt=None, n_gen=None, seconds=None, problem=problem)
 
 
 def _check(client: Client, model: str, name: str) -> SmokeCheck:

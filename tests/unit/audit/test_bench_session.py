@@ -117,6 +117,15 @@ def test_a_context_too_small_for_any_answer_is_refused() -> None:
         measured(whole(), props=props)
 
 
+def test_a_model_the_server_does_not_list_is_refused() -> None:
+    """It would answer with another one. What it lists may be garbled."""
+    listed = raw(b'{"data": [{"id": "a", "aliases": 5}, {"id": "b", "aliases": ["c"]}, "d"]}')
+    with serving({"/v1/completions": streamed(timings=TIMINGS), "/v1/models": listed}) as server:
+        assert omniplan.bench(server.url, model="c", protocol=QUICK).model == "c"
+        with pytest.raises(InputError, match="--model d: the server lists a, b"):
+            omniplan.bench(server.url, model="d", protocol=QUICK)
+
+
 @pytest.mark.parametrize(
     ("paths", "says"), [({"/health": status(503)}, "still loading"), ({"/health": raw(b"")}, "")], ids=["busy", "fine"]
 )
