@@ -101,7 +101,8 @@ class BenchReport:
 
     ``cold_tokens_per_second`` is the decode rate of the first warm-up request, which no row counts. ``stability`` is
     the share of all attempts that were answered, None before any. ``stopped`` says why the run ended early, "" when it
-    is complete. ``memory`` is the largest use seen; ``memory_unknown`` says why there is none.
+    is complete. ``memory`` is the largest use seen; ``memory_unknown`` says why there is none. ``log`` is the file with
+    the output of a server that was started for this.
     """
 
     version: str
@@ -121,6 +122,7 @@ class BenchReport:
     gates: tuple[GateResult, ...]
     verdict: Verdict
     stopped: str = ""
+    log: str = ""
     notes: tuple[str, ...] = ()
     schema_version: int = BENCH_VERSION
 
@@ -152,6 +154,7 @@ class SmokeReport:
     server: str
     checks: tuple[SmokeCheck, ...]
     stopped: str = ""
+    log: str = ""
     schema_version: int = BENCH_VERSION
 
     @property

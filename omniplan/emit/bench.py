@@ -86,6 +86,8 @@ def _facts(report: BenchReport) -> Iterator[str]:
     yield from (f"- VRAM: {_device(device)}" for device in report.memory)
     if report.memory_unknown:
         yield f"- VRAM: unknown, {report.memory_unknown}."
+    if report.log:
+        yield f"- Server log: {report.log}"
 
 
 def _device(device: DeviceMemory) -> str:
@@ -141,6 +143,8 @@ def _smoke(report: SmokeReport, shown: Shown, mark: str) -> Iterator[str]:
     yield from shown((("model", "prompt", "tokens", "answered", ""), rows))
     if problems := [f"- {c.model or 'the model'}, {c.prompt}: {c.problem}" for c in report.checks if c.problem]:
         yield from ("", *problems)
+    if report.log:
+        yield from ("", f"- Server log: {report.log}")
 
 
 def _plain(found: Table) -> list[str]:

@@ -87,6 +87,7 @@ def test_a_launched_server_is_measured_beside_its_plan_and_gone(real_run: RealRu
     assert all(d.measured is not None and d.measured > 0 for d in report.differences)
     assert max(row.n_wanted for row in report.rows) == real_run.plan.request.n_prompt
     assert not is_open(report.url)
+    assert report.log == str(real_run.log)
     assert "memory breakdown" in real_run.log.read_text(encoding="utf-8")
 
 
@@ -195,7 +196,10 @@ def test_an_interruption_leaves_a_partial_report_and_no_server(
             assert time.monotonic() < end, shlex.join(command)
             time.sleep(0.02)
         process.send_signal(number)
-        out, _ = process.communicate(timeout=30)
+        try:
+            out, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
     report = json.loads(out)
 
     assert process.returncode == 1

@@ -9,14 +9,12 @@ import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
-from typing import Any, Final
+from typing import BinaryIO, Final
 
 from omniplan.audit.bench.client import Client
 from omniplan.domain.protocol import Launch
@@ -53,6 +51,11 @@ def server_command(launch: Launch, port: int) -> list[str]:
     return [*words, "-m", model, *launch.plan.server_args, "--host", _HOST, "--port", str(port)]
 
 
+def with_log(launch: Launch) -> Launch:
+    """The same with a file for the server's output: a new temporary one where none is named."""
+    return launch if launch.log else replace(launch, log=f"{tempfile.mkdtemp(prefix='omniplan-bench-')}/server.log")
+
+
 def free_port() -> int:
     """A TCP port of this host that nothing listens on now."""
     with socket.socket() as probe:
@@ -64,24 +67,26 @@ def free_port() -> int:
 def launched(launch: Launch) -> Iterator[Started]:
     """The plan's server, started; its whole process group is stopped on leaving, by whatever way.
 
-    SIGTERM and SIGHUP leave like Ctrl-C does meanwhile. Raises InputError when it cannot be started at all.
+    Its output goes to ``launch.log``. Raises InputError when it cannot be started at all.
     """
     port = free_port()
     command = server_command(launch, port)
-    path = Path(launch.log) if launch.log else Path(tempfile.mkdtemp(prefix="omniplan-bench-")) / "server.log"
-    try:
-        log = path.open("wb")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
-    with log, _interruptible():
+    with _opened(launch.log) as log:
         process = _start(command, launch.plan.environment, log)
         try:
-            yield Started(url=f"http://{_HOST}:{port}", log=path, process=process)
+            yield Started(url=f"http://{_HOST}:{port}", log=Path(launch.log), process=process)
         finally:
             stop(process)
 
 
-def _start(command: Sequence[str], environment: Mapping[str, str], log: Any) -> subprocess.Popen[bytes]:
+def _opened(path: str) -> BinaryIO:
+    try:
+        return Path(path).open("wb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _start(command: Sequence[str], environment: Mapping[str, str], log: BinaryIO) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             command,
@@ -112,28 +117,11 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, where signals are ours to handle."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(number, frame)
-
-
-def wait_ready(client: Client, started: Started, limit: float) -> None:
+def wait_ready(client: Client, started: Started, limit: float, stop_if_asked: Callable[[], None]) -> None:
     """Return once the server is ready; raises StartFailed when it ends or ``limit`` seconds pass before."""
     end = time.monotonic() + limit
     while (state := client.state()) != "ready":
+        stop_if_asked()
         if (code := started.process.poll()) is not None:
             raise StartFailed(f"the server ended with code {code} before it was ready: {_last_line(started.log)}")
         if time.monotonic() > end:

@@ -34,8 +34,9 @@ class Step:
 
 @dataclass(slots=True)
 class Measured:
-    """What a run has found so far; ``stopped`` says why it ended early."""
+    """What a run has found so far; ``stopped`` says why it ended early, ``log`` where a started server's output is."""
 
+    log: str = ""
     samples: list[Sample] = field(default_factory=list)
     memory: tuple[DeviceMemory, ...] = ()
     memory_unknown: str = ""

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from omniplan.audit.bench.client import Client, ServerFacts, is_loopback, server_url
+from omniplan.audit.bench.interrupt import interruptible
 from omniplan.audit.bench.judge import differences, judged, workload_notes
-from omniplan.audit.bench.launch import StartFailed, launched, wait_ready
+from omniplan.audit.bench.launch import StartFailed, launched, wait_ready, with_log
 from omniplan.audit.bench.memory import Budget, MemoryReader, fixed_budget, planned_budget
 from omniplan.audit.bench.run import Measured, Progress, run
 from omniplan.audit.bench.smoke import checks
@@ -24,7 +25,12 @@ _START = "start"
 
 @contextmanager
 def reached(
-    target: str | Launch, protocol: BenchProtocol, api_key: str, say: Callable[[str], None]
+    target: str | Launch,
+    protocol: BenchProtocol,
+    api_key: str,
+    *,
+    say: Callable[[str], None],
+    stop_if_asked: Callable[[], None],
 ) -> Iterator[Client]:
     """A client of the server at ``target``, or of the one started for it, ready to answer.
 
@@ -40,7 +46,7 @@ def reached(
     with launched(target) as started:
         say(f"starting the server at {started.url}, its output in {started.log}")
         with Client(started.url, timeout=protocol.timeout, retries=protocol.retries, api_key=api_key) as client:
-            wait_ready(client, started, target.wait)
+            wait_ready(client, started, target.wait, stop_if_asked)
             yield client
 
 
@@ -58,17 +64,20 @@ def bench(
     say: Callable[[str], None],
 ) -> BenchReport:
     """Benchmark a server; see ``omniplan.bench``."""
-    plan = target.plan if isinstance(target, Launch) else plan
+    if isinstance(target, Launch):
+        target, plan = with_log(target), target.plan
     protocol = protocol.planned(plan)
-    measured, lengths, facts, url = Measured(), dict[str, int](), None, _url(target)
+    measured, lengths, facts, url = Measured(log=_log(target)), dict[str, int](), None, _url(target)
     try:
-        with reached(target, protocol, api_key, say) as client:
+        with interruptible() as stop, reached(target, protocol, api_key, say=say, stop_if_asked=stop) as client:
             url, facts = client.url, client.facts()
             if model and not facts.serves(model):
                 raise InputError(f"--model {model}: the server lists {', '.join(facts.models)}")
             model = model or next(iter(facts.models), "")
             memory = _memory(url, plan, vram_budget)
-            lengths = run(client, facts, protocol, measured, model=model, memory=memory, progress=progress)
+            lengths = run(
+                client, facts, protocol, measured, model=model, memory=memory, progress=_checked(progress, stop)
+            )
     except KeyboardInterrupt:
         measured.stopped = measured.stopped or "interrupted"
     except StartFailed as failed:
@@ -80,6 +89,20 @@ def bench(
 
 def _url(target: str | Launch) -> str:
     return server_url(target) if isinstance(target, str) else ""
+
+
+def _checked(progress: Progress, stop_if_asked: Callable[[], None]) -> Progress:
+    """Progress that also looks for an interruption, before every request."""
+
+    def step(done: int, total: int, label: str) -> None:
+        stop_if_asked()
+        progress(done, total, label)
+
+    return step
+
+
+def _log(target: str | Launch) -> str:
+    return "" if isinstance(target, str) else target.log
 
 
 def _memory(url: str, plan: Plan | None, vram_budget: int | None) -> MemoryReader:
@@ -124,6 +147,7 @@ def _report(
         gates=(),
         verdict=Verdict.UNKNOWN,
         stopped=measured.stopped,
+        log=measured.log,
         notes=(*measured.notes, *(workload_notes(plan, samples) if plan else ())),
     )
 
@@ -143,16 +167,25 @@ def smoke(
     say: Callable[[str], None],
 ) -> SmokeReport:
     """Check that a server answers for every model; see ``omniplan.smoke``."""
+    target = with_log(target) if isinstance(target, Launch) else target
     found: list[SmokeCheck] = []
     stopped, server, url = "", "", _url(target)
     try:
-        with reached(target, protocol, api_key, say) as client:
+        with interruptible() as stop, reached(target, protocol, api_key, say=say, stop_if_asked=stop) as client:
             facts = client.facts()
             url, server = client.url, facts.build
-            for check in checks(client, facts, models, progress):
+            for check in checks(client, facts, models, _checked(progress, stop)):
                 found.append(check)  # noqa: PERF402 - what was checked before an interruption is kept
     except KeyboardInterrupt:
         stopped = "interrupted"
     except StartFailed as failed:
         stopped = str(failed)
-    return SmokeReport(version=version, date=_now(), url=url, server=server, checks=tuple(found), stopped=stopped)
+    return SmokeReport(
+        version=version,
+        date=_now(),
+        url=url,
+        server=server,
+        checks=tuple(found),
+        stopped=stopped,
+        log=_log(target),
+    )

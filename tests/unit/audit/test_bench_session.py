@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 import omniplan
 from omniplan.audit.bench import launch
+from omniplan.audit.bench.interrupt import interruptible
 from omniplan.audit.bench.launch import launched
 from omniplan.domain.bench import BenchReport
 from omniplan.domain.gates import Metric, Verdict
@@ -220,7 +222,7 @@ def test_the_whole_process_group_ends(
     pids: list[int] = []
 
     def use() -> None:
-        with launched(omniplan.Launch(plan=plan, server=f"sh {script}", model=str(script))):
+        with launched(omniplan.Launch(plan=plan, server=f"sh {script}", model=str(script), log="server.log")):
             while len(pids) < 2:
                 time.sleep(0.01)
                 pids[:] = [int(word) for word in _read("pids").split()]
@@ -242,3 +244,25 @@ def test_the_whole_process_group_ends(
 
 def _read(name: str) -> str:
     return Path(name).read_text(encoding="utf-8") if os.path.exists(name) else ""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_no_interruption_is_lost(number: signal.Signals) -> None:
+    """One that comes while a generator is finalised is only printed by Python; the next look finds it."""
+    before = signal.getsignal(number)
+
+    def pieces() -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            os.kill(os.getpid(), number)
+            time.sleep(0)
+
+    with interruptible() as stop_if_asked:
+        stop_if_asked()
+        next(pieces())
+        with pytest.raises(KeyboardInterrupt):
+            stop_if_asked()
+
+    assert signal.getsignal(number) is before
