@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from omniplan.cli.main import main
@@ -117,3 +119,14 @@ def test_the_page_s_own_gates_are_gates(tmp_path: Path) -> None:
         path.write_text("\n".join(lines), encoding="utf-8")
 
         assert {gate.metric for gate in load_gates(path)} == {Metric.DECODE, Metric.PROMPT, Metric.OF_PLAN}
+
+
+def test_a_saved_report_keeps_its_schema(capsys: Run) -> None:
+    """What ``--json`` prints is valid by ``omniplan schema bench``, also after judging again."""
+    assert main(["bench", "--judge", str(ROOT / "examples/bench_report.json"), "--json"]) == 0
+    written = json.loads(capsys.readouterr().out)
+    main(["schema", "bench"])
+    schema = json.loads(capsys.readouterr().out)
+
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(written, schema)
