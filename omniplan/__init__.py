@@ -21,7 +21,7 @@ from omniplan.domain.comparison import Comparison
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import BufferSize, Footprint, GraphSplits
 from omniplan.domain.frontier import Frontier
-from omniplan.domain.gates import Gate, Metric, Verdict
+from omniplan.domain.gates import Gate, GateVerdict, Metric
 from omniplan.domain.header import Header
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.inspection import Inspection
@@ -55,6 +55,7 @@ __all__ = [
     "Footprint",
     "Frontier",
     "Gate",
+    "GateVerdict",
     "Gpu",
     "GraphSplits",
     "Header",
@@ -73,7 +74,6 @@ __all__ = [
     "SmokeReport",
     "TableError",
     "UnsupportedModel",
-    "Verdict",
     "__version__",
     "bench",
     "certify",

@@ -127,13 +127,13 @@ def _smoke(options: argparse.Namespace) -> int:
 
 
 def _give_bench(report: BenchReport, options: argparse.Namespace) -> int:
-    from omniplan.domain.gates import Verdict
+    from omniplan.domain.gates import GateVerdict
     from omniplan.emit.bench import bench_markdown, bench_text
 
     show(report.to_json() if options.json else bench_text(report))
     if options.output:
         replace_file(Path(options.output), bench_markdown(report))
-    return 0 if report.verdict is Verdict.GO else 1
+    return 0 if report.verdict is GateVerdict.GO else 1
 
 
 def _give_smoke(report: SmokeReport, options: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omniplan.domain.as_json import as_json
-from omniplan.domain.gates import GateResult, Verdict
+from omniplan.domain.gates import GateResult, GateVerdict
 from omniplan.domain.prediction import Estimate
 
 BENCH_VERSION = 1
@@ -120,7 +120,7 @@ class BenchReport:
     plan: str
     differences: tuple[PlanDifference, ...]
     gates: tuple[GateResult, ...]
-    verdict: Verdict
+    verdict: GateVerdict
     stopped: str = ""
     log: str = ""
     notes: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from typing import Final
 from omniplan.errors import InputError
 
 
-class Verdict(StrEnum):
+class GateVerdict(StrEnum):
     """What a figure says: go ahead, weigh it by hand, do not, or nothing because it was not measured."""
 
     GO = "GO"
@@ -73,15 +73,15 @@ class Gate:
     def _better(self, a: float, b: float) -> bool:
         return a < b if self.metric in LESS_IS_BETTER else a > b
 
-    def judge(self, measured: float | None) -> Verdict:
+    def judge(self, measured: float | None) -> GateVerdict:
         """The verdict on a figure; a figure on a limit is neither better nor worse than it."""
         if measured is None:
-            return Verdict.UNKNOWN
+            return GateVerdict.UNKNOWN
         if self.go is not None and self._better(measured, self.go):
-            return Verdict.GO
+            return GateVerdict.GO
         if self.no_go is None or self._better(self.no_go, measured):
-            return Verdict.NO_GO
-        return Verdict.GO if self.go is None else Verdict.WEIGH
+            return GateVerdict.NO_GO
+        return GateVerdict.GO if self.go is None else GateVerdict.WEIGH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +90,10 @@ class GateResult:
 
     gate: Gate
     measured: float | None
-    verdict: Verdict
+    verdict: GateVerdict
 
 
-def overall(results: Iterable[GateResult], *, is_complete: bool = True) -> Verdict:
+def overall(results: Iterable[GateResult], *, is_complete: bool = True) -> GateVerdict:
     """One verdict of all gates.
 
     NO-GO when any gate says so. GO needs a complete run, every required figure, and at least one gate that says GO;
@@ -101,9 +101,9 @@ def overall(results: Iterable[GateResult], *, is_complete: bool = True) -> Verdi
     """
     found = list(results)
     verdicts = {result.verdict for result in found}
-    if Verdict.NO_GO in verdicts:
-        return Verdict.NO_GO
-    missing = any(result.gate.is_required and result.verdict is Verdict.UNKNOWN for result in found)
-    if not is_complete or missing or Verdict.WEIGH in verdicts or Verdict.GO not in verdicts:
-        return Verdict.WEIGH
-    return Verdict.GO
+    if GateVerdict.NO_GO in verdicts:
+        return GateVerdict.NO_GO
+    missing = any(result.gate.is_required and result.verdict is GateVerdict.UNKNOWN for result in found)
+    if not is_complete or missing or GateVerdict.WEIGH in verdicts or GateVerdict.GO not in verdicts:
+        return GateVerdict.WEIGH
+    return GateVerdict.GO

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from omniplan.audit.bench.answers import BadAnswer, parse_stream, parse_whole, read_answer
 from omniplan.audit.bench.statistics import stability, summary
 from omniplan.domain.bench import Sample
-from omniplan.domain.gates import LESS_IS_BETTER, Gate, GateResult, Metric, Verdict, overall
+from omniplan.domain.gates import LESS_IS_BETTER, Gate, GateResult, GateVerdict, Metric, overall
 from omniplan.errors import InputError
 from tests.property.strategies import examples
 
-RANK = {Verdict.NO_GO: 0, Verdict.WEIGH: 1, Verdict.GO: 2}
+RANK = {GateVerdict.NO_GO: 0, GateVerdict.WEIGH: 1, GateVerdict.GO: 2}
 figures = st.floats(1e-6, 1e9)
 
 
@@ -99,9 +99,9 @@ def test_a_better_figure_has_no_worse_verdict(gate: Gate, a: float, b: float) ->
 @examples(50)
 def test_a_limit_itself_is_neither_side_of_it(gate: Gate) -> None:
     """Above 12 is GO and 12 is not; below 8 is NO-GO and 8 is not."""
-    assert gate.go is None or gate.judge(gate.go) is not Verdict.GO
-    assert gate.no_go is None or gate.go == gate.no_go or gate.judge(gate.no_go) is not Verdict.NO_GO
-    assert gate.judge(None) is Verdict.UNKNOWN
+    assert gate.go is None or gate.judge(gate.go) is not GateVerdict.GO
+    assert gate.no_go is None or gate.go == gate.no_go or gate.judge(gate.no_go) is not GateVerdict.NO_GO
+    assert gate.judge(None) is GateVerdict.UNKNOWN
 
 
 @given(found=st.lists(results(), max_size=4), more=results())
@@ -111,13 +111,13 @@ def test_one_verdict_of_all_gates(found: list[GateResult], more: GateResult) -> 
     verdict = overall(found)
     verdicts = {result.verdict for result in found}
 
-    assert (verdict is Verdict.NO_GO) == (Verdict.NO_GO in verdicts)
+    assert (verdict is GateVerdict.NO_GO) == (GateVerdict.NO_GO in verdicts)
     assert verdict is overall(reversed(found))
-    assert RANK[overall([*found, more])] <= RANK[verdict] or verdict is Verdict.WEIGH
-    assert overall(found, is_complete=False) is not Verdict.GO
-    if verdict is Verdict.GO:
-        assert verdicts <= {Verdict.GO, Verdict.UNKNOWN}
-        assert not any(r.gate.is_required for r in found if r.verdict is Verdict.UNKNOWN)
+    assert RANK[overall([*found, more])] <= RANK[verdict] or verdict is GateVerdict.WEIGH
+    assert overall(found, is_complete=False) is not GateVerdict.GO
+    if verdict is GateVerdict.GO:
+        assert verdicts <= {GateVerdict.GO, GateVerdict.UNKNOWN}
+        assert not any(r.gate.is_required for r in found if r.verdict is GateVerdict.UNKNOWN)
 
 
 @given(go=figures, no_go=figures, metric=st.sampled_from(Metric))
@@ -222,4 +222,4 @@ def test_a_veto_beside_a_limit_only_takes_away(gate: Gate, measured: float) -> N
     alone = replace(gate, no_go=None)
 
     assert RANK[alone.judge(measured)] <= RANK[gate.judge(measured)]
-    assert (alone.judge(measured) is Verdict.GO) == (gate.judge(measured) is Verdict.GO)
+    assert (alone.judge(measured) is GateVerdict.GO) == (gate.judge(measured) is GateVerdict.GO)

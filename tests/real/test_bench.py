@@ -77,7 +77,7 @@ def test_a_launched_server_is_measured_beside_its_plan_and_gone(real_run: RealRu
     """The plan's own request is among the lengths; nothing listens afterwards, and the log is whole."""
     report = real_run.report
 
-    assert report.verdict is omniplan.Verdict.GO
+    assert report.verdict is omniplan.GateVerdict.GO
     assert report.stopped == ""
     assert [d.figure for d in report.differences] == [
         "decode_tokens_per_second",
@@ -175,7 +175,7 @@ def test_a_model_that_does_not_load_is_no_go(tiny_plan: Plan, tmp_path: Path) ->
     log = tmp_path / "server.log"
     report = omniplan.bench(omniplan.Launch(plan=tiny_plan, server=SERVER, model=str(ROOT / "README.md"), log=str(log)))
 
-    assert report.verdict is omniplan.Verdict.NO_GO
+    assert report.verdict is omniplan.GateVerdict.NO_GO
     assert "before it was ready" in report.stopped
     assert "README.md" in log.read_text(encoding="utf-8")
 

@@ -15,7 +15,7 @@ from omniplan.audit.bench.run import Measured, Progress, run
 from omniplan.audit.bench.smoke import checks
 from omniplan.audit.bench.statistics import bench_row, stability
 from omniplan.domain.bench import BenchReport, Sample, SmokeCheck, SmokeReport
-from omniplan.domain.gates import Gate, Verdict
+from omniplan.domain.gates import Gate, GateVerdict
 from omniplan.domain.plan import Plan
 from omniplan.domain.protocol import BenchProtocol, Launch
 from omniplan.errors import InputError
@@ -145,7 +145,7 @@ def _report(
         plan=f"{plan.model.name or plan.model.path} on {plan.machine.name}" if plan else "",
         differences=differences(plan, rows, samples) if plan else (),
         gates=(),
-        verdict=Verdict.UNKNOWN,
+        verdict=GateVerdict.UNKNOWN,
         stopped=measured.stopped,
         log=measured.log,
         notes=(*measured.notes, *(workload_notes(plan, samples) if plan else ())),

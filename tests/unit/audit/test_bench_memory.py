@@ -13,7 +13,7 @@ from omniplan.audit.bench import memory
 from omniplan.audit.bench.judge import figure
 from omniplan.audit.bench.memory import GpusUnseen, MemoryReader, fixed_budget, planned_budget
 from omniplan.domain.bench import BenchReport, DeviceMemory
-from omniplan.domain.gates import Metric, Verdict
+from omniplan.domain.gates import GateVerdict, Metric
 from omniplan.domain.machine import Gpu
 from omniplan.domain.plan import Plan
 from omniplan.units import GIB
@@ -71,7 +71,8 @@ def test_nvidia_smi_stands_in_for_nvml(tmp_path: Path, monkeypatch: pytest.Monke
 def report(devices: tuple[DeviceMemory, ...]) -> BenchReport:
     return BenchReport(
         version="0", date="", url="", model="", server="", n_gen=1, samples=(), rows=(), cold_tokens_per_second=None,
-        stability=None, memory=devices, memory_unknown="", plan="", differences=(), gates=(), verdict=Verdict.UNKNOWN,
+        stability=None, memory=devices, memory_unknown="", plan="", differences=(), gates=(),
+        verdict=GateVerdict.UNKNOWN,
     )  # fmt: skip
 
 

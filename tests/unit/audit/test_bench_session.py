@@ -18,7 +18,7 @@ from omniplan.audit.bench import launch
 from omniplan.audit.bench.interrupt import interruptible
 from omniplan.audit.bench.launch import launched
 from omniplan.domain.bench import BenchReport
-from omniplan.domain.gates import Metric, Verdict
+from omniplan.domain.gates import GateVerdict, Metric
 from omniplan.domain.plan import Plan
 from omniplan.emit.bench import bench_markdown, bench_text, smoke_text
 from omniplan.errors import InputError
@@ -33,7 +33,7 @@ def measured(answering: Answering, **paths: Answering) -> BenchReport:
         return omniplan.bench(server.url, protocol=QUICK)
 
 
-def verdicts(report: BenchReport) -> dict[str, Verdict]:
+def verdicts(report: BenchReport) -> dict[str, GateVerdict]:
     return {str(result.gate.metric): result.verdict for result in report.gates}
 
 
@@ -44,7 +44,7 @@ def test_slow_is_no_go_and_between_is_weighed() -> None:
         for rate in (7.9, 10.0, 12.1)
     }
 
-    assert found == {7.9: Verdict.NO_GO, 10.0: Verdict.WEIGH, 12.1: Verdict.GO}
+    assert found == {7.9: GateVerdict.NO_GO, 10.0: GateVerdict.WEIGH, 12.1: GateVerdict.GO}
 
 
 def test_a_server_that_fails_now_and_then_is_no_go() -> None:
@@ -53,7 +53,7 @@ def test_a_server_that_fails_now_and_then_is_no_go() -> None:
 
     assert sum(sample.attempts for sample in report.samples) == 6
     assert report.stability == pytest.approx(5 / 6)
-    assert verdicts(report)["stability"] is Verdict.NO_GO
+    assert verdicts(report)["stability"] is GateVerdict.NO_GO
     assert "1 x HTTP 500" in bench_text(report)
 
 
@@ -65,7 +65,7 @@ def test_a_server_that_is_gone_is_not_asked_for_ever() -> None:
 
     assert len(report.samples) == 4
     assert report.stopped == "3 requests in a row were not answered"
-    assert report.verdict is Verdict.NO_GO
+    assert report.verdict is GateVerdict.NO_GO
     assert "stopped early" in bench_markdown(report)
 
 
@@ -73,9 +73,9 @@ def test_what_is_not_measured_is_unknown() -> None:
     """No timings and no stream: no rates, no first token, so nothing to go ahead on."""
     report = measured(whole())
 
-    assert verdicts(report)["decode_tokens_per_second"] is Verdict.UNKNOWN
-    assert verdicts(report)["first_token_seconds"] is Verdict.UNKNOWN
-    assert report.verdict is Verdict.WEIGH
+    assert verdicts(report)["decode_tokens_per_second"] is GateVerdict.UNKNOWN
+    assert verdicts(report)["first_token_seconds"] is GateVerdict.UNKNOWN
+    assert report.verdict is GateVerdict.WEIGH
     assert any("no pieces of text" in note for note in report.notes)
     assert "unknown" in bench_text(report)
 
