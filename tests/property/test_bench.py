@@ -13,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omniplan.audit.bench.answers import BadAnswer, parse_stream, parse_whole, read_answer
+from omniplan.audit.bench.prompts import prompt
+from omniplan.audit.bench.run import lengths_of, steps
 from omniplan.audit.bench.statistics import stability, summary
 from omniplan.domain.bench import Sample
 from omniplan.domain.gates import LESS_IS_BETTER, Gate, GateResult, GateVerdict, Metric, overall
+from omniplan.domain.protocol import BenchProtocol
 from omniplan.errors import InputError
 from tests.property.strategies import examples
 
@@ -223,3 +226,39 @@ def test_a_veto_beside_a_limit_only_takes_away(gate: Gate, measured: float) -> N
 
     assert RANK[alone.judge(measured)] <= RANK[gate.judge(measured)]
     assert (alone.judge(measured) is GateVerdict.GO) == (gate.judge(measured) is GateVerdict.GO)
+
+
+@given(wanted=st.integers(1, 3000), per_word=st.integers(1, 6), more=st.integers(0, 5), seed=st.integers(10**8, 10**9))
+@examples(50)
+def test_prompts_have_the_length_that_the_server_counts(wanted: int, per_word: int, more: int, seed: int) -> None:
+    """To half a word, whatever the tokenizer makes of one; another seed shares not even the first word."""
+
+    def count(text: str) -> int:
+        return per_word * len(text.split()) + more
+
+    text = prompt(wanted, seed, count)
+
+    assert abs(count(text) - max(wanted, per_word + more)) <= per_word
+    assert text.split()[0] != prompt(wanted, seed + 1, count).split()[0]
+    assert prompt(wanted, seed, lambda _text: None)
+
+
+@given(lengths=st.lists(st.integers(1, 5000), min_size=1, max_size=4), n_ctx=st.none() | st.integers(1, 6000))
+@examples(50)
+def test_a_protocol_fits_the_context(lengths: list[int], n_ctx: int | None) -> None:
+    """No length twice, none beyond a slot's context, every cut noted, warm-ups first, and every mode as often."""
+    notes: list[str] = []
+    protocol = BenchProtocol(lengths=tuple(lengths), n_gen=8, runs=2, warmups=1).planned(None)
+    try:
+        found = lengths_of(protocol, n_ctx, notes)
+    except InputError:
+        assert n_ctx is not None
+        assert n_ctx < 8 + 65
+        return
+    asked = list(steps(protocol, found))
+
+    assert len(set(found.values())) == len(found)
+    assert n_ctx is None or max(found.values()) + 8 < n_ctx
+    assert len(notes) == sum(length not in found.values() for length in set(lengths))
+    assert [step.is_cold for step in asked] == [True] + [False] * (4 * len(found))
+    assert sum(step.streaming for step in asked) == 1 + 2 * len(found)

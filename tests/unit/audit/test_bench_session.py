@@ -141,6 +141,24 @@ def test_a_server_that_still_loads_is_not_measured(paths: dict[str, Answering], 
             omniplan.bench(server.url, protocol=QUICK)
 
 
+def needs_key(handler: Handler, body: Mapping[str, Any]) -> None:
+    """A server behind a key."""
+    answer = streamed(timings=TIMINGS) if handler.headers["Authorization"] == "Bearer key" else status(401, "no key")
+    answer(handler, body)
+
+
+def test_a_key_is_sent_where_one_is_given() -> None:
+    """Without it the server refuses, which no retry mends."""
+    with serving({"/v1/completions": needs_key}) as server:
+        allowed = omniplan.bench(server.url, protocol=QUICK, api_key="key")
+        refused = omniplan.bench(server.url, protocol=QUICK)
+
+    assert allowed.stability == 1
+    assert refused.stability == 0
+    assert {error for sample in refused.samples for error in sample.errors} == {"HTTP 401: no key"}
+    assert [sample.attempts for sample in refused.samples] == [1, 1, 1]
+
+
 def crashes_on_long(handler: Handler, body: Mapping[str, Any]) -> None:
     """The build that answered short prompts and crashed on every one of over 100 tokens."""
     answer = status(500, "CUDA error") if len(str(body["prompt"]).split()) > 80 else streamed(timings=TIMINGS)
