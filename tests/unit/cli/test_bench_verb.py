@@ -15,6 +15,7 @@ from omniplan.errors import InputError
 from omniplan.tables.gates import load_gates, shipped_gates
 from tests.contracts.sources import ROOT
 from tests.contracts.transcripts import blocks
+from tests.refusals import check_refused
 
 Run = pytest.CaptureFixture[str]
 
@@ -61,14 +62,7 @@ HERE = closed_url()
 )
 def test_bad_input_is_one_line_and_2(more: list[str], says: str, capsys: Run) -> None:
     """Nothing on stdout; one line on stderr."""
-    code = main(["bench", "--retries", "0", *more])
-    shown = capsys.readouterr()
-
-    assert code == 2
-    assert shown.out == ""
-    assert shown.err.startswith("omniplan: ")
-    assert shown.err.count("\n") == 1
-    assert says in shown.err
+    check_refused(["bench", "--retries", "0", *more], says, capsys)
 
 
 def test_the_shipped_gates_are_printed_as_a_file(tmp_path: Path, capsys: Run) -> None:
