@@ -1,26 +1,31 @@
 """Plan where a GGUF model's layers go on a machine, in llama.cpp's own bytes, without loading it."""
 
 from omniplan.api import (
+    bench,
     certify,
     compare,
     fit,
     footprint,
     frontier,
     inspect,
+    judge,
     load_machine,
     load_model,
     plan,
     predict,
     recommend,
     requantise,
+    smoke,
     weigh_engines,
 )
+from omniplan.domain.bench import BenchReport, SmokeReport
 from omniplan.domain.certificate import Certificate
 from omniplan.domain.comparison import Comparison
 from omniplan.domain.engines import Weighing
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import BufferSize, Footprint, GraphSplits
 from omniplan.domain.frontier import Frontier
+from omniplan.domain.gates import Gate, GateVerdict, Metric
 from omniplan.domain.header import Header
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.inspection import Inspection
@@ -28,6 +33,7 @@ from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Estimate, Prediction
+from omniplan.domain.protocol import BenchProtocol, Launch
 from omniplan.domain.recommendation import Recommendation
 from omniplan.errors import (
     ArgumentError,
@@ -44,6 +50,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ArgumentError",
+    "BenchProtocol",
+    "BenchReport",
     "BufferSize",
     "Certificate",
     "Comparison",
@@ -51,6 +59,8 @@ __all__ = [
     "FitResult",
     "Footprint",
     "Frontier",
+    "Gate",
+    "GateVerdict",
     "Gpu",
     "GraphSplits",
     "Header",
@@ -59,22 +69,27 @@ __all__ = [
     "Infeasible",
     "InputError",
     "Inspection",
+    "Launch",
     "Machine",
+    "Metric",
     "Model",
     "OmniplanError",
     "Plan",
     "Prediction",
     "Recommendation",
+    "SmokeReport",
     "TableError",
     "UnsupportedModel",
     "Weighing",
     "__version__",
+    "bench",
     "certify",
     "compare",
     "fit",
     "footprint",
     "frontier",
     "inspect",
+    "judge",
     "load_machine",
     "load_model",
     "plan",
@@ -82,6 +97,7 @@ __all__ = [
     "read_header",
     "recommend",
     "requantise",
+    "smoke",
     "weigh_engines",
 ]
 

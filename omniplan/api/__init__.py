@@ -4,22 +4,26 @@ import omniplan.predict  # noqa: F401 - binds the package's name now, so that a 
 from omniplan.api.check import certify
 from omniplan.api.choose import frontier, plan
 from omniplan.api.engines import weigh_engines
+from omniplan.api.measure import bench, judge, smoke
 from omniplan.api.price import compare, fit, footprint, inspect, predict
 from omniplan.api.quants import recommend, requantise
 from omniplan.api.source import load_machine, load_model
 
 __all__ = [
+    "bench",
     "certify",
     "compare",
     "fit",
     "footprint",
     "frontier",
     "inspect",
+    "judge",
     "load_machine",
     "load_model",
     "plan",
     "predict",
     "recommend",
     "requantise",
+    "smoke",
     "weigh_engines",
 ]

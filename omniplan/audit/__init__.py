@@ -1,1 +1,1 @@
-"""Reading what a running server says and comparing it with a plan; nothing yet."""
+"""Holding what omniplan says against reality: what a running server does and says."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from omniplan.cli import (
+    bench_verb,
     certify_verb,
     compare_verb,
     engines_verb,
@@ -21,11 +22,12 @@ from omniplan.errors import InputError, OmniplanError
 
 VERBS: Final = (
     *verbs.VERBS,
-    *certify_verb.VERBS,
     *compare_verb.VERBS,
     *frontier_verb.VERBS,
     *recommend_verb.VERBS,
     *engines_verb.VERBS,
+    *certify_verb.VERBS,
+    *bench_verb.VERBS,
     *machine_verbs.VERBS,
 )
 

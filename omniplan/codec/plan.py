@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
+from omniplan.codec.document import parse_document
+from omniplan.domain.bench import BenchReport, SmokeReport
 from omniplan.domain.certificate import Certificate
 from omniplan.domain.comparison import Comparison
 from omniplan.domain.engines import Weighing
@@ -31,6 +32,8 @@ SCHEMAS: Final[dict[str, type]] = {
     "recommendation": Recommendation,
     "weighing": Weighing,
     "machine": Machine,
+    "bench": BenchReport,
+    "smoke": SmokeReport,
 }
 
 
@@ -46,19 +49,7 @@ def schema(name: str) -> dict[str, Any]:
 
 def parse_plan(text: str, *, where: str = "plan") -> Plan:
     """The Plan written in ``text``; raises InputError naming the path of the first wrong field."""
-    try:
-        raw = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{where}: not JSON: {error}; write a plan with `omniplan plan ... --json`") from error
-    version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if version != SCHEMA_VERSION:
-        raise InputError(f"{where}: schema_version is {version!r}, this omniplan reads {SCHEMA_VERSION}; plan again")
-    try:
-        return TypeAdapter(Plan).validate_python(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{where}: {path}: {first['msg']}") from error
+    return parse_document(text, Plan, version=SCHEMA_VERSION, where=where, written_by="omniplan plan ... --json")
 
 
 def load_plan(path: str | Path) -> Plan:

@@ -10,6 +10,7 @@ import pytest
 
 from omniplan.cli.main import VERBS, main
 from tests.contracts.sources import ROOT
+from tests.refusals import check_refused
 
 DEEPSEEK = str(ROOT / "data/models/DeepSeek-R1-Q4_K_M.gguf")
 GLM = str(ROOT / "data/models/GLM-4.7-Flash-Q8_0.gguf")
@@ -49,14 +50,7 @@ BAD = [
 @pytest.mark.parametrize(("argv", "says"), BAD)
 def test_bad_input_is_one_line_and_2(argv: list[str], says: str, capsys: Run) -> None:
     """Nothing on stdout; one line on stderr that names what is wrong or what to write instead."""
-    code = main(argv)
-    shown = capsys.readouterr()
-
-    assert code == 2
-    assert shown.out == ""
-    assert shown.err.startswith("omniplan: ")
-    assert shown.err.count("\n") == 1
-    assert says in shown.err
+    check_refused(argv, says, capsys)
 
 
 def test_what_fits_is_0(capsys: Run) -> None:

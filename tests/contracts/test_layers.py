@@ -29,9 +29,9 @@ ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 # Everything else that is neither ours nor Python's is refused.
 THIRD_PARTY = {
     # llama.cpp's library is driven through cffi, in ABI mode.
-    "audit": {"cffi"},
+    "audit": {"cffi", "httpx"},
     "cli": {"rich"},
-    "codec": {"pydantic"},
+    "codec": {"pydantic", "ruamel"},
     "emit": {"matplotlib"},
     "llamacpp": {"numpy"},
     "predict": {"numpy"},

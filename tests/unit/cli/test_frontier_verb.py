@@ -10,6 +10,7 @@ import pytest
 
 from omniplan.cli.main import main
 from tests.contracts.sources import ROOT
+from tests.refusals import check_refused
 
 TINY = str(ROOT / "tests/data/models/archs/llama-dense.gguf")
 DEEPSEEK = str(ROOT / "data/models/DeepSeek-R1-Q4_K_M.gguf")
@@ -37,14 +38,7 @@ Run = pytest.CaptureFixture[str]
 )
 def test_bad_input_is_one_line_and_2(more: list[str], says: str, capsys: Run) -> None:
     """Nothing on stdout; one line on stderr."""
-    code = main([*ASK, *more])
-    shown = capsys.readouterr()
-
-    assert code == 2
-    assert shown.out == ""
-    assert shown.err.startswith("omniplan: ")
-    assert shown.err.count("\n") == 1
-    assert says in shown.err
+    check_refused([*ASK, *more], says, capsys)
 
 
 def test_a_table_and_a_plot(tmp_path: Path, capsys: Run) -> None:

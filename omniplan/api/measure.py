@@ -1,0 +1,102 @@
+"""What a running server shows: a benchmark against gates and a plan, and the check after an update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omniplan.domain.protocol import BenchProtocol, Launch
+
+if TYPE_CHECKING:
+    from omniplan.domain.bench import BenchReport, SmokeReport
+    from omniplan.domain.gates import Gate
+    from omniplan.domain.plan import Plan
+
+
+def bench(
+    target: str | Launch,
+    *,
+    protocol: BenchProtocol | None = None,
+    plan: Plan | None = None,
+    gates: Sequence[Gate] | str | Path | None = None,
+    model: str = "",
+    vram_budget: int | None = None,
+    api_key: str = "",
+    progress: Callable[[int, int, str], None] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> BenchReport:
+    """Benchmark an OpenAI-compatible server: the one at a URL, or one started for it with a plan's arguments.
+
+    Requests go out one at a time. The report holds them beside ``plan`` (a ``Launch`` brings its own) and judges them
+    by ``gates``, a file of them or the shipped ones. ``model`` is the name to ask for, by default the first that the
+    server lists. ``vram_budget`` is bytes per GPU, by default what the plan leaves each; GPUs are read where the server
+    runs on this host. ``progress`` is told requests made, requests in all and what comes next, ``say`` what else a user
+    wants to know. Ctrl-C ends the run and keeps what was measured. Raises InputError when nothing answers at the URL.
+    """
+    from omniplan import __version__
+    from omniplan.audit.bench import session
+
+    return session.bench(
+        target,
+        protocol or BenchProtocol(),
+        _gates(gates),
+        version=__version__,
+        plan=plan,
+        model=model,
+        vram_budget=vram_budget,
+        api_key=api_key,
+        progress=progress or _no_progress,
+        say=say or _silent,
+    )
+
+
+def smoke(
+    target: str | Launch,
+    *,
+    models: Sequence[str] = (),
+    protocol: BenchProtocol | None = None,
+    api_key: str = "",
+    progress: Callable[[int, int, str], None] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> SmokeReport:
+    """Check a server after an update: a short prompt and one of over 100 tokens to every one of ``models``.
+
+    By default these are the models that the server lists. Raises InputError when nothing answers at the URL.
+    """
+    from omniplan import __version__
+    from omniplan.audit.bench import session
+
+    return session.smoke(
+        target,
+        protocol or BenchProtocol(),
+        version=__version__,
+        models=models,
+        api_key=api_key,
+        progress=progress or _no_progress,
+        say=say or _silent,
+    )
+
+
+def judge(report: BenchReport | str | Path, gates: Sequence[Gate] | str | Path | None = None) -> BenchReport:
+    """A report, or the one saved at a path, with the verdicts of other gates: a file of them, or the shipped ones."""
+    from omniplan.audit.bench.judge import judged
+    from omniplan.codec.bench import load_bench
+
+    return judged(load_bench(report) if isinstance(report, str | Path) else report, _gates(gates))
+
+
+def _gates(given: Sequence[Gate] | str | Path | None) -> Sequence[Gate]:
+    from omniplan.tables.gates import load_gates, shipped_gates
+
+    if given is None:
+        return shipped_gates()
+    return load_gates(given) if isinstance(given, str | Path) else given
+
+
+def _no_progress(done: int, total: int, label: str) -> None:
+    """Nobody watches."""
+
+
+def _silent(text: str) -> None:
+    """Nobody listens."""

@@ -1,0 +1,218 @@
+"""The verb that measures a running server: progress on stderr, verdict as exit code, a report as text and Markdown."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from omniplan import api
+from omniplan.cli.output import replace_file, show
+from omniplan.cli.verbs import Verb, add_json
+from omniplan.errors import InputError
+
+if TYPE_CHECKING:
+    from omniplan.domain.bench import BenchReport, SmokeReport
+    from omniplan.domain.plan import Plan
+    from omniplan.domain.protocol import BenchProtocol, Launch
+
+Progress = Callable[[int, int, str], None]
+
+
+def _declare(command: argparse.ArgumentParser) -> None:
+    command.add_argument("url", nargs="?", metavar="URL", help="an OpenAI-compatible server, as http://127.0.0.1:8080")
+    command.add_argument("--launch", metavar="PLAN.json", help="start the plan's server, benchmark it, and stop it")
+    command.add_argument("--judge", metavar="REPORT.json", help="judge a saved report again instead of measuring")
+    command.add_argument("--show-gates", action="store_true", help="print the shipped gates as a file to change")
+    command.add_argument("--plan", metavar="PLAN.json", help="compare with this plan (--launch brings its own)")
+    command.add_argument("--gates", metavar="FILE", help="gates to judge by, default: the shipped ones")
+    command.add_argument("--smoke", action="store_true", help="only check that every model answers, as after an update")
+    command.add_argument("--models", metavar="FILE", help="models.conf whose sections --smoke asks for")
+    command.add_argument("--model", default="", metavar="NAME", help="the model to ask for, default: the first listed")
+    command.add_argument("-o", "--output", metavar="FILE", help="also write the report here, as Markdown")
+    _declare_protocol(command)
+    _declare_launch(command)
+    add_json(command)
+
+
+def _declare_protocol(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--lengths", type=_tokens, default=(), metavar="N,N", help="tokens of the prompts, default 32,160,1024"
+    )
+    command.add_argument("--n-gen", type=int, default=0, metavar="N", help="tokens of an answer, default 128")
+    command.add_argument("--runs", type=int, default=3, metavar="N", help="requests per length and mode, default 3")
+    command.add_argument("--warmup", type=int, default=1, metavar="N", help="requests that do not count, default 1")
+    command.add_argument("--timeout", type=_positive, default=600, metavar="S", help="seconds an attempt may take, 600")
+    command.add_argument("--retries", type=int, default=2, metavar="N", help="attempts after a failed one, default 2")
+    command.add_argument("--vram-budget", type=_positive, metavar="MIB", help="MiB that each GPU may have in use")
+    command.add_argument("--api-key-env", default="", metavar="VAR", help="environment variable with the server's key")
+
+
+def _declare_launch(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--server", default="llama-server", metavar="CMD", help="command for --launch")
+    command.add_argument("--gguf", default="", metavar="FILE", help="model file, where it is not at the plan's path")
+    command.add_argument("--log", default="", metavar="FILE", help="file for the started server's output")
+    command.add_argument("--wait", type=_positive, default=600, metavar="S", help="seconds its loading may take, 600")
+
+
+def _tokens(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(item) for item in text.split(","))
+    except ValueError as error:
+        raise InputError(f"--lengths: expected whole numbers with commas between them, got {text[:40]!r}") from error
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
+    return value
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse before anything is measured what could not be done afterwards."""
+    if sum((bool(options.url), bool(options.launch), bool(options.judge), options.show_gates)) != 1:
+        raise InputError("bench: give one of URL, --launch PLAN.json, --judge REPORT.json and --show-gates")
+    if options.plan and not options.url:
+        raise InputError("--plan: goes with a URL; --launch brings its own plan, and a saved report has been compared")
+    if options.models and not options.smoke:
+        raise InputError("--models: goes with --smoke")
+    if options.output and not Path(options.output).absolute().parent.is_dir():
+        raise InputError(f"{options.output}: there is no such directory")
+
+
+def _run(options: argparse.Namespace) -> int:
+    _check(options)
+    if options.show_gates:
+        from omniplan.tables.gates import shipped_text
+
+        return show(shipped_text())
+    if options.judge:
+        return _give_bench(api.judge(options.judge, options.gates), options)
+    return _smoke(options) if options.smoke else _bench(options)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    with _progress() as progress:
+        report = api.bench(
+            _target(options),
+            protocol=_protocol(options),
+            plan=_plan(options.plan) if options.plan else None,
+            gates=options.gates,
+            model=options.model,
+            vram_budget=None if options.vram_budget is None else int(options.vram_budget * (1 << 20)),
+            api_key=_api_key(options),
+            progress=progress,
+            say=_say,
+        )
+    return _give_bench(report, options)
+
+
+def _smoke(options: argparse.Namespace) -> int:
+    models = _sections(options.models) if options.models else ((options.model,) if options.model else ())
+    with _progress() as progress:
+        report = api.smoke(
+            _target(options),
+            models=models,
+            protocol=_protocol(options),
+            api_key=_api_key(options),
+            progress=progress,
+            say=_say,
+        )
+    return _give_smoke(report, options)
+
+
+def _give_bench(report: BenchReport, options: argparse.Namespace) -> int:
+    from omniplan.domain.gates import GateVerdict
+    from omniplan.emit.bench import bench_markdown, bench_text
+
+    show(report.to_json() if options.json else bench_text(report))
+    if options.output:
+        replace_file(Path(options.output), bench_markdown(report))
+    return 0 if report.verdict is GateVerdict.GO else 1
+
+
+def _give_smoke(report: SmokeReport, options: argparse.Namespace) -> int:
+    from omniplan.emit.bench import smoke_markdown, smoke_text
+
+    show(report.to_json() if options.json else smoke_text(report))
+    if options.output:
+        replace_file(Path(options.output), smoke_markdown(report))
+    return 0 if report.passed else 1
+
+
+def _target(options: argparse.Namespace) -> str | Launch:
+    from omniplan.domain.protocol import Launch
+
+    if options.url:
+        return str(options.url)
+    return Launch(
+        plan=_plan(options.launch), server=options.server, model=options.gguf, log=options.log, wait=options.wait
+    )
+
+
+def _plan(path: str) -> Plan:
+    from omniplan.codec.plan import load_plan
+
+    return load_plan(path)
+
+
+def _protocol(options: argparse.Namespace) -> BenchProtocol:
+    from omniplan.domain.protocol import BenchProtocol
+
+    return BenchProtocol(
+        lengths=options.lengths,
+        n_gen=options.n_gen,
+        runs=options.runs,
+        warmups=options.warmup,
+        timeout=options.timeout,
+        retries=options.retries,
+    )
+
+
+def _sections(path: str) -> tuple[str, ...]:
+    """Ids of a models.conf, each once."""
+    from omniplan.codec.models_conf import parse
+
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    found = tuple(dict.fromkeys(section.id for section in parse(text).sections))
+    if not found:
+        raise InputError(f"{path}: has no sections; a model's section begins with a line [id]")
+    return found
+
+
+def _api_key(options: argparse.Namespace) -> str:
+    if options.api_key_env and options.api_key_env not in os.environ:
+        raise InputError(f"--api-key-env: there is no environment variable {options.api_key_env}")
+    return os.environ[options.api_key_env] if options.api_key_env else ""
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on a terminal, nothing where stderr goes elsewhere or rich is not installed."""
+    try:
+        from rich.console import Console
+        from rich.progress import Progress as Bar
+    except ImportError:
+        yield lambda _done, _total, _label: None
+        return
+    console = Console(stderr=True)
+    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total, label: bar.update(task, completed=done, total=total, description=label)
+
+
+VERBS: Final = (
+    Verb(name="bench", help="measure a running server, against gates and a plan", declare=_declare, run=_run),
+)

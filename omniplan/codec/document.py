@@ -1,0 +1,30 @@
+"""JSON documents of ours back to values, with the path of the first wrong field in the error."""
+
+from __future__ import annotations
+
+import json
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from omniplan.errors import InputError
+
+T = TypeVar("T")
+
+
+def parse_document(text: str, kind: type[T], *, version: int, where: str, written_by: str) -> T:
+    """The ``kind`` written in ``text``; raises InputError for another ``version`` or a field of another form."""
+    try:
+        raw = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where}: not JSON: {error}; write it with `{written_by}`") from error
+    found = raw.get("schema_version") if isinstance(raw, dict) else None
+    if found != version:
+        again = written_by.split()[1]
+        raise InputError(f"{where}: schema_version is {found!r}, this omniplan reads {version}; {again} again")
+    try:
+        return TypeAdapter(kind).validate_python(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{where}: {path}: {first['msg']}") from error
