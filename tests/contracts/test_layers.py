@@ -31,7 +31,7 @@ THIRD_PARTY = {
     # llama.cpp's library is driven through cffi, in ABI mode.
     "audit": {"cffi"},
     "cli": {"rich"},
-    "codec": {"pydantic"},
+    "codec": {"pydantic", "ruamel"},
     "emit": {"matplotlib"},
     "llamacpp": {"numpy"},
     "predict": {"numpy"},
