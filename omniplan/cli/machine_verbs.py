@@ -108,7 +108,7 @@ def _from_bench(options: argparse.Namespace) -> int:
     model, machine = api.load_model(options.model), api.load_machine(options.machine)
     text = write(calibrate(model, machine, bench_runs(rows, model)), f"{machine.name}, by omniplan calibrate")
     if options.output:
-        _write(Path(options.output), text)
+        write_whole(Path(options.output), text)
         return 0
     return show(text)
 
@@ -121,23 +121,14 @@ def _bar(done: int, total: int) -> None:
 
 def _give(machine: Machine, options: argparse.Namespace) -> int:
     from omniplan.codec.machine import machine_toml
+    from omniplan.codec.whole_file import write_whole
 
     for note in machine.notes:
         print(f"note: {note}", file=sys.stderr)
     if options.output:
-        _write(Path(options.output), machine_toml(machine))
+        write_whole(Path(options.output), machine_toml(machine))
         return 0
     return show(json.dumps(machine.to_dict(), indent=2, ensure_ascii=False) if options.json else machine_toml(machine))
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace ``path`` as a whole, so that nobody ever reads half a file."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 VERBS: Final = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +13,9 @@ from omniplan.codec.command import Word, lines_of
 from omniplan.errors import InputError
 
 _BLOCK_SCALARS: Final = ("|", ">")
+
+# Characters that JSON may hold bare and YAML may not, or that YAML takes for a line's end.
+_UNPRINTABLE: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def load(text: str, *, where: str) -> Any:
@@ -52,6 +57,11 @@ def scalar(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)
+
+
+def quoted(text: str) -> str:
+    """``text`` as a double-quoted scalar on one line."""
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))
 
 
 def mapping_at(document: Any, *path: str) -> Mapping[str, Any]:

@@ -1,0 +1,95 @@
+"""A service of Docker Compose with llama.cpp's own CUDA image."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from omniplan.codec import compose, yaml_text
+from omniplan.emit.files.format import MODELS, Format, Options, in_container
+from omniplan.emit.launch import Launch, commented, rationale
+
+_WHERE: Final = "compose file"
+IMAGE: Final = "ghcr.io/ggml-org/llama.cpp"
+
+# The address to listen on inside a container.
+ANYWHERE: Final = "0.0.0.0"  # noqa: S104
+
+# A load from a disk of a quarter of a gigabyte per second, and never less than ten minutes.
+_LEAST_SECONDS: Final = 600
+_BYTES_PER_SECOND: Final = 250_000_000
+
+
+def load_seconds(item: Launch) -> int:
+    """Seconds to wait for a model before a failing health check counts."""
+    return max(_LEAST_SECONDS, item.plan.model.tensor_bytes // _BYTES_PER_SECOND)
+
+
+def image(item: Launch) -> str:
+    """The image of the build, with CUDA where the machine has GPUs."""
+    return f"{IMAGE}:server-{'cuda-' if item.plan.machine.gpus else ''}b{item.build}"
+
+
+def block(item: Launch) -> str:
+    """One entry of ``services`` with its comments."""
+    environment = {"LLAMA_ARG_HOST": ANYWHERE, **item.environment}
+    lines = [
+        *commented(rationale(item)),
+        f"{item.id}:",
+        f"  image: {image(item)}",
+        "  command:",
+        *(f"    - {_quoted(arg)}" for arg in item.argv),
+        "  environment:",
+        *(f"    {name}: {_quoted(value)}" for name, value in environment.items()),
+        "  volumes:",
+        f"    - {{ type: bind, source: {_quoted(_source(item.folder))}, target: {MODELS}, read_only: true }}",
+        '  ports: ["127.0.0.1:8080:8080"]',
+        *_gpus(item),
+        "  healthcheck:",
+        '    test: ["CMD", "curl", "-f", "http://localhost:8080/health"]',
+        "    interval: 10s",
+        "    timeout: 5s",
+        "    retries: 3",
+        f"    start_period: {load_seconds(item)}s",
+        "  restart: unless-stopped",
+    ]
+    return "\n".join(lines)
+
+
+def _quoted(text: str) -> str:
+    """A string in which Compose finds no variable."""
+    return yaml_text.quoted(text.replace("$", "$$"))
+
+
+def _source(folder: str) -> str:
+    return folder if folder.startswith("/") else f"./{folder}"
+
+
+def _gpus(item: Launch) -> Iterator[str]:
+    gpus = item.plan.machine.gpus
+    if not gpus:
+        return
+    uuids = [gpu.uuid for gpu in gpus]
+    which = f"device_ids: [{', '.join(yaml_text.quoted(uuid) for uuid in uuids)}]" if all(uuids) else "count: all"
+    yield "  deploy:"
+    yield "    resources:"
+    yield "      reservations:"
+    yield "        devices:"
+    yield f"          - {{ driver: nvidia, {which}, capabilities: [gpu] }}"
+
+
+def write(items: Sequence[Launch], options: Options) -> str:
+    """A whole Compose file."""
+    del options
+    services = "\n".join(block(item) for item in items)
+    return "services:\n" + textwrap.indent(services, "  ") + "\n"
+
+
+def put(text: str, item: Launch, options: Options) -> str:
+    """``text`` with the service in the place of the one with its name, or after the last; other lines stay."""
+    del options
+    return yaml_text.put(text, "services", item.id, block(item), where=_WHERE)
+
+
+FORMAT: Final = Format(name="compose", write=write, read=compose.commands, prepare=in_container, put=put)
