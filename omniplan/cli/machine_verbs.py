@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from omniplan.cli.output import show
 from omniplan.cli.verbs import Verb
+from omniplan.codec.whole_file import write_whole
 from omniplan.errors import InputError
 
 if TYPE_CHECKING:
@@ -121,7 +122,6 @@ def _bar(done: int, total: int) -> None:
 
 def _give(machine: Machine, options: argparse.Namespace) -> int:
     from omniplan.codec.machine import machine_toml
-    from omniplan.codec.whole_file import write_whole
 
     for note in machine.notes:
         print(f"note: {note}", file=sys.stderr)

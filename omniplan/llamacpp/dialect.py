@@ -30,6 +30,14 @@ def spoken(args: Sequence[str], build: int) -> tuple[Flag, ...]:
     return tuple(flag for written in read_flags(args) for flag in _spoken(written, build))
 
 
+def takes(args: Sequence[str], build: int) -> bool:
+    """Whether the build is known to take ``args`` as they are."""
+    try:
+        return tuple(arg for flag in spoken(args, build) for arg in flag.args) == tuple(args)
+    except ArgumentError:
+        return False
+
+
 def _spoken(flag: Flag, build: int) -> Iterator[Flag]:
     row = flag.row
     if row.until is not None and build >= row.until:

@@ -12,7 +12,7 @@ from omniplan.emit.files.format import Format, Options, in_container
 from omniplan.emit.launch import Launch, commented, printable, rationale, speed_label
 from omniplan.errors import InputError
 from omniplan.llamacpp.args import Flag, read_flags
-from omniplan.llamacpp.dialect import spoken
+from omniplan.llamacpp.dialect import takes
 
 # Flags with a key of their own; the others stand in EXTRA_ARGS.
 _KEYS: Final = {"ctx-size": "CTX_SIZE", "gpu-layers": "N_GPU_LAYERS", "fit": "FIT", "fit-target": "FIT_TARGET"}
@@ -80,8 +80,7 @@ def _undone(flags: Sequence[Flag]) -> Iterator[Flag]:
 
 def prepare(item: Launch, options: Options) -> Launch:
     """The launch inside the script's container; a benchmark's context is the one all benchmarks have."""
-    passed = [flag.args for flag in spoken(("--fit", "on", "--flash-attn", "on"), item.build)]
-    if passed != [("--fit", "on"), ("--flash-attn", "on")]:
+    if not takes(("--fit", "on", "--flash-attn", "on"), item.build):
         raise InputError(f"models.conf: its script passes --fit and --flash-attn on, which b{item.build} does not take")
     inside = in_container(item, options)
     return _bench(inside) if item.id.startswith("bench-") else inside
