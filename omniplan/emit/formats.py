@@ -63,18 +63,22 @@ def _check(chosen: Format, items: Sequence[Launch], text: str) -> None:
     for at, item in enumerate(items):
         command = named.get(item.id) if chosen.put else found[at] if len(found) == len(items) else None
         if command is None:
-            raise InputError(f"{chosen.name}: {item.id}: its arguments cannot be written in this format")
-        if chosen.is_exact and command.args[-len(item.argv) :] != item.argv:
-            raise InputError(f"{chosen.name}: {_changed(command, item)} cannot be written in this format")
-        if not chosen.is_exact and not _has_same_effect(command, item):
-            raise InputError(f"{chosen.name}: {item.id}: the file would not have the effect of the plan's arguments")
+            raise InputError(f"{chosen.name}: the arguments of {item.id} cannot be written in this format")
+        if not (_is_same if chosen.is_exact else _has_same_effect)(command, item):
+            raise InputError(f"{chosen.name}: {_culprit(command, item)} cannot be written in this format")
         if chosen.carries_environment and not item.environment.items() <= command.env.items():
-            raise InputError(f"{chosen.name}: {item.id}: the environment cannot be written in this format")
+            raise InputError(f"{chosen.name}: the environment of {item.id} cannot be written in this format")
 
 
-def _changed(command: Command, item: Launch) -> str:
-    lost = [arg for arg in item.argv if arg not in command.args]
-    return printable(lost[0] if lost else item.id)
+def _culprit(command: Command, item: Launch) -> str:
+    """What to name when a file says something else: the model's path where that is what got lost."""
+    model = item.argv[1]
+    return f"the arguments of {item.id}" if model in command.args else f"model {printable(model)}"
+
+
+def _is_same(command: Command, item: Launch) -> bool:
+    """Whether the arguments come back as they are, after what the format itself passes."""
+    return command.args[-len(item.argv) :] == item.argv
 
 
 def _has_same_effect(command: Command, item: Launch) -> bool:
