@@ -51,13 +51,11 @@ class Document:
     text: str
     sections: tuple[Section, ...]
 
-    def find(self, id: str) -> tuple[Section, ...]:
-        """Every section with that name, in file order."""
-        return tuple(section for section in self.sections if section.id == id)
-
     def put(self, id: str, text: str) -> Document:
         """The document with ``text`` as its section ``id``, in the place of the old one or at the end."""
-        return parse(sections.put(self.text, [section for section in self.find(id) if section.line], text))
+        return parse(
+            sections.put(self.text, [section for section in sections.named(self.sections, id) if section.line], text)
+        )
 
 
 def parse(text: str, *, where: str = "preset") -> Document:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -12,6 +14,10 @@ from omniplan.emit.launch import Launch, commented, rationale
 
 _WHERE: Final = "compose file"
 IMAGE: Final = "ghcr.io/ggml-org/llama.cpp"
+
+# llama-server's port in its container; on the host the first free one from it on.
+_PORT: Final = 8080
+_PUBLISHED: Final = re.compile(r"(\d+):\d+")
 
 # The address to listen on inside a container.
 ANYWHERE: Final = "0.0.0.0"  # noqa: S104
@@ -31,8 +37,8 @@ def image(item: Launch) -> str:
     return f"{IMAGE}:server-{'cuda-' if item.plan.machine.gpus else ''}b{item.build}"
 
 
-def block(item: Launch) -> str:
-    """One entry of ``services`` with its comments."""
+def block(item: Launch, port: int = _PORT) -> str:
+    """One entry of ``services`` with its comments, on ``port`` of the host."""
     environment = {"LLAMA_ARG_HOST": ANYWHERE, **item.environment}
     lines = [
         *commented(rationale(item)),
@@ -44,7 +50,7 @@ def block(item: Launch) -> str:
         *(f"    {name}: {_quoted(value)}" for name, value in environment.items()),
         "  volumes:",
         f"    - {{ type: bind, source: {_quoted(_source(item.folder))}, target: {MODELS}, read_only: true }}",
-        '  ports: ["127.0.0.1:8080:8080"]',
+        f'  ports: ["127.0.0.1:{port}:{_PORT}"]',
         *_gpus(item),
         "  healthcheck:",
         '    test: ["CMD", "curl", "-f", "http://localhost:8080/health"]',
@@ -82,14 +88,22 @@ def _gpus(item: Launch) -> Iterator[str]:
 def write(items: Sequence[Launch], options: Options) -> str:
     """A whole Compose file."""
     del options
-    services = "\n".join(block(item) for item in items)
+    services = "\n".join(block(item, _PORT + at) for at, item in enumerate(items))
     return "services:\n" + textwrap.indent(services, "  ") + "\n"
 
 
 def put(text: str, item: Launch, options: Options) -> str:
     """``text`` with the service in the place of the one with its name, or after the last; other lines stay."""
     del options
-    return yaml_text.put(text, "services", item.id, block(item), where=_WHERE)
+    return yaml_text.put(text, "services", item.id, block(item, _free_port(text, item.id)), where=_WHERE)
+
+
+def _free_port(text: str, own: str) -> int:
+    """The first port of the host, from llama-server's own on, that no other service publishes."""
+    services = yaml_text.mapping_at(yaml_text.load(text, where=_WHERE), "services")
+    others = [yaml_text.mapping_at(services, name).get("ports") for name in services if name != own]
+    taken = {int(port) for ports in others for port in _PUBLISHED.findall(str(ports))}
+    return next(port for port in itertools.count(_PORT) if port not in taken)
 
 
 FORMAT: Final = Format(name="compose", write=write, read=compose.commands, prepare=in_container, put=put)

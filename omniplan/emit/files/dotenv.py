@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from omniplan.codec import dotenv
-from omniplan.emit.files.format import Format, Options
+from omniplan.emit.files.format import Format, Options, only
 from omniplan.emit.launch import Launch, commented, printable, rationale
 from omniplan.errors import InputError
 from omniplan.llamacpp.args import Flag
@@ -19,9 +19,7 @@ _JOINED: Final = frozenset({"override-tensor", "override-kv"})
 
 def _write(items: Sequence[Launch], options: Options) -> str:
     del options
-    if len(items) != 1:
-        raise InputError(f".env: it configures one model, not {len(items)}; write one file each")
-    item = items[0]
+    item = only(items, "env: the file")
     values = {"LLAMA_ARG_MODEL": item.model, **_variables(item), **item.environment}
     return "\n".join((*commented(rationale(item)), *(f"{name}={_quoted(value)}" for name, value in values.items()), ""))
 

@@ -49,6 +49,13 @@ class Format:
     carries_environment: bool = True
 
 
+def only(items: Sequence[Launch], what: str) -> Launch:
+    """The one launch of a file that holds no second; raises InputError for more or none."""
+    if len(items) != 1:
+        raise InputError(f"{what} holds one model, not {len(items)}; write one file each")
+    return items[0]
+
+
 def _mounted(model: str, options: Options) -> tuple[str, str]:
     path = PurePosixPath(model)
     if options.models_dir is not None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from omniplan.codec import kubernetes, yaml_text
 from omniplan.emit.files.compose import ANYWHERE, image, load_seconds
-from omniplan.emit.files.format import MODELS, Format, Options, in_container
+from omniplan.emit.files.format import MODELS, Format, Options, in_container, only
 from omniplan.emit.launch import Launch, commented, printable, rationale
 from omniplan.errors import InputError
 from omniplan.units import MIB
@@ -91,9 +91,7 @@ def _failures(item: Launch) -> int:
 
 def _write(items: Sequence[Launch], options: Options) -> str:
     del options
-    if len(items) != 1:
-        raise InputError(f"k8s: a Deployment runs one model, not {len(items)}; write one file each")
-    return _deployment(items[0])
+    return _deployment(only(items, "k8s: a Deployment"))
 
 
 FORMAT: Final = Format(name="k8s", write=_write, read=kubernetes.commands, prepare=prepare)

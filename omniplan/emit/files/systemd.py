@@ -7,7 +7,7 @@ from typing import Final
 
 from omniplan.codec import systemd
 from omniplan.codec.systemd import quoted
-from omniplan.emit.files.format import Format, Options
+from omniplan.emit.files.format import Format, Options, only
 from omniplan.emit.launch import Launch, commented, printable, rationale
 from omniplan.errors import InputError
 
@@ -49,9 +49,7 @@ def prepare(item: Launch, options: Options) -> Launch:
 
 def _write(items: Sequence[Launch], options: Options) -> str:
     del options
-    if len(items) != 1:
-        raise InputError(f"systemd: a unit runs one model, not {len(items)}; write one file each")
-    return _unit(items[0])
+    return _unit(only(items, "systemd: a unit"))
 
 
 FORMAT: Final = Format(name="systemd", write=_write, read=systemd.commands, prepare=prepare)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniplan.codec import models_conf, wrapper
+from omniplan.codec import models_conf, sections, wrapper
 from omniplan.codec.command import lines_of, read_text, to_bytes
 from omniplan.errors import InputError
 from omniplan.llamacpp.args import parse
@@ -41,9 +41,9 @@ def test_the_diary_is_read_and_written_byte_for_byte() -> None:
 def test_the_script_is_as_described(tmp_path: Path) -> None:
     """The rules give the arguments that bash gives to llama-server, which takes them all."""
     expected = started(DIARY, tmp_path)
-    sections = models_conf.parse(TEXT).sections
+    found = models_conf.parse(TEXT).sections
 
-    assert expected == {section.id: wrapper.section_command(section).args for section in sections}
+    assert expected == {section.id: wrapper.section_command(section).args for section in found}
     for args in expected.values():
         assert parse(args).flash_attn == "on"
 
@@ -73,13 +73,13 @@ def test_every_text_is_kept(text: str) -> None:
 def test_putting_a_section_touches_nothing_else(text: str, id: str) -> None:
     """What stands before and after the section's place stays, and the section reads back."""
     document = models_conf.parse(text)
-    if len(document.find(id)) > 1:
+    if len(sections.named(document.sections, id)) > 1:
         with pytest.raises(InputError, match="stands on lines"):
             document.put(id, f"[{id}]\nNAME=x\n")
         return
     after = document.put(id, f"# omniplan 1\n[{id}]\nNAME=x\n")
     lines = lines_of(text)
-    old = document.find(id)
+    old = sections.named(document.sections, id)
 
     assert after.section(id).values == {"NAME": "x"}
     assert _values(after, id) == _values(document, id)

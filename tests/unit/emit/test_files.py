@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def test_a_section_says_where_its_facts_come_from() -> None:
 def test_llama_cpp_takes_the_arguments() -> None:
     """The parser of a real llama.cpp accepts every plan's argument list and holds what ours holds."""
     plans = [glm(), glm("h100"), plan_of(GPT_OSS, "dual-4090-5070ti"), plan_of(SMALL, "cpu-only", n_ctx=4096)]
-    argvs = [omniplan.emit(plan, as_="argv").splitlines() for plan in plans]
+    argvs = [shlex.split(omniplan.emit(plan, as_="argv")) for plan in plans]
     answers = ask([{"argv": argv} for argv in argvs])
 
     for argv, answer in zip(argvs, answers, strict=True):
@@ -184,10 +185,11 @@ def test_a_model_in_an_existing_llama_swap_file(section: str, end: str) -> None:
 
 def test_a_service_in_an_existing_compose_file() -> None:
     """After the last service, at its indentation, and in place when it is there."""
-    before = "services:\n   web:\n      image: nginx\n\nvolumes: {}\n"
+    before = "services:\n   web:\n      image: nginx\n      ports: [8080:80]\n\nvolumes: {}\n"
     after = omniplan.emit(glm(), as_="compose", section="glm", into=before)
 
-    assert after.startswith("services:\n   web:\n      image: nginx\n   # omniplan ")
+    assert after.startswith(before.removesuffix("\nvolumes: {}\n") + "   # omniplan ")
+    assert "127.0.0.1:8081:8080" in after
     assert after.endswith("\n\nvolumes: {}\n")
     assert omniplan.emit(glm(), as_="compose", section="glm", into=after) == after
 
@@ -195,8 +197,9 @@ def test_a_service_in_an_existing_compose_file() -> None:
 @pytest.mark.parametrize(
     ("name", "into", "expected"),
     [
-        ("compose", "services: { a: { image: b } }\n", "flow style"),
-        ("compose", "services: []\n", "not a mapping"),
+        ("compose", "services: { a: { image: b } }\n", "not a mapping in block style"),
+        ("compose", "services: []\n", "not a mapping in block style"),
+        ("compose", "services:\n  ? a\n  : image: b\n", "no place of its own|not YAML|line"),
         ("compose", "- a\n", "not a mapping at the top"),
         ("compose", "services:\n  a: [\n", "line 3"),
         ("llama-swap", "models:\n\tglm: {}\n", "line 2"),
@@ -233,6 +236,8 @@ def test_several_models_in_one_file(name: str) -> None:
     items = [launch(glm(), id="a"), launch(glm(), id="b", model="/srv/models/other.gguf")]
     commands = FORMATS[name].read(render(items, name))
 
+    if name == "compose":
+        assert re.findall(r"1:(\d+):8080", render(items, name)) == ["8080", "8081"]
     assert len(commands) == 2
     assert [command.name for command in commands] in (["a", "b"], ["", ""])
 
