@@ -65,7 +65,7 @@ def test_output_writes_a_file(plan: str, tmp_path: Path) -> None:
     [
         ["--as", "nonsense"],
         ["--into", "a", "-o", "b"],
-        ["--llama-cpp", "b7000"],
+        ["--llama-cpp", "b7500"],
         ["--as", "argv", "--model", "a\nb"],
         ["--as", "preset", "--model", "/srv/a;b.gguf"],
         ["-o", "/no/such/folder/x"],

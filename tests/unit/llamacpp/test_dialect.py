@@ -49,7 +49,7 @@ def test_load_mode_before_there_was_one(mode: str, expected: list[str]) -> None:
     ("args", "build", "expected"),
     [
         (("--fit", "on"), 6000, "b6000 lacks it, known from b8022 on; place the layers yourself"),
-        (("--fit", "off"), 7000, "not known whether b7000 has it: b6709 lacks it, b8022 has it"),
+        (("--fit", "off"), 7500, "not known whether b7500 has it: b7003 lacks it, b8022 has it"),
         (("-ncmoe", "3"), 5000, "not known whether b5000 has it.*-ot with a pattern"),
         (("--n-cpu-ffn", "3"), 10000, "b10000 lacks it.*-ot with a pattern"),
         (("--no-mmap",), 11434, "b10878 and later refuse it; use --load-mode"),
