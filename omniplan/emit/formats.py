@@ -42,6 +42,9 @@ def render(items: Sequence[Launch], name: str, *, into: str | None = None, optio
     chosen = FORMATS.get(name)
     if chosen is None:
         raise InputError(f"--as {name}: unknown; choose one of {', '.join(FORMATS)}")
+    for item in items:
+        if not chosen.ids.fullmatch(item.id):
+            raise InputError(f"section {item.id!r}: {name} has names of the form {chosen.ids.pattern}")
     prepared = [replace(chosen.prepare(item, options), format=name) for item in items]
     if into is None:
         text = chosen.write(prepared, options)

@@ -19,7 +19,6 @@ from omniplan.units import gib, mib
 _WIDTH: Final = 110
 # A command stays on one line, to be copied as it is.
 _REGENERATE: Final = "regenerate: "
-_ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -60,8 +59,7 @@ class Launch:
 def launch(plan: Plan, *, id: str | None = None, model: str | None = None, llama_cpp: str | None = None) -> Launch:
     """The command of ``plan``, for ``model`` on the machine that runs it and the build ``llama_cpp``.
 
-    Raises InputError for an id that no format takes or a path that is no text, and ArgumentError for a flag the build
-    lacks.
+    Raises InputError for a path that is no text, and ArgumentError for a flag the build lacks.
     """
     path = plan.model.path if model is None else model
     if "\0" in path or path.encode("utf-8", "replace") != path.encode("utf-8", "surrogatepass"):
@@ -69,8 +67,6 @@ def launch(plan: Plan, *, id: str | None = None, model: str | None = None, llama
     if not path:
         raise InputError("model path: empty; give one with --model")
     chosen = default_id(plan) if id is None else id
-    if not _ID.fullmatch(chosen):
-        raise InputError(f"section {chosen!r}: an id has letters, digits, - and _ only")
     build = build_number(plan.llama_cpp if llama_cpp is None else llama_cpp)
     args = plan.server_args
     return Launch(plan=plan, id=chosen, model=path, args=args, flags=spoken(args, build), build=build)

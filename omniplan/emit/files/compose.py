@@ -106,4 +106,11 @@ def _free_port(text: str, own: str) -> int:
     return next(port for port in itertools.count(_PORT) if port not in taken)
 
 
-FORMAT: Final = Format(name="compose", write=write, read=compose.commands, prepare=in_container, put=put)
+FORMAT: Final = Format(
+    name="compose",
+    ids=re.compile(r"[a-zA-Z0-9._-]+"),
+    write=write,
+    read=compose.commands,
+    prepare=in_container,
+    put=put,
+)

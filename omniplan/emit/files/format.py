@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -13,6 +14,10 @@ from omniplan.errors import InputError
 
 # Where containers see the folder that holds the models.
 MODELS: Final = "/models"
+
+
+# What a section may be called where its format says nothing of its own.
+PLAIN_IDS: Final = re.compile(r"[a-zA-Z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +40,14 @@ def _as_it_is(item: Launch, options: Options) -> Launch:  # noqa: ARG001 - the s
 class Format:
     """One format.
 
-    ``write`` makes a whole file of launches that ``prepare`` adapted; ``put`` places one in the text of a file, where
-    the format has several in one. ``read`` is its reader. ``is_exact`` says that the arguments come back as they are,
-    not merely with the same effect; ``carries_environment`` that variables come back too.
+    ``ids`` is what a section of it may be called. ``write`` makes a whole file of launches that ``prepare`` adapted;
+    ``put`` places one in the text of a file, where the format has several in one. ``read`` is its reader. ``is_exact``
+    says that the arguments come back as they are, not merely with the same effect; ``carries_environment`` that
+    variables come back too.
     """
 
     name: str
+    ids: re.Pattern[str] = PLAIN_IDS
     write: Callable[[Sequence[Launch], Options], str]
     read: Callable[[str], Sequence[Command]]
     prepare: Callable[[Launch, Options], Launch] = _as_it_is

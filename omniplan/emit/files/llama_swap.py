@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import textwrap
 from collections.abc import Sequence
@@ -76,4 +77,11 @@ def put(text: str, item: Launch, options: Options) -> str:
     return yaml_text.put(with_macro, "models", item.id, block(item, options), where=_WHERE)
 
 
-FORMAT: Final = Format(name="llama-swap", write=write, read=llama_swap.commands, prepare=prepare, put=put)
+FORMAT: Final = Format(
+    name="llama-swap",
+    ids=re.compile(r"[a-zA-Z0-9_./:-]+"),
+    write=write,
+    read=llama_swap.commands,
+    prepare=prepare,
+    put=put,
+)

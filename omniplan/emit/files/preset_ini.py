@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -62,6 +63,7 @@ def put(text: str, item: Launch, options: Options) -> str:
 
 FORMAT: Final = Format(
     name="preset",
+    ids=re.compile(r"[a-zA-Z0-9_./:-]+"),
     write=write,
     read=preset_ini.commands,
     prepare=prepare,

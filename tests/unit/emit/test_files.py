@@ -249,7 +249,8 @@ def test_several_models_in_one_file(name: str) -> None:
         ({"as_": "systemd", "model": "models/x.gguf"}, "path from /"),
         ({"as_": "k8s", "model": "models/x.gguf"}, "path from /"),
         ({"as_": "compose", "models_dir": "/elsewhere"}, "not below the models folder"),
-        ({"section": "a b"}, "letters, digits"),
+        ({"section": "a b"}, "names of the form"),
+        ({"as_": "models.conf", "section": "glm-4.7"}, "names of the form"),
         ({"model": ""}, "empty"),
         ({"model": "a\udcff"}, "not UTF-8"),
         ({"llama_cpp": "master"}, "such as b8022"),
@@ -269,3 +270,14 @@ def test_a_flag_without_a_variable_is_refused() -> None:
 
     with pytest.raises(InputError, match="-tb: llama-server has no variable"):
         omniplan.emit(plan, as_="env")
+
+
+@pytest.mark.parametrize("name", ["preset", "llama-swap", "compose"])
+@pytest.mark.parametrize("section", ["glm-4.7", "4.7", "true", "null"])
+def test_names_with_dots_and_names_like_values(name: str, section: str) -> None:
+    """Where a format takes dots; YAML must not take a name for a number."""
+    text = omniplan.emit(glm(), as_=name, section=section)
+    (command,) = FORMATS[name].read(text)
+
+    assert command.name == section
+    assert f'"{section}":' in text or name == "preset"
