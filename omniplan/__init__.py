@@ -1,6 +1,18 @@
 """Plan where a GGUF model's layers go on a machine, in llama.cpp's own bytes, without loading it."""
 
-from omniplan.api import certify, compare, emit, fit, footprint, frontier, inspect, load_machine, load_model, plan, predict
+from omniplan.api import (
+    certify,
+    compare,
+    emit,
+    fit,
+    footprint,
+    frontier,
+    inspect,
+    load_machine,
+    load_model,
+    plan,
+    predict,
+)
 from omniplan.domain.certificate import Certificate
 from omniplan.domain.comparison import Comparison
 from omniplan.domain.fit import FitResult

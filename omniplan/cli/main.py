@@ -11,7 +11,14 @@ from typing import Final
 from omniplan.cli import certify_verb, compare_verb, emit_verb, frontier_verb, machine_verbs, verbs
 from omniplan.errors import InputError, OmniplanError
 
-VERBS: Final = (*verbs.VERBS, *certify_verb.VERBS, *compare_verb.VERBS, *emit_verb.VERBS, *frontier_verb.VERBS, *machine_verbs.VERBS)
+VERBS: Final = (
+    *verbs.VERBS,
+    *certify_verb.VERBS,
+    *compare_verb.VERBS,
+    *emit_verb.VERBS,
+    *frontier_verb.VERBS,
+    *machine_verbs.VERBS,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -42,7 +42,7 @@ def block(item: Launch, port: int = _PORT) -> str:
     environment = {"LLAMA_ARG_HOST": ANYWHERE, **item.environment}
     lines = [
         *commented(rationale(item)),
-        f"{item.id}:",
+        f"{yaml_text.quoted(item.id)}:",
         f"  image: {image(item)}",
         "  command:",
         *(f"    - {_quoted(arg)}" for arg in item.argv),

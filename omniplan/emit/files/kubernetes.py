@@ -19,8 +19,7 @@ _PERIOD: Final = 10
 
 def prepare(item: Launch, options: Options) -> Launch:
     """The launch inside its container; raises InputError for a name or a folder that Kubernetes does not take."""
-    name = item.id.lower().replace("_", "-")
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(_name(item)):
         raise InputError(f"k8s: {item.id}: a Deployment's name has letters, digits and - inside, 63 at most")
     inside = in_container(item, options)
     if not inside.folder.startswith("/"):
@@ -28,8 +27,12 @@ def prepare(item: Launch, options: Options) -> Launch:
     return inside
 
 
+def _name(item: Launch) -> str:
+    return item.id.lower().replace("_", "-")
+
+
 def _deployment(item: Launch) -> str:
-    name = item.id.lower().replace("_", "-")
+    name = yaml_text.quoted(_name(item))
     lines = [
         *commented(rationale(item)),
         "apiVersion: apps/v1",
