@@ -16,11 +16,13 @@ from ruamel.yaml import YAML
 import omniplan
 from omniplan.codec import llama_swap, models_conf, preset_ini
 from omniplan.codec.command import read_text
+from omniplan.codec.machine import shipped
 from omniplan.domain.plan import Plan
 from omniplan.emit.formats import FORMATS, effect, render
 from omniplan.emit.launch import launch
 from omniplan.errors import InputError
 from omniplan.llamacpp.args import parse, read_flags
+from omniplan.llamacpp.dialect import takes
 from tests.launches import DATA, DIARY, GLM, plan_of, started
 from tests.llamacpp import ask
 
@@ -281,3 +283,24 @@ def test_names_with_dots_and_names_like_values(name: str, section: str) -> None:
 
     assert command.name == section
     assert f'"{section}":' in text or name == "preset"
+
+
+@pytest.mark.parametrize("machine", sorted(shipped()))
+def test_plans_of_every_machine_in_every_format(machine: str) -> None:
+    """One GPU, several, some of them, none: each format writes it, and each flag is known to the build."""
+    plan = plan_of(SMALL, machine, n_ctx=4096)
+    for name in FORMATS:
+        assert "small.gguf" in omniplan.emit(plan, as_=name, model="/srv/models/small.gguf", section="small")
+    assert takes(plan.server_args, 11434)
+
+
+@pytest.mark.parametrize("name", ["preset", "env"])
+def test_several_overrides_become_one_list(name: str) -> None:
+    """Each key counts once there; where that would change which pattern wins, the plan is refused."""
+    lists = ("-ot", "a=CPU", "-cmoe", "-ot", "b=CPU,c=CUDA0")
+    joined = replace(glm(), server_args=("-ot", "a=CPU", "-ot", "b=CPU,c=CUDA0"), environment={})
+    mixed = replace(glm(), server_args=lists, environment={})
+
+    assert "a=CPU,b=CPU,c=CUDA0" in omniplan.emit(joined, as_=name)
+    with pytest.raises(InputError, match="cannot be written"):
+        omniplan.emit(mixed, as_=name)
