@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from ruamel.yaml import YAML
 
 from omniplan.codec import compose, kubernetes, llama_swap, preset_ini, systemd
 from omniplan.codec.command import read_text
@@ -41,6 +42,19 @@ def written(path: str, name: str) -> tuple[Launch, str] | None:
 
 def inside(item: Launch, path: str) -> tuple[str, ...]:
     return replace(item, inside=path).argv
+
+
+def expands(text: str, name: str) -> bool:
+    """Whether the program would put a variable or a specifier into an argument: a sign that is not doubled."""
+    if name == "systemd":
+        (value,) = (line for line in text.split("\n") if line.startswith("ExecStart="))
+        return bool({"$", "%"} & set(value.replace("$$", "").replace("%%", "")))
+    document = YAML(typ="safe").load(text)
+    if name == "k8s":
+        words = document["spec"]["template"]["spec"]["containers"][0]["args"]
+        return any("$(" in word.replace("$$", "") for word in words)
+    words = next(iter(document["services"].values()))["command"]
+    return any("$" in word.replace("$$", "") for word in words)
 
 
 @given(path=model_paths())
@@ -75,6 +89,7 @@ def test_llama_swap(path: str) -> None:
     if found:
         (command,) = llama_swap.commands(found[1])
         assert command.args == (*swap_file.OWN, *found[0].argv)
+        assert "${" not in path
         assert command.env == found[0].environment
     else:
         assert "${" in path or "\n" in path or not path.isprintable()
@@ -89,6 +104,7 @@ def test_compose_and_kubernetes(path: str) -> None:
         if found := written(path, name):
             (command,) = read(found[1])
             assert command.args == inside(found[0], command.args[1])
+            assert not expands(found[1], name)
             assert command.args[1].startswith(f"{MODELS}/")
             assert Path(path).name == Path(command.args[1]).name
             assert found[0].environment.items() <= command.env.items()
@@ -106,6 +122,7 @@ def test_systemd(path: str) -> None:
     if found:
         (command,) = systemd.commands(found[1])
         assert command.args == found[0].argv
+        assert not expands(found[1], "systemd")
         assert command.env == found[0].environment
 
 
@@ -153,6 +170,7 @@ def test_models_conf(tmp_path: Path) -> None:
     found = started(conf, tmp_path / "empty")
     assert len(items) > 5
     for id, item in items.items():
+        assert not set(Path(item.model).name) & set("'\"$`*?[ \t\n"), "Compose's .env or a pattern would change it"
         prepared = FORMATS["models.conf"].prepare(item, Options())
         assert effect(found[id], {}) == effect(("-m", prepared.inside, *item.args), {})
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from omniplan.cli.main import main
+from omniplan.emit.formats import FORMATS
 from tests.launches import GLM, plan_of
 
 
@@ -80,3 +81,11 @@ def test_bad_input_is_one_line_and_code_two(
     assert out == ""
     assert [line for line in err.splitlines() if line.startswith("omniplan: ")] == err.splitlines()
     assert len(err.splitlines()) == 1
+
+
+def test_help_names_every_format(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["emit", "--help"])
+    text = " ".join(capsys.readouterr().out.split()).replace("- ", "-")
+
+    assert [name for name in FORMATS if name not in text] == []
