@@ -58,7 +58,7 @@ def expands(text: str, name: str) -> bool:
 
 
 @given(path=model_paths())
-@examples(40)
+@examples(20)
 def test_shell(path: str) -> None:
     """Bash gives llama-server exactly the arguments, and no path is refused."""
     found = written(path, "shell")
@@ -81,7 +81,7 @@ def test_argv(path: str) -> None:
 
 
 @given(path=model_paths())
-@examples(25)
+@examples(20)
 def test_llama_swap(path: str) -> None:
     """Through YAML, macros and llama-swap's own splitting; only what it takes for a macro or a comment is refused."""
     found = written(path, "llama-swap")
@@ -96,7 +96,7 @@ def test_llama_swap(path: str) -> None:
 
 
 @given(path=model_paths())
-@examples(25)
+@examples(20)
 def test_compose_and_kubernetes(path: str) -> None:
     """Through YAML and the dollar signs of each; the model lies where the container sees its folder."""
     readers = (("compose", compose.commands), ("k8s", kubernetes.commands))
@@ -113,7 +113,7 @@ def test_compose_and_kubernetes(path: str) -> None:
 
 
 @given(path=model_paths())
-@examples(60)
+@examples(30)
 def test_systemd(path: str) -> None:
     """By the rules of systemd.service(5), in which ``%``, ``$`` and backslashes mean something; no text is refused."""
     found = written(path, "systemd")
@@ -153,7 +153,7 @@ def test_models_conf(tmp_path: Path) -> None:
     items: dict[str, Launch] = {}
 
     @given(path=model_paths())
-    @examples(60)
+    @examples(30)
     def collect(path: str) -> None:
         nonlocal text
         item = launch(glm(), model=path, id=f"drawn-{len(items)}")
@@ -180,7 +180,7 @@ def test_preset(tmp_path: Path) -> None:
     items: list[Launch] = []
 
     @given(path=model_paths())
-    @examples(60)
+    @examples(30)
     def collect(path: str) -> None:
         item = launch(glm(), model=path, id=f"drawn-{len(items)}")
         try:
@@ -201,7 +201,7 @@ def test_preset(tmp_path: Path) -> None:
 
 
 @given(path=model_paths())
-@examples(60)
+@examples(30)
 def test_env(path: str) -> None:
     """As bash sources it, the variables have the effect of the arguments; a quote or a line's end is refused."""
     found = written(path, "env")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omniplan.codec import models_conf, sections, wrapper
@@ -56,6 +56,7 @@ def test_later_flags_win() -> None:
     assert (params.split_mode, params.n_ctx, params.cache_type_k, params.n_gpu_layers) == ("none", 131072, "q8_0", -1)
 
 
+@settings(max_examples=50)
 @given(text=TEXTS)
 def test_every_text_is_kept(text: str) -> None:
     """Any text is a document and keeps its bytes; places point at the lines that say so."""
@@ -69,6 +70,7 @@ def test_every_text_is_kept(text: str) -> None:
         assert all(entry.key in lines[entry.line - 1] for entry in section.entries)
 
 
+@settings(max_examples=50)
 @given(text=TEXTS, id=st.sampled_from(["a", "b-1", "new"]))
 def test_putting_a_section_touches_nothing_else(text: str, id: str) -> None:
     """What stands before and after the section's place stays, and the section reads back."""

@@ -208,7 +208,7 @@ def test_presets_are_read_as_llama_cpp_reads_them(tmp_path: Path) -> None:
     texts: list[str] = []
 
     @given(lines=st.lists(INI_LINES, max_size=10), end=st.sampled_from(["\n", "\r\n"]))
-    @examples(60)
+    @examples(30)
     def collect(lines: list[str], end: str) -> None:
         texts.append(end.join(lines))
 
@@ -251,7 +251,7 @@ def test_quoted_yaml_is_the_text(text: str) -> None:
 
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12))
-@examples(100)
+@examples(50)
 def test_quoted_units_are_the_text(text: str) -> None:
     """Whatever the text is, a unit reads the word back, in a command and in an environment."""
     (command,) = systemd.commands(f"ExecStart=llama-server {systemd.quoted(text)}\n")
