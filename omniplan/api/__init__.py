@@ -1,5 +1,6 @@
 """The verbs as functions: what ``import omniplan`` offers and what the command calls."""
 
+import omniplan.emit  # as below, for emit()
 import omniplan.predict  # noqa: F401 - binds the package's name now, so that a later import cannot hide predict()
 from omniplan.api.check import certify
 from omniplan.api.choose import frontier, plan
@@ -8,11 +9,13 @@ from omniplan.api.measure import bench, judge, smoke
 from omniplan.api.price import compare, fit, footprint, inspect, predict
 from omniplan.api.quants import recommend, requantise
 from omniplan.api.source import load_machine, load_model
+from omniplan.api.write import emit
 
 __all__ = [
     "bench",
     "certify",
     "compare",
+    "emit",
     "fit",
     "footprint",
     "frontier",

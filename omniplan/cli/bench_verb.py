@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from omniplan import api
-from omniplan.cli.output import replace_file, show
+from omniplan.cli.output import show
 from omniplan.cli.verbs import Verb, add_json
+from omniplan.codec.whole_file import write_whole
 from omniplan.errors import InputError
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _give_bench(report: BenchReport, options: argparse.Namespace) -> int:
 
     show(report.to_json() if options.json else bench_text(report))
     if options.output:
-        replace_file(Path(options.output), bench_markdown(report))
+        write_whole(Path(options.output), bench_markdown(report))
     return 0 if report.verdict is GateVerdict.GO else 1
 
 
@@ -141,7 +142,7 @@ def _give_smoke(report: SmokeReport, options: argparse.Namespace) -> int:
 
     show(report.to_json() if options.json else smoke_text(report))
     if options.output:
-        replace_file(Path(options.output), smoke_markdown(report))
+        write_whole(Path(options.output), smoke_markdown(report))
     return 0 if report.passed else 1
 
 

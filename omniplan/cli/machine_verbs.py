@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from omniplan.cli.output import replace_file, show
+from omniplan.cli.output import show
 from omniplan.cli.verbs import Verb
+from omniplan.codec.whole_file import write_whole
 from omniplan.errors import InputError
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _from_bench(options: argparse.Namespace) -> int:
     model, machine = api.load_model(options.model), api.load_machine(options.machine)
     text = write(calibrate(model, machine, bench_runs(rows, model)), f"{machine.name}, by omniplan calibrate")
     if options.output:
-        replace_file(Path(options.output), text)
+        write_whole(Path(options.output), text)
         return 0
     return show(text)
 
@@ -125,7 +126,7 @@ def _give(machine: Machine, options: argparse.Namespace) -> int:
     for note in machine.notes:
         print(f"note: {note}", file=sys.stderr)
     if options.output:
-        replace_file(Path(options.output), machine_toml(machine))
+        write_whole(Path(options.output), machine_toml(machine))
         return 0
     return show(json.dumps(machine.to_dict(), indent=2, ensure_ascii=False) if options.json else machine_toml(machine))
 

@@ -67,13 +67,9 @@ class Document:
     text: str
     sections: tuple[Section, ...]
 
-    def find(self, id: str) -> tuple[Section, ...]:
-        """Every section with that id, in file order."""
-        return tuple(section for section in self.sections if section.id == id)
-
     def section(self, id: str) -> Section:
         """The one section with that id; raises InputError when there is none or more than one."""
-        found = self.find(id)
+        found = sections.named(self.sections, id)
         if not found:
             known = ", ".join(section.id for section in self.sections) or "none"
             raise InputError(f"models.conf: no section [{id}]; there are {known}")
@@ -90,7 +86,7 @@ class Document:
         """
         if not _ID.fullmatch(id):
             raise InputError(f"section {id!r}: an id has letters, digits, - and _ only")
-        return parse(sections.put(self.text, self.find(id), text))
+        return parse(sections.put(self.text, sections.named(self.sections, id), text))
 
 
 def parse(text: str) -> Document:

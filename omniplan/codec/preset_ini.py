@@ -51,13 +51,11 @@ class Document:
     text: str
     sections: tuple[Section, ...]
 
-    def find(self, id: str) -> tuple[Section, ...]:
-        """Every section with that name, in file order."""
-        return tuple(section for section in self.sections if section.id == id)
-
     def put(self, id: str, text: str) -> Document:
         """The document with ``text`` as its section ``id``, in the place of the old one or at the end."""
-        return parse(sections.put(self.text, [section for section in self.find(id) if section.line], text))
+        return parse(
+            sections.put(self.text, [section for section in sections.named(self.sections, id) if section.line], text)
+        )
 
 
 def parse(text: str, *, where: str = "preset") -> Document:
@@ -101,12 +99,16 @@ Options = dict[str, tuple[str, Word]]
 
 
 def _options(*layers: Section | None) -> Options:
-    """Key as written and value by the option it sets; a later one takes the place of an earlier one."""
+    """Key as written and value by the option it sets; a later one takes the place of an earlier one.
+
+    llama.cpp sorts a section's keys: of two spellings of one option, the last by alphabet counts, not by line.
+    """
     options: Options = {}
-    for key, word in (entry for section in layers if section for entry in section.entries):
-        if key not in _PRESET_ONLY:
-            row = keys().get(key)
-            options[row.key if row else key] = (key, word)
+    for section in filter(None, layers):
+        for key, word in sorted(dict(section.entries).items()):
+            if key not in _PRESET_ONLY:
+                row = keys().get(key)
+                options[row.key if row else key] = (key, word)
     return options
 
 

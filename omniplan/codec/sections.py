@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol, TypeVar
 
 from omniplan.codec.command import lines_of, newline_of
 from omniplan.errors import InputError
@@ -16,6 +16,10 @@ class Span(Protocol):
     """Where a section stands: lines from 1; ``comments`` are those directly above its header, with their lines."""
 
     @property
+    def id(self) -> str:
+        """Its name."""
+
+    @property
     def line(self) -> int:
         """Line of the header."""
 
@@ -26,6 +30,9 @@ class Span(Protocol):
     @property
     def comments(self) -> tuple[tuple[int, str], ...]:
         """Comment lines directly above the header."""
+
+
+Named = TypeVar("Named", bound=Span)
 
 
 def put(text: str, old: Sequence[Span], own: str) -> str:
@@ -54,6 +61,11 @@ def _appended(text: str, own: str) -> str:
     body = text if not text or text.endswith("\n") else text + end
     gap = end if body.strip() else ""
     return f"{body}{gap}{own}{end}"
+
+
+def named(found: Iterable[Named], id: str) -> tuple[Named, ...]:
+    """Every section with that name, in file order."""
+    return tuple(section for section in found if section.id == id)
 
 
 def insert(text: str, line: int, own: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +13,9 @@ from omniplan.codec.command import Word, lines_of
 from omniplan.errors import InputError
 
 _BLOCK_SCALARS: Final = ("|", ">")
+
+# Characters that JSON may hold bare and YAML may not, or that YAML takes for a line's end.
+_UNPRINTABLE: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def load(text: str, *, where: str) -> Any:
@@ -54,6 +59,11 @@ def scalar(value: object) -> str:
     return "" if value is None else str(value)
 
 
+def quoted(text: str) -> str:
+    """``text`` as a double-quoted scalar on one line."""
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))
+
+
 def mapping_at(document: Any, *path: str) -> Mapping[str, Any]:
     """The mapping under ``path``, empty when there is none."""
     for key in path:
@@ -70,6 +80,7 @@ def _is_block_scalar(text: str, place: tuple[int, int]) -> bool:
 class _Block:
     """The lines of one key with all that is indented below it, from 1, and the comments directly above it."""
 
+    id: str
     line: int
     last_line: int
     comments: tuple[tuple[int, str], ...]
@@ -79,30 +90,46 @@ def put(text: str, parent: str, key: str, block: str, *, where: str) -> str:
     """``text`` with ``block`` as ``parent``'s ``key``, in the place of the old one or after its last sibling.
 
     ``block`` begins with the key (or comments) at no indentation. A missing ``parent`` comes at the end.
-    Raises InputError when ``parent`` is not a block mapping.
+    Raises InputError when ``parent`` is no block mapping, or laid out so that something else would change.
     """
     document = load(text, where=where)
-    if not mapping_at(document) and document is not None:
+    after = _spliced(text, document, parent, key, block, where)
+    if _others(load(after, where=where), parent, key) != _others(document, parent, key):
+        raise InputError(f"{where}: {parent}: {key} has no place of its own there; write each entry on its own lines")
+    return after
+
+
+def _spliced(text: str, document: Any, parent: str, key: str, block: str, where: str) -> str:
+    if document is not None and not isinstance(document, Mapping):
         raise InputError(f"{where}: not a mapping at the top; omniplan adds to mappings only")
-    if not isinstance(document, Mapping) or parent not in document:
+    if not document or parent not in document:
         return sections.put(text, [], f"{parent}:\n{_indented(block, 2)}")
-    siblings = mapping_at(document, parent)
-    if not siblings:
-        if document[parent] is not None:
-            raise InputError(f"{where}: {parent}: not a mapping in block style; write its entries on lines below it")
+    holder: Any = document[parent]
+    if holder is None:
         return sections.insert(text, key_line(document, parent), _indented(block, 2))
-    if document[parent].fa.flow_style():
-        raise InputError(f"{where}: {parent}: a mapping in flow style; write its entries on lines below it")
+    if not isinstance(holder, Mapping) or not holder or holder.fa.flow_style():  # type: ignore[attr-defined]
+        raise InputError(f"{where}: {parent}: not a mapping in block style; write its entries on lines below it")
+    return _beside(text, holder, key, block)
+
+
+def _beside(text: str, siblings: Any, key: str, block: str) -> str:
     lines = lines_of(text)
-    indent = int(document[parent].lc.key(next(iter(siblings)))[1])
+    indent = int(siblings.lc.key(next(iter(siblings)))[1])
     own = _indented(block, indent)
-    if key in siblings:
-        return sections.put(text, [_block(lines, key_line(siblings, key), indent)], own)
+    if old := next((name for name in siblings if scalar(name) == key), None):
+        return sections.put(text, [_block(lines, key, key_line(siblings, old), indent)], own)
     last = max(key_line(siblings, name) for name in siblings)
-    return sections.insert(text, _block(lines, last, indent).last_line, own)
+    return sections.insert(text, _block(lines, key, last, indent).last_line, own)
 
 
-def _block(lines: Sequence[str], line: int, indent: int) -> _Block:
+def _others(document: Any, parent: str, key: str) -> tuple[object, object]:
+    """What a file says but for one key."""
+    top = document if isinstance(document, Mapping) else {}
+    outside = {name: value for name, value in top.items() if name != parent}
+    return outside, {name: value for name, value in mapping_at(top, parent).items() if scalar(name) != key}
+
+
+def _block(lines: Sequence[str], key: str, line: int, indent: int) -> _Block:
     last = line
     for at in range(line, len(lines)):
         bare = lines[at].strip()
@@ -110,7 +137,8 @@ def _block(lines: Sequence[str], line: int, indent: int) -> _Block:
             break
         last = at + 1 if bare else last
     stripped = [item.strip() for item in lines[: line - 1]]
-    return _Block(line=line, last_line=last, comments=sections.comments_above(stripped, line - 1, "#"))
+    comments = sections.comments_above(stripped, line - 1, "#")
+    return _Block(id=key, line=line, last_line=last, comments=comments)
 
 
 def _indented(block: str, width: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -69,18 +69,37 @@ def _from_variable(row: FlagRow, text: str) -> Iterator[tuple[FlagRow, str | boo
         yield row, False, row.env
 
 
-def _command_line(args: Sequence[str]) -> Iterator[tuple[FlagRow, str | bool, str]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """One flag as written: its row, its spelling, and the arguments that follow it."""
+
+    row: FlagRow
+    name: str
+    values: tuple[str, ...] = ()
+
+    @property
+    def args(self) -> tuple[str, ...]:
+        """The flag as arguments."""
+        return (self.name, *self.values)
+
+
+def read_flags(args: Sequence[str]) -> Iterator[Flag]:
+    """The flags of a command line in order; an ``ArgumentError`` for one nobody knows, or one without its value."""
     rest = iter(args)
     for arg in rest:
         name = arg.replace("_", "-") if arg.startswith("--") else arg
         row = spellings().get(name) or _unknown(arg)
-        if row.kind is Kind.NONE:
-            yield row, name not in row.negated, name
-            continue
-        values = [next(rest, None) for _ in range(2 if row.kind is Kind.PAIR and not row.is_removed else 1)]
-        if None in values and not row.is_removed:
+        count = 0 if row.kind is Kind.NONE else 2 if row.kind is Kind.PAIR and not row.is_removed else 1
+        values = tuple(value for _ in range(count) if (value := next(rest, None)) is not None)
+        if len(values) < count and not row.is_removed:
             raise ArgumentError(name, "expected a value", remedy=_usage(row))
-        yield row, " ".join(value or "" for value in values), name
+        yield Flag(row=row, name=name, values=values)
+
+
+def _command_line(args: Sequence[str]) -> Iterator[tuple[FlagRow, str | bool, str]]:
+    for flag in read_flags(args):
+        is_switch = flag.row.kind is Kind.NONE
+        yield flag.row, flag.name not in flag.row.negated if is_switch else " ".join(flag.values), flag.name
 
 
 def _unknown(arg: str) -> FlagRow:

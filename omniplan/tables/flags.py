@@ -13,6 +13,9 @@ from omniplan.tables.source import read_table
 
 _FILE: Final = "flags.toml"
 
+# A row that does not say since when is in common/arg.cpp of this build; older ones are unknown.
+CHECKED: Final = 9093
+
 
 class Kind(StrEnum):
     """What follows a flag on the command line."""
@@ -30,7 +33,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlagRow:
-    """One flag of llama-server; ``key`` is its name in the table, ``param`` the field of ``ServerParams`` it sets."""
+    """One flag of llama-server; ``key`` is its name in the table, ``param`` the field of ``ServerParams`` it sets.
+
+    ``since`` is the first build known to take it as described, ``lacks`` the last known not to, ``until`` the first
+    known to refuse it again. ``before`` is what a build that lacks it is given instead, by value; ``without`` and
+    ``instead`` tell a person what to do; ``builds`` is the source of these numbers.
+    """
 
     key: str
     names: tuple[str, ...]
@@ -46,9 +54,13 @@ class FlagRow:
     default: int | float | bool | str | None = None
     param: str = ""
     sets: Mapping[str, int | bool | str] = field(default_factory=dict)
-    since: int | None = None
+    since: int = CHECKED
+    lacks: int | None = None
     until: int | None = None
     instead: str = ""
+    before: Mapping[str, str] = field(default_factory=dict)
+    without: str = ""
+    builds: str = ""
 
     @property
     def name(self) -> str:
@@ -73,9 +85,10 @@ class FlagRow:
 
 _FIELDS: Final = {item.name for item in fields(FlagRow)} - {"key"}
 _TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
-    "names": list, "negated": list, "choices": list, "forbidden": list, "words": dict, "sets": dict,
+    "names": list, "negated": list, "choices": list, "forbidden": list, "words": dict, "sets": dict, "before": dict,
     "kind": str, "source": str, "env": str, "param": str, "instead": str,
-    "min": int, "max": int, "since": int, "until": int, "default": (int, float, str),
+    "without": str, "builds": str,
+    "min": int, "max": int, "since": int, "lacks": int, "until": int, "default": (int, float, str),
 }  # fmt: skip
 
 
@@ -116,6 +129,8 @@ def _problems(table: Mapping[str, object]) -> Iterator[str]:
         yield f"kind: {table.get('kind')!r} is none of {', '.join(Kind)}"
     if ("until" in table) != ("instead" in table):
         yield "until: a removed flag needs both until and instead"
+    if ("since" in table or "lacks" in table) and not table.get("builds"):
+        yield "builds: since and lacks need a source"
 
 
 def _reject_duplicates(rows: tuple[FlagRow, ...]) -> None:

@@ -1,0 +1,38 @@
+"""Plans as the files people run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from omniplan.domain.plan import Plan
+
+
+def emit(
+    plan: Plan,
+    *,
+    as_: str = "shell",
+    section: str | None = None,
+    into: str | None = None,
+    model: str | None = None,
+    models_dir: str | None = None,
+    llama_cpp: str | None = None,
+    ttl: int = 0,
+) -> str:
+    """``plan`` as a file: argv, shell, models.conf, preset, llama-swap, compose, systemd, env or k8s.
+
+    ``section`` names its section, model, service or Deployment (None: after the model's file); one that begins with
+    ``bench-`` follows the rules of benchmarks in models.conf. ``into`` is the text of a file that has several: the
+    section takes the place of the one with its name, or comes last, and no other byte changes. ``model`` is the path
+    on the machine that runs it, ``models_dir`` the folder that a container sees as ``/models`` (None: the nearest one
+    named ``models``, else the model's own). ``llama_cpp`` is a build such as "b8022", whose flags are written; ``ttl``
+    the seconds after which llama-swap unloads an idle model, 0 for never.
+
+    Raises InputError for what the format cannot carry, and ArgumentError for a flag that the build lacks.
+    """
+    from omniplan.emit.files.format import Options
+    from omniplan.emit.formats import render
+    from omniplan.emit.launch import launch
+
+    item = launch(plan, id=section, model=model, llama_cpp=llama_cpp)
+    return render([item], as_, into=into, options=Options(models_dir=models_dir, ttl=ttl))

@@ -1,0 +1,63 @@
+"""The verb that writes a plan as the file one runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Final
+
+from omniplan import api
+from omniplan.cli.output import show
+from omniplan.cli.verbs import Verb
+
+
+def _declare(command: argparse.ArgumentParser) -> None:
+    command.add_argument("plan", metavar="PLAN.json", help="a plan written by `omniplan plan --json`")
+    command.add_argument(
+        "--as",
+        dest="as_",
+        default="shell",
+        metavar="FORMAT",
+        help="argv, shell (default), models.conf, preset, llama-swap, compose, systemd, env or k8s",
+    )
+    command.add_argument("--section", metavar="ID", help="name of the section, model or service; default: the model's")
+    command.add_argument("--into", metavar="FILE", help="replace or add the section in this file, nothing else")
+    command.add_argument("-o", "--output", metavar="FILE", help="write a whole file instead of printing")
+    command.add_argument("--model", metavar="PATH", help="where the model is on the machine that runs it")
+    command.add_argument("--models-dir", metavar="DIR", help="the folder that a container sees as /models")
+    command.add_argument("--llama-cpp", metavar="BUILD", help="write flags as this build knows them, such as b8022")
+    command.add_argument("--ttl", type=int, default=0, metavar="S", help="llama-swap: unload after S idle seconds")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from omniplan.codec.command import read_text
+    from omniplan.codec.plan import load_plan
+    from omniplan.codec.whole_file import write_whole
+    from omniplan.errors import InputError
+
+    if options.into and options.output:
+        raise InputError("--into and -o: give one of them; --into changes a file, -o writes a new one")
+    plan = load_plan(options.plan)
+    is_there = bool(options.into) and Path(options.into).exists()
+    text = api.emit(
+        plan,
+        as_=options.as_,
+        section=options.section,
+        into=read_text(options.into) if is_there else None,
+        model=options.model,
+        models_dir=options.models_dir,
+        llama_cpp=options.llama_cpp,
+        ttl=options.ttl,
+    )
+    if options.as_ == "argv" and plan.environment:
+        variables = " ".join(f"{name}={value}" for name, value in plan.environment.items())
+        print(f"note: set {variables} for llama-server", file=sys.stderr)
+    path = options.into or options.output
+    if not path:
+        return show(text)
+    write_whole(Path(path), text)
+    return 0
+
+
+VERBS: Final = (Verb(name="emit", help="write a plan as the file one runs", declare=_declare, run=_run),)

@@ -1,0 +1,1 @@
+"""One module per file format: launches to text, and into a file that is there."""
