@@ -16,9 +16,11 @@ from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.frontier import Frontier
 from omniplan.domain.inspection import Inspection
+from omniplan.domain.load_report import LoadReport
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import SCHEMA_VERSION, Plan
 from omniplan.domain.recommendation import Recommendation
+from omniplan.domain.verification import Verification
 from omniplan.errors import InputError
 
 SCHEMAS: Final[dict[str, type]] = {
@@ -32,6 +34,8 @@ SCHEMAS: Final[dict[str, type]] = {
     "recommendation": Recommendation,
     "weighing": Weighing,
     "machine": Machine,
+    "load-report": LoadReport,
+    "verification": Verification,
     "bench": BenchReport,
     "smoke": SmokeReport,
 }
