@@ -10,13 +10,16 @@ from omniplan.api import (
     frontier,
     inspect,
     judge,
+    learn,
     load_machine,
     load_model,
     plan,
     predict,
+    read_log,
     recommend,
     requantise,
     smoke,
+    verify,
     weigh_engines,
 )
 from omniplan.domain.bench import BenchReport, SmokeReport
@@ -30,12 +33,14 @@ from omniplan.domain.gates import Gate, GateVerdict, Metric
 from omniplan.domain.header import Header
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.inspection import Inspection
+from omniplan.domain.load_report import LoadReport
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Estimate, Prediction
 from omniplan.domain.protocol import BenchProtocol, Launch
 from omniplan.domain.recommendation import Recommendation
+from omniplan.domain.verification import Verification
 from omniplan.errors import (
     ArgumentError,
     HeaderError,
@@ -71,6 +76,7 @@ __all__ = [
     "InputError",
     "Inspection",
     "Launch",
+    "LoadReport",
     "Machine",
     "Metric",
     "Model",
@@ -81,6 +87,7 @@ __all__ = [
     "SmokeReport",
     "TableError",
     "UnsupportedModel",
+    "Verification",
     "Weighing",
     "__version__",
     "bench",
@@ -92,14 +99,17 @@ __all__ = [
     "frontier",
     "inspect",
     "judge",
+    "learn",
     "load_machine",
     "load_model",
     "plan",
     "predict",
     "read_header",
+    "read_log",
     "recommend",
     "requantise",
     "smoke",
+    "verify",
     "weigh_engines",
 ]
 

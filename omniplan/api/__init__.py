@@ -8,6 +8,7 @@ from omniplan.api.engines import weigh_engines
 from omniplan.api.measure import bench, judge, smoke
 from omniplan.api.price import compare, fit, footprint, inspect, predict
 from omniplan.api.quants import recommend, requantise
+from omniplan.api.runs import learn, read_log, verify
 from omniplan.api.source import load_machine, load_model
 from omniplan.api.write import emit
 
@@ -21,12 +22,15 @@ __all__ = [
     "frontier",
     "inspect",
     "judge",
+    "learn",
     "load_machine",
     "load_model",
     "plan",
     "predict",
+    "read_log",
     "recommend",
     "requantise",
     "smoke",
+    "verify",
     "weigh_engines",
 ]

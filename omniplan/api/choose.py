@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import ModelSource, headroom_of, model_of
+from omniplan.api.source import ModelSource, calibrated, headroom_of, model_of
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
 
@@ -28,6 +29,7 @@ def plan(
     n_gen: int = 256,
     objective: str = "request",
     baselines: bool = False,
+    calibration: str | Path | None = None,
 ) -> Plan:
     """Choose a placement that keeps ``headroom`` on every pool of ``machine``, with its price and its reasons.
 
@@ -37,13 +39,14 @@ def plan(
     a prompt of ``n_prompt`` and an answer of ``n_gen`` tokens; ``objective`` is what should take the least time:
     "request" (both), "decode" or "prompt". With ``baselines`` the plan carries what one would do without it, and is
     never predicted slower than a baseline that fits; this reproduces --fit, which takes a second on a large model.
+    ``calibration`` is what the machine's own runs taught, a file of ``omniplan calibrate``.
     Raises Infeasible when nothing fits, with the shortfall and what would make it fit.
     """
     from omniplan.search.planner import make_plan
 
     return make_plan(
         model_of(source),
-        machine,
+        calibrated(machine, calibration),
         n_ctx=n_ctx,
         n_parallel=n_parallel,
         cache_type_k=cache_type_k,

@@ -18,6 +18,7 @@ from omniplan.cli import (
     machine_verbs,
     recommend_verb,
     verbs,
+    verify_verb,
 )
 from omniplan.errors import InputError, OmniplanError
 
@@ -29,6 +30,7 @@ VERBS: Final = (
     *engines_verb.VERBS,
     *emit_verb.VERBS,
     *certify_verb.VERBS,
+    *verify_verb.VERBS,
     *bench_verb.VERBS,
     *machine_verbs.VERBS,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from omniplan import api
@@ -115,6 +116,11 @@ def _declare_plan(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--headroom", default="default", metavar="H", help="MiB to keep free per GPU, a share such as 10%%, or default"
     )
+    command.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="what omniplan calibrate learned; default NAME.calibration.toml beside the machine file; or none",
+    )
     add_workload(command)
     add_objective(command)
     command.add_argument(
@@ -158,8 +164,18 @@ def _plan(options: argparse.Namespace) -> int:
         n_gen=options.n_gen,
         objective=options.objective,
         baselines=options.compare,
+        calibration=_calibration(options),
     )
     return show(plan.to_json() if options.json else plan_text(plan))
+
+
+def _calibration(options: argparse.Namespace) -> str | Path | None:
+    """The file named, else the one that lies beside the machine file."""
+    from omniplan.tables.learned import beside
+
+    if options.calibration is None:
+        return beside(options.machine)
+    return None if options.calibration == "none" else Path(options.calibration)
 
 
 def _declare_explain(command: argparse.ArgumentParser) -> None:
@@ -190,7 +206,9 @@ def _machines(options: argparse.Namespace) -> int:
 
 
 def _declare_schema(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", metavar="NAME", help="plan, footprint, inspection or machine")
+    command.add_argument(
+        "name", metavar="NAME", help="plan, footprint, verification, machine, ...; a wrong one lists them"
+    )
     command.add_argument("--json", action="store_true", help="a schema is JSON already")
 
 
