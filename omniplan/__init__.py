@@ -3,6 +3,7 @@
 from omniplan.api import (
     bench,
     certify,
+    check,
     compare,
     emit,
     fit,
@@ -21,6 +22,7 @@ from omniplan.api import (
 )
 from omniplan.domain.bench import BenchReport, SmokeReport
 from omniplan.domain.certificate import Certificate
+from omniplan.domain.check import Finding, Report
 from omniplan.domain.comparison import Comparison
 from omniplan.domain.engines import Weighing
 from omniplan.domain.fit import FitResult
@@ -57,6 +59,7 @@ __all__ = [
     "Certificate",
     "Comparison",
     "Estimate",
+    "Finding",
     "FitResult",
     "Footprint",
     "Frontier",
@@ -79,12 +82,14 @@ __all__ = [
     "Prediction",
     "Recommendation",
     "SmokeReport",
+    "Report",
     "TableError",
     "UnsupportedModel",
     "Weighing",
     "__version__",
     "bench",
     "certify",
+    "check",
     "compare",
     "emit",
     "fit",

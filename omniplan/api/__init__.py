@@ -6,6 +6,7 @@ from omniplan.api.check import certify
 from omniplan.api.choose import frontier, plan
 from omniplan.api.engines import weigh_engines
 from omniplan.api.measure import bench, judge, smoke
+from omniplan.api.critic import check
 from omniplan.api.price import compare, fit, footprint, inspect, predict
 from omniplan.api.quants import recommend, requantise
 from omniplan.api.source import load_machine, load_model
@@ -14,6 +15,7 @@ from omniplan.api.write import emit
 __all__ = [
     "bench",
     "certify",
+    "check",
     "compare",
     "emit",
     "fit",

@@ -19,10 +19,14 @@ from omniplan.cli import (
     recommend_verb,
     verbs,
 )
+from omniplan.cli import certify_verb, compare_verb, emit_verb, frontier_verb, machine_verbs, verbs
+from omniplan.cli import check_verb, compare_verb, emit_verb, frontier_verb, machine_verbs, verbs
 from omniplan.errors import InputError, OmniplanError
 
 VERBS: Final = (
     *verbs.VERBS,
+    *certify_verb.VERBS,
+    *check_verb.VERBS,
     *compare_verb.VERBS,
     *frontier_verb.VERBS,
     *recommend_verb.VERBS,

@@ -1,0 +1,152 @@
+"""A file as the critic reads it: what kind it is, the commands in it, and the comments around each."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePath
+from typing import Final
+
+from omniplan.audit.check.case import Case
+from omniplan.audit.check.options import split_options
+from omniplan.codec import compose, dotenv, llama_swap, models_conf, preset_ini, shell, wrapper
+from omniplan.codec.command import Command, Word, lines_of
+from omniplan.domain.machine import Machine
+
+
+class Kind(StrEnum):
+    """What a file is."""
+
+    ARGS = "arguments"
+    SHELL = "shell script"
+    MODELS_CONF = "models.conf"
+    PRESET = "preset INI"
+    ENV = ".env"
+    LLAMA_SWAP = "llama-swap"
+    COMPOSE = "Compose file"
+    BUILD = "build file"
+    LOG = "log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One file: ``commands`` are the llama-server commands it starts, ``text`` every byte of it."""
+
+    path: str
+    text: str
+    kind: Kind
+    commands: tuple[Command, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        """Lines with their ends."""
+        return lines_of(self.text)
+
+    def code(self) -> Iterator[tuple[int, str]]:
+        """Lines that are no comment, numbered from 1, without the comment at their end."""
+        for number, line in enumerate(self.lines, 1):
+            bare = re.sub(r"(^|\s)#.*", "", line.rstrip("\r\n"))
+            if bare.strip():
+                yield number, bare
+
+    def comments(self, command: Command) -> tuple[Word, ...]:
+        """Comment lines directly above ``command`` and inside it, and the titles that models.conf gives it."""
+        lines = self.lines
+        last = max([command.line, *(word.line for word in command.words)])
+        first = command.line
+        while 1 < first <= len(lines) + 1 and lines[first - 2].lstrip().startswith(_MARKS):
+            first -= 1
+        marks = (*_MARKS, "NAME=", "DESCRIPTION=") if self.kind is Kind.MODELS_CONF else _MARKS
+        return tuple(
+            Word(text=line.strip(), line=number)
+            for number, line in enumerate(lines[first - 1 : last], first)
+            if line.lstrip().startswith(marks)
+        )
+
+
+_MARKS: Final = ("#", ";")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A document with its commands as cases, on one machine."""
+
+    document: Document
+    cases: tuple[Case, ...]
+    machine: Machine | None = None
+
+
+def read(path: str, text: str, kind: Kind | None = None) -> Document:
+    """The document of ``text``; raises InputError where the format has no such text."""
+    kind = kind_of(path, text) if kind is None else kind
+    return Document(path=path, text=text, kind=kind, commands=tuple(_READERS[kind](text, path)))
+
+
+def of_arguments(args: Sequence[str], environment: Mapping[str, str]) -> Document:
+    """Bare arguments as a document with one option a line, after one line for each variable."""
+    lines = [shlex.quote(f"{name}={value}") for name, value in environment.items()]
+    lines += [shlex.join(option) for option in split_options(args)]
+    return read("arguments", "".join(f"{line}\n" for line in lines), Kind.ARGS)
+
+
+def kind_of(path: str, text: str) -> Kind:
+    """The kind of a file by its name, else by what it says; a shell script when nothing tells."""
+    name = PurePath(path).name.lower()
+    for pattern, kind in _NAMES:
+        if re.search(pattern, name):
+            return kind
+    return next((kind for pattern, kind in _CONTENTS if re.search(pattern, text, re.MULTILINE)), Kind.SHELL)
+
+
+_NAMES: Final = (
+    (r"^models.*\.conf$", Kind.MODELS_CONF),
+    (r"\.ini$", Kind.PRESET),
+    (r"^\.env|\.env$|\.env\.", Kind.ENV),
+    (r"^(dockerfile|containerfile)|\.(dockerfile|cmake)$|^cmakelists\.txt$", Kind.BUILD),
+    (r"\.log$", Kind.LOG),
+    (r"\.(sh|bash|zsh|service)$", Kind.SHELL),
+)
+_CONTENTS: Final = (
+    (r"^services:", Kind.COMPOSE),
+    (r"^models:", Kind.LLAMA_SWAP),
+    (r"^(MODEL|CTX_SIZE|N_GPU_LAYERS|EXTRA_ARGS)=", Kind.MODELS_CONF),
+    (r"^\[[^\]\n]+\]$", Kind.PRESET),
+    (r"^FROM \S", Kind.BUILD),
+    (r"^(ggml_cuda_init|llama_model_loader|load_tensors|llm_load_tensors|print_info):", Kind.LOG),
+)
+
+
+def _nothing(_text: str, _path: str) -> tuple[Command, ...]:
+    return ()
+
+
+def _arguments(text: str, _path: str) -> tuple[Command, ...]:
+    words = shell.split(text)
+    names = [re.fullmatch(r"([A-Z][A-Z0-9_]*)=(.*)", word.text, re.DOTALL) for word in words]
+    first = next((at for at, match in enumerate(names) if match is None), len(words))
+    environment = tuple(
+        (match[1], Word(text=match[2], line=word.line))
+        for match, word in zip(names[:first], words, strict=False)
+        if match
+    )
+    return (Command(name="", line=1, words=words[first:], environment=environment),)
+
+
+def _sections(text: str, _path: str) -> Iterator[Command]:
+    return (wrapper.section_command(section) for section in models_conf.parse(text).sections)
+
+
+_READERS: Final[Mapping[Kind, Callable[[str, str], Iterator[Command] | tuple[Command, ...]]]] = {
+    Kind.ARGS: _arguments,
+    Kind.SHELL: lambda text, _path: shell.commands(text),
+    Kind.MODELS_CONF: _sections,
+    Kind.PRESET: lambda text, path: preset_ini.commands(text, where=path),
+    Kind.ENV: lambda text, _path: dotenv.commands(text),
+    Kind.LLAMA_SWAP: lambda text, path: llama_swap.commands(text, where=path),
+    Kind.COMPOSE: lambda text, path: compose.commands(text, where=path),
+    Kind.BUILD: _nothing,
+    Kind.LOG: _nothing,
+}
