@@ -24,7 +24,7 @@ def batch_equals_ubatch(case: Case) -> Iterator[Hit]:
         return
     if params.n_ubatch > USUAL:
         yield Hit(
-            message=f"-b and -ub are both {params.n_ubatch}: the compute buffer is sized for a whole batch{_cost(case)}",
+            message=f"-b and -ub are both {params.n_ubatch}: the compute buffer holds a whole batch{_cost(case)}",
             at=given.at,
             edits=(WordEdit(word=given.at, texts=(str(USUAL),)),),
         )

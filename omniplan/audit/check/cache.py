@@ -52,7 +52,7 @@ def pair_without_kernel(case: Case) -> Iterator[Hit]:
     if given is None or pair in _BUILT or is_latent or case.params.n_gpu_layers == 0:
         return
     yield Hit(
-        message=f"K {pair[0]} with V {pair[1]}: a default CUDA build has no vector kernel for it and copies to f16 first",
+        message=f"K {pair[0]} with V {pair[1]}: a default CUDA build has no vector kernel for it",
         at=given.at,
     )
 

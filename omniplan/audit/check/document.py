@@ -55,19 +55,27 @@ class Document:
     def comments(self, command: Command) -> tuple[Word, ...]:
         """Comment lines directly above ``command`` and inside it, and the titles that models.conf gives it."""
         lines = self.lines
-        last = max([command.line, *(word.line for word in command.words)])
+        last = max([command.line, *(word.line for word in command.words), *self._titles(command)])
         first = command.line
         while 1 < first <= len(lines) + 1 and lines[first - 2].lstrip().startswith(_MARKS):
             first -= 1
-        marks = (*_MARKS, "NAME=", "DESCRIPTION=") if self.kind is Kind.MODELS_CONF else _MARKS
+        marks = (*_MARKS, *_TITLES) if self.kind is Kind.MODELS_CONF else _MARKS
         return tuple(
             Word(text=line.strip(), line=number)
             for number, line in enumerate(lines[first - 1 : last], first)
             if line.lstrip().startswith(marks)
         )
 
+    def _titles(self, command: Command) -> Iterator[int]:
+        """Lines of the section's titles."""
+        if self.kind is Kind.MODELS_CONF:
+            for section in models_conf.parse(self.text).sections:
+                if section.line == command.line:
+                    yield section.last_line
+
 
 _MARKS: Final = ("#", ";")
+_TITLES: Final = ("NAME=", "DESCRIPTION=")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -163,7 +163,18 @@ def matches_nothing(case: Case) -> Iterator[Hit]:
     """A pattern that matches no tensor of the model."""
     for item in _items(case):
         if not any(map(compile_pattern(item.override.pattern).matches, _names(case))):
-            yield Hit(message=f"'{item.override.pattern}' matches no tensor of {_model(case)}", at=item.option.at)
+            yield Hit(
+                message=f"'{item.override.pattern}' matches no tensor of {_model(case)}",
+                at=item.option.at,
+                severity=Severity.INFO if _means_output(case, item.override.pattern) else None,
+            )
+
+
+def _means_output(case: Case, pattern: str) -> bool:
+    """Whether a pattern is for the layer behind the last, as --fit itself writes: it counts the output as one."""
+    return case.model is not None and compile_pattern(pattern).matches(
+        f"blk.{case.model.hparams.n_layer_all}.ffn_up_exps.weight"
+    )
 
 
 def _model(case: Case) -> str:
@@ -175,8 +186,8 @@ def shadowed(case: Case) -> Iterator[Hit]:
     items = _items(case)
     names = _names(case)
     used = set(map(id, first_match([item.override for item in items], names).values()))
-    for item in items:
-        is_repeated = any(other.override.pattern == item.override.pattern for other in items[: items.index(item)])
+    for at, item in enumerate(items):
+        is_repeated = any(other.override.pattern == item.override.pattern for other in items[:at])
         has_names = case.model is not None and any(map(compile_pattern(item.override.pattern).matches, names))
         if is_repeated or (has_names and id(item.override) not in used):
             yield Hit(
@@ -233,8 +244,6 @@ def _cut_number(pattern: str, layers: Sequence[int]) -> int | None:
         return int(literal[1])
     search = compile_pattern(pattern).search
     found = {il: search(f"blk.{il}.") for il in layers}
-    if all(found.values()):
-        return None
     for il, match in found.items():
         digits = match.end() - len("blk.") if match and match.start() == 0 else 0
         if 0 < digits < len(str(il)):

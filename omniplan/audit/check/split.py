@@ -10,13 +10,15 @@ from omniplan.audit.check.case import Case
 from omniplan.audit.check.hit import Hit, WordEdit
 from omniplan.audit.check.rule import CommandRule
 from omniplan.domain.check import Severity
-from omniplan.domain.params import SplitMode
+from omniplan.domain.params import ServerParams, SplitMode
+from omniplan.domain.prediction import Prediction
 from omniplan.llamacpp.footprint import RAM
 from omniplan.units import gib, mib
 
 _VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 # Two divisions nearer than this are one.
 _SAME: Final = 0.02
+_CLEARLY: Final = 1.02
 
 
 def none_with_split(case: Case) -> Iterator[Hit]:
@@ -92,37 +94,52 @@ def rows_on_unequal(case: Case) -> Iterator[Hit]:
 
 
 def spread_over_many(case: Case) -> Iterator[Hit]:
-    """Several GPUs for a model that one of them holds, and that runs no faster for it."""
+    """Several GPUs for a model that one of them holds, and that answers no faster for it.
+
+    A split that was written down and is better at prompts is a choice.
+    """
     if case.priced is None or len({device for device in case.priced.layers if device != "CPU"}) < 2:
         return
     now = case.speed(case.settled)
+    for index, alone in _alone(case):
+        then = case.speed(alone)
+        if now is None or then is None or not _is_slower(now, then):
+            continue
+        is_choice = any(case.params.tensor_split) and _prompt(now) > _prompt(then)
+        rates = _decode(then), _decode(now)
+        yield Hit(
+            message=f"CUDA{index} alone holds the model: "
+            "{:.1f} tokens/s predicted there, {:.1f} spread over several".format(*rates),
+            severity=Severity.INFO if is_choice else None,
+            fix=f"-sm none -mg {index}",
+        )
+        return
+
+
+def _alone(case: Case) -> Iterator[tuple[int, ServerParams]]:
+    """The same on each GPU that holds all of it, the largest first, with that GPU's number."""
     names = [gpu.name for gpu in case.machine.gpus] if case.machine else []
     for gpu in sorted(case.gpus, key=lambda gpu: -gpu.free):
+        index = names.index(gpu.name)
         alone = replace(
-            case.settled,
-            split_mode=SplitMode.NONE, main_gpu=names.index(gpu.name), devices=None, tensor_split=(), overrides=(),
+            case.settled, split_mode=SplitMode.NONE, main_gpu=index, devices=None, tensor_split=(), overrides=(),
             n_gpu_layers=-2,
         )  # fmt: skip
-        if not case.fits(alone):
-            continue
-        then = case.speed(alone)
-        if (
-            now
-            and then
-            and _is_slower(now.request_seconds.value, then.request_seconds.value)
-            and _is_slower(then.decode_tokens_per_second.value, now.decode_tokens_per_second.value)
-        ):
-            rates = then.decode_tokens_per_second.value, now.decode_tokens_per_second.value
-            yield Hit(
-                message=f"{gpu.name} alone holds the model: "
-                "{:.1f} tokens/s predicted there, {:.1f} spread over several".format(*rates),
-                fix=f"-sm none -mg {names.index(gpu.name)}",
-            )
-            return
+        if case.fits(alone):
+            yield index, alone
 
 
-def _is_slower(longer: float, shorter: float) -> bool:
-    return longer > 1.02 * shorter
+def _is_slower(now: Prediction, then: Prediction) -> bool:
+    """Whether ``now`` is clearly slower at decoding and no faster for the whole request."""
+    return _decode(then) > _CLEARLY * _decode(now) and then.request_seconds.value <= now.request_seconds.value
+
+
+def _decode(speed: Prediction) -> float:
+    return speed.decode_tokens_per_second.value
+
+
+def _prompt(speed: Prediction) -> float:
+    return speed.prompt_tokens_per_second.value
 
 
 def visible_order(case: Case) -> Iterator[Hit]:

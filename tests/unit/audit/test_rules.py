@@ -1,0 +1,49 @@
+"""Every rule finds what it is for, and not the nearest thing to it."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+import omniplan
+from omniplan.audit.check.registry import COMMAND_RULES, FILE_RULES
+from omniplan.domain.check import Report, Severity
+from omniplan.tables.rules import rows
+from tests.oracle import cases
+from tests.unit.audit.check_cases import ROWS, Row
+
+# Rules about files that must lie on disk have tests of their own.
+ON_DISK = {"model-unreadable", "architecture-unknown", "draft-of-another-kind"}
+
+
+def report(row: Row, text: str, folder: Path) -> Report:
+    """The check of one side of a row."""
+    model = cases.model(row.model) if row.model else None
+    machine = row.machine or None
+    if not row.file:
+        return omniplan.check(shlex.split(text.replace("\\", "\\\\")), model=model, machine=machine)
+    (folder / row.file).write_text(text)
+    return omniplan.check(folder / row.file, model=model, machine=machine)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.rule}: {row.bad[:40]!r}")
+def test_found_and_not_found(row: Row, tmp_path: Path) -> None:
+    """The bad side has the finding, at a severity no worse than the rule's, and the good side has not."""
+    found = report(row, row.bad, tmp_path).of(row.rule)
+
+    assert found
+    assert all(list(Severity).index(item.severity) >= list(Severity).index(rows()[row.rule].severity) for item in found)
+    assert report(row, row.good, tmp_path).of(row.rule) == ()
+
+
+def test_rows_and_functions_are_the_same_rules() -> None:
+    """No row without a function, no function without a row, and an example of each."""
+    assert set(rows()) == {*COMMAND_RULES, *FILE_RULES}
+    assert set(COMMAND_RULES) & set(FILE_RULES) == set()
+    assert set(rows()) == {row.rule for row in ROWS} | ON_DISK
+
+
+def test_the_worst_severity_is_reached() -> None:
+    """A rule that never reports what its row says would mislead whoever reads the table."""
