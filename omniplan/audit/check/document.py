@@ -95,9 +95,12 @@ def read(path: str, text: str, kind: Kind | None = None) -> Document:
 
 def of_arguments(args: Sequence[str], environment: Mapping[str, str]) -> Document:
     """Bare arguments as a document with one option a line, after one line for each variable."""
-    lines = [shlex.quote(f"{name}={value}") for name, value in environment.items()]
+    lines = [f"{_EXPORT} {shlex.quote(f'{name}={value}')}" for name, value in environment.items()]
     lines += [shlex.join(option) for option in split_options(args)]
     return read("arguments", "".join(f"{line}\n" for line in lines), Kind.ARGS)
+
+
+_EXPORT: Final = "export"
 
 
 def kind_of(path: str, text: str) -> Kind:
@@ -133,14 +136,12 @@ def _nothing(_text: str, _path: str) -> tuple[Command, ...]:
 
 def _arguments(text: str, _path: str) -> tuple[Command, ...]:
     words = shell.split(text)
-    names = [re.fullmatch(r"([A-Z][A-Z0-9_]*)=(.*)", word.text, re.DOTALL) for word in words]
-    first = next((at for at, match in enumerate(names) if match is None), len(words))
-    environment = tuple(
-        (match[1], Word(text=match[2], line=word.line))
-        for match, word in zip(names[:first], words, strict=False)
-        if match
-    )
-    return (Command(name="", line=1, words=words[first:], environment=environment),)
+    at, environment = 0, []
+    while at + 1 < len(words) and words[at].text == _EXPORT:
+        name, _, value = words[at + 1].text.partition("=")
+        environment.append((name, Word(text=value, line=words[at].line)))
+        at += 2
+    return (Command(name="", line=1, words=words[at:], environment=tuple(environment)),)
 
 
 def _sections(text: str, _path: str) -> Iterator[Command]:

@@ -56,9 +56,10 @@ def unaccounted(case: Case) -> Iterator[Hit]:
 
 
 def _beside(case: Case, name: str, at: Word, found: Companion | None) -> Hit:
-    how = "" if case.params.fit else " and --fit, which would leave room for it, is off"
+    how = "" if case.params.fit else ", and --fit, which would leave room for it, is off"
+    mild = Severity.INFO if case.params.fit else None
     if found is None:
-        return Hit(message=f"{name} takes memory that no figure here holds{how}", at=at, severity=Severity.INFO)
+        return Hit(message=f"{name} takes memory that no figure here holds{how}", at=at, severity=mild)
     left = {pool.name: pool.left for pool in case.priced.pools if pool.left is not None} if case.priced else {}
     most = max((size for pool, size in left.items() if pool != RAM), default=None)
     if most is not None and most < found.nbytes and not case.params.fit:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from difflib import unified_diff
 from itertools import islice
+from pathlib import PurePath
 from typing import Final
 
 from omniplan.audit.check import document as documents
@@ -23,7 +24,12 @@ Group = tuple[Edit, ...]
 
 
 def diff(document: Document, groups: Sequence[Group]) -> str:
-    """A unified diff of ``document`` with as many of ``groups`` as can be made without touching anything else."""
+    """A unified diff of ``document`` with as many of ``groups`` as can be made without touching anything else.
+
+    A text that is not UTF-8 has none.
+    """
+    if not document.text.isascii() and not _is_utf8(document.text):
+        return ""
     lines, done = document.lines, list[WordEdit]()
     for group in groups:
         words = [edit for edit in group if isinstance(edit, WordEdit)]
@@ -92,6 +98,15 @@ def _put(lines: list[str], at: int, line: str) -> list[str]:
     return [*lines[:at], line, *lines[at + 1 :]]
 
 
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _diff(path: str, old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
-    for line in unified_diff(old, new, f"a/{path}", f"b/{path}"):
+    names = (path, path) if PurePath(path).is_absolute() else (f"a/{path}", f"b/{path}")
+    for line in unified_diff(old, new, *names):
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from omniplan.codec.command import Command, Word
 from omniplan.domain.params import ServerParams
@@ -80,6 +81,7 @@ def read(command: Command) -> Reading:
     return Reading(options=options, params=params, args=tuple(args), env=env, refused=tuple(refused))
 
 
+@cache
 def _variable_rows() -> dict[str, FlagRow]:
     rows = load_flags()
     return {row.env: row for row in rows if row.env} | {row.negative_env: row for row in rows if row.negative_env}

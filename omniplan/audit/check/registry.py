@@ -16,6 +16,7 @@ from omniplan.audit.check import (
     fitting,
     host,
     overrides,
+    patterns,
     split,
     together,
 )
@@ -26,6 +27,7 @@ COMMAND_RULES: Final[Mapping[str, CommandRule]] = {
     **files.RULES,
     **fitting.RULES,
     **overrides.RULES,
+    **patterns.RULES,
     **split.RULES,
     **cache.RULES,
     **batch.RULES,

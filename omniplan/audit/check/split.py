@@ -8,6 +8,7 @@ from typing import Final
 
 from omniplan.audit.check.case import Case
 from omniplan.audit.check.hit import Hit, WordEdit
+from omniplan.audit.check.patterns import GPU, items_of
 from omniplan.audit.check.rule import CommandRule
 from omniplan.domain.check import Severity
 from omniplan.domain.params import ServerParams, SplitMode
@@ -181,10 +182,10 @@ def order_not_pinned(case: Case) -> Iterator[Hit]:
         return
     if "CUDA_DEVICE_ORDER" in names or (case.machine is not None and _are_alike(case)):
         return
-    given = next(
-        (found for key in ("tensor-split", "main-gpu", "override-tensor", "fit-target") if (found := case.option(key))),
-        None,
-    )
+    named = ("tensor-split", "main-gpu", "fit-target")
+    given = next((found for key in named if (found := case.option(key))), None)
+    if given is None and any(GPU.fullmatch(item.override.buffer_type) for item in items_of(case)):
+        given = case.option("override-tensor")
     several = len(case.params.tensor_split) > 1 or case.params.main_gpu > 0 or visible is not None
     if given is not None and (several or len(case.gpus) > 1):
         yield Hit(message=f"{given.name} {given.value} counts on CUDA's own order of the GPUs", at=given.at)

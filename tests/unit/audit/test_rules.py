@@ -43,7 +43,3 @@ def test_rows_and_functions_are_the_same_rules() -> None:
     assert set(rows()) == {*COMMAND_RULES, *FILE_RULES}
     assert set(COMMAND_RULES) & set(FILE_RULES) == set()
     assert set(rows()) == {row.rule for row in ROWS} | ON_DISK
-
-
-def test_the_worst_severity_is_reached() -> None:
-    """A rule that never reports what its row says would mislead whoever reads the table."""
