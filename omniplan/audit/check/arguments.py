@@ -10,6 +10,7 @@ from omniplan.audit.check.case import Case
 from omniplan.audit.check.hit import Hit, WordEdit
 from omniplan.audit.check.options import Option
 from omniplan.audit.check.rule import CommandRule
+from omniplan.domain.check import Severity
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp import refusals
 from omniplan.tables.flags import Kind
@@ -42,6 +43,7 @@ def removed_flag(case: Case) -> Iterator[Hit]:
             yield Hit(
                 message=f"{option.name}: {error.problem}",
                 at=option.flag,
+                severity=_mild(case),
                 fix=f"write {' '.join(texts)}" if texts else error.remedy,
                 edits=edits,
             )
@@ -51,7 +53,8 @@ def unknown_flag(case: Case) -> Iterator[Hit]:
     """A flag that llama-server never had."""
     for option, error in case.reading.refused:
         if option is not None and option.row is None:
-            yield Hit(message=f"{option.name}: {error.problem}", at=option.flag, fix=error.remedy)
+            message = f"{option.name}: {error.problem}"
+            yield Hit(message=message, at=option.flag, severity=_mild(case), fix=error.remedy)
 
 
 def flash_attention_bare(case: Case) -> Iterator[Hit]:
@@ -62,8 +65,14 @@ def flash_attention_bare(case: Case) -> Iterator[Hit]:
             yield Hit(
                 message=f"{option.name} has no value: llama-server takes the next word for it",
                 at=option.flag,
+                severity=_mild(case),
                 edits=(edit,),
             )
+
+
+def _mild(case: Case) -> Severity | None:
+    """An older llama.cpp may take what this one does not."""
+    return Severity.INFO if case.is_for_older else None
 
 
 def refused(case: Case) -> Iterator[Hit]:
@@ -71,7 +80,7 @@ def refused(case: Case) -> Iterator[Hit]:
     for option, error in case.reading.refused:
         if option is None or _is_left(option):
             yield _hit(error, option)
-    if case.model is None or case.machine is None:
+    if case.model is None or case.machine is None or case.is_open:
         return
     try:
         refusals.check(case.params, case.model, tuple(gpu.name for gpu in case.machine.gpus))
@@ -96,10 +105,10 @@ def _hit(error: ArgumentError, option: Option | None) -> Hit:
 
 def number_with_suffix(case: Case) -> Iterator[Hit]:
     """``-c 8k`` is ``-c 8``."""
-    refused_ones = {id(option) for option, _ in case.reading.refused}
+    unread = {id(option) for option in (*case.reading.open, *(option for option, _ in case.reading.refused))}
     for option in case.reading.options:
         row = option.row
-        if row is None or row.kind not in (Kind.INT, Kind.UINT, Kind.FLOAT) or id(option) in refused_ones:
+        if row is None or row.kind not in (Kind.INT, Kind.UINT, Kind.FLOAT) or id(option) in unread:
             continue
         text = option.value
         if text in row.words or not text or _NUMBER.fullmatch(text):

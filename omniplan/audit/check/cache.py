@@ -86,7 +86,7 @@ def slots(case: Case) -> Iterator[Hit]:
     """What each of several slots gets."""
     given, params = case.option("parallel"), case.params
     if given is None:
-        if case.command.words:
+        if not case.may_have("parallel"):
             shared = f"{params.n_ctx:,} tokens" if params.n_ctx else "the whole context"
             yield Hit(message=f"no -np: {params.n_seq_max} slots share {shared}")
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -29,6 +30,9 @@ from omniplan.units import GIB
 DEFAULT: Final = Headroom()
 # What "it would fit" must leave free: more than any usual policy of a plan, so that a plan is never contradicted.
 ROOMY: Final = Headroom(growth_fraction=0.10, growth_least=GIB, growth_display=GIB)
+# The build whose rules these are, and how an emitted file says which one it is for.
+BUILD: Final = 11434
+_BUILD: Final = re.compile(r"^# omniplan \S+ for llama\.cpp b(\d{1,6})\b")
 _VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 # As in a plan: one request of a prompt of 2048 tokens and an answer of 256.
 _WORKLOAD: Final = (2048, 256, 0)
@@ -68,9 +72,22 @@ class Case:
         """The parameters as written."""
         return self.reading.params
 
+    @cached_property
+    def is_open(self) -> bool:
+        """Whether a variable decides something that is priced, so that nothing can be computed."""
+        return any(option.row is None or option.row.param or option.row.sets for option in self.reading.open)
+
+    def may_have(self, key: str) -> bool:
+        """Whether a variable may set that row's flag, or nothing is said about llama-server at all."""
+        unknown = any(option.row is None or option.row.key == key for option in self.reading.open)
+        return unknown or not self.reading.options
+
     def option(self, key: str) -> Option | None:
-        """The option of that row of the flags table which counts: the last on the command line, else a variable."""
-        return next((option for option in reversed(self.reading.options) if option.row and option.row.key == key), None)
+        """The option of that row of the flags table which counts: the last on the command line, else a variable.
+
+        One that a variable decides is none.
+        """
+        return next((option for option in reversed(self.options(key)) if option not in self.reading.open), None)
 
     def options(self, key: str) -> tuple[Option, ...]:
         """All options of that row."""
@@ -100,7 +117,7 @@ class Case:
     def price(self, params: ServerParams) -> Footprint | None:
         """What ``params`` take, None where they are refused or model or machine is not at hand."""
         known = self._prices.get(params)
-        if known is None and self.model is not None and self.machine is not None:
+        if known is None and self.model is not None and self.machine is not None and not self.is_open:
             try:
                 known = self._prices[params] = footprint(self.model, self.machine, params)
             except ArgumentError:
@@ -114,7 +131,7 @@ class Case:
     @cached_property
     def fitted(self) -> FitResult | None:
         """What --fit does to the arguments, None when it is off, or model or machine is not at hand."""
-        if self.model is None or self.machine is None or not self.params.fit:
+        if self.model is None or self.machine is None or not self.params.fit or self.is_open:
             return None
         try:
             return fit(self.model, self.machine, self.params)
@@ -150,6 +167,12 @@ class Case:
     def _budget(self, name: str, policy: Headroom) -> int:
         assert self.machine is not None
         return policy.budget_of(self.machine.gpu(name))
+
+    @cached_property
+    def is_for_older(self) -> bool:
+        """Whether a comment of omniplan's own says that the command is for an older llama.cpp."""
+        builds = (_BUILD.search(word.text) for word in self.comments)
+        return any(int(match[1]) < BUILD for match in builds if match)
 
     @property
     def host_weights(self) -> int:

@@ -12,7 +12,7 @@ from typing import Final
 
 from omniplan.audit.check.case import Case
 from omniplan.audit.check.options import split_options
-from omniplan.codec import compose, dotenv, llama_swap, models_conf, preset_ini, shell, wrapper
+from omniplan.codec import compose, dotenv, kubernetes, llama_swap, models_conf, preset_ini, shell, systemd, wrapper
 from omniplan.codec.command import Command, Word, lines_of
 from omniplan.domain.machine import Machine
 
@@ -21,12 +21,15 @@ class Kind(StrEnum):
     """What a file is."""
 
     ARGS = "arguments"
+    ARGV = "one argument a line"
     SHELL = "shell script"
     MODELS_CONF = "models.conf"
     PRESET = "preset INI"
     ENV = ".env"
     LLAMA_SWAP = "llama-swap"
     COMPOSE = "Compose file"
+    SYSTEMD = "systemd unit"
+    KUBERNETES = "Kubernetes Deployment"
     BUILD = "build file"
     LOG = "log"
 
@@ -118,10 +121,14 @@ _NAMES: Final = (
     (r"^\.env|\.env$|\.env\.", Kind.ENV),
     (r"^(dockerfile|containerfile)|\.(dockerfile|cmake)$|^cmakelists\.txt$", Kind.BUILD),
     (r"\.log$", Kind.LOG),
-    (r"\.(sh|bash|zsh|service)$", Kind.SHELL),
+    (r"\.service$", Kind.SYSTEMD),
+    (r"\.(sh|bash|zsh)$", Kind.SHELL),
 )
 _CONTENTS: Final = (
+    (r"\A--?[a-zA-Z]", Kind.ARGV),
     (r"^services:", Kind.COMPOSE),
+    (r"^kind:\s*Deployment", Kind.KUBERNETES),
+    (r"^ExecStart\s*=", Kind.SYSTEMD),
     (r"^models:", Kind.LLAMA_SWAP),
     (r"^(MODEL|CTX_SIZE|N_GPU_LAYERS|EXTRA_ARGS)=", Kind.MODELS_CONF),
     (r"^\[[^\]\n]+\]$", Kind.PRESET),
@@ -144,18 +151,26 @@ def _arguments(text: str, _path: str) -> tuple[Command, ...]:
     return (Command(name="", line=1, words=words[at:], environment=tuple(environment)),)
 
 
+def _lines(text: str, _path: str) -> tuple[Command, ...]:
+    words = (Word(text=line.rstrip("\r\n"), line=number) for number, line in enumerate(lines_of(text), 1))
+    return (Command(name="", line=1, words=tuple(words)),)
+
+
 def _sections(text: str, _path: str) -> Iterator[Command]:
     return (wrapper.section_command(section) for section in models_conf.parse(text).sections)
 
 
 _READERS: Final[Mapping[Kind, Callable[[str, str], Iterator[Command] | tuple[Command, ...]]]] = {
     Kind.ARGS: _arguments,
+    Kind.ARGV: _lines,
     Kind.SHELL: lambda text, _path: shell.commands(text),
     Kind.MODELS_CONF: _sections,
     Kind.PRESET: lambda text, path: preset_ini.commands(text, where=path),
     Kind.ENV: lambda text, _path: dotenv.commands(text),
     Kind.LLAMA_SWAP: lambda text, path: llama_swap.commands(text, where=path),
     Kind.COMPOSE: lambda text, path: compose.commands(text, where=path),
+    Kind.SYSTEMD: lambda text, _path: systemd.commands(text),
+    Kind.KUBERNETES: lambda text, path: kubernetes.commands(text, where=path),
     Kind.BUILD: _nothing,
     Kind.LOG: _nothing,
 }

@@ -123,7 +123,7 @@ def _names(case: Case) -> str:
 def context_unset(case: Case) -> Iterator[Hit]:
     """No ``-c``: the training context, or whatever --fit leaves of it."""
     params = case.params
-    if params.n_ctx_given or params.kv_unified_per_slot or (not case.command.words and not case.command.environment):
+    if params.n_ctx_given or params.kv_unified_per_slot or case.may_have("ctx-size"):
         return
     if case.model is None:
         yield Hit(message="no -c: the context is the model's training context" + _may_shrink(case))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Final
 
 from omniplan.codec.command import Command, Word
 from omniplan.domain.params import ServerParams
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.args import parse
 from omniplan.tables.flags import FlagRow, Kind, load_flags, spellings
+
+# What a shell, Compose, llama-swap or systemd fills in later.
+_VARIABLE: Final = re.compile(r"\$[\w{(@*#?!]|`|%[a-zA-Z]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,19 +53,24 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A command as far as it can be read: ``params`` of the options that llama-server takes, and the refused ones."""
+    """A command as far as it can be read: ``params`` of the options that llama-server takes, and the refused ones.
+
+    ``open`` are options that a variable decides, of which nobody can say more.
+    """
 
     options: tuple[Option, ...]
     params: ServerParams
     args: tuple[str, ...]
     env: dict[str, str]
     refused: tuple[tuple[Option | None, ArgumentError], ...]
+    open: tuple[Option, ...]
 
 
 def read(command: Command) -> Reading:
     """Read ``command`` option by option; what llama-server would refuse is left out of the parameters."""
     options = (*_variables(command), *_options(command.words))
     refused: list[tuple[Option | None, ArgumentError]] = []
+    undecided: list[Option] = []
     args: list[str] = []
     env = {name: word.text for name, word in command.environment if name not in _variable_rows()}
     for option in options:
@@ -69,7 +79,10 @@ def read(command: Command) -> Reading:
         try:
             parse(own, env=named)
         except ArgumentError as error:
-            refused.append((option, error))
+            if any(_VARIABLE.search(word.text) for word in option.words):
+                undecided.append(option)
+            else:
+                refused.append((option, error))
         else:
             args += own
             env |= named
@@ -78,7 +91,9 @@ def read(command: Command) -> Reading:
     except ArgumentError as error:
         refused.append((None, error))
         params = ServerParams()
-    return Reading(options=options, params=params, args=tuple(args), env=env, refused=tuple(refused))
+    return Reading(
+        options=options, params=params, args=tuple(args), env=env, refused=tuple(refused), open=tuple(undecided)
+    )
 
 
 @cache
