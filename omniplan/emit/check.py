@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 from omniplan.domain.check import Finding, Report, Severity
 
 
 def check_text(report: Report) -> str:
-    """One paragraph a finding: place, severity, rule and message; why, with its source; the fix. Then the sum."""
-    return "\n".join([*(line for finding in report.findings for line in _paragraph(finding)), _sum(report)])
+    """A line a finding, and where a rule comes first or says something else, why, with its source, and the fix."""
+    lines: list[str] = []
+    told: set[tuple[str, str]] = set()
+    for finding in report.findings:
+        lines.append(_headline(finding))
+        if (finding.rule, finding.fix) not in told:
+            lines += [f"    why: {finding.why} [{finding.source}]", f"    fix: {finding.fix}", ""]
+        told.add((finding.rule, finding.fix))
+    return "\n".join([*lines, _sum(report)])
 
 
-def _paragraph(finding: Finding) -> Iterator[str]:
+def _headline(finding: Finding) -> str:
     command = f" [{finding.command}]" if finding.command else ""
-    yield f"{finding.file}:{finding.line}:{command} {finding.severity}: {finding.message} ({finding.rule})"
-    yield f"    why: {finding.why} [{finding.source}]"
-    yield f"    fix: {finding.fix}"
-    yield ""
+    return f"{finding.file}:{finding.line}:{command} {finding.severity}: {finding.message} ({finding.rule})"
 
 
 def _sum(report: Report) -> str:

@@ -6,19 +6,22 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import omniplan
+from omniplan.codec.command import to_bytes
 from omniplan.domain.check import Severity
+from omniplan.emit.formats import FORMATS
 from omniplan.llamacpp.args import parse
 from omniplan.tables.flags import spellings
+from tests.launches import plan_of
 from tests.oracle import cases
 from tests.property.strategies import examples
 from tests.property.test_plan import PROBLEMS, Problem, found
 
 
-@examples(12)
+@examples(8)
 @given(problem=PROBLEMS)
 def test_plans_are_clean(problem: Problem) -> None:
     """Nothing above info, with model and machine at hand and without."""
@@ -30,6 +33,55 @@ def test_plans_are_clean(problem: Problem) -> None:
         loud = [finding for finding in report.findings if finding.severity is not Severity.INFO]
         assert loud == []
         assert report.diff == ""
+
+
+NAMES = {
+    "argv": "argv",
+    "shell": "run.sh",
+    "models.conf": "models.conf",
+    "preset": "presets.ini",
+    "llama-swap": "config.yaml",
+    "compose": "compose.yaml",
+    "systemd": "model.service",
+    "env": ".env",
+    "k8s": "deployment.yaml",
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_emitted_files_are_clean(name: str, tmp_path: Path) -> None:
+    """Every format says the plan's command, and nothing above info is found in it."""
+    plan = plan_of("GLM-4.7-Flash-Q8_0", "dual-4090-5070ti")
+    path = tmp_path / NAMES[name]
+    path.write_bytes(to_bytes(omniplan.emit(plan, as_=name)))
+    report = omniplan.check(path, model=cases.model("GLM-4.7-Flash-Q8_0"), machine=plan.machine)
+
+    assert report.n_commands == 1
+    assert [finding for finding in report.findings if finding.severity is not Severity.INFO] == []
+
+
+@examples(4)
+@given(problem=PROBLEMS, name=st.sampled_from(sorted(FORMATS)))
+def test_any_emitted_file_is_clean(tmp_path_factory: pytest.TempPathFactory, problem: Problem, name: str) -> None:
+    """The same for drawn plans and any format that can hold them."""
+    plan = found(problem)
+    path = tmp_path_factory.getbasetemp() / NAMES[name]
+    try:
+        path.write_bytes(to_bytes(omniplan.emit(plan, as_=name)))
+    except omniplan.InputError:
+        assume(condition=False)
+    report = omniplan.check(path, model=cases.model(problem[0]), machine=problem[1])
+
+    assert [finding for finding in report.findings if finding.severity is not Severity.INFO] == []
+
+
+def test_files_for_older_builds_are_clean(tmp_path: Path) -> None:
+    """What an older llama.cpp takes is no error in a file that says it is for one."""
+    plan = plan_of("GLM-4.7-Flash-Q8_0", "dual-4090-5070ti")
+    path = tmp_path / "run.sh"
+    path.write_text(omniplan.emit(plan, as_="shell", llama_cpp="b8022"))
+
+    assert omniplan.check(path, machine=plan.machine).is_clean
 
 
 SCALE = int(os.environ.get("OMNIPLAN_EXAMPLES", "1"))

@@ -52,7 +52,7 @@ class Case:
     """A command and what is known around it.
 
     ``model_problem`` is why the model file that is there cannot be read; ``comments`` are the texts around the
-    command with their lines.
+    command with their lines. ``is_literal`` says that nothing fills in variables any more.
     """
 
     command: Command
@@ -61,11 +61,12 @@ class Case:
     model_problem: OmniplanError | None = None
     companions: tuple[Companion, ...] = ()
     comments: tuple[Word, ...] = ()
+    is_literal: bool = False
 
     @cached_property
     def reading(self) -> Reading:
         """The command option by option."""
-        return read(self.command)
+        return read(self.command, is_literal=self.is_literal)
 
     @property
     def params(self) -> ServerParams:
@@ -80,7 +81,8 @@ class Case:
     def may_have(self, key: str) -> bool:
         """Whether a variable may set that row's flag, or nothing is said about llama-server at all."""
         unknown = any(option.row is None or option.row.key == key for option in self.reading.open)
-        return unknown or not self.reading.options
+        names = [option.variable for option in self.reading.options]
+        return unknown or all(name and not name.startswith("LLAMA_ARG_") for name in names)
 
     def option(self, key: str) -> Option | None:
         """The option of that row of the flags table which counts: the last on the command line, else a variable.

@@ -8,7 +8,7 @@ from typing import Final
 
 from omniplan.audit.check import mend
 from omniplan.audit.check.case import Case
-from omniplan.audit.check.document import Document, File
+from omniplan.audit.check.document import Document, File, Kind
 from omniplan.audit.check.hit import Hit
 from omniplan.audit.check.models import Models
 from omniplan.audit.check.registry import COMMAND_RULES, FILE_RULES
@@ -53,6 +53,7 @@ def _case(document: Document, command: Command, models: Models, named: frozenset
         given_machine=machine,
         companions=tuple(models.companions(Case(command=command))),
         comments=document.comments(command),
+        is_literal=document.kind is Kind.ARGS,
     )
 
 

@@ -28,7 +28,10 @@ def ngl_with_fit(case: Case) -> Iterator[Hit]:
     given = case.option("gpu-layers")
     if given is None or not case.params.fit or case.params.n_gpu_layers == -1:
         return
-    yield _in_the_way(case, given, f"{given.name} {given.value} is fixed", (WordEdit(word=given.at, texts=("auto",)),))
+    # Beside a placement of the user's own it is --fit that is out of place.
+    is_placed = case.params.overrides or any(case.params.tensor_split)
+    edits = _fit_off(case) if is_placed else (WordEdit(word=given.at, texts=("auto",)),)
+    yield _in_the_way(case, given, f"{given.name} {given.value} is fixed", edits)
 
 
 def overrides_with_fit(case: Case) -> Iterator[Hit]:

@@ -66,8 +66,11 @@ class Reading:
     open: tuple[Option, ...]
 
 
-def read(command: Command) -> Reading:
-    """Read ``command`` option by option; what llama-server would refuse is left out of the parameters."""
+def read(command: Command, *, is_literal: bool = False) -> Reading:
+    """Read ``command`` option by option; what llama-server would refuse is left out of the parameters.
+
+    Unless it ``is_literal``, a variable in a value may become anything.
+    """
     options = (*_variables(command), *_options(command.words))
     refused: list[tuple[Option | None, ArgumentError]] = []
     undecided: list[Option] = []
@@ -79,7 +82,7 @@ def read(command: Command) -> Reading:
         try:
             parse(own, env=named)
         except ArgumentError as error:
-            if any(_VARIABLE.search(word.text) for word in option.words):
+            if not is_literal and any(_VARIABLE.search(word.text) for word in option.words):
                 undecided.append(option)
             else:
                 refused.append((option, error))

@@ -8,6 +8,7 @@ from typing import Final
 
 from omniplan.audit.check.case import Case
 from omniplan.audit.check.hit import Hit, WordEdit
+from omniplan.audit.check.options import Option
 from omniplan.audit.check.patterns import GPU, items_of
 from omniplan.audit.check.rule import CommandRule
 from omniplan.domain.check import Severity
@@ -178,17 +179,26 @@ def order_not_pinned(case: Case) -> Iterator[Hit]:
     """Arguments that name GPUs by number while nothing says which GPU has which number."""
     names = dict(case.command.environment)
     visible = names.get(_VISIBLE)
-    if visible is not None and ("GPU-" in visible.text or "CUDA_DEVICE_ORDER" in names):
+    if "CUDA_DEVICE_ORDER" in names or (visible is not None and "GPU-" in visible.text):
         return
-    if "CUDA_DEVICE_ORDER" in names or (case.machine is not None and _are_alike(case)):
+    if case.machine is not None and (_are_alike(case) or len(case.machine.gpus) < 2):
         return
-    named = ("tensor-split", "main-gpu", "fit-target")
-    given = next((found for key in named if (found := case.option(key))), None)
-    if given is None and any(GPU.fullmatch(item.override.buffer_type) for item in items_of(case)):
-        given = case.option("override-tensor")
-    several = len(case.params.tensor_split) > 1 or case.params.main_gpu > 0 or visible is not None
-    if given is not None and (several or len(case.gpus) > 1):
+    for given in _by_number(case):
         yield Hit(message=f"{given.name} {given.value} counts on CUDA's own order of the GPUs", at=given.at)
+        return
+
+
+def _by_number(case: Case) -> Iterator[Option]:
+    """Options that mean something else when the GPUs are numbered otherwise."""
+    params = case.params
+    given = {key: case.option(key) for key in ("tensor-split", "main-gpu", "fit-target", "override-tensor")}
+    means = {
+        "tensor-split": len(set(params.tensor_split)) > 1 and params.split_mode is not SplitMode.NONE,
+        "main-gpu": params.split_mode is SplitMode.NONE and (case.machine is not None or params.main_gpu > 0),
+        "fit-target": params.fit and len(set(params.fit_target)) > 1,
+        "override-tensor": any(GPU.fullmatch(item.override.buffer_type) for item in items_of(case)),
+    }
+    yield from (option for key, option in given.items() if option is not None and means[key])
 
 
 def _are_alike(case: Case) -> bool:

@@ -33,12 +33,15 @@ def conf(*lines: str) -> str:
 
 ROWS: Final = (
     # Single arguments.
+    Row(rule="flag-unknown", file="run.sh", bad="llama-server -m a -c 512 ARGS\n",
+        good='llama-server -m a -c 512 "${ARGS[@]}"\n'),
     Row(rule="flag-removed", bad="-c 4096 -np 1 --no-mmap", good="-c 4096 -np 1 --load-mode none"),
     Row(rule="flag-unknown", bad="-c 4096 --n-gpu-layer 9", good="-c 4096 --n-gpu-layers auto"),
     Row(rule="flash-attention-bare", bad="-c 4096 -fa -ctk q8_0", good="-c 4096 -fa on -ctk q8_0"),
     Row(rule="number-with-suffix", bad="-c 8k", good="-c 8192"),
     Row(rule="number-with-suffix", bad="--temp 0.7f -c 512", good="--temp .7 -c 512 --seed -1 -n -1"),
     Row(rule="refused", bad="-c many", good="-c 4096"),
+    Row(rule="refused", file="run.sh", bad="llama-server -m a -c many\n", good="llama-server -m a -c ${MANY:-512}\n"),
     Row(rule="refused", bad="-c 512 -mg 2 -sm none", good="-c 512 -mg 1 -sm none", model=SMALL, machine=DUAL),
     # Model files.
     Row(rule="model-not-first-part", bad="-m a-00002-of-00003.gguf", good="-m a-00001-of-00003.gguf"),
@@ -62,6 +65,9 @@ ROWS: Final = (
     Row(rule="overrides-with-fit", bad="-c 4096 -ot exps=CPU --fit on", good="-c 4096 -ot exps=CPU --fit off"),
     Row(rule="overrides-with-fit", bad="-c 4096 -ts 3,1", good="-c 4096 -ts 3,1 --fit off"),
     Row(rule="context-unset", bad="-m a.gguf", good="-m a.gguf -c 4096"),
+    Row(rule="context-unset", file="run.sh", bad="llama-server -m a\n",
+        good="llama-server -m a $ARGS\n"),
+    Row(rule="context-unset", file=".env", bad="LLAMA_ARG_N_PARALLEL=1\n", good="HF_TOKEN=x\n"),
     Row(rule="context-unset", bad="-np 4 -no-kvu", good="-np 4 -no-kvu -c 65536", model=LLAMA,
         machine="single-3090"),
     Row(rule="fit-target-for-all", bad="-c 4096 -fitt 512", good="-c 4096 -fitt 256,1024", machine=DUAL),
@@ -121,6 +127,8 @@ ROWS: Final = (
     Row(rule="context-over-training", bad="-c 262144 -np 1", good="-c 262144 -np 2", model=LLAMA),
     Row(rule="context-over-training", bad="-c 262144 -np 1", good="-c 262144 -np 1 --rope-scaling yarn", model=LLAMA),
     Row(rule="slots", bad="-c 8192", good="-c 8192 -np 1"),
+    Row(rule="batch-equals-ubatch", file="run.sh", bad="llama-server -m a -b 512 -ub 512\n",
+        good="llama-server -m a -b 512 -ub $UB\n"),
     Row(rule="slots", bad="-c 8192 -np 4", good="-c 2048 -np 1"),
     Row(rule="slots-negative", bad="-np -1 -no-kvu", good="-np 4 -no-kvu"),
     # Batches.
