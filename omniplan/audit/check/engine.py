@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -22,10 +22,16 @@ from omniplan.tables.rules import Need, RuleRow, rows
 _ORDER: Final = list(Severity)
 
 
-def check(document: Document, *, model: Model | None, machine: Machine | None) -> Report:
-    """All findings about ``document``; ``model`` is the one given for it, ``machine`` the one it shall run on."""
+def check(document: Document, *, model: Model | None, machine: Machine | None, only: Collection[str] = ()) -> Report:
+    """All findings about ``document``; ``model`` is the one given for it, ``machine`` the one it shall run on.
+
+    ``only`` names the rules to ask, none for all of them.
+    """
     file = _file(document, model, machine)
-    found = sorted(_findings(file), key=lambda pair: (pair[0].line, _ORDER.index(pair[0].severity), pair[0].rule))
+    asked = [row for row in rows().values() if not only or row.id in only]
+    found = sorted(
+        _findings(file, asked), key=lambda pair: (pair[0].line, _ORDER.index(pair[0].severity), pair[0].rule)
+    )
     edits = [hit.edits for finding, hit in found if finding.severity is not Severity.INFO]
     return Report(
         file=_text(document.path),
@@ -57,8 +63,8 @@ def _case(document: Document, command: Command, models: Models, named: frozenset
     )
 
 
-def _findings(file: File) -> Iterator[tuple[Finding, Hit]]:
-    for row in rows().values():
+def _findings(file: File, asked: Iterable[RuleRow]) -> Iterator[tuple[Finding, Hit]]:
+    for row in asked:
         if row.id in FILE_RULES:
             for hit in FILE_RULES[row.id](file):
                 yield _finding(row, hit, file.document, None), hit

@@ -34,7 +34,8 @@ def without_split(case: Case) -> Iterator[Hit]:
         return
     wanted = _wanted(case)
     apart = sum(1 for il, device in wanted.items() if case.priced.layers[il] != device)
-    if apart:
+    # A layer that overflows from one GPU to the next is what --fit writes itself.
+    if apart >= len(case.gpus):
         yield from _agreeing(case, wanted, given, apart)
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import omniplan
+from omniplan.audit.check import document
+from omniplan.audit.check.engine import check
 from omniplan.audit.check.registry import COMMAND_RULES, FILE_RULES
 from omniplan.domain.check import Report, Severity
 from omniplan.tables.rules import rows
@@ -21,11 +23,12 @@ ON_DISK = {"model-unreadable", "architecture-unknown", "draft-of-another-kind"}
 def report(row: Row, text: str, folder: Path) -> Report:
     """The check of one side of a row."""
     model = cases.model(row.model) if row.model else None
-    machine = row.machine or None
-    if not row.file:
-        return omniplan.check(shlex.split(text.replace("\\", "\\\\")), model=model, machine=machine)
-    (folder / row.file).write_text(text)
-    return omniplan.check(folder / row.file, model=model, machine=machine)
+    machine = omniplan.load_machine(row.machine) if row.machine else None
+    if row.file:
+        found = document.read(str(folder / row.file), text)
+    else:
+        found = document.of_arguments(shlex.split(text.replace("\\", "\\\\")), {})
+    return check(found, model=model, machine=machine, only={row.rule})
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.rule}: {row.bad[:40]!r}")
