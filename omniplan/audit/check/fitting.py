@@ -12,7 +12,7 @@ from omniplan.audit.check.options import Option
 from omniplan.audit.check.rule import CommandRule
 from omniplan.domain.check import Severity
 from omniplan.domain.headroom import Headroom
-from omniplan.domain.params import NEVER_SHRINK, SplitMode
+from omniplan.domain.params import NEVER_SHRINK, ServerParams, SplitMode
 from omniplan.domain.roles import Role
 from omniplan.llamacpp import buffers
 from omniplan.llamacpp.footprint import RAM
@@ -106,17 +106,21 @@ def experts_on_cpu(case: Case) -> Iterator[Hit]:
     whole = replace(case.settled, overrides=kept, n_gpu_layers=-2)
     budgets = tuple(float(DEFAULT.budget_of(gpu)) for gpu in case.gpus)
     for candidate in (whole, replace(whole, tensor_split=budgets), replace(whole, tensor_split=())):
-        if case.fits(candidate):
-            now, then = case.speed(case.settled), case.speed(candidate)
-            gain = ""
-            if now and then:
-                rates = (speed.decode_tokens_per_second.value for speed in (now, then))
-                gain = " ({:.1f} tokens/s predicted, {:.1f} without)".format(*rates)
+        if not case.fits(candidate):
+            continue
+        now, then = (_decode(case, params) for params in (case.settled, candidate))
+        if now < then:
             yield Hit(
-                message=f"{given.name} sends experts to the CPU, but {_names(case)} hold the whole model{gain}",
+                message=f"{given.name} sends experts to the CPU, but {_names(case)} hold the whole model "
+                f"({now:.1f} tokens/s predicted, {then:.1f} without)",
                 at=given.at,
             )
             return
+
+
+def _decode(case: Case, params: ServerParams) -> float:
+    speed = case.speed(params)
+    return speed.decode_tokens_per_second.value if speed else 0.0
 
 
 def _names(case: Case) -> str:
