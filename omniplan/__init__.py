@@ -22,7 +22,7 @@ from omniplan.api import (
 )
 from omniplan.domain.bench import BenchReport, SmokeReport
 from omniplan.domain.certificate import Certificate
-from omniplan.domain.check import Finding, Report
+from omniplan.domain.check import CheckReport, Finding
 from omniplan.domain.comparison import Comparison
 from omniplan.domain.engines import Weighing
 from omniplan.domain.fit import FitResult
@@ -57,6 +57,7 @@ __all__ = [
     "BenchReport",
     "BufferSize",
     "Certificate",
+    "CheckReport",
     "Comparison",
     "Estimate",
     "Finding",

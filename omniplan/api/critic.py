@@ -10,7 +10,7 @@ from omniplan.api.source import ModelSource, load_machine, model_of
 from omniplan.domain.machine import Machine
 
 if TYPE_CHECKING:
-    from omniplan.domain.check import Report
+    from omniplan.domain.check import CheckReport
 
 
 def check(
@@ -19,7 +19,7 @@ def check(
     model: ModelSource | None = None,
     machine: Machine | str | Path | None = None,
     env: Mapping[str, str] | None = None,
-) -> Report:
+) -> CheckReport:
     """Findings about a file, or about llama-server's arguments when ``source`` is a sequence of them.
 
     Read are shell scripts, ``models.conf``, llama.cpp presets, llama-swap and Compose files, ``.env`` files,

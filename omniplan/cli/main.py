@@ -21,6 +21,7 @@ from omniplan.cli import (
 )
 from omniplan.cli import certify_verb, compare_verb, emit_verb, frontier_verb, machine_verbs, verbs
 from omniplan.cli import check_verb, compare_verb, emit_verb, frontier_verb, machine_verbs, verbs
+from omniplan.cli import certify_verb, check_verb, compare_verb, emit_verb, frontier_verb, machine_verbs, verbs
 from omniplan.errors import InputError, OmniplanError
 
 VERBS: Final = (

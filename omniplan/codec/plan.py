@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from omniplan.codec.document import parse_document
 from omniplan.domain.bench import BenchReport, SmokeReport
 from omniplan.domain.certificate import Certificate
-from omniplan.domain.check import Report
+from omniplan.domain.check import CheckReport
 from omniplan.domain.comparison import Comparison
 from omniplan.domain.engines import Weighing
 from omniplan.domain.fit import FitResult
@@ -23,7 +23,7 @@ from omniplan.domain.recommendation import Recommendation
 from omniplan.errors import InputError
 
 SCHEMAS: Final[dict[str, type]] = {
-    "check": Report,
+    "check": CheckReport,
     "plan": Plan,
     "footprint": Footprint,
     "fit": FitResult,

@@ -41,7 +41,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class CheckReport:
     """All findings of one file or one set of arguments, worst first where they stand on one line.
 
     ``n_commands`` llama-server commands were read, ``n_models`` of their models were at hand. ``diff`` is a unified

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from omniplan.domain.check import Finding, Report, Severity
+from omniplan.domain.check import CheckReport, Finding, Severity
 
 
-def check_text(report: Report) -> str:
+def check_text(report: CheckReport) -> str:
     """A line a finding, and where a rule comes first or says something else, why, with its source, and the fix."""
     lines: list[str] = []
     told: set[tuple[str, str]] = set()
@@ -24,7 +24,7 @@ def _headline(finding: Finding) -> str:
     return f"{finding.file}:{finding.line}:{command} {finding.severity}: {finding.message} ({finding.rule})"
 
 
-def _sum(report: Report) -> str:
+def _sum(report: CheckReport) -> str:
     counts = Counter(finding.severity for finding in report.findings)
     found = ", ".join(f"{counts[severity]} {_PLURAL[severity]}" for severity in Severity if counts[severity])
     known = f"{report.n_commands} command(s), {report.n_models} with a model at hand"

@@ -108,7 +108,7 @@ def test_any_text_has_an_answer(tmp_path_factory: pytest.TempPathFactory, name: 
     (report.to_json() + report.diff).encode()
 
 
-def _checked(path: Path) -> omniplan.Report | str:
+def _checked(path: Path) -> omniplan.CheckReport | str:
     try:
         return omniplan.check(path, model=cases.model("Qwen3-0.6B-Q8_0"))
     except omniplan.InputError as error:

@@ -21,7 +21,7 @@ class Kind(StrEnum):
     """What a file is."""
 
     ARGS = "arguments"
-    ARGV = "one argument a line"
+    ARGV = "argument list"
     SHELL = "shell script"
     MODELS_CONF = "models.conf"
     PRESET = "preset INI"
@@ -151,9 +151,8 @@ def _arguments(text: str, _path: str) -> tuple[Command, ...]:
     return (Command(name="", line=1, words=words[at:], environment=tuple(environment)),)
 
 
-def _lines(text: str, _path: str) -> tuple[Command, ...]:
-    words = (Word(text=line.rstrip("\r\n"), line=number) for number, line in enumerate(lines_of(text), 1))
-    return (Command(name="", line=1, words=tuple(words)),)
+def _words(text: str, _path: str) -> tuple[Command, ...]:
+    return (Command(name="", line=1, words=shell.split(text)),)
 
 
 def _sections(text: str, _path: str) -> Iterator[Command]:
@@ -162,7 +161,7 @@ def _sections(text: str, _path: str) -> Iterator[Command]:
 
 _READERS: Final[Mapping[Kind, Callable[[str, str], Iterator[Command] | tuple[Command, ...]]]] = {
     Kind.ARGS: _arguments,
-    Kind.ARGV: _lines,
+    Kind.ARGV: _words,
     Kind.SHELL: lambda text, _path: shell.commands(text),
     Kind.MODELS_CONF: _sections,
     Kind.PRESET: lambda text, path: preset_ini.commands(text, where=path),

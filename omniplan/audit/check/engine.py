@@ -13,7 +13,7 @@ from omniplan.audit.check.hit import Hit
 from omniplan.audit.check.models import Models
 from omniplan.audit.check.registry import COMMAND_RULES, FILE_RULES
 from omniplan.codec.command import Command, Word
-from omniplan.domain.check import Finding, Report, Severity
+from omniplan.domain.check import CheckReport, Finding, Severity
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.errors import OmniplanError
@@ -22,7 +22,9 @@ from omniplan.tables.rules import Need, RuleRow, rows
 _ORDER: Final = list(Severity)
 
 
-def check(document: Document, *, model: Model | None, machine: Machine | None, only: Collection[str] = ()) -> Report:
+def check(
+    document: Document, *, model: Model | None, machine: Machine | None, only: Collection[str] = ()
+) -> CheckReport:
     """All findings about ``document``; ``model`` is the one given for it, ``machine`` the one it shall run on.
 
     ``only`` names the rules to ask, none for all of them.
@@ -33,7 +35,7 @@ def check(document: Document, *, model: Model | None, machine: Machine | None, o
         _findings(file, asked), key=lambda pair: (pair[0].line, _ORDER.index(pair[0].severity), pair[0].rule)
     )
     edits = [hit.edits for finding, hit in found if finding.severity is not Severity.INFO]
-    return Report(
+    return CheckReport(
         file=_text(document.path),
         n_commands=len(file.cases),
         n_models=sum(1 for case in file.cases if case.model is not None),

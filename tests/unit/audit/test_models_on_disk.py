@@ -23,7 +23,7 @@ LLAMA: dict[str, Item] = {
 TENSORS: list[TensorRow] = [("token_embd.weight", "f16", [64, 2]), ("blk.0.attn_q.weight", "f16", [64, 64])]
 
 
-def only(report: omniplan.Report, rule: str) -> Finding:
+def only(report: omniplan.CheckReport, rule: str) -> Finding:
     """The one finding of a rule."""
     (finding,) = report.of(rule)
     return finding

@@ -11,7 +11,7 @@ import omniplan
 from omniplan.audit.check import document
 from omniplan.audit.check.engine import check
 from omniplan.audit.check.registry import COMMAND_RULES, FILE_RULES
-from omniplan.domain.check import Report, Severity
+from omniplan.domain.check import CheckReport, Severity
 from omniplan.tables.rules import rows
 from tests.oracle import cases
 from tests.unit.audit.check_cases import ROWS, Row
@@ -20,7 +20,7 @@ from tests.unit.audit.check_cases import ROWS, Row
 ON_DISK = {"model-unreadable", "architecture-unknown", "draft-of-another-kind"}
 
 
-def report(row: Row, text: str, folder: Path) -> Report:
+def report(row: Row, text: str, folder: Path) -> CheckReport:
     """The check of one side of a row."""
     model = cases.model(row.model) if row.model else None
     machine = omniplan.load_machine(row.machine) if row.machine else None
