@@ -22,6 +22,7 @@ _GVISOR: Final = re.compile(r"\brunsc\b|\bruntimeClassName:\s*[\"']?gvisor|\bgvi
 _GPUS: Final = re.compile(
     r"--gpus\b|driver:\s*[\"']?nvidia|nvidia\.com/gpu|\bgpus:|NVIDIA_VISIBLE_DEVICES|-ngl\b|n-gpu-layers"
 )
+_FIXED_LAYERS: Final = re.compile(r"^\s*ENV\s.*\b(?:LLAMA_ARG_)?N_GPU_LAYERS[ =]\"?(\d+)")
 _EXCLUSIVE: Final = re.compile(r"nvidia-smi\b.*(?:-c|--compute-mode)[= ]\s*(?:3|1|EXCLUSIVE_\w+)\b")
 
 
@@ -80,7 +81,17 @@ def exclusive_process(file: File) -> Iterator[Hit]:
                 yield Hit(message=f"{len(file.cases)} servers and GPUs that take one process each", at=number)
 
 
+def image_fixes_layers(file: File) -> Iterator[Hit]:
+    """An image whose environment fixes the number of GPU layers."""
+    if file.document.kind is Kind.BUILD:
+        for number, line in file.document.code():
+            if match := _FIXED_LAYERS.search(line):
+                edit = LineEdit(line=number, old=match[0], new=match[0][: -len(match[1])] + "auto")
+                yield Hit(message=f"{match[0].strip()} in every container of this image", at=number, edits=(edit,))
+
+
 RULES: Final[Mapping[str, FileRule]] = {
+    "image-fixes-gpu-layers": image_fixes_layers,
     "cuda-no-vmm": no_vmm,
     "vmm-off-in-log": vmm_off_in_log,
     "cuda-too-old-for-blackwell": cuda_too_old,

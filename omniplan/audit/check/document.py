@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePath
 from typing import Final
@@ -93,7 +93,26 @@ class File:
 def read(path: str, text: str, kind: Kind | None = None) -> Document:
     """The document of ``text``; raises InputError where the format has no such text."""
     kind = kind_of(path, text) if kind is None else kind
-    return Document(path=path, text=text, kind=kind, commands=tuple(_READERS[kind](text, path)))
+    commands = tuple(_READERS[kind](text, path))
+    if kind in _HAVE_DEFAULTS:
+        commands = tuple(map(_with_defaults, commands))
+    return Document(path=path, text=text, kind=kind, commands=commands)
+
+
+def _with_defaults(command: Command) -> Command:
+    """The command as it is when nobody sets its variables: ``${NAME:-99}`` is 99."""
+    return replace(
+        command,
+        words=tuple(map(_default, command.words)),
+        environment=tuple((name, _default(word)) for name, word in command.environment),
+    )
+
+
+def _default(word: Word) -> Word:
+    return Word(text=_DEFAULT.sub(lambda match: match[1], word.text), line=word.line)
+
+
+_DEFAULT: Final = re.compile(r"\$\{\w+:?-([^\s{}$]+)\}")
 
 
 def of_arguments(args: Sequence[str], environment: Mapping[str, str]) -> Document:
@@ -158,6 +177,8 @@ def _words(text: str, _path: str) -> tuple[Command, ...]:
 def _sections(text: str, _path: str) -> Iterator[Command]:
     return (wrapper.section_command(section) for section in models_conf.parse(text).sections)
 
+
+_HAVE_DEFAULTS: Final = (Kind.SHELL, Kind.COMPOSE)
 
 _READERS: Final[Mapping[Kind, Callable[[str, str], Iterator[Command] | tuple[Command, ...]]]] = {
     Kind.ARGS: _arguments,

@@ -45,7 +45,7 @@ ROWS: Final = (
     Row(rule="refused", bad="-c 512 -mg 2 -sm none", good="-c 512 -mg 1 -sm none", model=SMALL, machine=DUAL),
     # Model files.
     Row(rule="model-not-first-part", bad="-m a-00002-of-00003.gguf", good="-m a-00001-of-00003.gguf"),
-    Row(rule="loaded-beside", bad="-c 4096 --mmproj p.gguf", good="-c 4096"),
+    Row(rule="loaded-beside", bad="-c 4096 --mmproj p.gguf --fit off", good="-c 4096 --fit off"),
     Row(rule="weights-in-ram", bad="-c 4096 -ngl 20 --fit off", good="-c 4096 -ngl 99 --fit off", model=LLAMA,
         machine=DUAL),
     # What fits.
@@ -136,9 +136,9 @@ ROWS: Final = (
     Row(rule="batch-equals-ubatch", bad="-b 512 -ub 512", good="-b 512"),
     Row(rule="batch-equals-ubatch", bad="-b 1024 -ub 1024", good="-b 1024 -ub 1024 --embeddings"),
     Row(rule="ubatch-over-batch", bad="-b 512 -ub 1024", good="-b 2048 -ub 1024"),
+    Row(rule="ubatch-raised", bad="-c 131072 -np 1 -ngl 99 -ts 32,16 -ctk q8_0 -ctv q8_0 --fit off -ub 1024",
+        good="-c 131072 -np 1 -ngl 99 -ts 32,16 -ctk q8_0 -ctv q8_0 --fit off", model=GLM8, machine=DUAL),
     Row(rule="ubatch-raised", bad="-ub 1024", good="-ub 512"),
-    Row(rule="ubatch-raised", bad="-c 131072 -np 1 -ngl 99 -ts 33,15 -ctk q8_0 -ctv q8_0 --fit off -ub 1024",
-        good="-c 131072 -np 1 -ngl 99 -ts 33,15 -ctk q8_0 -ctv q8_0 --fit off", model=GLM8, machine=DUAL),
     # RAM, threads, nodes.
     Row(rule="prompt-cache-over-ram", bad="-c 4096 -np 1 -cram 65536", good="-c 4096 -np 1 -cram 8192", machine=DUAL),
     Row(rule="prompt-cache-over-ram", bad="-c 4096 -np 1 -ngl 99 -ncmoe 31 --fit off",
@@ -183,6 +183,11 @@ ROWS: Final = (
     Row(rule="conf-section-twice", file="models.conf", bad=conf() + conf(), good=conf()),
     Row(rule="env-unknown-variable", file=".env", bad="LLAMA_ARG_CONTEXT=512\n", good="LLAMA_ARG_CTX_SIZE=512\n"),
     # Builds and containers.
+    Row(rule="image-fixes-gpu-layers", file="Dockerfile", bad="FROM x\nENV CTX=1 N_GPU_LAYERS=99\n",
+        good="FROM x\n# ENV N_GPU_LAYERS=99\nENV N_GPU_LAYERS=auto\n"),
+    Row(rule="ngl-with-fit", file="compose.yaml",
+        bad="services:\n  a:\n    command: llama-server -m a -c 512 --fit on -ngl ${N_GPU_LAYERS:-99}\n",
+        good="services:\n  a:\n    command: llama-server -m a -c 512 --fit on -ngl ${N_GPU_LAYERS}\n"),
     Row(rule="cuda-no-vmm", file="Dockerfile", bad="RUN cmake -B build -DGGML_CUDA_NO_VMM=ON\n",
         good="# never -DGGML_CUDA_NO_VMM=ON\nRUN cmake -B build -DGGML_CUDA_NO_VMM=OFF\n"),
     Row(rule="cuda-no-vmm", file="CMakeLists.txt", bad="set(GGML_CUDA_NO_VMM ON)\n", good="set(GGML_CUDA ON)\n"),
