@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from omniplan.audit.check import cache, overrides
 from omniplan.audit.check.case import Case
 from omniplan.audit.check.hit import Hit, WordEdit
 from omniplan.audit.check.options import Option
@@ -85,7 +86,9 @@ def refused(case: Case) -> Iterator[Hit]:
     try:
         refusals.check(case.params, case.model, tuple(gpu.name for gpu in case.machine.gpus))
     except ArgumentError as error:
-        yield _hit(error, _named(case, error.flag))
+        explained = {"--override-tensor": overrides.unused_device, "--cache-type-v": cache.v_needs_flash_attention}
+        if error.flag not in explained or not any(explained[error.flag](case)):
+            yield _hit(error, _named(case, error.flag))
 
 
 def _is_left(option: Option) -> bool:

@@ -30,9 +30,8 @@ def no_vmm(file: File) -> Iterator[Hit]:
     """A build without CUDA's virtual memory management."""
     for number, line in file.document.code():
         if match := _NO_VMM.search(line):
-            edit = LineEdit(line=number, old=match[0], new=f"{match[1]}OFF")
-            yield Hit(message=f"{match[0]} turns CUDA's virtual memory management off", at=number,
-                      edits=(edit,) if match[1] else ())  # fmt: skip
+            edits = (LineEdit(line=number, old=match[0], new=f"{match[1]}OFF"),) if match[1] else ()
+            yield Hit(message=f"{match[0]} turns CUDA's virtual memory management off", at=number, edits=edits)
 
 
 def vmm_off_in_log(file: File) -> Iterator[Hit]:
@@ -48,11 +47,8 @@ def cuda_too_old(file: File) -> Iterator[Hit]:
         return
     lines = list(file.document.code())
     asked = next((number for number, line in lines if _BLACKWELL.search(line)), None)
-    gpus = (
-        [gpu.description for gpu in file.machine.gpus if gpu.compute_capability.startswith("12.")]
-        if file.machine
-        else []
-    )
+    known = file.machine.gpus if file.machine else ()
+    gpus = [gpu.description for gpu in known if gpu.compute_capability.startswith("12.")]
     if asked is None and not gpus:
         return
     whose = f"line {asked} builds for sm_120" if asked else f"{' and '.join(gpus)} are sm_120"

@@ -34,6 +34,8 @@ ROOMY: Final = Headroom(growth_fraction=0.10, growth_least=GIB, growth_display=G
 BUILD: Final = 11434
 _BUILD: Final = re.compile(r"^# omniplan \S+ for llama\.cpp b(\d{1,6})\b")
 _VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
+# A router's models have options of their own, the others only tell something.
+_LOADS_NOTHING: Final = ("models-preset", "models-dir", "help", "version", "list-devices", "cache-list")
 # As in a plan: one request of a prompt of 2048 tokens and an answer of 256.
 _WORKLOAD: Final = (2048, 256, 0)
 
@@ -79,7 +81,9 @@ class Case:
         return any(option.row is None or option.row.param or option.row.sets for option in self.reading.open)
 
     def may_have(self, key: str) -> bool:
-        """Whether a variable may set that row's flag, or nothing is said about llama-server at all."""
+        """Whether a variable may set that row's flag, or this is no command that loads a model."""
+        if any(option.row and option.row.key in _LOADS_NOTHING for option in self.reading.options):
+            return True
         unknown = any(option.row is None or option.row.key == key for option in self.reading.open)
         names = [option.variable for option in self.reading.options]
         return unknown or all(name and not name.startswith("LLAMA_ARG_") for name in names)

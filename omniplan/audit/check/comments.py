@@ -13,7 +13,11 @@ from omniplan.codec.command import Word
 
 _MOE: Final = re.compile(r"\b(moe|mixture of experts|experts?)\b|\d+B-A\d+(\.\d+)?B", re.IGNORECASE)
 _DENSE: Final = re.compile(r"\bdense\b", re.IGNORECASE)
-_NOT: Final = re.compile(r"\b(not|no|isn't|never|without)\b", re.IGNORECASE)
+_NOT: Final = re.compile(r"\b(not|no|isn't|never|without|unlike|other|than)\b", re.IGNORECASE)
+# A line that is about what the model is, not about where its layers go.
+_ABOUT: Final = re.compile(
+    r"architecture|\b(moe|dense|experts?|heads|parameters|mla|model|arch)\b|: \d+ layers|has \d+ layers", re.IGNORECASE
+)
 # "47 layers", but not "33 layers on CUDA0", "first 3 layers", "layers 0-16".
 _LAYERS: Final = re.compile(
     r"(?<![\w.+/-])(\d{1,4}) (?:transformer )?layers\b(?!\s*(?:on|to|of|per|each|with|left|have))"
@@ -56,7 +60,7 @@ def _counts(case: Case, word: Word) -> Iterator[Hit]:
     """Numbers of layers and experts that a comment states plainly."""
     assert case.model is not None
     h = case.model.hparams
-    if _PLACED.search(word.text):
+    if _PLACED.search(word.text) or not _ABOUT.search(word.text):
         return
     layers = {h.n_layer, h.n_layer_all, h.n_layer_all + 1, h.n_layer_all - h.n_layer_dense_lead, h.n_layer_dense_lead}
     for match in _LAYERS.finditer(word.text):

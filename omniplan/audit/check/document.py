@@ -144,12 +144,13 @@ _NAMES: Final = (
     (r"\.(sh|bash|zsh)$", Kind.SHELL),
 )
 _CONTENTS: Final = (
+    (r"\A#!", Kind.SHELL),
     (r"\A--?[a-zA-Z]", Kind.ARGV),
     (r"^services:", Kind.COMPOSE),
     (r"^kind:\s*Deployment", Kind.KUBERNETES),
     (r"^ExecStart\s*=", Kind.SYSTEMD),
     (r"^models:", Kind.LLAMA_SWAP),
-    (r"^(MODEL|CTX_SIZE|N_GPU_LAYERS|EXTRA_ARGS)=", Kind.MODELS_CONF),
+    (r"\A(?=[\s\S]*^\[[\w-]+\]\s*$)[\s\S]*^\s*MODEL=", Kind.MODELS_CONF),
     (r"^\[[^\]\n]+\]$", Kind.PRESET),
     (r"^FROM \S", Kind.BUILD),
     (r"^(ggml_cuda_init|llama_model_loader|load_tensors|llm_load_tensors|print_info):", Kind.LOG),
