@@ -10,6 +10,7 @@ from omniplan.audit.check.case import Case
 from omniplan.audit.check.hit import Hit, WordEdit
 from omniplan.audit.check.rule import CommandRule
 from omniplan.domain.check import Severity
+from omniplan.domain.params import ServerParams
 from omniplan.units import mib
 
 USUAL: Final = 512
@@ -54,11 +55,20 @@ def ubatch_raised(case: Case) -> Iterator[Hit]:
     is_needless = priced is not None and smaller is not None and not priced.fits and smaller.fits
     yield Hit(
         message=f"-ub {params.n_ubatch} is over the usual {USUAL}{_cost(case)}"
-        + (f"; with {USUAL} it fits" if is_needless else ""),
+        + (f"; with {USUAL} it fits" if is_needless else _gain(case, params, usual)),
         at=given.at,
         severity=Severity.WARNING if is_needless else Severity.INFO,
         edits=(WordEdit(word=given.at, texts=(str(USUAL),)),) if is_needless else (),
     )
+
+
+def _gain(case: Case, params: ServerParams, usual: ServerParams) -> str:
+    """What the raised micro-batch is predicted to do for a prompt."""
+    now, then = case.speed(params), case.speed(usual)
+    if now is None or then is None:
+        return ""
+    rates = (speed.prompt_tokens_per_second.value for speed in (now, then))
+    return "; a prompt of {:,} tokens at {:,.0f} tokens/s predicted, {:,.0f} with 512".format(now.n_prompt, *rates)
 
 
 def _cost(case: Case) -> str:
