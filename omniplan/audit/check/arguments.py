@@ -14,22 +14,17 @@ from omniplan.audit.check.rule import CommandRule
 from omniplan.domain.check import Severity
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp import refusals
-from omniplan.tables.flags import Kind
+from omniplan.tables.flags import Kind, spellings
 
 _NUMBER: Final = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*|\s*[+-]?(?:inf|nan)\w*\s*", re.ASCII)
 _SIZE: Final = re.compile(r"\s*(\d+)\s*([kKmM])(?:i?[bB])?\s*", re.ASCII)
-# What a flag without a successor of the same form becomes.
-_SUCCESSORS: Final = {
-    "--no-mmap": ("--load-mode", "none"),
-    "--mmap": ("--load-mode", "mmap"),
-    "--mlock": ("--load-mode", "mlock"),
-    "-dio": ("--load-mode", "dio"),
-    "--direct-io": ("--load-mode", "dio"),
-    "--draft": ("--spec-draft-n-max",),
-    "--draft-n": ("--spec-draft-n-max",),
-    "--draft-max": ("--spec-draft-n-max",),
-    "--draft-min": ("--spec-draft-n-min",),
-    "--draft-n-min": ("--spec-draft-n-min",),
+# Flags whose successor takes the same value.
+_RENAMED: Final = {
+    "--draft": "--spec-draft-n-max",
+    "--draft-n": "--spec-draft-n-max",
+    "--draft-max": "--spec-draft-n-max",
+    "--draft-min": "--spec-draft-n-min",
+    "--draft-n-min": "--spec-draft-n-min",
 }
 # Refusals that rules of their own explain better.
 _TYPES: Final = ("cache-type-k", "cache-type-v")
@@ -39,15 +34,34 @@ def removed_flag(case: Case) -> Iterator[Hit]:
     """A flag that llama-server no longer has."""
     for option, error in case.reading.refused:
         if option is not None and option.row is not None and option.row.is_removed:
-            texts = _SUCCESSORS.get(option.flag.text)
-            edits = (WordEdit(word=option.flag, texts=texts),) if texts and not option.variable else ()
+            texts, edits = _successor(case, option)
             yield Hit(
                 message=f"{option.name}: {error.problem}",
                 at=option.flag,
                 severity=_mild(case),
-                fix=f"write {' '.join(texts)}" if texts else error.remedy,
+                fix=f"write {texts}" if texts else error.remedy,
                 edits=edits,
             )
+
+
+def _successor(case: Case, option: Option) -> tuple[str, tuple[WordEdit, ...]]:
+    """What takes a removed flag's place, and the edits: flags of one purpose become one together."""
+    if new := _RENAMED.get(option.flag.text):
+        return new, (WordEdit(word=option.flag, texts=(new,)),)
+    modes = spellings()["--load-mode"].before
+    old = [item for item in case.reading.options if _mode_flag(item) in " ".join(modes.values()).split()]
+    given = {_mode_flag(item) for item in old}
+    mode = next((value for value, flags in modes.items() if given and set(flags.split()) == given), "")
+    if not mode or option not in old or option.variable:
+        return "", ()
+    first, *others = old
+    edits = WordEdit(word=first.flag, texts=("--load-mode", mode)), *(WordEdit(word=o.flag, texts=()) for o in others)
+    return f"--load-mode {mode}", edits
+
+
+def _mode_flag(option: Option) -> str:
+    """A removed flag of loading as the table of older builds calls it."""
+    return "--direct-io" if option.flag.text == "-dio" else option.flag.text
 
 
 def unknown_flag(case: Case) -> Iterator[Hit]:

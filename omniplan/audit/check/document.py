@@ -48,6 +48,14 @@ class Document:
         """Lines with their ends."""
         return lines_of(self.text)
 
+    def places(self, word: Word) -> list[int]:
+        """Lines that ``word`` may stand on: its own, and those below it in YAML, where folded text begins there."""
+        if self.kind not in _FOLDS:
+            return [word.line]
+        lines = self.lines[word.line - 1 : word.line - 1 + _FOLDED]
+        found = [number for number, line in enumerate(lines, word.line) if stands_in(word.text).search(line)]
+        return found or [word.line]
+
     def code(self) -> Iterator[tuple[int, str]]:
         """Lines that are no comment, numbered from 1, without the comment at their end."""
         for number, line in enumerate(self.lines, 1):
@@ -77,8 +85,15 @@ class Document:
                     yield section.last_line
 
 
+_FOLDS: Final = (Kind.COMPOSE, Kind.LLAMA_SWAP, Kind.KUBERNETES)
+_FOLDED: Final = 60
 _MARKS: Final = ("#", ";")
 _TITLES: Final = ("NAME=", "DESCRIPTION=")
+
+
+def stands_in(text: str) -> re.Pattern[str]:
+    """A pattern that finds ``text`` where it is not part of a longer word."""
+    return re.compile(rf"(?<![\w.-]){re.escape(text)}(?![\w.-])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

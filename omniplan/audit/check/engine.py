@@ -91,7 +91,7 @@ def _finding(row: RuleRow, hit: Hit, document: Document, case: Case | None) -> F
         rule=row.id,
         severity=hit.severity or row.severity,
         file=_text(document.path),
-        line=_line(hit.at, command),
+        line=_line(hit.at, command, document),
         command=_text(command.name) if command else "",
         message=_text(hit.message),
         why=row.why,
@@ -100,9 +100,10 @@ def _finding(row: RuleRow, hit: Hit, document: Document, case: Case | None) -> F
     )
 
 
-def _line(at: Word | int | None, command: Command | None) -> int:
-    line = at if isinstance(at, int) else at.line if at is not None else command.line if command else 1
-    return max(1, line)
+def _line(at: Word | int | None, command: Command | None, document: Document) -> int:
+    if isinstance(at, Word):
+        return max(1, document.places(at)[0])
+    return max(1, at if at is not None else command.line if command else 1)
 
 
 def _text(text: str) -> str:

@@ -17,7 +17,7 @@ from omniplan.errors import InputError
 
 # What is left of a line whose only word went away.
 _EMPTY: Final = re.compile(r"""[\s\\,"'-]*""")
-# A word stands at most this often on its line before nobody knows which one is meant.
+# A word may stand in this many places before nobody knows which one is meant.
 _TRIES: Final = 32
 
 Group = tuple[Edit, ...]
@@ -45,7 +45,7 @@ def _with(
 ) -> tuple[list[str], list[WordEdit]]:
     """``lines`` with one more group, or as they were when that would change more or less than the group says."""
     wanted = _read_as([_edited(command, [*done, *group]) for command in document.commands])
-    for candidate in islice(_candidates(lines, group), _TRIES):
+    for candidate in islice(_candidates(document, lines, group), _TRIES):
         try:
             found = documents.read(document.path, "".join(candidate), document.kind).commands
         except InputError:
@@ -69,7 +69,7 @@ def _edited(command: Command, edits: Sequence[WordEdit]) -> Command:
     return Command(name=command.name, line=command.line, words=tuple(words), environment=command.environment)
 
 
-def _candidates(lines: list[str], group: Sequence[WordEdit]) -> Iterator[list[str]]:
+def _candidates(document: Document, lines: list[str], group: Sequence[WordEdit]) -> Iterator[list[str]]:
     """What the lines may become; a line that goes away stays in the list, empty, so that numbers hold."""
     if not group:
         yield lines
@@ -78,14 +78,13 @@ def _candidates(lines: list[str], group: Sequence[WordEdit]) -> Iterator[list[st
     if len(places) == 1 and not any(edit.texts for edit in group):
         yield _put(lines, places.pop(), "")
     first, *rest = group
-    for line in _edited_lines(lines, first):
-        yield from _candidates(_put(lines, first.word.line - 1, line), rest)
+    for number in document.places(first.word):
+        for line in _edited_lines(lines[number - 1] if 0 < number <= len(lines) else "", first):
+            yield from _candidates(document, _put(lines, number - 1, line), rest)
 
 
-def _edited_lines(lines: list[str], edit: WordEdit) -> Iterator[str]:
-    at = edit.word.line - 1
-    line = lines[at] if 0 <= at < len(lines) else ""
-    for match in re.finditer(rf"(?<![\w.-]){re.escape(edit.word.text)}(?![\w.-])", line):
+def _edited_lines(line: str, edit: WordEdit) -> Iterator[str]:
+    for match in documents.stands_in(edit.word.text).finditer(line):
         before, after = line[: match.start()], line[match.end() :]
         if edit.texts:
             yield f"{before}{' '.join(edit.texts)}{after}"

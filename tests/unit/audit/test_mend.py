@@ -34,6 +34,15 @@ services:
 """
 
 
+FOLDED = """\
+services:
+  one:
+    command: >
+      llama-server -m a
+      -c 8k --flash-attn
+"""
+
+
 @pytest.mark.parametrize(
     ("name", "before", "after"),
     [
@@ -41,6 +50,8 @@ services:
         ("run.sh", "llama-server -m a -c 512 \\\n  -b 2048 -ub 2048 \\\n  -fa\n",
          "llama-server -m a -c 512 \\\n  -b 2048 -ub 512 \\\n  -fa on\n"),
         ("run.sh", "llama-server -sm none -ts 3,1 -c 512 --no-mmap", "llama-server -sm none -c 512 --load-mode none"),
+        ("run.sh", "llama-server --mlock -c 512 --no-mmap\n", "llama-server --load-mode mlock -c 512\n"),
+        ("run.sh", "llama-server --mlock -c 512\n", "llama-server --load-mode mmap+mlock -c 512\n"),
         ("run.sh", "llama-server -sm none \\\n  -ts 3,1 \\\n  -c 512\n", "llama-server -sm none \\\n  -c 512\n"),
         ("run.sh", "llama-server -c 512 -ot 'blk.1.=CPU'\n", "llama-server -c 512 -ot 'blk\\.1\\.=CPU'\n"),
         ("models.conf", "[a]\r\nMODEL=a\r\nFIT=on # yes\r\n", "[a]\r\nMODEL=a\r\nFIT=on\r\n"),
@@ -51,6 +62,7 @@ services:
          "[a]\nmodel = a\nctx-size = 512\nsplit-mode = none\n"),
         ("a.yaml", SWAP, SWAP.replace("8k", "8192").replace("-fa", "-fa on")),
         ("a.yaml", COMPOSE, COMPOSE.replace("8k", "8192")),
+        ("a.yaml", FOLDED, FOLDED.replace("8k", "8192").replace("--flash-attn", "--flash-attn on")),
         ("Dockerfile", "RUN cmake -DGGML_CUDA_NO_VMM=ON .\n", "RUN cmake -DGGML_CUDA_NO_VMM=OFF .\n"),
     ],
 )  # fmt: skip
