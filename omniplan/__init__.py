@@ -83,7 +83,6 @@ __all__ = [
     "Prediction",
     "Recommendation",
     "SmokeReport",
-    "Report",
     "TableError",
     "UnsupportedModel",
     "Weighing",

@@ -11,6 +11,7 @@ from typing import Final
 from omniplan.cli import (
     bench_verb,
     certify_verb,
+    check_verb,
     compare_verb,
     emit_verb,
     engines_verb,
@@ -19,14 +20,10 @@ from omniplan.cli import (
     recommend_verb,
     verbs,
 )
-from omniplan.cli import certify_verb, compare_verb, emit_verb, frontier_verb, machine_verbs, verbs
-from omniplan.cli import check_verb, compare_verb, emit_verb, frontier_verb, machine_verbs, verbs
-from omniplan.cli import certify_verb, check_verb, compare_verb, emit_verb, frontier_verb, machine_verbs, verbs
 from omniplan.errors import InputError, OmniplanError
 
 VERBS: Final = (
     *verbs.VERBS,
-    *certify_verb.VERBS,
     *check_verb.VERBS,
     *compare_verb.VERBS,
     *frontier_verb.VERBS,
