@@ -3,6 +3,7 @@
 from omniplan.api import (
     bench,
     certify,
+    check,
     compare,
     emit,
     fit,
@@ -24,6 +25,7 @@ from omniplan.api import (
 )
 from omniplan.domain.bench import BenchReport, SmokeReport
 from omniplan.domain.certificate import Certificate
+from omniplan.domain.check import CheckReport, Finding
 from omniplan.domain.comparison import Comparison
 from omniplan.domain.engines import Weighing
 from omniplan.domain.fit import FitResult
@@ -60,8 +62,10 @@ __all__ = [
     "BenchReport",
     "BufferSize",
     "Certificate",
+    "CheckReport",
     "Comparison",
     "Estimate",
+    "Finding",
     "FitResult",
     "Footprint",
     "Frontier",
@@ -92,6 +96,7 @@ __all__ = [
     "__version__",
     "bench",
     "certify",
+    "check",
     "compare",
     "emit",
     "fit",

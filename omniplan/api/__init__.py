@@ -4,6 +4,7 @@ import omniplan.emit  # as below, for emit()
 import omniplan.predict  # noqa: F401 - binds the package's name now, so that a later import cannot hide predict()
 from omniplan.api.check import certify
 from omniplan.api.choose import frontier, plan
+from omniplan.api.critic import check
 from omniplan.api.engines import weigh_engines
 from omniplan.api.measure import bench, judge, smoke
 from omniplan.api.price import compare, fit, footprint, inspect, predict
@@ -15,6 +16,7 @@ from omniplan.api.write import emit
 __all__ = [
     "bench",
     "certify",
+    "check",
     "compare",
     "emit",
     "fit",

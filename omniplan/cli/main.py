@@ -11,6 +11,7 @@ from typing import Final
 from omniplan.cli import (
     bench_verb,
     certify_verb,
+    check_verb,
     compare_verb,
     emit_verb,
     engines_verb,
@@ -24,6 +25,7 @@ from omniplan.errors import InputError, OmniplanError
 
 VERBS: Final = (
     *verbs.VERBS,
+    *check_verb.VERBS,
     *compare_verb.VERBS,
     *frontier_verb.VERBS,
     *recommend_verb.VERBS,

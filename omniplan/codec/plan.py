@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from omniplan.codec.document import parse_document
 from omniplan.domain.bench import BenchReport, SmokeReport
 from omniplan.domain.certificate import Certificate
+from omniplan.domain.check import CheckReport
 from omniplan.domain.comparison import Comparison
 from omniplan.domain.engines import Weighing
 from omniplan.domain.fit import FitResult
@@ -24,6 +25,7 @@ from omniplan.domain.verification import Verification
 from omniplan.errors import InputError
 
 SCHEMAS: Final[dict[str, type]] = {
+    "check": CheckReport,
     "plan": Plan,
     "footprint": Footprint,
     "fit": FitResult,

@@ -10,7 +10,7 @@ from omniplan.domain.fit import FitResult
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import NEVER_SHRINK, Override, ServerParams, SplitMode
-from omniplan.llamacpp import buffers
+from omniplan.llamacpp import buffers, refusals
 from omniplan.llamacpp.fit_layers import Layout, Shares
 from omniplan.llamacpp.footprint import RAM, footprint
 from omniplan.llamacpp.refusals import devices_in_use
@@ -23,7 +23,11 @@ class _GaveUp(Exception):
 
 
 def fit(model: Model, machine: Machine, params: ServerParams) -> FitResult:
-    """The context, layers, split and overrides that ``--fit on`` chooses for ``params`` on ``machine``."""
+    """The context, layers, split and overrides that ``--fit on`` chooses for ``params`` on ``machine``.
+
+    Raises ArgumentError for what llama-server would refuse.
+    """
+    refusals.check(params, model, tuple(gpu.name for gpu in machine.gpus))
     fitter = _Fitter(model, machine, params)
     failure = ""
     try:
