@@ -1,0 +1,246 @@
+"""The best joint choice, exactly: one option per member, groups that share pools, costs per member and per pair.
+
+Knows nothing of models or machines: whole numbers, so that sums are exact and ties are ties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Final
+
+PairCost = Callable[[int, int, int, int], int]
+
+_NOTHING: Final = 1 << 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One option of a member: its cost, what it needs per dimension, and what makes it alike to others.
+
+    Two options of a member that have equal ``shape`` differ only in which of several alike pools, named by ``places``,
+    they take.
+    """
+
+    cost: int
+    need: tuple[int, ...]
+    shape: Hashable = None
+    places: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Together:
+    """Members (by index) that share ``capacity``."""
+
+    members: frozenset[int]
+    capacity: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Members with their options, groups of them, and what pairs cost each other.
+
+    ``pair(i, a, j, b)`` is the non-negative cost of member ``i`` with option ``a`` beside ``j`` with ``b`` in a group,
+    and ``apart(i, a, j, b)`` whether two that share no group could not be there together.
+    """
+
+    options: Sequence[Sequence[Choice]]
+    groups: Sequence[Together]
+    pair: PairCost
+    apart: Callable[[int, int, int, int], bool] = lambda *_: False
+
+
+# Groups not kept, cost, pairs apart: less is better, in this order.
+Score = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joint:
+    """The best choice: an option per member, its score, the groups that are not kept, and nodes visited."""
+
+    chosen: tuple[int, ...]
+    score: Score
+    unkept: frozenset[int]
+    visited: int
+
+
+def score(problem: Problem, chosen: Sequence[int]) -> tuple[Score, frozenset[int]]:
+    """The score of one choice by definition, and the groups it does not keep."""
+    unkept = set()
+    for index, group in enumerate(problem.groups):
+        needs = [problem.options[i][chosen[i]].need for i in group.members]
+        if any(sum(column) > most for column, most in zip(zip(*needs, strict=True), group.capacity, strict=True)):
+            unkept.add(index)
+    cost = sum(options[a].cost for options, a in zip(problem.options, chosen, strict=True))
+    apart = 0
+    for i, j in combinations(range(len(chosen)), 2):
+        if _share(problem, i, j):
+            cost += problem.pair(i, chosen[i], j, chosen[j])
+        else:
+            apart += problem.apart(i, chosen[i], j, chosen[j])
+    return (len(unkept), cost, apart), frozenset(unkept)
+
+
+def _share(problem: Problem, i: int, j: int) -> bool:
+    return any(i in group.members and j in group.members for group in problem.groups)
+
+
+def solve(problem: Problem) -> Joint:
+    """The choice with the least score; every member has at least one option.
+
+    Depth first over members, largest first, options of a member cheapest first. A branch is left when a bound on all
+    its leaves is no better than the best leaf so far. The bound is admissible: needs only grow, so a group that the
+    chosen members exceed, each other one taking its least in every dimension, is kept by no leaf; each member still to
+    come costs at least the least of its options plus what that option and the chosen members cost each other, and pairs
+    among those to come, as costs are not negative, at least nothing; pairs apart only add up. Options that differ only
+    in which of alike pools they take lead to equal leaves while those pools hold the same, and one of them is tried.
+    """
+    if not problem.options:
+        return Joint(chosen=(), score=(0, 0, 0), unkept=frozenset(), visited=0)
+    search = _Search(problem)
+    search.descend(0, (0, 0, 0))
+    return Joint(
+        chosen=tuple(search.best), score=search.least, unkept=score(problem, search.best)[1], visited=search.visited
+    )
+
+
+@dataclass(slots=True)
+class _Search:
+    """The state of one depth-first search."""
+
+    problem: Problem
+    order: list[int] = field(init=False)
+    shared: list[list[bool]] = field(init=False)
+    used: list[list[int]] = field(init=False)
+    # Least need of the members from a depth on, by group.
+    least_need: list[list[tuple[int, ...]]] = field(init=False)
+    # Cost of every option beside the members chosen so far.
+    costs: list[list[int]] = field(init=False)
+    chosen: list[int] = field(init=False)
+    held: dict[int, tuple[tuple[int, int], ...]] = field(init=False)
+    best: list[int] = field(init=False)
+    least: Score = (_NOTHING, 0, 0)
+    visited: int = 0
+
+    def __post_init__(self) -> None:
+        options, groups = self.problem.options, self.problem.groups
+        count = len(options)
+        self.order = sorted(range(count), key=lambda i: -min(sum(choice.need) for choice in options[i]))
+        self.shared = [[i != j and _share(self.problem, i, j) for j in range(count)] for i in range(count)]
+        self.used = [[0] * len(group.capacity) for group in groups]
+        self.least_need = [self._least(group) for group in groups]
+        self.costs = [[choice.cost for choice in member] for member in options]
+        self.chosen, self.best = [0] * count, [0] * count
+        self.held = {}
+
+    def _least(self, group: Together) -> list[tuple[int, ...]]:
+        sums = [(0,) * len(group.capacity)]
+        for i in reversed(self.order):
+            least = sums[-1]
+            if i in group.members:
+                needs = [choice.need for choice in self.problem.options[i]]
+                least = tuple(have + min(column) for have, column in zip(least, zip(*needs, strict=True), strict=True))
+            sums.append(least)
+        return sums[::-1]
+
+    def descend(self, depth: int, so_far: Score) -> None:
+        """Try every option of the member at ``depth``; ``so_far`` is the score of those before it."""
+        self.visited += 1
+        if depth == len(self.order):
+            if so_far < self.least:
+                self.least, self.best = so_far, list(self.chosen)
+            return
+        i = self.order[depth]
+        options = self.problem.options[i]
+        tried: set[Hashable] = set()
+        for a in sorted(range(len(options)), key=self.costs[i].__getitem__):
+            alike = self._alike(options[a])
+            if alike in tried:
+                continue
+            tried.add(alike)
+            self._choose(depth, i, a, so_far)
+
+    def _alike(self, choice: Choice) -> Hashable:
+        """What options have in common that lead to equal leaves from here."""
+        if choice.shape is None:
+            return choice
+        return choice.shape, tuple(self.held.get(place, ()) for place in choice.places)
+
+    def _choose(self, depth: int, i: int, a: int, so_far: Score) -> None:
+        """Descend with option ``a`` of member ``i``, unless no leaf below can be better."""
+        choice = self.problem.options[i][a]
+        self._add(i, choice, 1)
+        before = dict(self.held)
+        for place in choice.places:
+            self.held[place] = (*self.held.get(place, ()), (i, choice.need[place]))
+        cost = so_far[1] + self.costs[i][a]
+        apart = so_far[2] + sum(
+            self.problem.apart(i, a, j, self.chosen[j]) for j in self.order[:depth] if not self.shared[i][j]
+        )
+        unkept = self._lost(depth + 1)
+        known = self._beside(depth, i, a)
+        bound = cost + sum(min(self.costs[j]) for j in self.order[depth + 1 :])
+        if (unkept, bound, apart) < self.least:
+            self.chosen[i] = a
+            self.descend(depth + 1, (unkept, cost, apart))
+        for j, costs in known:
+            self.costs[j] = costs
+        self.held = before
+        self._add(i, choice, -1)
+
+    def _add(self, i: int, choice: Choice, sign: int) -> None:
+        for group, used in zip(self.problem.groups, self.used, strict=True):
+            if i in group.members:
+                for place, need in enumerate(choice.need):
+                    used[place] += sign * need
+
+    def _lost(self, depth: int) -> int:
+        """Groups that no leaf below keeps."""
+        return sum(
+            any(
+                have + least > most
+                for have, least, most in zip(used, needs[depth], group.capacity, strict=True)
+            )
+            for group, used, needs in zip(self.problem.groups, self.used, self.least_need, strict=True)
+        )
+
+    def _beside(self, depth: int, i: int, a: int) -> list[tuple[int, list[int]]]:
+        """Add what option ``a`` and the members to come cost each other; returns their costs before."""
+        known = []
+        for j in self.order[depth + 1 :]:
+            if self.shared[i][j]:
+                known.append((j, self.costs[j]))
+                pair = self.problem.pair
+                self.costs[j] = [cost + pair(i, a, j, b) for b, cost in enumerate(self.costs[j])]
+        return known
+
+
+def least_missing(needs: Sequence[Sequence[tuple[int, ...]]], missing: Callable[[Sequence[int]], int]) -> int:
+    """The least ``missing(sum of needs)`` of any choice of one need per member.
+
+    ``missing`` must not shrink when a need grows; so members to come count with their least need in every dimension.
+    """
+    width = len(needs[0][0]) if needs else 0
+    order = sorted(needs, key=lambda options: -min(map(sum, options)))
+    least = [(0,) * width]
+    for options in reversed(order):
+        sums = zip(least[-1], zip(*options, strict=True), strict=True)
+        least.append(tuple(have + min(column) for have, column in sums))
+    least.reverse()
+
+    def bound(used: tuple[int, ...], depth: int) -> int:
+        return missing([have + more for have, more in zip(used, least[depth], strict=True)])
+
+    best = _NOTHING
+    stack: list[tuple[int, tuple[int, ...]]] = [(0, (0,) * width)]
+    while stack and best > 0:
+        depth, used = stack.pop()
+        if bound(used, depth) >= best:
+            continue
+        if depth == len(order):
+            best = bound(used, depth)
+            continue
+        after = [tuple(have + more for have, more in zip(used, need, strict=True)) for need in order[depth]]
+        stack += sorted(((depth + 1, sums) for sums in after), key=lambda item: -bound(item[1], depth + 1))
+    return best
