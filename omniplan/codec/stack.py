@@ -108,14 +108,12 @@ def _external(fields: Fields) -> External:
     return found
 
 
-def _groups(
-    fields: Fields, models: tuple[StackModel, ...], externals: tuple[External, ...]
-) -> Iterator[Group]:
+def _groups(fields: Fields, models: tuple[StackModel, ...], externals: tuple[External, ...]) -> Iterator[Group]:
     """The groups of the file; what is loaded with the server is one more, unless it is in one already.
 
     Without any, each model on demand joins what is loaded with the server.
     """
-    known = {item.name for item in (*models, *externals)}
+    known = {*(model.name for model in models), *(entry.name for entry in externals)}
     rows = fields.tables("groups")
     groups: list[Group] = []
     for row in rows:
@@ -148,7 +146,9 @@ def _groups(
 
 def _free(name: str, groups: list[Group]) -> str:
     taken = {group.name for group in groups}
-    return name if name not in taken else next(f"{name}-{n}" for n in range(2, len(taken) + 3) if f"{name}-{n}" not in taken)
+    while name in taken:
+        name += "-all"
+    return name
 
 
 def _budget(fields: Fields | None) -> Budget:
@@ -170,10 +170,10 @@ def _check_names(fields: Fields, models: tuple[StackModel, ...], externals: tupl
         raise fields.error("models", "expected at least one model or external")
     seen: set[str] = set()
     ports: dict[int, str] = {}
-    for item in (*models, *externals):
-        if item.name in seen:
-            raise fields.error("models", f"the name {item.name!r} stands there twice")
-        seen.add(item.name)
+    for name in (*(model.name for model in models), *(entry.name for entry in externals)):
+        if name in seen:
+            raise fields.error("models", f"the name {name!r} stands there twice")
+        seen.add(name)
     for model in models:
         if model.port is not None and ports.setdefault(model.port, model.name) != model.name:
             raise fields.error("models", f"{ports[model.port]} and {model.name} share port {model.port}")

@@ -198,10 +198,7 @@ class _Search:
     def _lost(self, depth: int) -> int:
         """Groups that no leaf below keeps."""
         return sum(
-            any(
-                have + least > most
-                for have, least, most in zip(used, needs[depth], group.capacity, strict=True)
-            )
+            any(have + least > most for have, least, most in zip(used, needs[depth], group.capacity, strict=True))
             for group, used, needs in zip(self.problem.groups, self.used, self.least_need, strict=True)
         )
 

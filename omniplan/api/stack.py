@@ -1,0 +1,34 @@
+"""Stacks: several models on one machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omniplan.api.source import load_model
+from omniplan.domain.machine import Machine
+
+if TYPE_CHECKING:
+    from omniplan.domain.model import Model
+    from omniplan.domain.stack import Stack, StackFile
+
+
+def stack(source: str | Path | StackFile, machine: Machine) -> Stack:
+    """Place all models of a stack file jointly on ``machine``, within its budget of VRAM and RAM.
+
+    ``source`` is the path of a stack file (``docs/verbs/stack.md``) or what one says; models of its paths are read once
+    each. Every model gets one set of arguments, good in every group that fits; the sum over models of priority times
+    predicted seconds, beside neighbours that are busy as the file says, is the least of all its places. A group that
+    does not fit says by how much and which changes would help, least loss first; nothing is raised for it. Raises
+    InputError with the path inside the file, HeaderError, UnsupportedModel or ArgumentError.
+    """
+    from omniplan.codec.stack import load_stack
+    from omniplan.domain.stack import StackFile
+    from omniplan.search.stack.planner import make_stack
+
+    asked = source if isinstance(source, StackFile) else load_stack(source)
+    known: dict[str, Model] = {}
+    for model in asked.models:
+        if model.path not in known:
+            known[model.path] = load_model(model.path)
+    return make_stack(asked, {model.name: known[model.path] for model in asked.models}, machine)
