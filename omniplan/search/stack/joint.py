@@ -6,10 +6,12 @@ Knows nothing of models or machines: whole numbers, so that sums are exact and t
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
+from operator import add, gt
 from typing import Final
 
+Need = tuple[int, ...]
 PairCost = Callable[[int, int, int, int], int]
 
 _NOTHING: Final = 1 << 200
@@ -86,56 +88,69 @@ def _share(problem: Problem, i: int, j: int) -> bool:
     return any(i in group.members and j in group.members for group in problem.groups)
 
 
-def solve(problem: Problem) -> Joint:
-    """The choice with the least score; every member has at least one option.
+def settle(problem: Problem, start: Sequence[int] | None = None) -> Joint:
+    """A good choice, not proven: from ``start``, or where all need least, one member after the other does better."""
+    chosen = list(start or (_least(options) for options in problem.options))
+    least, tried = score(problem, chosen)[0], 0
+    is_better = True
+    while is_better:
+        is_better = False
+        for i, options in enumerate(problem.options):
+            for a in range(len(options)):
+                other = [*chosen[:i], a, *chosen[i + 1 :]]
+                tried += 1
+                if (reached := score(problem, other)[0]) < least:
+                    least, chosen, is_better = reached, other, True
+    return Joint(chosen=tuple(chosen), score=least, unkept=score(problem, chosen)[1], visited=tried)
+
+
+def _least(options: Sequence[Choice]) -> int:
+    return min(range(len(options)), key=lambda a: (sum(options[a].need), options[a].cost))
+
+
+def solve(problem: Problem, start: Sequence[int] | None = None) -> Joint:
+    """The choice with the least score; every member has at least one option. ``start`` is a choice to begin with.
 
     Depth first over members, largest first, options of a member cheapest first. A branch is left when a bound on all
     its leaves is no better than the best leaf so far. The bound is admissible: needs only grow, so a group that the
     chosen members exceed, each other one taking its least in every dimension, is kept by no leaf; each member still to
-    come costs at least the least of its options plus what that option and the chosen members cost each other, and pairs
-    among those to come, as costs are not negative, at least nothing; pairs apart only add up. Options that differ only
-    in which of alike pools they take lead to equal leaves while those pools hold the same, and one of them is tried.
+    come costs at least the least of its options plus what that option and the chosen members cost each other, of those
+    that fit beside them where no more groups may be lost; pairs among those to come, as costs are not negative, cost at
+    least nothing; pairs apart only add up. Options that differ only in which of alike pools they take lead to equal
+    leaves while those pools hold the same, and one of them is tried.
     """
     if not problem.options:
         return Joint(chosen=(), score=(0, 0, 0), unkept=frozenset(), visited=0)
-    search = _Search(problem)
+    search = _Search(problem, start or settle(problem).chosen)
     search.descend(0, (0, 0, 0))
-    return Joint(
-        chosen=tuple(search.best), score=search.least, unkept=score(problem, search.best)[1], visited=search.visited
-    )
+    best = tuple(search.best)
+    return Joint(chosen=best, score=search.least, unkept=score(problem, best)[1], visited=search.visited)
 
 
-@dataclass(slots=True)
 class _Search:
     """The state of one depth-first search."""
 
-    problem: Problem
-    order: list[int] = field(init=False)
-    shared: list[list[bool]] = field(init=False)
-    used: list[list[int]] = field(init=False)
-    # Least need of the members from a depth on, by group.
-    least_need: list[list[tuple[int, ...]]] = field(init=False)
-    # Cost of every option beside the members chosen so far.
-    costs: list[list[int]] = field(init=False)
-    chosen: list[int] = field(init=False)
-    held: dict[int, tuple[tuple[int, int], ...]] = field(init=False)
-    best: list[int] = field(init=False)
-    least: Score = (_NOTHING, 0, 0)
-    visited: int = 0
-
-    def __post_init__(self) -> None:
-        options, groups = self.problem.options, self.problem.groups
-        count = len(options)
-        self.order = sorted(range(count), key=lambda i: -min(sum(choice.need) for choice in options[i]))
-        self.shared = [[i != j and _share(self.problem, i, j) for j in range(count)] for i in range(count)]
-        self.used = [[0] * len(group.capacity) for group in groups]
+    def __init__(self, problem: Problem, start: Sequence[int]) -> None:
+        options, groups = problem.options, problem.groups
+        members = range(len(options))
+        self.problem = problem
+        self.order = sorted(members, key=lambda i: -min(sum(choice.need) for choice in options[i]))
+        self.shared = [[i != j and _share(problem, i, j) for j in members] for i in members]
+        self.groups = [[g for g, group in enumerate(groups) if i in group.members] for i in members]
+        # Bytes in use by group, and the least need of the members from a depth on.
+        self.used: list[Need] = [(0,) * len(group.capacity) for group in groups]
         self.least_need = [self._least(group) for group in groups]
+        # Cost of every option beside the members chosen so far.
         self.costs = [[choice.cost for choice in member] for member in options]
-        self.chosen, self.best = [0] * count, [0] * count
-        self.held = {}
+        self.rows: dict[tuple[int, int, int], list[int]] = {}
+        self.held: dict[int, tuple[tuple[int, int], ...]] = {}
+        self.chosen = [0] * len(options)
+        self.best = list(start)
+        self.least: Score = score(problem, self.best)[0]
+        self.visited = 0
 
-    def _least(self, group: Together) -> list[tuple[int, ...]]:
-        sums = [(0,) * len(group.capacity)]
+    def _least(self, group: Together) -> list[Need]:
+        sums: list[Need] = [(0,) * len(group.capacity)]
         for i in reversed(self.order):
             least = sums[-1]
             if i in group.members:
@@ -152,14 +167,17 @@ class _Search:
                 self.least, self.best = so_far, list(self.chosen)
             return
         i = self.order[depth]
-        options = self.problem.options[i]
+        options, costs = self.problem.options[i], self.costs[i]
+        rest = self._rest(depth + 1, so_far[0])
         tried: set[Hashable] = set()
-        for a in sorted(range(len(options)), key=self.costs[i].__getitem__):
+        for a in sorted(range(len(options)), key=costs.__getitem__):
+            if (so_far[0], so_far[1] + costs[a] + rest, so_far[2]) >= self.least:
+                # Further options cost more.
+                return
             alike = self._alike(options[a])
-            if alike in tried:
-                continue
-            tried.add(alike)
-            self._choose(depth, i, a, so_far)
+            if alike not in tried:
+                tried.add(alike)
+                self._choose(depth, i, a, so_far)
 
     def _alike(self, choice: Choice) -> Hashable:
         """What options have in common that lead to equal leaves from here."""
@@ -169,38 +187,49 @@ class _Search:
 
     def _choose(self, depth: int, i: int, a: int, so_far: Score) -> None:
         """Descend with option ``a`` of member ``i``, unless no leaf below can be better."""
-        choice = self.problem.options[i][a]
-        self._add(i, choice, 1)
-        before = dict(self.held)
-        for place in choice.places:
-            self.held[place] = (*self.held.get(place, ()), (i, choice.need[place]))
-        cost = so_far[1] + self.costs[i][a]
-        apart = so_far[2] + sum(
-            self.problem.apart(i, a, j, self.chosen[j]) for j in self.order[:depth] if not self.shared[i][j]
-        )
+        choice, cost = self.problem.options[i][a], so_far[1] + self.costs[i][a]
+        used, held = list(self.used), dict(self.held)
+        for group in self.groups[i]:
+            self.used[group] = tuple(map(add, self.used[group], choice.need))
         unkept = self._lost(depth + 1)
-        known = self._beside(depth, i, a)
-        bound = cost + sum(min(self.costs[j]) for j in self.order[depth + 1 :])
-        if (unkept, bound, apart) < self.least:
-            self.chosen[i] = a
-            self.descend(depth + 1, (unkept, cost, apart))
-        for j, costs in known:
-            self.costs[j] = costs
-        self.held = before
-        self._add(i, choice, -1)
+        if unkept <= self.least[0]:
+            for place in choice.places:
+                self.held[place] = (*self.held.get(place, ()), (i, choice.need[place]))
+            apart = so_far[2] + sum(
+                self.problem.apart(i, a, j, self.chosen[j]) for j in self.order[:depth] if not self.shared[i][j]
+            )
+            known = self._beside(depth, i, a)
+            bound = cost + self._rest(depth + 1, unkept)
+            if (unkept, bound, apart) < self.least:
+                self.chosen[i] = a
+                self.descend(depth + 1, (unkept, cost, apart))
+            for j, costs in known:
+                self.costs[j] = costs
+        self.used, self.held = used, held
 
-    def _add(self, i: int, choice: Choice, sign: int) -> None:
-        for group, used in zip(self.problem.groups, self.used, strict=True):
-            if i in group.members:
-                for place, need in enumerate(choice.need):
-                    used[place] += sign * need
+    def _rest(self, depth: int, unkept: int) -> int:
+        """What the members from ``depth`` on cost at least: where no more groups may be lost, in places that fit."""
+        if unkept < self.least[0]:
+            return sum(min(self.costs[j]) for j in self.order[depth:])
+        return sum(self._fitting(j) for j in self.order[depth:])
+
+    def _fitting(self, j: int) -> int:
+        """The least cost of an option of ``j`` that fits beside the members chosen so far."""
+        options, costs = self.problem.options[j], self.costs[j]
+        rooms = [(self.used[g], self.problem.groups[g].capacity) for g in self.groups[j] if not self._is_over(g)]
+        for b in sorted(range(len(options)), key=costs.__getitem__):
+            need = options[b].need
+            if not any(any(map(gt, map(add, used, need), most)) for used, most in rooms):
+                return costs[b]
+        return _NOTHING
+
+    def _is_over(self, group: int) -> bool:
+        return any(map(gt, self.used[group], self.problem.groups[group].capacity))
 
     def _lost(self, depth: int) -> int:
         """Groups that no leaf below keeps."""
-        return sum(
-            any(have + least > most for have, least, most in zip(used, needs[depth], group.capacity, strict=True))
-            for group, used, needs in zip(self.problem.groups, self.used, self.least_need, strict=True)
-        )
+        groups = zip(self.problem.groups, self.used, self.least_need, strict=True)
+        return sum(any(map(gt, map(add, used, needs[depth]), group.capacity)) for group, used, needs in groups)
 
     def _beside(self, depth: int, i: int, a: int) -> list[tuple[int, list[int]]]:
         """Add what option ``a`` and the members to come cost each other; returns their costs before."""
@@ -208,9 +237,15 @@ class _Search:
         for j in self.order[depth + 1 :]:
             if self.shared[i][j]:
                 known.append((j, self.costs[j]))
-                pair = self.problem.pair
-                self.costs[j] = [cost + pair(i, a, j, b) for b, cost in enumerate(self.costs[j])]
+                self.costs[j] = list(map(add, self.costs[j], self._row(i, a, j)))
         return known
+
+    def _row(self, i: int, a: int, j: int) -> list[int]:
+        """What option ``a`` of member ``i`` and every option of ``j`` cost each other."""
+        key = (i, a, j)
+        if key not in self.rows:
+            self.rows[key] = [self.problem.pair(i, a, j, b) for b in range(len(self.problem.options[j]))]
+        return self.rows[key]
 
 
 def least_missing(needs: Sequence[Sequence[tuple[int, ...]]], missing: Callable[[Sequence[int]], int]) -> int:

@@ -20,7 +20,7 @@ from omniplan.search.timing import seconds
 
 NANO: Final = 1e9
 # Of what a model takes of its GPUs where it may have all: how much is offered to one that must share them.
-_LEVELS: Final = (0.5, 0.25)
+_LEVELS: Final = (0.5,)
 # Room for equal parts of a model: shares of its weights, and what is there for caches and buffers besides.
 _SPARE: Final = (1.05, 1.25)
 _BESIDE: Final = 2 << 30
@@ -76,7 +76,7 @@ class Offers:
             return None
         except ArgumentError as error:
             raise ArgumentError(f"{request.name}: {error.flag}", error.problem, remedy=error.remedy) from error
-        if request.on is On.GPU and plan.prediction.terms.get("CPU weights", 0.0) > 0:
+        if request.on is On.GPU and on_cpu(plan):
             return None
         return self._option(request, room, plan)
 
@@ -123,14 +123,22 @@ class Offers:
         if request.on is On.CPU:
             return
         templates: dict[tuple[object, ...], list[Option]] = {}
+        # GPUs that hold the whole model; one more may hold it in smaller parts, others add nothing.
+        enough = n_gpus
         for chosen in self._subsets(capacity):
+            if len(chosen) > enough + 1:
+                return
             kinds = tuple(self._kind(index, capacity) for index in chosen)
             if kinds not in templates:
-                templates[kinds] = list(self._on(model, request, capacity, chosen))
+                templates[kinds] = list(self._on(model, request, capacity, chosen, may_spill=len(chosen) <= enough))
+                if any(not on_cpu(option.plan) for option in templates[kinds]):
+                    enough = min(enough, len(chosen))
             yield from (self._moved(option, kinds, chosen) for option in templates[kinds])
 
-    def _on(self, model: Model, request: StackModel, capacity: Need, chosen: tuple[int, ...]) -> Iterator[Option]:
-        """Plans on ``chosen`` GPUs: with all of them, with less, and whole in as equal parts as they allow."""
+    def _on(
+        self, model: Model, request: StackModel, capacity: Need, chosen: tuple[int, ...], *, may_spill: bool
+    ) -> Iterator[Option]:
+        """Plans on ``chosen`` GPUs: with all of them, whole in as equal parts as they allow, and with less of them."""
 
         def within(limits: Sequence[int]) -> Option | None:
             gpus = range(len(self.pools.machine.gpus))
@@ -138,9 +146,9 @@ class Offers:
             found = self.offer(model, request, (*rooms, capacity[len(gpus)]))
             return found if found is not None and found.gpus == chosen else None
 
-        whole = within(capacity)
         if len(chosen) > 1:
             yield from self._even(model, within, chosen)
+        whole = within(capacity) if may_spill else None
         if whole is None:
             return
         yield whole
@@ -199,6 +207,11 @@ class Offers:
         if own[:-1] == option.gpus:
             return option
         return self.offer(model, request, option.room) or option
+
+
+def on_cpu(plan: Plan) -> bool:
+    """Whether a token reads weights in RAM; its embedding alone is looked up."""
+    return plan.prediction.terms.get("CPU weights", 0.0) > 0
 
 
 def pareto(options: Sequence[Option]) -> list[Option]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import permutations
 from typing import Final
 
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.stack import Group, On, Stack, StackFile, StackModel
 from omniplan.search.stack import cofit
-from omniplan.search.stack.joint import Joint, Problem, Together, solve
+from omniplan.search.stack.joint import Joint, Problem, Together, least_missing, settle, solve
 from omniplan.search.stack.neighbours import added
-from omniplan.search.stack.options import NANO, Offers, Option
-from omniplan.search.stack.pools import Need, Pools, total
+from omniplan.search.stack.options import NANO, Offers, Option, on_cpu
+from omniplan.search.stack.pools import Need, Pools, missing, total
 
 # Rounds of choosing jointly and planning again in what others leave; each must be better than the one before.
 _ROUNDS: Final = 4
+# In stacks of so few models large ones are also planned in what each single place of another leaves.
+_FEW: Final = 4
 
 
 def make_stack(asked: StackFile, models: Mapping[str, Model], machine: Machine) -> Stack:
@@ -81,22 +84,16 @@ class Search:
             room = tuple(min(have, most - less) for have, most, less in zip(room, left, used, strict=True))
         return _shrunk(room)
 
-    def solve(self, options: Mapping[str, Sequence[Option]], groups: Sequence[Group]) -> Joint:
-        """The best joint choice among ``options`` in ``groups``."""
+    def problem(self, options: Mapping[str, Sequence[Option]], groups: Sequence[Group]) -> Problem:
+        """The choice among ``options`` in ``groups``, in whole nanoseconds."""
         names = list(options)
         listed = [options[name] for name in names]
-        busy, capacity = self.asked.busy, self.capacity(self.always)
+        capacity = self.capacity(self.always)
         weights = [self.requests[name].priority for name in names]
 
-        known: dict[tuple[int, int, int, int], int] = {}
-
         def pair(i: int, a: int, j: int, b: int) -> int:
-            key = (i, a, j, b) if i < j else (j, b, i, a)
-            if key not in known:
-                one, other = listed[i][a].work, listed[j][b].work
-                seconds = weights[i] * added(one, other) + weights[j] * added(other, one)
-                known[key] = round(NANO * busy * seconds)
-            return known[key]
+            one, other = listed[i][a].work, listed[j][b].work
+            return round(NANO * self.asked.busy * (weights[i] * added(one, other) + weights[j] * added(other, one)))
 
         def apart(i: int, a: int, j: int, b: int) -> bool:
             return not cofit.fits(capacity, (listed[i][a].need, listed[j][b].need))
@@ -108,13 +105,11 @@ class Search:
             )
             for group in groups
         ]
-        return solve(
-            Problem(
-                options=[[option.choice for option in member] for member in listed],
-                groups=[group for group in together if group.members],
-                pair=pair,
-                apart=apart,
-            )
+        return Problem(
+            options=[[option.choice for option in member] for member in listed],
+            groups=[group for group in together if group.members],
+            pair=cache(pair),
+            apart=cache(apart),
         )
 
     def fits_alone(self, group: Group) -> bool:
@@ -122,33 +117,43 @@ class Search:
         capacity = self.capacity(group.members)
         if any(left < 0 for left in capacity):
             return False
-        members = {name: self.options[name] for name in group.members if name in self.requests}
-        if not all(members.values()):
-            return False
-        return not self.solve(members, [group]).score[0]
+        needs = [[option.need for option in self.options[name]] for name in group.members if name in self.requests]
+        return all(needs) and not least_missing(needs, lambda used: missing(capacity, used))
 
     def find(self) -> Found:
         """The best joint choice of the options, where no member can do better in what the others leave it.
 
-        Each round adds to the options what every member could have in what the chosen others leave, and chooses again.
+        Each round adds to the options what every member could have in what the chosen others leave, and chooses again;
+        the first choice is quick, the others are exact.
         """
         groups = [group for group in self.asked.groups if self.fits_alone(group)]
         options = {name: list(found) for name, found in self.options.items() if found}
-        best: Found | None = None
+        if len(options) <= _FEW:
+            self._complement(options, groups)
+        best = self._choose(options, groups, settle, None)
+        self._widen(options, best)
         for _ in range(_ROUNDS):
-            found = self._choose(options, groups)
-            if best is not None and (len(found.groups), -found.cost) <= (len(best.groups), -best.cost):
-                break
+            found = self._choose(options, groups, solve, best)
+            is_better = (len(found.groups), -found.cost) > (len(best.groups), -best.cost)
             best = found
-            if not self._widen(options, found):
+            if not (self._widen(options, found) and is_better):
                 break
-        assert best is not None
         return best
 
-    def _choose(self, options: dict[str, list[Option]], groups: Sequence[Group]) -> Found:
-        """The best joint choice, each option planned on the very GPUs it names."""
+    def _choose(
+        self,
+        options: dict[str, list[Option]],
+        groups: Sequence[Group],
+        choose: Callable[[Problem, Sequence[int] | None], Joint],
+        known: Found | None,
+    ) -> Found:
+        """A joint choice from ``known`` on, each option planned on the very GPUs it names."""
+        start: tuple[int, ...] | None = None
+        if known is not None:
+            start = tuple(options[name].index(option) for name, option in known.options.items())
         while True:
-            joint = self.solve(options, groups)
+            joint = choose(self.problem(options, groups), start)
+            start = joint.chosen
             chosen = {name: found[a] for (name, found), a in zip(options.items(), joint.chosen, strict=True)}
             is_real = True
             for (name, option), a in zip(chosen.items(), joint.chosen, strict=True):
@@ -166,19 +171,28 @@ class Search:
             rivals={name: len(found) for name, found in options.items()},
         )
 
+    def _complement(self, options: dict[str, list[Option]], groups: Sequence[Group]) -> None:
+        """Add what each member that does not fit on one GPU could have in what each place of each other leaves."""
+        known = {name: list(found) for name, found in options.items()}
+        for group, (name, other) in ((group, pair) for group in groups for pair in permutations(group.members, 2)):
+            if name in known and other in known and (len(known[name][0].gpus) > 1 or on_cpu(known[name][0].plan)):
+                for option in known[other]:
+                    self._offer(options, name, self.room_beside([name], [(group, {other: option.need})]))
+
     def _widen(self, options: dict[str, list[Option]], found: Found) -> bool:
         """Add what each member could have in what the others leave; whether anything is new."""
-        is_new = False
         needs = {name: option.need for name, option in found.options.items()}
-        for name, request in self.requests.items():
-            if name not in found.options or request.on is On.CPU:
-                continue
-            beside = [(group, needs) for group in found.groups if name in group.members]
-            offer = self.offers.offer(self.models[name], request, self.room_beside([name], beside))
-            if offer is not None and offer.need not in {option.need for option in options[name]}:
-                options[name].append(offer)
-                is_new = True
-        return is_new
+        beside = {name: [(group, needs) for group in found.groups if name in group.members] for name in needs}
+        return any([self._offer(options, name, self.room_beside([name], others)) for name, others in beside.items()])
+
+    def _offer(self, options: dict[str, list[Option]], name: str, room: Need) -> bool:
+        """Add the best plan of a member in ``room`` to its options; whether it is new."""
+        request = self.requests[name]
+        offer = None if request.on is On.CPU else self.offers.offer(self.models[name], request, room)
+        if offer is None or offer.need in {option.need for option in options[name]}:
+            return False
+        options[name].append(offer)
+        return True
 
 
 def _shrunk(room: Need) -> Need:
