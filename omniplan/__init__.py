@@ -20,6 +20,7 @@ from omniplan.api import (
     recommend,
     requantise,
     smoke,
+    stack,
     verify,
     weigh_engines,
 )
@@ -42,6 +43,7 @@ from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Estimate, Prediction
 from omniplan.domain.protocol import BenchProtocol, Launch
 from omniplan.domain.recommendation import Recommendation
+from omniplan.domain.stack import Stack
 from omniplan.domain.verification import Verification
 from omniplan.errors import (
     ArgumentError,
@@ -89,6 +91,7 @@ __all__ = [
     "Prediction",
     "Recommendation",
     "SmokeReport",
+    "Stack",
     "TableError",
     "UnsupportedModel",
     "Verification",
@@ -114,6 +117,7 @@ __all__ = [
     "recommend",
     "requantise",
     "smoke",
+    "stack",
     "verify",
     "weigh_engines",
 ]

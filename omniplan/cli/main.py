@@ -18,6 +18,7 @@ from omniplan.cli import (
     frontier_verb,
     machine_verbs,
     recommend_verb,
+    stack_verb,
     verbs,
     verify_verb,
 )
@@ -35,6 +36,7 @@ VERBS: Final = (
     *verify_verb.VERBS,
     *bench_verb.VERBS,
     *machine_verbs.VERBS,
+    *stack_verb.VERBS,
 )
 
 

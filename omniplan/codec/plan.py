@@ -21,6 +21,7 @@ from omniplan.domain.load_report import LoadReport
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import SCHEMA_VERSION, Plan
 from omniplan.domain.recommendation import Recommendation
+from omniplan.domain.stack import Stack
 from omniplan.domain.verification import Verification
 from omniplan.errors import InputError
 
@@ -40,6 +41,7 @@ SCHEMAS: Final[dict[str, type]] = {
     "verification": Verification,
     "bench": BenchReport,
     "smoke": SmokeReport,
+    "stack": Stack,
 }
 
 

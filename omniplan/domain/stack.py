@@ -177,8 +177,8 @@ class Remedy:
 class GroupResult:
     """Whether the members of a group fit together, pool by pool.
 
-    ``needed`` are the bytes each member of a group that does not fit takes where it has all it asks for, ``available``
-    the bytes of the pools they may lie on; ``shortfall`` is the least that is missing in any placement.
+    ``needed`` are the bytes each member of a group that does not fit takes where it has all it asks for, and its
+    ``pools`` are those it may lie on; ``shortfall`` is the least that is missing in any placement.
     """
 
     name: str
@@ -187,9 +187,13 @@ class GroupResult:
     pools: tuple[PoolUse, ...] = ()
     speeds: tuple[Speed, ...] = ()
     needed: Mapping[str, int] = field(default_factory=dict)
-    available: int = 0
     shortfall: int = 0
     remedies: tuple[Remedy, ...] = ()
+
+    @property
+    def available(self) -> int:
+        """Bytes of all its pools."""
+        return sum(pool.capacity for pool in self.pools)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,8 +174,10 @@ class Search:
     def _complement(self, options: dict[str, list[Option]], groups: Sequence[Group]) -> None:
         """Add what each member that does not fit on one GPU could have in what each place of each other leaves."""
         known = {name: list(found) for name, found in options.items()}
-        for group, (name, other) in ((group, pair) for group in groups for pair in permutations(group.members, 2)):
-            if name in known and other in known and (len(known[name][0].gpus) > 1 or on_cpu(known[name][0].plan)):
+        large = {name for name, found in known.items() if len(found[0].gpus) > 1 or on_cpu(found[0].plan)}
+        for group in groups:
+            inside = [name for name in group.members if name in known]
+            for name, other in ((name, other) for name, other in permutations(inside, 2) if name in large):
                 for option in known[other]:
                     self._offer(options, name, self.room_beside([name], [(group, {other: option.need})]))
 
@@ -183,7 +185,8 @@ class Search:
         """Add what each member could have in what the others leave; whether anything is new."""
         needs = {name: option.need for name, option in found.options.items()}
         beside = {name: [(group, needs) for group in found.groups if name in group.members] for name in needs}
-        return any([self._offer(options, name, self.room_beside([name], others)) for name, others in beside.items()])
+        offered = [self._offer(options, name, self.room_beside([name], others)) for name, others in beside.items()]
+        return any(offered)
 
     def _offer(self, options: dict[str, list[Option]], name: str, room: Need) -> bool:
         """Add the best plan of a member in ``room`` to its options; whether it is new."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import Final
 
-from omniplan.domain.stack import External, Group, GroupResult, On, Remedy, StackModel
+from omniplan.domain.stack import External, Group, GroupResult, On, PoolUse, Remedy, StackModel
 from omniplan.llamacpp.footprint import RAM
 from omniplan.search.stack.joint import Choice, Problem, Together, least_missing, solve
 from omniplan.search.stack.options import Option
@@ -50,7 +50,7 @@ def refused(search: Search, group: Group) -> GroupResult:
         members=group.members,
         fits=False,
         needed=ways.needed(),
-        available=ways.available(),
+        pools=ways.pools(),
         shortfall=ways.missing(()),
         remedies=tuple(ways.remedies()),
     )
@@ -83,10 +83,12 @@ class _Ways:
         """Bytes of each member where it is fastest; of an external entry what it states."""
         return {name: min(needs, key=lambda item: item[1])[0][-1] if needs else 0 for name, needs in self.now.items()}
 
-    def available(self) -> int:
-        """Bytes of the pools that the members may lie on."""
+    def pools(self) -> tuple[PoolUse, ...]:
+        """The pools that the members may lie on."""
         on_gpus = all(item.on is On.GPU for item in self.models) and all(item.pool != RAM for item in self.externals)
-        return self.search.pools.capacity[-2 if on_gpus else -1]
+        names = self.search.pools.names[:-1] if on_gpus else self.search.pools.names
+        sizes = zip(names, self.search.pools.capacity, strict=False)
+        return tuple(PoolUse(pool=name, capacity=size, used=0) for name, size in sizes)
 
     def missing(self, changes: Sequence[Change]) -> int:
         """The least bytes that are missing after ``changes``."""
