@@ -45,13 +45,13 @@ def _group(found: Stack, group: GroupResult) -> str:
     head = f"{group.name} ({', '.join(group.members)}) fits"
     pools = table(("pool", "used", "of", "left"), [_use(pool) for pool in group.pools if pool.used])
     if not group.speeds:
-        return "\n".join((head, pools))
+        return f"{head}\n{pools}"
     rows = [
         (speed.member, _where(found.member(speed.member)), f"{speed.idle:.1f}", f"{speed.busy:.1f}")
         for speed in group.speeds
     ]
     speeds = table(("member", "place", "tokens/s alone", "all busy"), rows, left=2)
-    return "\n".join((head, pools, speeds))
+    return f"{head}\n{pools}\n{speeds}"
 
 
 def _use(pool: PoolUse) -> tuple[str, ...]:
@@ -92,9 +92,8 @@ def _commands(found: Stack) -> Iterator[str]:
 
 
 def _notes(found: Stack) -> str:
-    return "\n".join(
-        (*map(_reason, found.reasons), *(f"assumed: {a.subject}: {a.statement}" for a in found.assumptions))
-    )
+    assumed = [f"assumed: {item.subject}: {item.statement}" for item in found.assumptions]
+    return "\n".join((*map(_reason, found.reasons), *assumed))
 
 
 def _reason(reason: Reason) -> str:

@@ -19,16 +19,11 @@ _NOTHING: Final = 1 << 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """One option of a member: its cost, what it needs per dimension, and what makes it alike to others.
-
-    Two options of a member that have equal ``shape`` differ only in which of several alike pools, named by ``places``,
-    they take.
-    """
+    """One option of a member: its cost, what it needs per dimension, and what costs of pairs follow from."""
 
     cost: int
-    need: tuple[int, ...]
-    shape: Hashable = None
-    places: tuple[int, ...] = ()
+    need: Need
+    work: Hashable = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +39,8 @@ class Problem:
     """Members with their options, groups of them, and what pairs cost each other.
 
     ``pair(i, a, j, b)`` is the non-negative cost of member ``i`` with option ``a`` beside ``j`` with ``b`` in a group,
-    and ``apart(i, a, j, b)`` whether two that share no group could not be there together.
+    and ``apart(i, a, j, b)`` whether two that share no group could not be there together; both the same with the two
+    members swapped, and for members whose options are equal.
     """
 
     options: Sequence[Sequence[Choice]]
@@ -116,8 +112,8 @@ def solve(problem: Problem, start: Sequence[int] | None = None) -> Joint:
     chosen members exceed, each other one taking its least in every dimension, is kept by no leaf; each member still to
     come costs at least the least of its options plus what that option and the chosen members cost each other, of those
     that fit beside them where no more groups may be lost; pairs among those to come, as costs are not negative, cost at
-    least nothing; pairs apart only add up. Options that differ only in which of alike pools they take lead to equal
-    leaves while those pools hold the same, and one of them is tried.
+    least nothing; pairs apart only add up. Of twins, members with equal options in the same groups, the second takes no
+    option before the first one's: swapping the two changes no score.
     """
     if not problem.options:
         return Joint(chosen=(), score=(0, 0, 0), unkept=frozenset(), visited=0)
@@ -143,7 +139,7 @@ class _Search:
         # Cost of every option beside the members chosen so far.
         self.costs = [[choice.cost for choice in member] for member in options]
         self.rows: dict[tuple[int, int, int], list[int]] = {}
-        self.held: dict[int, tuple[tuple[int, int], ...]] = {}
+        self.twins = self._twins()
         self.chosen = [0] * len(options)
         self.best = list(start)
         self.least: Score = score(problem, self.best)[0]
@@ -167,69 +163,70 @@ class _Search:
                 self.least, self.best = so_far, list(self.chosen)
             return
         i = self.order[depth]
-        options, costs = self.problem.options[i], self.costs[i]
-        rest = self._rest(depth + 1, so_far[0])
-        tried: set[Hashable] = set()
-        for a in sorted(range(len(options)), key=costs.__getitem__):
+        costs = self.costs[i]
+        rest = self._rest(depth + 1, self._lost(depth))
+        first = self.chosen[self.twins[i]] if i in self.twins else 0
+        for a in sorted(range(first, len(costs)), key=costs.__getitem__):
             if (so_far[0], so_far[1] + costs[a] + rest, so_far[2]) >= self.least:
                 # Further options cost more.
                 return
-            alike = self._alike(options[a])
-            if alike not in tried:
-                tried.add(alike)
-                self._choose(depth, i, a, so_far)
+            self._choose(depth, i, a, so_far)
 
-    def _alike(self, choice: Choice) -> Hashable:
-        """What options have in common that lead to equal leaves from here."""
-        if choice.shape is None:
-            return choice
-        return choice.shape, tuple(self.held.get(place, ()) for place in choice.places)
+    def _twins(self) -> dict[int, int]:
+        """The twin that comes last before a member in the order, for each that has one."""
+        seen: dict[Hashable, int] = {}
+        twins = {}
+        for i in self.order:
+            kind = (tuple(self.problem.options[i]), tuple(self.groups[i]))
+            if kind in seen:
+                twins[i] = seen[kind]
+            seen[kind] = i
+        return twins
 
     def _choose(self, depth: int, i: int, a: int, so_far: Score) -> None:
         """Descend with option ``a`` of member ``i``, unless no leaf below can be better."""
         choice, cost = self.problem.options[i][a], so_far[1] + self.costs[i][a]
-        used, held = list(self.used), dict(self.held)
+        used = list(self.used)
         for group in self.groups[i]:
             self.used[group] = tuple(map(add, self.used[group], choice.need))
-        unkept = self._lost(depth + 1)
-        if unkept <= self.least[0]:
-            for place in choice.places:
-                self.held[place] = (*self.held.get(place, ()), (i, choice.need[place]))
+        lost = self._lost(depth + 1)
+        if len(lost) <= self.least[0]:
             apart = so_far[2] + sum(
                 self.problem.apart(i, a, j, self.chosen[j]) for j in self.order[:depth] if not self.shared[i][j]
             )
             known = self._beside(depth, i, a)
-            bound = cost + self._rest(depth + 1, unkept)
-            if (unkept, bound, apart) < self.least:
+            bound = cost + self._rest(depth + 1, lost)
+            if (len(lost), bound, apart) < self.least:
                 self.chosen[i] = a
-                self.descend(depth + 1, (unkept, cost, apart))
+                self.descend(depth + 1, (len(lost), cost, apart))
             for j, costs in known:
                 self.costs[j] = costs
-        self.used, self.held = used, held
+        self.used = used
 
-    def _rest(self, depth: int, unkept: int) -> int:
+    def _rest(self, depth: int, lost: frozenset[int]) -> int:
         """What the members from ``depth`` on cost at least: where no more groups may be lost, in places that fit."""
-        if unkept < self.least[0]:
+        if len(lost) < self.least[0]:
             return sum(min(self.costs[j]) for j in self.order[depth:])
-        return sum(self._fitting(j) for j in self.order[depth:])
+        return sum(self._fitting(j, lost) for j in self.order[depth:])
 
-    def _fitting(self, j: int) -> int:
+    def _fitting(self, j: int, lost: frozenset[int]) -> int:
         """The least cost of an option of ``j`` that fits beside the members chosen so far."""
         options, costs = self.problem.options[j], self.costs[j]
-        rooms = [(self.used[g], self.problem.groups[g].capacity) for g in self.groups[j] if not self._is_over(g)]
+        rooms = [(self.used[g], self.problem.groups[g].capacity) for g in self.groups[j] if g not in lost]
         for b in sorted(range(len(options)), key=costs.__getitem__):
             need = options[b].need
             if not any(any(map(gt, map(add, used, need), most)) for used, most in rooms):
                 return costs[b]
         return _NOTHING
 
-    def _is_over(self, group: int) -> bool:
-        return any(map(gt, self.used[group], self.problem.groups[group].capacity))
-
-    def _lost(self, depth: int) -> int:
+    def _lost(self, depth: int) -> frozenset[int]:
         """Groups that no leaf below keeps."""
         groups = zip(self.problem.groups, self.used, self.least_need, strict=True)
-        return sum(any(map(gt, map(add, used, needs[depth]), group.capacity)) for group, used, needs in groups)
+        return frozenset(
+            g
+            for g, (group, used, needs) in enumerate(groups)
+            if any(map(gt, map(add, used, needs[depth]), group.capacity))
+        )
 
     def _beside(self, depth: int, i: int, a: int) -> list[tuple[int, list[int]]]:
         """Add what option ``a`` and the members to come cost each other; returns their costs before."""

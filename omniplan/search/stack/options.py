@@ -41,13 +41,12 @@ class Option:
     need: Need
     cost: int
     work: Work
-    shape: tuple[object, ...]
     gpus: tuple[int, ...]
 
     @property
     def choice(self) -> Choice:
         """What the joint search sees."""
-        return Choice(cost=self.cost, need=self.need, shape=self.shape, places=self.gpus)
+        return Choice(cost=self.cost, need=self.need, work=tuple(sorted(self.work.items())))
 
 
 class Offers:
@@ -56,13 +55,12 @@ class Offers:
     def __init__(self, pools: Pools, asked: StackFile) -> None:
         self.pools = pools
         self.asked = asked
-        self.refusals: dict[str, Infeasible] = {}
         self._known: dict[tuple[object, ...], Option | None] = {}
 
     def offer(self, model: Model, request: StackModel, room: Sequence[int]) -> Option | None:
         """The best plan of ``model`` in ``room`` bytes per pool; None when there is none."""
         room = tuple(room[: len(self.pools.names)])
-        key = (id(model), request, room)
+        key = (id(model), anonymous(request), room)
         if key not in self._known:
             self._known[key] = self._plan(model, request, room)
         return self._known[key]
@@ -71,8 +69,7 @@ class Offers:
         machine = self.pools.view(room)
         try:
             plan = self._make(model, request, machine)
-        except Infeasible as refusal:
-            self.refusals[request.name] = refusal
+        except Infeasible:
             return None
         except ArgumentError as error:
             raise ArgumentError(f"{request.name}: {error.flag}", error.problem, remedy=error.remedy) from error
@@ -106,7 +103,6 @@ class Offers:
             need=self.pools.need(shares),
             cost=round(NANO * request.priority * took),
             work=work(plan, self.pools.machine, self.asked.objective),
-            shape=(room, plan.server_args),
             gpus=used,
         )
 
@@ -133,7 +129,7 @@ class Offers:
                 templates[kinds] = list(self._on(model, request, capacity, chosen, may_spill=len(chosen) <= enough))
                 if any(not on_cpu(option.plan) for option in templates[kinds]):
                     enough = min(enough, len(chosen))
-            yield from (self._moved(option, kinds, chosen) for option in templates[kinds])
+            yield from (self._moved(option, chosen) for option in templates[kinds])
 
     def _on(
         self, model: Model, request: StackModel, capacity: Need, chosen: tuple[int, ...], *, may_spill: bool
@@ -184,7 +180,7 @@ class Offers:
         gpu = self.pools.machine.gpus[index]
         return (replace(gpu, name="", uuid="", pci="", numa_node=None), capacity[index])
 
-    def _moved(self, option: Option, kinds: tuple[object, ...], chosen: tuple[int, ...]) -> Option:
+    def _moved(self, option: Option, chosen: tuple[int, ...]) -> Option:
         """The same on GPUs that are alike."""
         names = self.pools.names
         to = {names[old]: names[new] for old, new in zip(option.gpus, chosen, strict=True)}
@@ -197,7 +193,6 @@ class Offers:
             shares=shares,
             need=self.pools.need(shares),
             work={to.get(pool, pool): took for pool, took in option.work.items()},
-            shape=(kinds, option.shape[1]),
             gpus=chosen,
         )
 
@@ -207,6 +202,11 @@ class Offers:
         if own[:-1] == option.gpus:
             return option
         return self.offer(model, request, option.room) or option
+
+
+def anonymous(request: StackModel) -> StackModel:
+    """The request without what no plan depends on."""
+    return replace(request, name="", port=None, on_demand=False)
 
 
 def on_cpu(plan: Plan) -> bool:

@@ -14,11 +14,13 @@ from omniplan.domain.stack import Group, On, Stack, StackFile, StackModel
 from omniplan.search.stack import cofit
 from omniplan.search.stack.joint import Joint, Problem, Together, least_missing, settle, solve
 from omniplan.search.stack.neighbours import added
-from omniplan.search.stack.options import NANO, Offers, Option, on_cpu
+from omniplan.search.stack.options import NANO, Offers, Option, anonymous, on_cpu
 from omniplan.search.stack.pools import Need, Pools, missing, total
 
 # Rounds of choosing jointly and planning again in what others leave; each must be better than the one before.
 _ROUNDS: Final = 4
+# Share of the objective that another round must have saved.
+_WORTH: Final = 0.001
 # In stacks of so few models large ones are also planned in what each single place of another leaves.
 _FEW: Final = 4
 
@@ -42,6 +44,7 @@ class Found:
     groups: tuple[Group, ...]
     cost: int
     rivals: Mapping[str, int]
+    is_exact: bool
 
 
 class Search:
@@ -58,11 +61,15 @@ class Search:
 
     @cached_property
     def options(self) -> dict[str, list[Option]]:
-        """Options of every model by name, in what is always there for it."""
-        return {
-            name: self.offers.options(self.models[name], request, self.capacity(self.always))
-            for name, request in self.requests.items()
-        }
+        """Options of every model by name, in what is always there for it; the same list for the same request."""
+        known: dict[tuple[int, StackModel], list[Option]] = {}
+        found = {}
+        for name, request in self.requests.items():
+            key = (id(self.models[name]), anonymous(request))
+            if key not in known:
+                known[key] = self.offers.options(self.models[name], request, self.capacity(self.always))
+            found[name] = known[key]
+        return found
 
     def capacity(self, group: Iterable[str]) -> Need:
         """What the entries of a group that only take bytes leave of the pools."""
@@ -127,16 +134,17 @@ class Search:
         the first choice is quick, the others are exact.
         """
         groups = [group for group in self.asked.groups if self.fits_alone(group)]
-        options = {name: list(found) for name, found in self.options.items() if found}
+        lists = {id(found): list(found) for found in self.options.values() if found}
+        options = {name: lists[id(found)] for name, found in self.options.items() if found}
         if len(options) <= _FEW:
             self._complement(options, groups)
         best = self._choose(options, groups, settle, None)
-        self._widen(options, best)
         for _ in range(_ROUNDS):
+            self._widen(options, best)
             found = self._choose(options, groups, solve, best)
-            is_better = (len(found.groups), -found.cost) > (len(best.groups), -best.cost)
-            best = found
-            if not (self._widen(options, found) and is_better):
+            is_better = (len(found.groups), -found.cost) > (len(best.groups), -best.cost * (1 - _WORTH))
+            best, is_exact = found, best.is_exact
+            if is_exact and not is_better:
                 break
         return best
 
@@ -169,6 +177,7 @@ class Search:
             groups=tuple(group for group in groups if group.name not in unkept),
             cost=joint.score[1],
             rivals={name: len(found) for name, found in options.items()},
+            is_exact=choose is solve,
         )
 
     def _complement(self, options: dict[str, list[Option]], groups: Sequence[Group]) -> None:
@@ -181,21 +190,20 @@ class Search:
                 for option in known[other]:
                     self._offer(options, name, self.room_beside([name], [(group, {other: option.need})]))
 
-    def _widen(self, options: dict[str, list[Option]], found: Found) -> bool:
-        """Add what each member could have in what the others leave; whether anything is new."""
+    def _widen(self, options: dict[str, list[Option]], found: Found) -> None:
+        """Add what each member that could do better could have in what the others leave."""
         needs = {name: option.need for name, option in found.options.items()}
-        beside = {name: [(group, needs) for group in found.groups if name in group.members] for name in needs}
-        offered = [self._offer(options, name, self.room_beside([name], others)) for name, others in beside.items()]
-        return any(offered)
+        for name, option in found.options.items():
+            if option.cost > min(other.cost for other in options[name]):
+                beside = [(group, needs) for group in found.groups if name in group.members]
+                self._offer(options, name, self.room_beside([name], beside))
 
-    def _offer(self, options: dict[str, list[Option]], name: str, room: Need) -> bool:
-        """Add the best plan of a member in ``room`` to its options; whether it is new."""
+    def _offer(self, options: dict[str, list[Option]], name: str, room: Need) -> None:
+        """Add the best plan of a member in ``room`` to its options, if it is new."""
         request = self.requests[name]
         offer = None if request.on is On.CPU else self.offers.offer(self.models[name], request, room)
-        if offer is None or offer.need in {option.need for option in options[name]}:
-            return False
-        options[name].append(offer)
-        return True
+        if offer is not None and offer.need not in {option.need for option in options[name]}:
+            options[name].append(offer)
 
 
 def _shrunk(room: Need) -> Need:

@@ -137,7 +137,7 @@ def _beside(search: Search, found: Found, name: str, cache: int, threads: int) -
         plan,
         machine=machine,
         server_args=args,
-        environment=dict(environment_of(machine)),
+        environment=dict(environment_of(machine)) if found.options[name].gpus else {"CUDA_VISIBLE_DEVICES": ""},
         prediction=prediction,
         footprint=priced,
         margins=Limits(machine=view, headroom=search.pools.headroom).margins(_seen_by(view, priced), cache),
