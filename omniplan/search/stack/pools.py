@@ -64,7 +64,7 @@ class Pools:
     def capacity(self) -> Need:
         """Bytes of every dimension for members and their reserves."""
         gpus = [max(0, self._gpu(gpu)) for gpu in self.machine.gpus]
-        return _with_sums((*gpus, self._ram()))
+        return (*gpus, self._ram(), sum(gpus), sum(gpus) + self._ram())
 
     def _gpu(self, gpu: Gpu) -> int:
         kept = self.budget.gpus.get(gpu.name, self.headroom.growth_of(gpu))
@@ -105,17 +105,17 @@ class Pools:
         )
 
     def need(self, shares: Iterable[Share]) -> Need:
-        """Shares as bytes per dimension."""
+        """Shares as bytes per dimension; what may lie on any GPU is in the sums alone."""
         sizes = {share.pool: share.total for share in shares}
-        return _with_sums(tuple(sizes.get(name, 0) for name in self.names))
+        pools = tuple(sizes.get(name, 0) for name in self.names)
+        loose = sizes.get(ANY_GPU, 0)
+        return (*pools, sum(pools[:-1]) + loose, sum(pools) + loose)
 
     def external(self, entry: External) -> Need:
         """What an external entry takes; raises InputError for a GPU nobody has."""
-        if entry.pool == ANY_GPU:
-            return (*(0 for _ in self.names), entry.size, entry.size)
-        if entry.pool not in self.names:
+        if entry.pool not in (*self.names, ANY_GPU):
             raise InputError(f"externals: {entry.name}: {self.machine.name} has no {entry.pool}")
-        return _with_sums(tuple(entry.size if name == entry.pool else 0 for name in self.names))
+        return self.need([Share(pool=entry.pool, model=entry.size)])
 
     def left(self, needs: Iterable[Need]) -> Need:
         """Bytes of every dimension beyond ``needs``."""
@@ -139,10 +139,6 @@ class Pools:
 
 def _memory(memory: Memory, available: int) -> Memory:
     return replace(memory, total=max(0, available), reserved=())
-
-
-def _with_sums(sizes: Need) -> Need:
-    return (*sizes, sum(sizes[:-1]), sum(sizes))
 
 
 def total(needs: Iterable[Need], width: int) -> Need:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import Final
 
-from omniplan.domain.stack import External, Group, GroupResult, On, PoolUse, Remedy, StackModel
+from omniplan.domain.stack import ANY_GPU, External, Group, GroupResult, On, PoolUse, Remedy, Share, StackModel
 from omniplan.llamacpp.footprint import RAM
 from omniplan.search.stack.joint import Choice, Problem, Together, least_missing, solve
 from omniplan.search.stack.options import Option
@@ -70,13 +70,16 @@ class _Ways:
         self.best = {name: min((cost for _, cost in needs), default=0) for name, needs in self.now.items()}
 
     def _options(self, model: StackModel) -> Sequence[Option]:
-        """Places of a model; the one in more RAM than there is, where there are none."""
+        """Places of a model; where there are none, the one in more RAM, or on more of the GPUs, than there is."""
         found = self.search.options[model.name]
         if found:
             return found
         room = (*self.search.pools.capacity[: len(self.search.pools.names) - 1], UNKNOWN)
         free = replace(model, on=On.ANY) if model.on is On.GPU else model
         option = self.search.offers.offer(self.search.models[model.name], free, room)
+        if option is not None and model.on is On.GPU:
+            shares = (_on_any_gpu(option.shares),)
+            option = replace(option, shares=shares, need=self.search.pools.need(shares))
         return [] if option is None else [option]
 
     def needed(self) -> Mapping[str, int]:
@@ -107,7 +110,7 @@ class _Ways:
                     if any(set(known) <= set(chosen) for _, known in found) or self.missing(chosen):
                         continue
                     real = tuple(_exact(change) for change in chosen)
-                    if real == chosen or not self.missing(real):
+                    if all(change.needs or not change.value for change in real) and not self.missing(real):
                         found.append((self._loss(real), chosen))
             if len(found) >= _MOST_TOLD:
                 break
@@ -208,6 +211,17 @@ class _Ways:
             for share in option.shares
         ]
         return self.search.pools.need(shares), round(option.cost * model) or option.cost
+
+
+def _on_any_gpu(shares: Sequence[Share]) -> Share:
+    """All of a model as something that may lie on any GPU."""
+    return Share(
+        pool=ANY_GPU,
+        model=sum(share.model for share in shares),
+        context=sum(share.context for share in shares),
+        compute=sum(share.compute for share in shares if share.pool != RAM),
+        reserve=sum(share.reserve for share in shares),
+    )
 
 
 def _exact(change: Change) -> Change:
