@@ -64,13 +64,17 @@ def _where(member: Member) -> str:
 
 
 def _refused(group: GroupResult) -> Iterator[str]:
+    head = f"{group.name} ({', '.join(group.members)}) does not fit"
+    if not group.needed:
+        yield f"{head} with the arguments that the other groups need; list its models a second time for it"
+        return
     total = sum(group.needed.values())
     parts = " + ".join(f"{size / 1e9:,.4g}" for size in group.needed.values())
     where = " + ".join(pool.pool for pool in group.pools)
+    short = f"at least {mib(group.shortfall)} are missing" if group.shortfall else "no division of the pools holds it"
     yield (
-        f"{group.name} ({', '.join(group.members)}) does not fit: {parts} = {total / 1e9:,.4g} GB "
-        f"({total / GIB:,.4g} GiB), {where} have {group.available / 1e9:,.4g} GB for it; "
-        f"at least {mib(group.shortfall)} are missing in any placement"
+        f"{head}: {parts} = {total / 1e9:,.4g} GB ({total / GIB:,.4g} GiB), "
+        f"{where} have {group.available / 1e9:,.4g} GB for it; {short}"
     )
     if group.remedies:
         yield "ways out, least loss first:"

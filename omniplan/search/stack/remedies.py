@@ -43,7 +43,9 @@ class Change:
 
 
 def refused(search: Search, group: Group) -> GroupResult:
-    """A group that does not fit: what is missing, and ways out."""
+    """A group that does not fit: what is missing, and ways out; neither where only other groups stand in it."""
+    if search.fits_alone(group):
+        return GroupResult(name=group.name, members=group.members, fits=False)
     ways = _Ways(search, group)
     return GroupResult(
         name=group.name,

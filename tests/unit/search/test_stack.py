@@ -13,6 +13,7 @@ import omniplan
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
 from omniplan.domain.stack import Budget, External, Group, On, Stack, StackFile, StackModel
+from omniplan.emit.stack import stack_text
 from omniplan.errors import ArgumentError, InputError
 from omniplan.search.stack.planner import make_stack
 from omniplan.units import GIB, MIB
@@ -225,5 +226,6 @@ def test_groups_that_need_other_arguments_say_so() -> None:
 
     assert [group.fits for group in stack.groups].count(True) == 1
     assert any("same arguments" in reason.statement for reason in stack.reasons)
+    assert "list its models a second time" in stack_text(stack)
     assert small(little(6000, 10000), {"a": 12, "b": 11}, a=On.GPU).fits
     assert small(little(6000, 10000), {"b": 11, "c": 15}, c=On.CPU).fits

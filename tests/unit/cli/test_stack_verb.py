@@ -1,0 +1,64 @@
+"""The verb: exit codes, one-line errors, JSON that keeps its schema, a table with every share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from omniplan.cli.main import main
+from omniplan.codec.plan import schema
+from tests.contracts.sources import ROOT
+
+TINY = ROOT / "tests/data/models/archs/llama-dense.gguf"
+Run = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> str:
+    """Two models of a few MB, one on demand."""
+    rows = [f'[[models]]\nname = "{name}"\npath = "{TINY}"\nctx = 512\non_demand = {demand}' for name, demand in
+            (("first", "false"), ("second", "true"))]  # fmt: skip
+    path = tmp_path / "stack.toml"
+    path.write_text("\n".join(rows))
+    return str(path)
+
+
+def test_a_table_and_a_schema(stack: str, capsys: Run) -> None:
+    """0 when every group fits; the JSON is what the schema says."""
+    assert main(["stack", stack, "--machine", "single-3090"]) == 0
+    shown = capsys.readouterr().out
+    assert "startup+second (first, second) fits" in shown
+    assert "first + second" in shown
+
+    assert main(["stack", stack, "--machine", "single-3090", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    jsonschema.validate(found, schema("stack"))
+    assert [group["fits"] for group in found["groups"]] == [True, True]
+
+
+def test_what_does_not_fit_is_1(tmp_path: Path, capsys: Run) -> None:
+    """The sum, and ways out."""
+    path = tmp_path / "stack.toml"
+    path.write_text('[[externals]]\nname = "x"\ngb = 117\n[[externals]]\nname = "y"\ngb = 50')
+
+    assert main(["stack", str(path), "--machine", "omni-nps1"]) == 1
+    shown = capsys.readouterr().out
+    assert "117 + 50 = 167 GB" in shown
+    assert "1. x out" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("models = 1", "models: expected"), ('[[models]]\nname="a"\npath="b"', "b: ")]
+)
+def test_bad_input_is_one_line_and_2(text: str, says: str, tmp_path: Path, capsys: Run) -> None:
+    """Nothing on stdout; one line on stderr."""
+    path = tmp_path / "stack.toml"
+    path.write_text(text)
+    code = main(["stack", str(path), "--machine", "single-3090"])
+    shown = capsys.readouterr()
+
+    assert (code, shown.out, shown.err.count("\n")) == (2, "", 1)
+    assert says in shown.err
