@@ -11,7 +11,7 @@ from omniplan.api.price import compare, fit, footprint, inspect, predict
 from omniplan.api.quants import recommend, requantise
 from omniplan.api.runs import learn, read_log, verify
 from omniplan.api.source import load_machine, load_model
-from omniplan.api.stacks import stack
+from omniplan.api.stacks import emit_stack, stack
 from omniplan.api.write import emit
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "check",
     "compare",
     "emit",
+    "emit_stack",
     "fit",
     "footprint",
     "frontier",

@@ -32,3 +32,16 @@ def stack(source: str | Path | StackFile, machine: Machine) -> Stack:
         if model.path not in known:
             known[model.path] = load_model(model.path)
     return make_stack(asked, {model.name: known[model.path] for model in asked.models}, machine)
+
+
+def emit_stack(found: Stack, *, as_: str = "table", models_dir: str | None = None, ttl: int = 0) -> str:
+    """``found`` as text: table, models.conf, preset, llama-swap or compose, with every member in it.
+
+    ``models_dir`` is the folder that a container sees as ``/models`` (None: the nearest one named ``models``, else each
+    model's own); ``ttl`` the seconds after which llama-swap unloads an idle model. Raises InputError for what the
+    format cannot carry.
+    """
+    from omniplan.emit.files.format import Options
+    from omniplan.emit.stack_files import stack_file
+
+    return stack_file(found, as_, Options(models_dir=models_dir, ttl=ttl))

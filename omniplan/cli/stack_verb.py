@@ -1,27 +1,72 @@
-"""The verb that places several models on one machine."""
+"""The verb that places several models on one machine, and writes what runs them."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.verbs import Verb, add_json, add_machine
 
+if TYPE_CHECKING:
+    from omniplan.domain.stack import Stack
+
+# What -o writes, by format; a format that a stack cannot have is an error only where it was asked for.
+_FILES: Final = {
+    "table": "stack.txt",
+    "models.conf": "models.conf",
+    "preset": "preset.ini",
+    "llama-swap": "llama-swap.yaml",
+    "compose": "compose.yaml",
+}
+
 
 def _declare(command: argparse.ArgumentParser) -> None:
     command.add_argument("stack", metavar="STACK.toml", help="a stack file: models, groups and a budget")
     add_machine(command)
+    command.add_argument(
+        "--as", dest="as_", metavar="FORMAT", help="table (default), models.conf, preset, llama-swap or compose"
+    )
+    command.add_argument(
+        "-o", "--output", metavar="DIR", help="write every format, or the one of --as, and every plan into this folder"
+    )
+    command.add_argument("--models-dir", metavar="DIR", help="the folder that a container sees as /models")
+    command.add_argument("--ttl", type=int, default=0, metavar="S", help="llama-swap: unload after S idle seconds")
     add_json(command)
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.emit.stack import stack_text
-
     found = api.stack(options.stack, api.load_machine(options.machine))
-    show(found.to_json() if options.json else stack_text(found))
+    if options.output:
+        _write(found, options)
+    if options.json:
+        show(found.to_json())
+    elif not options.output:
+        show(_text(found, options.as_ or "table", options))
     return 0 if found.fits else 1
+
+
+def _text(found: Stack, name: str, options: argparse.Namespace) -> str:
+    return api.emit_stack(found, as_=name, models_dir=options.models_dir, ttl=options.ttl)
+
+
+def _write(found: Stack, options: argparse.Namespace) -> None:
+    """Every file is made before the first is written, and replaced as a whole."""
+    from omniplan.codec.whole_file import write_whole
+    from omniplan.errors import InputError
+
+    names = [options.as_] if options.as_ else list(_FILES) if found.members else ["table"]
+    texts = {_FILES.get(name, name): _text(found, name, options) for name in names}
+    texts |= {f"{member.name}.json": member.plan.to_json() + "\n" for member in found.members}
+    folder = Path(options.output)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"-o {folder}: cannot be made: {error.strerror}") from error
+    for name, text in texts.items():
+        write_whole(folder / name, text)
 
 
 VERBS: Final = (Verb(name="stack", help="place several models on one machine together", declare=_declare, run=_run),)

@@ -15,7 +15,7 @@ OBJECTIVES: Final = ("request", "decode", "prompt")
 # The group of everything that is loaded with the server.
 STARTUP: Final = "startup"
 # A name becomes a section, a service, a model id and a part of a file's name.
-_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}"
 
 
 def load_stack(path: str | Path) -> StackFile:

@@ -55,11 +55,11 @@ def render(items: Sequence[Launch], name: str, *, into: str | None = None, optio
         text = into
         for item in prepared:
             text = chosen.put(text, item, options)
-    _check(chosen, prepared, text)
+    check(chosen, prepared, text)
     return text
 
 
-def _check(chosen: Format, items: Sequence[Launch], text: str) -> None:
+def check(chosen: Format, items: Sequence[Launch], text: str) -> None:
     """Refuse a text that does not say what it should to its reader."""
     found = chosen.read(text)
     named = {command.name: command for command in found}

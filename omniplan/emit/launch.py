@@ -28,7 +28,8 @@ class Launch:
 
     ``id`` names its section, service or unit; ``model`` is the path on the machine that runs it; ``args`` are b11434's
     arguments without ``-m``, ``flags`` the same as ``build`` spells them. ``format`` is what it is written as. In a
-    container, ``folder`` of the machine is what holds the model, which is at ``inside`` there.
+    container, ``folder`` of the machine is what holds the model, which is at ``inside`` there. ``origin`` is the command
+    that makes it, where that is not the one of the plan alone.
     """
 
     plan: Plan
@@ -40,6 +41,7 @@ class Launch:
     format: str = ""
     folder: str = ""
     inside: str = ""
+    origin: str = ""
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -154,6 +156,8 @@ def speed_label(plan: Plan) -> str:
 
 
 def _regenerate(item: Launch) -> str:
+    if item.origin:
+        return f"{item.origin} --as {item.format}"
     plan, request = item.plan, item.plan.request
     words = ["omniplan", "plan", plan.model.path, "--machine", plan.machine.name]
     if request.n_ctx_given:
