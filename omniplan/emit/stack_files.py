@@ -33,12 +33,17 @@ def stack_file(found: Stack, name: str, options: Options) -> str:
     return WRITERS[name](found, options)
 
 
+def _table(found: Stack, options: Options) -> str:
+    del options
+    return stack_text(found) + "\n"
+
+
 def _launches(found: Stack) -> list[Launch]:
     return [_launch(found, member) for member in found.members]
 
 
 def _launch(found: Stack, member: Member) -> Launch:
-    origin = shlex.join(["omniplan", "stack", f"{found.name}.toml", "--machine", found.machine.name])
+    origin = shlex.join(["omniplan", "stack", "STACK.toml", "--machine", found.machine.name])
     return replace(launch(member.plan, id=member.name), origin=origin)
 
 
@@ -139,7 +144,7 @@ def _service(found: Stack, member: Member, item: Launch) -> str:
 
 
 WRITERS: Final[Mapping[str, Writer]] = {
-    "table": lambda found, options: stack_text(found) + "\n",
+    "table": _table,
     "models.conf": _models_conf,
     "preset": _preset,
     "llama-swap": _llama_swap,
