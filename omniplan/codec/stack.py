@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,7 +75,7 @@ def _model(fields: Fields, folder: Path) -> StackModel:
     priority = fields.number("priority")
     model = StackModel(
         name=_name(fields),
-        path=str(folder / path),
+        path=os.path.normpath(folder / path),
         n_ctx=_positive(fields, "ctx"),
         n_parallel=_positive(fields, "parallel") or 1,
         cache_type_k=fields.text("cache_type_k", cache_type),
