@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from omniplan.errors import InputError
 OBJECTIVES: Final = ("request", "decode", "prompt")
 # The group of everything that is loaded with the server.
 STARTUP: Final = "startup"
-# A name becomes a section, a service, a model id and a part of a file's name.
+# A name becomes a section, a service, a model's id and part of a file's name.
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}"
 
 
@@ -181,9 +182,9 @@ def _check_names(fields: Fields, models: tuple[StackModel, ...], externals: tupl
 
 
 def _name(fields: Fields) -> str:
-    name = fields.matching("name", _NAME, "coder-7b")
-    if not name:
-        raise fields.error("name", "is missing")
+    name = fields.text("name")
+    if not re.fullmatch(_NAME, name):
+        raise fields.error("name", f"expected letters, digits, - and _, 63 at most, got {name[:80]!r}")
     return name
 
 
