@@ -93,7 +93,7 @@ def _gpu(draw: st.DrawFn, index: int) -> Gpu:
     )
 
 
-COUNT = 7
+COUNT = 5
 
 
 @cache
