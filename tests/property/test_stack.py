@@ -230,4 +230,16 @@ def test_a_refusal_says_what_is_missing_and_what_helps(case: Case) -> None:
             assert group.shortfall > 0
             assert losses == sorted(losses)
             assert all(0 <= loss <= 1 for loss in losses)
-            assert any("out" in " ".join(remedy.changes) for remedy in group.remedies)
+            outs = [
+                remedy.changes for remedy in group.remedies if all(text.endswith(" out") for text in remedy.changes)
+            ]
+            assert outs
+            rest = set(group.members) - {text.removesuffix(" out") for text in outs[0]}
+            assert not rest or keeping(case, rest).fits
+
+
+def keeping(case: Case, names: set[str]) -> Stack:
+    """The stack of fewer members, all of them together."""
+    models = tuple(model for model in case.asked.models if model.name in names)
+    asked = replace(case.asked, models=models, groups=(Group(name="rest", members=tuple(sorted(names))),))
+    return make_stack(asked, case.models, case.machine)

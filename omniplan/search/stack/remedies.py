@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, product
+from functools import cached_property
+from itertools import combinations, islice, product
 from typing import Final
 
 from omniplan.domain.stack import ANY_GPU, External, Group, GroupResult, On, PoolUse, Remedy, Share, StackModel
@@ -12,7 +13,7 @@ from omniplan.llamacpp.footprint import RAM
 from omniplan.search.stack.joint import Choice, Problem, Together, least_missing, solve
 from omniplan.search.stack.options import Option
 from omniplan.search.stack.planner import Search
-from omniplan.search.stack.pools import UNKNOWN, Need, missing
+from omniplan.search.stack.pools import UNKNOWN, Need, missing, total
 from omniplan.tables.quality import loss_of, mixes
 
 # Below this a chat model is of little use.
@@ -21,13 +22,15 @@ _DEFAULT_CONTEXT: Final = 32768
 # Members changed at once, and ways out that are told.
 _MOST_CHANGED: Final = 3
 _MOST_TOLD: Final = 8
+# Combinations of so many members that are looked at.
+_MOST_TRIED: Final = 300
 _KV: Final = "q8_0"
 _KV_BITS: Final = 8.5
 _UNKNOWN_GPU: Final = 500e9
 _UNKNOWN_RAM: Final = 75e9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Change:
     """One change of one member: what is left of its value beside speed, and its needs and seconds afterwards.
 
@@ -40,6 +43,15 @@ class Change:
     value: float
     needs: tuple[tuple[Need, int], ...]
     exact: Callable[[], Sequence[Option]] | None = None
+
+    @cached_property
+    def least(self) -> Need:
+        """The least of its needs in every dimension; () of a member that is out."""
+        return _least(self.needs)
+
+
+def _least(needs: Sequence[tuple[Need, int]]) -> Need:
+    return tuple(map(min, zip(*(need for need, _ in needs), strict=True)))
 
 
 def refused(search: Search, group: Group) -> GroupResult:
@@ -69,6 +81,7 @@ class _Ways:
         self.options = {model.name: self._options(model) for model in self.models}
         self.now = {name: tuple((o.need, o.cost) for o in found) for name, found in self.options.items()}
         self.now |= {entry.name: ((search.fixed[entry.name], 0),) for entry in self.externals}
+        self.least = {name: _least(needs) for name, needs in self.now.items()}
         self.best = {name: min((cost for _, cost in needs), default=0) for name, needs in self.now.items()}
 
     def _options(self, model: StackModel) -> Sequence[Option]:
@@ -102,23 +115,35 @@ class _Ways:
         capacity = self.search.pools.capacity
         return least_missing(needs, lambda used: missing(capacity, used)) if needs else 0
 
+    def _least_missing(self, changes: Sequence[Change]) -> int:
+        """A bound from below, quickly: every member with its least need in every dimension."""
+        after = {**self.least, **{change.name: change.least for change in changes}}
+        used = total((need for need in after.values() if need), len(self.search.pools.capacity))
+        return missing(self.search.pools.capacity, used)
+
     def remedies(self) -> Iterator[Remedy]:
         """Ways out, least loss first; none that does more than another that is told."""
         changes = {name: [*self._changes(name)] for name in self.group.members}
         found: list[tuple[float, tuple[Change, ...]]] = []
         for count in range(1, _MOST_CHANGED + 1):
-            for names in combinations(self.group.members, count):
-                for chosen in product(*(changes[name] for name in names)):
-                    if any(set(known) <= set(chosen) for _, known in found) or self.missing(chosen):
-                        continue
-                    real = tuple(_exact(change) for change in chosen)
-                    if all(change.needs or not change.value for change in real) and not self.missing(real):
-                        found.append((self._loss(real), chosen))
-            if len(found) >= _MOST_TOLD:
-                break
+            for chosen in islice(self._together(changes, count), _MOST_TRIED):
+                if any(set(known) <= set(chosen) for _, known in found) or self.missing(chosen):
+                    continue
+                real = tuple(_exact(change) for change in chosen)
+                if all(change.needs or not change.value for change in real) and not self.missing(real):
+                    found.append((self._loss(real), chosen))
+                if len(found) >= _MOST_TOLD:
+                    break
         found.sort(key=lambda item: (item[0], len(item[1])))
         for loss, chosen in found[:_MOST_TOLD]:
             yield Remedy(changes=tuple(change.text for change in chosen), loss=loss)
+
+    def _together(self, changes: Mapping[str, Sequence[Change]], count: int) -> Sequence[tuple[Change, ...]]:
+        """Changes of ``count`` members at once that may be enough, those first that lose least beside speed."""
+        members = combinations(self.group.members, count)
+        combined = (some for names in members for some in product(*(changes[name] for name in names)))
+        chosen = (some for some in combined if not self._least_missing(some))
+        return sorted(chosen, key=lambda some: sum(self._priority(item.name) * (1 - item.value) for item in some))
 
     def _loss(self, changes: Sequence[Change]) -> float:
         """Share of what was asked for that is lost: by priority, of context, quality and speed, all of what is out."""

@@ -137,12 +137,17 @@ def _beside(search: Search, found: Found, name: str, cache: int, threads: int) -
         plan,
         machine=machine,
         server_args=args,
-        environment=dict(environment_of(machine)) if found.options[name].gpus else {"CUDA_VISIBLE_DEVICES": ""},
+        environment=dict(environment_of(machine)) if found.options[name].gpus else _no_gpu(machine),
         prediction=prediction,
         footprint=priced,
         margins=Limits(machine=view, headroom=search.pools.headroom).margins(_seen_by(view, priced), cache),
         reasons=(*_without_headroom(plan), *_place(found, name, cache, threads)),
     )
+
+
+def _no_gpu(machine: Machine) -> dict[str, str]:
+    """The environment in which a process sees none of the GPUs there are."""
+    return {"CUDA_VISIBLE_DEVICES": ""} if machine.gpus else {}
 
 
 def _seen_by(machine: Machine, priced: Footprint) -> Footprint:
