@@ -195,8 +195,10 @@ class _Search:
                 self.problem.apart(i, a, j, self.chosen[j]) for j in self.order[:depth] if not self.shared[i][j]
             )
             known = self._beside(depth, i, a)
-            bound = cost + self._rest(depth + 1, lost)
-            if (len(lost), bound, apart) < self.least:
+            at_least = cost + sum(min(self.costs[j]) for j in self.order[depth + 1 :])
+            if (len(lost), at_least, apart) < self.least and (
+                (len(lost), cost + self._rest(depth + 1, lost), apart) < self.least
+            ):
                 self.chosen[i] = a
                 self.descend(depth + 1, (len(lost), cost, apart))
             for j, costs in known:

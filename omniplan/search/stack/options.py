@@ -148,7 +148,7 @@ class Offers:
         if whole is None:
             return
         yield whole
-        if request.on is not On.GPU:
+        if request.on is not On.GPU and len(chosen) == 1:
             less = (within([int(level * size) for size in whole.need]) for level in _LEVELS)
             yield from (option for option in less if option is not None)
 
