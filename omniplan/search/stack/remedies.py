@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from itertools import combinations, islice, product
 from typing import Final
 
+from omniplan.domain.model import Model
 from omniplan.domain.stack import ANY_GPU, External, Group, GroupResult, On, PoolUse, Remedy, Share, StackModel
+from omniplan.errors import InputError, UnsupportedModel
 from omniplan.llamacpp.footprint import RAM
+from omniplan.llamacpp.requantise import requantise
 from omniplan.search.stack.joint import Choice, Problem, Together, least_missing, solve
 from omniplan.search.stack.options import Option
 from omniplan.search.stack.planner import Search
@@ -22,6 +25,9 @@ _DEFAULT_CONTEXT: Final = 32768
 # Members changed at once, and ways out that are told.
 _MOST_CHANGED: Final = 3
 _MOST_TOLD: Final = 8
+# A mix is smaller below this share of the bits per weight; a model's own mix of types may come out this much under it.
+_SMALLER: Final = 0.95
+_UNDER: Final = 0.9
 # Combinations of so many members that are looked at.
 _MOST_TRIED: Final = 300
 _KV: Final = "q8_0"
@@ -204,28 +210,38 @@ class _Ways:
         """A change of the request; needs are the least it could come to until it is planned."""
         weights = 0.0 if context == 0 else 1.0
         scaled = [self._scaled(option, weights, context, compute) for option in self.options[model.name]]
-        capacity = self.search.capacity(self.search.always)
         return Change(
             name=model.name,
             text=text,
             value=value,
             needs=tuple(scaled),
-            exact=lambda: self.search.offers.options(self.search.models[model.name], model, capacity),
+            exact=cache(partial(self._planned, self.search.models[model.name], model)),
         )
 
+    def _planned(self, model: Model, request: StackModel) -> Sequence[Option]:
+        return self.search.offers.options(model, request, self.search.capacity(self.search.always))
+
     def _quants(self, model: StackModel) -> Iterator[Change]:
-        """Smaller mixes of the same model, estimated by their bits per weight."""
+        """Smaller mixes of the same model, as llama-quantize would write them."""
         tensors = self.search.models[model.name].header.tensors
         bits = 8 * sum(tensor.nbytes for tensor in tensors) / max(1, sum(tensor.n_elements for tensor in tensors))
         for mix in mixes():
-            if mix.bits < 0.95 * bits:
+            if mix.bits < _SMALLER * bits:
                 ratio = mix.bits / bits
                 yield Change(
                     name=model.name,
                     text=f"{model.name} as {mix.name} (about {ratio:.0%} of this file)",
                     value=(1 + loss_of(bits)) / (1 + mix.loss),
-                    needs=tuple(self._scaled(option, ratio, 1.0, 1.0) for option in self.options[model.name]),
+                    needs=tuple(self._scaled(option, ratio * _UNDER, 1.0, 1.0) for option in self.options[model.name]),
+                    exact=cache(partial(self._requantised, model, mix.name)),
                 )
+
+    def _requantised(self, model: StackModel, mix: str) -> Sequence[Option]:
+        try:
+            smaller = requantise(self.search.models[model.name], mix)
+        except (InputError, UnsupportedModel):
+            return ()
+        return self._planned(smaller, model)
 
     def _scaled(self, option: Option, model: float, context: float, compute: float) -> tuple[Need, int]:
         shares = [
