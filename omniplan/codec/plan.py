@@ -35,13 +35,13 @@ SCHEMAS: Final[dict[str, type]] = {
     "comparison": Comparison,
     "inspection": Inspection,
     "recommendation": Recommendation,
+    "stack": Stack,
     "weighing": Weighing,
     "machine": Machine,
     "load-report": LoadReport,
     "verification": Verification,
     "bench": BenchReport,
     "smoke": SmokeReport,
-    "stack": Stack,
 }
 
 
