@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +15,7 @@ from omniplan.cli.verbs import Verb, add_json, add_machine
 if TYPE_CHECKING:
     from omniplan.domain.stack import Stack
 
-# What -o writes, by format; a format that a stack cannot have is an error only where it was asked for.
+# What -o writes, by format; that one of them cannot hold the stack is an error only where it was asked for.
 _FILES: Final = {
     "table": "stack.txt",
     "models.conf": "models.conf",
@@ -57,8 +59,7 @@ def _write(found: Stack, options: argparse.Namespace) -> None:
     from omniplan.codec.whole_file import write_whole
     from omniplan.errors import InputError
 
-    names = [options.as_] if options.as_ else list(_FILES) if found.members else ["table"]
-    texts = {_FILES.get(name, name): _text(found, name, options) for name in names}
+    texts = dict(_texts(found, options))
     texts |= {f"{member.name}.json": member.plan.to_json() + "\n" for member in found.members}
     folder = Path(options.output)
     try:
@@ -67,6 +68,20 @@ def _write(found: Stack, options: argparse.Namespace) -> None:
         raise InputError(f"-o {folder}: cannot be made: {error.strerror}") from error
     for name, text in texts.items():
         write_whole(folder / name, text)
+
+
+def _texts(found: Stack, options: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """Files by name: the format of --as, or every one that can hold the stack."""
+    from omniplan.errors import InputError
+
+    if options.as_:
+        yield _FILES.get(options.as_, options.as_), _text(found, options.as_, options)
+        return
+    for name in _FILES if found.members else ["table"]:
+        try:
+            yield _FILES[name], _text(found, name, options)
+        except InputError as error:
+            print(f"note: {_FILES[name]} is left out: {error}", file=sys.stderr)
 
 
 VERBS: Final = (Verb(name="stack", help="place several models on one machine together", declare=_declare, run=_run),)

@@ -39,6 +39,25 @@ def test_a_table_and_a_schema(stack: str, capsys: Run) -> None:
     assert [group["fits"] for group in found["groups"]] == [True, True]
 
 
+def test_a_folder_of_files(tmp_path: Path, capsys: Run) -> None:
+    """Every format and plan; one that cannot hold a path is left out with a note, and an error where it was asked."""
+    (tmp_path / "a model.gguf").write_bytes(TINY.read_bytes())
+    path, out = tmp_path / "stack.toml", tmp_path / "out"
+    path.write_text('[[models]]\nname = "only"\npath = "a model.gguf"\nctx = 512')
+    asked = ["stack", str(path), "--machine", "single-3090", "-o", str(out)]
+
+    assert main(asked) == 0
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("note: models.conf is left out: models.conf: ")
+    names = {"stack.txt", "preset.ini", "llama-swap.yaml", "compose.yaml", "only.json"}
+    assert {file.name for file in out.iterdir()} == names
+    assert main([*asked, "--as", "models.conf"]) == 2
+    assert {file.name for file in out.iterdir()} == names
+    assert main(["stack", str(path), "--machine", "single-3090", "-o", str(tmp_path / "no" / "where")]) == 2
+    assert "cannot be made" in capsys.readouterr().err
+
+
 def test_what_does_not_fit_is_1(tmp_path: Path, capsys: Run) -> None:
     """The sum, and ways out."""
     path = tmp_path / "stack.toml"
