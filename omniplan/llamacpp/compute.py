@@ -10,7 +10,7 @@ from typing import Final
 from omniplan.domain.footprint import GraphSplits
 from omniplan.domain.model import Model
 from omniplan.llamacpp import buffers, capacity
-from omniplan.llamacpp.allocate import allocate
+from omniplan.llamacpp.allocate import Allocated, allocate
 from omniplan.llamacpp.context import Context
 from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.graph.graph import Batch
@@ -19,7 +19,7 @@ from omniplan.llamacpp.parts import parts
 from omniplan.llamacpp.placement import Placement
 from omniplan.llamacpp.prepared import Prepared
 from omniplan.llamacpp.schedule import Backend, Homes, assign
-from omniplan.llamacpp.splits import schedule
+from omniplan.llamacpp.splits import Schedule, schedule
 from omniplan.llamacpp.weights import OUTPUT, TOKEN_EMBEDDING
 
 # llama_context::graph_get_cb: below this many tokens norms are pinned to their layer's device.
@@ -55,18 +55,32 @@ class Reserved:
 
 def reserve(model: Model, placement: Placement) -> Reserved:
     """Reserve both graphs of ``model`` as b11434 does (``llama_context::sched_reserve``)."""
-    prefill = _prepared(model, placement.context, Batch.prefill(placement.context))
+    plan, allocated = _prompt(model, placement)
     decode = _prepared(model, placement.context, Batch.decode(placement.context))
-    capacity.check(model, placement.context, placement.weights.n_tensors, len(prefill.tensors))
-    plan = schedule(prefill, homes(model, placement, placement.context.n_tokens, measured=True))
     token = schedule(decode, homes(model, placement, placement.context.n_seq_max))
-    allocated = allocate(plan)
     return Reserved(
-        nbytes={backend.buffer: size for backend, size in zip(plan.homes.backends, allocated.nbytes, strict=True)},
+        nbytes=_nbytes(plan, allocated),
         parts=parts(plan, allocated),
         splits=GraphSplits(prefill=len(plan.splits), decode=len(token.splits)),
-        n_nodes=prefill.n_nodes,
+        n_nodes=plan.graph.n_nodes,
     )
+
+
+def reserved_bytes(model: Model, placement: Placement) -> Mapping[str, int]:
+    """Bytes per buffer type alone, in two thirds of the time of ``reserve``."""
+    return _nbytes(*_prompt(model, placement))
+
+
+def _prompt(model: Model, placement: Placement) -> tuple[Schedule, Allocated]:
+    """The prompt batch, which is the graph that needs the most."""
+    graph = _prepared(model, placement.context, Batch.prefill(placement.context))
+    capacity.check(model, placement.context, placement.weights.n_tensors, len(graph.tensors))
+    plan = schedule(graph, homes(model, placement, placement.context.n_tokens, measured=True))
+    return plan, allocate(plan)
+
+
+def _nbytes(plan: Schedule, allocated: Allocated) -> dict[str, int]:
+    return {backend.buffer: size for backend, size in zip(plan.homes.backends, allocated.nbytes, strict=True)}
 
 
 def attention_follows_layers(model: Model, placement: Placement) -> bool:

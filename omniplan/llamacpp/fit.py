@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 from omniplan.domain.fit import FitResult
+from omniplan.domain.footprint import BufferSize
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import NEVER_SHRINK, Override, ServerParams, SplitMode
 from omniplan.llamacpp import buffers
 from omniplan.llamacpp.fit_layers import Layout, Shares
-from omniplan.llamacpp.footprint import RAM, footprint
+from omniplan.llamacpp.footprint import host_bytes, measure, place
 from omniplan.llamacpp.refusals import devices_in_use
 
 _ALL_EXPERTS: Final = Override(r"blk\.\d+\.ffn_(up|down|gate_up|gate)_(ch|)exps", buffers.CPU)
@@ -93,10 +95,11 @@ class _Fitter:
 
     def _measure(self, params: ServerParams) -> _Used:
         self.probes += 1
-        priced = footprint(self.model, self.machine, replace(params, n_ctx=self.n_ctx))
-        sizes = [priced.buffers[name] for name in self.names]
-        host = next(pool.used for pool in priced.pools if pool.name == RAM)
-        return _Used([size.total for size in sizes], sum(size.model for size in sizes), host)
+        # Margins change no bytes, and runs with other margins ask for the same ones.
+        asked = replace(params, n_ctx=self.n_ctx, fit_target=())
+        sizes = _measured(self.model, self.machine, asked)
+        mine = [sizes[name] for name in self.names]
+        return _Used([size.total for size in mine], sum(size.model for size in mine), host_bytes(sizes))
 
     def _needs_change(self, full: _Used) -> bool:
         """Step 1: whether any device misses its target."""
@@ -177,3 +180,8 @@ class _Fitter:
     def _with(self, layout: Layout) -> ServerParams:
         split = tuple(float(count) for count in layout.tensor_split)
         return replace(self.params, n_gpu_layers=layout.n_gpu_layers, tensor_split=split, overrides=layout.overrides)
+
+
+@lru_cache(maxsize=256)
+def _measured(model: Model, machine: Machine, params: ServerParams) -> Mapping[str, BufferSize]:
+    return measure(model, place(model, machine, params))
