@@ -168,7 +168,12 @@ def capability(text: str) -> int:
     return int(major) * 100 + int(minor or 0) * 10 if major.isdigit() else 800
 
 
-@lru_cache(maxsize=16)
 def _prepared(model: Model, context: Context, batch: Batch) -> Prepared:
+    # Whether operations are offloaded changes where a graph runs and not the graph.
+    return _built(model, replace(context, op_offload=True), batch)
+
+
+@lru_cache(maxsize=16)
+def _built(model: Model, context: Context, batch: Batch) -> Prepared:
     graph = families.build(model, context, batch)
     return Prepared(graph.nodes, graph.leafs, graph.on_cpu)

@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import BufferSize
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
-from omniplan.domain.params import NEVER_SHRINK, Override, ServerParams, SplitMode
+from omniplan.domain.params import NEVER_SHRINK, LoadMode, Override, ServerParams, SplitMode
 from omniplan.llamacpp import buffers
 from omniplan.llamacpp.fit_layers import Layout, Shares
 from omniplan.llamacpp.footprint import host_bytes, measure, place
 from omniplan.llamacpp.refusals import devices_in_use
 
 _ALL_EXPERTS: Final = Override(r"blk\.\d+\.ffn_(up|down|gate_up|gate)_(ch|)exps", buffers.CPU)
+
+
+_NO_BYTES: Final[dict[str, Any]] = {
+    "fit_target": (),
+    "load_mode": LoadMode.AUTO,
+    "n_threads": -1,
+    "n_threads_batch": -1,
+}
 
 
 class _GaveUp(Exception):
@@ -95,8 +103,8 @@ class _Fitter:
 
     def _measure(self, params: ServerParams) -> _Used:
         self.probes += 1
-        # Margins change no bytes, and runs with other margins ask for the same ones.
-        asked = replace(params, n_ctx=self.n_ctx, fit_target=())
+        # These change no bytes, and runs that differ in nothing else measure the same layouts.
+        asked = replace(params, n_ctx=self.n_ctx, **_NO_BYTES)
         sizes = _measured(self.model, self.machine, asked)
         mine = [sizes[name] for name in self.names]
         return _Used([size.total for size in mine], sum(size.model for size in mine), host_bytes(sizes))
