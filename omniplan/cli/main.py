@@ -16,6 +16,7 @@ from omniplan.cli import (
     engines_verb,
     frontier_verb,
     machine_verbs,
+    plan_verb,
     recommend_verb,
     verbs,
 )
@@ -23,6 +24,7 @@ from omniplan.errors import InputError, OmniplanError
 
 VERBS: Final = (
     *verbs.VERBS,
+    *plan_verb.VERBS,
     *compare_verb.VERBS,
     *frontier_verb.VERBS,
     *recommend_verb.VERBS,

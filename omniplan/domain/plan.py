@@ -120,8 +120,9 @@ class Plan:
 
     ``baselines`` are by name: "fit" (what --fit would choose), "fit, plan's settings" (the same with the plan's
     headroom, micro-batch, loading and threads, where that differs), "all layers" (``-ngl 99``), "cpu-moe" (``-cmoe``),
-    "best -ngl" (whole layers only), "nominal split" (``-ts`` by the GPUs' sizes); empty when none were asked for. ``fit_instead`` is there when the plan gains less over --fit than the time model is
-    off by. ``server_args`` are llama-server's arguments without ``-m``; ``environment`` what must be set beside them.
+    "best -ngl" (whole layers only), "nominal split" (``-ts`` by the GPUs' sizes); empty when none were asked for.
+    ``fit_instead`` is there when the plan gains less over --fit than the time model is off by. ``server_args`` are
+    llama-server's arguments without ``-m``; ``environment`` what must be set beside them.
     """
 
     version: str

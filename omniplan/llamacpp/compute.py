@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
@@ -10,7 +10,7 @@ from typing import Final
 from omniplan.domain.footprint import GraphSplits
 from omniplan.domain.model import Model
 from omniplan.llamacpp import buffers, capacity
-from omniplan.llamacpp.allocate import Allocated, allocate
+from omniplan.llamacpp.allocate import allocate, peaks
 from omniplan.llamacpp.context import Context
 from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.graph.graph import Batch
@@ -55,11 +55,12 @@ class Reserved:
 
 def reserve(model: Model, placement: Placement) -> Reserved:
     """Reserve both graphs of ``model`` as b11434 does (``llama_context::sched_reserve``)."""
-    plan, allocated = _prompt(model, placement)
+    plan = _prompt(model, placement)
+    allocated = allocate(plan)
     decode = _prepared(model, placement.context, Batch.decode(placement.context))
     token = schedule(decode, homes(model, placement, placement.context.n_seq_max))
     return Reserved(
-        nbytes=_nbytes(plan, allocated),
+        nbytes=_nbytes(plan, allocated.nbytes),
         parts=parts(plan, allocated),
         splits=GraphSplits(prefill=len(plan.splits), decode=len(token.splits)),
         n_nodes=plan.graph.n_nodes,
@@ -68,19 +69,19 @@ def reserve(model: Model, placement: Placement) -> Reserved:
 
 def reserved_bytes(model: Model, placement: Placement) -> Mapping[str, int]:
     """Bytes per buffer type alone, in two thirds of the time of ``reserve``."""
-    return _nbytes(*_prompt(model, placement))
+    plan = _prompt(model, placement)
+    return _nbytes(plan, peaks(plan))
 
 
-def _prompt(model: Model, placement: Placement) -> tuple[Schedule, Allocated]:
+def _prompt(model: Model, placement: Placement) -> Schedule:
     """The prompt batch, which is the graph that needs the most."""
     graph = _prepared(model, placement.context, Batch.prefill(placement.context))
     capacity.check(model, placement.context, placement.weights.n_tensors, len(graph.tensors))
-    plan = schedule(graph, homes(model, placement, placement.context.n_tokens, measured=True))
-    return plan, allocate(plan)
+    return schedule(graph, homes(model, placement, placement.context.n_tokens, measured=True))
 
 
-def _nbytes(plan: Schedule, allocated: Allocated) -> dict[str, int]:
-    return {backend.buffer: size for backend, size in zip(plan.homes.backends, allocated.nbytes, strict=True)}
+def _nbytes(plan: Schedule, sizes: Sequence[int]) -> dict[str, int]:
+    return {backend.buffer: size for backend, size in zip(plan.homes.backends, sizes, strict=True)}
 
 
 def attention_follows_layers(model: Model, placement: Placement) -> bool:

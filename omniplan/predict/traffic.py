@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from omniplan.domain.hparams import Hparams
@@ -52,6 +52,12 @@ def traffic(model: Model, placement: Placement, *, depth: int) -> Traffic:
     found = Traffic()
     for matter in _matters(model):
         _add_weight(found, matter, _device(placement.weights.buffer_of[matter.name]))
+    return at_depth(found, model, placement, depth=depth)
+
+
+def at_depth(known: Traffic, model: Model, placement: Placement, *, depth: int) -> Traffic:
+    """The same token with another ``depth``: weights do not depend on it."""
+    found = replace(known, cache=Counter(), attention=Counter(), latent_layers=0)
     h = model.hparams
     for cache in memory.caches(model, placement.context):
         found.cache[_device(placement.cache_device(cache.il))] += _cache_bytes(cache, h, depth)

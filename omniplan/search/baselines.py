@@ -30,6 +30,7 @@ BEST_NGL: Final = "best -ngl"
 # Rounds in which -ngl is counted with the compute buffers of the last price.
 _ROUNDS: Final = 3
 
+# A name, whose baseline it is, and its arguments, with ``--fit on`` for what --fit is to place.
 _Entry = tuple[str, Problem, tuple[str, ...]]
 
 
@@ -54,17 +55,23 @@ def rivals(problem: Problem, plain: Problem, reporter: Reporter) -> dict[str, Ri
             found[name] = _rival(owner, name, args, is_plain=owner is plain)
         except ArgumentError as error:
             reporter.note(_refused(name, error))
+    if ALL in found and not found[ALL].baseline.fits and (best := _best_ngl(plain, found[ALL].solution)):
+        found[BEST_NGL] = _rated(plain, best)
     return found
 
 
 def _entries(problem: Problem, plain: Problem, found: Mapping[str, Rival]) -> Iterator[_Entry]:
-    """Names, whose they are, and arguments, with ``--fit on`` for what --fit is to place; ``found`` are those so far."""
+    """All but the best -ngl, none for more GPUs than llama.cpp can use; ``found`` are those so far."""
     machine, h = plain.machine, plain.model.hparams
     asked = _asked(plain)
+    if len(machine.gpus) > MAX_DEVICES:
+        return
     yield FIT, plain, (*asked, "--fit", "on")
     if not machine.gpus:
         return
-    if FIT not in found or not found[FIT].baseline.fits or problem.request != plain.request:
+    if len(machine.gpus) < MAX_DEVICES and (
+        FIT not in found or not found[FIT].baseline.fits or problem.request != plain.request
+    ):
         margins = ",".join(str(_margin(problem, gpu.name)) for gpu in machine.gpus)
         yield FIT_SET, problem, (*_asked(problem), "--fit", "on", "-fitt", margins)
     every = (*asked, "-ngl", arguments.all_layers(h.n_layer_all))
@@ -74,8 +81,6 @@ def _entries(problem: Problem, plain: Problem, found: Mapping[str, Rival]) -> It
     if 1 < len(machine.gpus) < MAX_DEVICES:
         sizes = ",".join(f"{max(1, round(gpu.total / GIB))}" for gpu in machine.gpus)
         yield "nominal split", plain, (*every, "-ts", sizes)
-    if ALL in found and not found[ALL].baseline.fits:
-        yield from ((BEST_NGL, plain, args) for args in _best_ngl(plain, found[ALL].solution, asked))
 
 
 def _asked(problem: Problem) -> tuple[str, ...]:
@@ -95,19 +100,17 @@ def _fitted(problem: Problem, asked: tuple[str, ...]) -> tuple[str, ...]:
     return (*asked[: asked.index("--fit")], *chosen.args[2:])
 
 
-def _best_ngl(problem: Problem, whole: Solution, asked: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _best_ngl(problem: Problem, whole: Solution) -> Solution | None:
     """The most layers that whole layers alone put on the GPUs: no overrides, llama.cpp's own split."""
-    solution, best, tried = whole, 0, set()
+    solution, best, tried = whole, None, {0}
     for _ in range(_ROUNDS):
         n = _most_layers(problem, solution)
-        if n in tried or n <= best:
+        if n in tried or n < max(tried) * (best is not None):
             break
         tried.add(n)
-        solution = _price(problem, BEST_NGL, (*asked, "-ngl", str(n)), is_plain=True)
-        if not solution.missing:
-            best = n
-    if best:
-        yield (*asked, "-ngl", str(best))
+        solution = _price(problem, BEST_NGL, (*_asked(problem), "-ngl", str(n)), is_plain=True)
+        best = best if solution.missing else solution
+    return best
 
 
 def _most_layers(problem: Problem, like: Solution) -> int:
@@ -132,8 +135,14 @@ def _most_layers(problem: Problem, like: Solution) -> int:
 
 
 def _rival(problem: Problem, name: str, args: tuple[str, ...], *, is_plain: bool) -> Rival:
-    is_fitted = "--fit" in args
-    solution = _price(problem, name, _fitted(problem, args) if is_fitted else args, is_plain=is_plain)
+    if "--fit" not in args:
+        return _rated(problem, _price(problem, name, args, is_plain=is_plain))
+    solution = _price(problem, name, _fitted(problem, args), is_plain=is_plain)
+    beside = () if is_plain else problem.run_args(solution.footprint)
+    return _rated(problem, solution, asked=(*args, *beside))
+
+
+def _rated(problem: Problem, solution: Solution, *, asked: tuple[str, ...] = ()) -> Rival:
     baseline = Baseline(
         args=solution.args,
         fits=not solution.missing,
@@ -141,8 +150,7 @@ def _rival(problem: Problem, name: str, args: tuple[str, ...], *, is_plain: bool
         is_allowed=problem.keeps(solution),
         prediction=solution.prediction,
     )
-    beside = () if is_plain else problem.run_args(solution.footprint)
-    return Rival(baseline=baseline, solution=solution, asked=(*args, *beside) if is_fitted else ())
+    return Rival(baseline=baseline, solution=solution, asked=asked)
 
 
 def _price(problem: Problem, name: str, args: tuple[str, ...], *, is_plain: bool) -> Solution:

@@ -140,12 +140,13 @@ def _is_reordered(filled: ranges.Filled, bins: Sequence[ranges.Bin]) -> bool:
 
 
 def _next_reserves(reserves: Reserves, solution: Solution) -> Reserves:
-    """What the simulation says each device's compute buffer takes in its place, plus what was still missing there."""
+    """What the simulation says each device's compute buffer takes in its place; more where that left some missing."""
     sizes, missing = solution.footprint.buffers, solution.missing
     used = [part.name for part in solution.candidate.ranges]
     found = dict(reserves)
     for name in used:
-        size = sizes[name].compute + missing.get(name, 0)
         first, later = reserves[name]
+        tried = first if name == used[0] else later
+        size = max(sizes[name].compute, tried + missing[name] if name in missing else 0)
         found[name] = (size, later) if name == used[0] else (first, size)
     return found

@@ -130,7 +130,7 @@ def fill(
     """
     if cuts is not None:
         costs = replace(costs, partials=tuple(tuple(p for p in row if p.moved in cuts) for row in costs.partials))
-    alike = _alike(bins)
+    alike = _alike(costs, bins)
     found: _State | None = None
     for cpu in dict.fromkeys(bin_.cpu for bin_ in bins):
         if reorder and prod(len(group) + 1 for group in alike) <= _MOST_SETS:
@@ -143,11 +143,12 @@ def fill(
     return None if found is None else Filled(seconds=found[0][0], ranges=found[2])
 
 
-def _alike(bins: Sequence[Bin]) -> list[list[int]]:
+def _alike(costs: LayerCosts, bins: Sequence[Bin]) -> list[list[int]]:
     """Indices of bins that differ in nothing but their names."""
     groups: dict[Bin, list[int]] = {}
     for index, bin_ in enumerate(bins):
-        groups.setdefault(replace(bin_, name=""), []).append(index)
+        left = bin_.budget - costs.fixed.get(bin_.name, 0)
+        groups.setdefault(replace(bin_, name="", budget=left), []).append(index)
     return list(groups.values())
 
 

@@ -101,10 +101,11 @@ class Workload:
     cache_type: str
     n_ubatch: int
     headroom: str
+    max_patterns: int | None
 
 
 def workloads() -> st.SearchStrategy[Workload]:
-    """Contexts, slots, cache types, micro-batches and headroom policies a user might ask for."""
+    """Contexts, slots, cache types, micro-batches, headroom policies and bounds a user might ask for."""
     return st.builds(
         Workload,
         n_ctx=st.sampled_from([4096, 10240, 32768, 131072]),
@@ -112,4 +113,5 @@ def workloads() -> st.SearchStrategy[Workload]:
         cache_type=st.sampled_from(["f16", "q8_0"]),
         n_ubatch=st.sampled_from([512, 512, 128, 2048]),
         headroom=st.sampled_from(["default", "default", "1024", "10%"]),
+        max_patterns=st.sampled_from([None, None, None, 2, 1, 0]),
     )
