@@ -69,9 +69,10 @@ def _entries(problem: Problem, plain: Problem, found: Mapping[str, Rival]) -> It
     yield FIT, plain, (*asked, "--fit", "on")
     if not machine.gpus:
         return
-    if len(machine.gpus) < MAX_DEVICES and (
-        FIT not in found or not found[FIT].baseline.fits or problem.request != plain.request
-    ):
+    kept = FIT in found and found[FIT].baseline.fits and problem.request == plain.request
+    if kept and problem.run_args(found[FIT].solution.footprint):
+        yield FIT_SET, problem, (*asked, "--fit", "on")
+    elif not kept and len(machine.gpus) < MAX_DEVICES:
         margins = ",".join(str(_margin(problem, gpu.name)) for gpu in machine.gpus)
         yield FIT_SET, problem, (*_asked(problem), "--fit", "on", "-fitt", margins)
     every = (*asked, "-ngl", arguments.all_layers(h.n_layer_all))

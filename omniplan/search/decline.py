@@ -20,14 +20,8 @@ def fit_instead(plan: Solution, known: Mapping[str, Rival]) -> tuple[Alternative
 
     Only a --fit that keeps the headroom and what was asked for is offered.
     """
-    name, rival = next(
-        (
-            (name, known[name])
-            for name in (FIT_SET, FIT)
-            if name in known and known[name].baseline.fits and known[name].baseline.is_allowed
-        ),
-        ("", None),
-    )
+    fits = (known[name] for name in (FIT_SET, FIT) if name in known)
+    rival = next((rival for rival in fits if rival.baseline.fits and rival.baseline.is_allowed), None)
     if rival is None:
         return None, None
     theirs, ours = rival.solution.seconds, plan.seconds
@@ -35,7 +29,8 @@ def fit_instead(plan: Solution, known: Mapping[str, Rival]) -> tuple[Alternative
     compared = f"predicted {ours:.3g} s against {theirs:.3g} s of --fit's own layout, {gain:.0%} less"
     if gain > ERROR:
         return None, Reason(verdict="note", subject="--fit", statement=compared, source=ERROR_SOURCE)
-    why = f"{compared}; the time model is off by {ERROR:.0%}, so --fit does as well; {_OWN if name == FIT else _OURS}"
+    margins = _OURS if "-fitt" in rival.asked else _OWN
+    why = f"{compared}; the time model is off by {ERROR:.0%}, so --fit does as well; {margins}"
     found = Alternative(
         args=rival.asked,
         chosen=rival.solution.args,

@@ -23,7 +23,7 @@ _ROUNDS: Final = 4
 # The programme's seconds leave out graph splits; a rival within this factor is priced.
 _CLEARLY: Final = 0.8
 # What another order than CUDA's must save to be used.
-_ORDER: Final = 0.01
+_ORDER: Final = 0.03
 # -ts takes one value less than there may be devices (llama.cpp b11434 common/arg.cpp).
 _MOST_SPLIT: Final = MAX_DEVICES - 1
 
