@@ -96,7 +96,7 @@ def page(found: Sequence[Cell]) -> str:
         ("machines with unequal GPUs", lambda cell: cell.is_unequal),
         *((f"`{name}`", lambda cell, name=name: cell.machine == name) for name in machines),
         *(
-            (f"{n_prompt:,} + {n_gen:,} tokens", lambda cell, load=(n_prompt, n_gen): cell.workload == load)  # type: ignore[misc]
+            (f"{n_prompt:,} + {n_gen:,} tokens", lambda cell, load=(n_prompt, n_gen): cell.workload == load)
             for n_prompt, n_gen in WORKLOADS
         ),
         ("weights in RAM", lambda cell: "CPU" in cell.strategy or cell.patterns > 0),
@@ -107,9 +107,9 @@ def page(found: Sequence[Cell]) -> str:
         "",
         "Written by `python -m benchmarks.gains FOLDER --write`; do not edit.",
         "",
-        f"{len(names)} models on {len(machines)} shipped machines, {len(found)} plans, context {CONTEXT:,}, micro-batch 512,",
-        "default headroom. Figures are geometric means of predicted request time, the baseline's over the plan's: 1.20",
-        "means that the plan takes a sixth less. Both sides come from the same time",
+        f"{len(names)} models on {len(machines)} shipped machines, {len(found)} plans, context {CONTEXT:,}, default",
+        "micro-batch and headroom. Figures are geometric means of predicted request time, the baseline's over the",
+        "plan's: 1.20 means that the plan takes a sixth less. Both sides come from the same time",
         "model ([prediction.md](prediction.md), [accuracy.md](accuracy.md)); nothing here was measured.",
         "",
         "- **--fit**: `llama-server -c N -np 1 -ub 512` and whatever llama.cpp chooses, its defaults for the rest.",

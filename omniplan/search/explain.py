@@ -46,7 +46,8 @@ def _placement(candidate: Candidate, priced: Footprint, problem: Problem) -> Ite
         yield Reason(
             verdict="chosen",
             subject=candidate.strategy,
-            statement=f"all weights fit in VRAM ({', '.join(gpus) or 'none needed'}), nothing waits for the CPU",
+            statement=f"all weights{' that are not pinned' if problem.pins.texts else ''} fit in VRAM "
+            f"({', '.join(gpus) or 'none needed'}), nothing waits for the CPU",
             source=SINGLE_GPU if len(gpus) == 1 else BYTES,
         )
     else:

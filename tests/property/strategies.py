@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
@@ -102,6 +102,12 @@ class Workload:
     n_ubatch: int
     headroom: str
     max_patterns: int | None
+    pins: tuple[str, ...]
+
+    @property
+    def bounds(self) -> dict[str, Any]:
+        """Pins, or a number of patterns: both at once may contradict each other."""
+        return {"pins": self.pins} if self.pins else {"max_patterns": self.max_patterns}
 
 
 def workloads() -> st.SearchStrategy[Workload]:
@@ -114,4 +120,5 @@ def workloads() -> st.SearchStrategy[Workload]:
         n_ubatch=st.sampled_from([512, 512, 128, 2048]),
         headroom=st.sampled_from(["default", "default", "1024", "10%"]),
         max_patterns=st.sampled_from([None, None, None, 2, 1, 0]),
+        pins=st.sampled_from([(), (), (), (r"blk\.[0-3]\.=CUDA0",), (r"blk\.1[0-9]\.ffn_(up|down).*=CPU",)]),
     )

@@ -29,7 +29,7 @@ def test_never_slower_than_a_baseline(name: str, machine: Machine, load: Workloa
             cache_type_v=load.cache_type,
             n_ubatch=load.n_ubatch,
             headroom=load.headroom,
-            max_patterns=load.max_patterns,
+            **load.bounds,
             objective=objective,
             baselines=True,
         )

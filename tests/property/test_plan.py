@@ -39,7 +39,7 @@ def search(problem: Problem) -> omniplan.Plan:
         cache_type_v=load.cache_type,
         n_ubatch=load.n_ubatch,
         headroom=load.headroom,
-        max_patterns=load.max_patterns,
+        **load.bounds,
         baselines=False,
     )
 
@@ -106,7 +106,8 @@ def test_arguments_say_everything(problem: Problem) -> None:
     assert option(plan, "-b", "2048") != option(plan, "-ub", "")
     assert len(args) == len({word for word in args if word.startswith("-")}) * 2 - ("--no-op-offload" in args)
     assert args.count("-ot") <= 1
-    most = 2 + len(problem[1].gpus) if load.max_patterns is None else load.max_patterns
+    bound = load.bounds.get("max_patterns")
+    most = 3 + len(problem[1].gpus) if bound is None else bound
     assert option(plan, "-ot", "").count("=") <= most
 
 
