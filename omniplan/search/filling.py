@@ -37,7 +37,7 @@ class Filler:
     def __init__(self, problem: Problem, reporter: Reporter) -> None:
         self.problem = problem
         self.reporter = reporter
-        self.is_ram_short = False
+        self.is_hopeless = False
 
     def best(
         self, *, may_move: bool, first: int = 0, gpus: Sequence[Gpu] | None = None, least: float = 0.0
@@ -63,12 +63,18 @@ class Filler:
                 self.reporter.rejected(candidate, missing)
             elif best is None or solution.beats(best):
                 best = solution
-            if RAM in missing:
-                self.is_ram_short = True
-                if len(missing) == 1:
-                    break
+            is_final = self._is_final(solution)
+            self.is_hopeless |= is_final or RAM in missing
+            if is_final:
+                break
             reserves = _next_reserves(reserves, solution)
         return best and self._uncut(best)
+
+    def _is_final(self, solution: Solution) -> bool:
+        """Whether no other ranges help: RAM alone is short, or a GPU that holds nothing but what is pinned to it."""
+        missing = solution.missing
+        holders = {part.name for part in solution.candidate.ranges}
+        return [*missing] == [RAM] or any(name != RAM and name not in holders for name in missing)
 
     def fill(self, reserves: Reserves, *, may_move: bool, first: int) -> Candidate | None:
         """The fastest assignment to the devices that ``reserves`` names, by the programme's figures."""

@@ -111,8 +111,8 @@ class Ladder:
         for first in range(least + 1, most + 1):
             if found := self.filler.best(may_move=may_move, first=first):
                 return found
-            if self.filler.is_ram_short:
-                # Every further layer on the CPU takes more of it.
+            if self.filler.is_hopeless:
+                # Every further layer on the CPU takes more RAM, and leaves pins where they are.
                 break
         return None
 

@@ -21,7 +21,7 @@ SAYS = re.compile(
 
 def test_terms_sum_to_the_request() -> None:
     """Seconds of the request are the prompt's terms plus the answer's tokens times the token's terms."""
-    found = omniplan.plan(cases.model(DEEPSEEK), OMNI, n_prompt=1000, n_gen=10).prediction
+    found = omniplan.plan(cases.model(DEEPSEEK), OMNI, n_prompt=1000, n_gen=10, baselines=False).prediction
     total = sum(found.prompt_terms.values()) + 10 * sum(found.terms.values())
 
     assert (1000, 10) == (found.n_prompt, found.n_gen)
