@@ -12,8 +12,7 @@ from tests.oracle import cases
 
 CASES = [
     ("gpt-oss-120b-MXFP4_MOE", "single-3090", "request"),
-    ("GLM-4.7-Flash-Q8_0", "dual-4090-5070ti", "request"),
-    ("Llama-3.3-70B-Q4_K_M", "single-3090", "prompt"),
+    ("GLM-4.7-Flash-Q8_0", "dual-4090-5070ti", "prompt"),
 ]
 
 
