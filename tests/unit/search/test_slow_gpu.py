@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import omniplan
 from omniplan.domain.machine import Cpu, Gpu, Machine, Memory
+from omniplan.search.problem import speed
 from omniplan.units import GIB
 from tests.oracle import cases
 
@@ -25,6 +28,15 @@ def machine(*, size: int, bandwidth: float) -> Machine:
     )
     memory = Memory(total=192 * GIB, bandwidth=80e9)
     return Machine(name="pair", gpus=(fast, slow), memory=memory, cpu=Cpu(model="", n_cores=16, n_threads=32))
+
+
+def test_gpus_are_ordered_by_what_the_table_knows() -> None:
+    """A GPU without a stated bandwidth counts as its row in the table, as the time model reads it; others as unknown."""
+    fast = machine(size=16, bandwidth=1e12).gpus[0]
+    named = replace(fast, description="RTX 5090", bandwidth=None)
+    unknown = replace(fast, description="nobody's", bandwidth=None)
+
+    assert speed(unknown) < speed(fast) < speed(named) == 1792e9
 
 
 @pytest.mark.parametrize(
