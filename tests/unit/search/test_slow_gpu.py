@@ -31,7 +31,7 @@ def machine(*, size: int, bandwidth: float) -> Machine:
 
 
 def test_gpus_are_ordered_by_what_the_table_knows() -> None:
-    """A GPU without a stated bandwidth counts as its row in the table, as the time model reads it; others as unknown."""
+    """A GPU without a stated bandwidth counts as its row in the table, as in the time model; others as unknown."""
     fast = machine(size=16, bandwidth=1e12).gpus[0]
     named = replace(fast, description="RTX 5090", bandwidth=None)
     unknown = replace(fast, description="nobody's", bandwidth=None)
