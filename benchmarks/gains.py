@@ -1,17 +1,19 @@
 """What plans gain over --fit and the other baselines, by the time model: writes ``docs/gains.md``.
 
-``python -m benchmarks.gains FOLDER [--write]``, FOLDER of header-only or whole GGUF files; about ten minutes for fifty.
+``python -m benchmarks.gains FOLDER [--cells FILE] [--write]``, FOLDER of header-only or whole GGUF files; about ten
+minutes for fifty. FILE keeps one JSON line a plan, so that a run goes on where another ended.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -47,17 +49,21 @@ class Cell:
     patterns: int
 
 
-def cells(paths: Sequence[Path]) -> Iterator[Cell]:
-    """Every model on every shipped machine for every workload, where anything fits."""
+def cells(paths: Sequence[Path], known: set[tuple[str, str]]) -> Iterator[list[Cell]]:
+    """The cells of every model on every shipped machine, those of ``known`` pairs left out."""
     for path in paths:
         model = omniplan.load_model(path)
         for name in shipped():
-            machine = omniplan.load_machine(name)
-            for workload in WORKLOADS:
-                try:
-                    yield _cell(path.stem, model, machine, workload)
-                except omniplan.Infeasible:
-                    continue
+            if (path.stem, name) not in known:
+                yield list(_row_cells(path.stem, model, omniplan.load_machine(name)))
+
+
+def _row_cells(name: str, model: omniplan.Model, machine: omniplan.Machine) -> Iterator[Cell]:
+    """A cell per workload; none where nothing fits, which no workload changes."""
+    try:
+        yield from (_cell(name, model, machine, workload) for workload in WORKLOADS)
+    except omniplan.Infeasible:
+        return
 
 
 def _cell(name: str, model: omniplan.Model, machine: omniplan.Machine, workload: tuple[int, int]) -> Cell:
@@ -179,14 +185,29 @@ def _table(found: Sequence[Cell]) -> Iterator[str]:
             yield f"| {cell.model} | {cell.machine} | {cell.plan:.4g} | {fit} | {times} | {cell.strategy} |"
 
 
+def _kept(path: Path | None) -> list[Cell]:
+    """The cells of an earlier run."""
+    if path is None or not path.exists():
+        return []
+    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return [Cell(**{**row, "workload": tuple(row["workload"])}) for row in rows]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the page or write it; 1 when a plan is slower than a baseline that keeps the headroom."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--cells", type=Path)
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args(arguments)
     paths = [path for path in sorted(options.folder.glob("*.gguf")) if not _SHARD.search(path.stem)]
-    found = list(cells(paths))
+    found = _kept(options.cells)
+    for row in cells(paths, {(cell.model, cell.machine) for cell in found}):
+        found += row
+        if options.cells:
+            with options.cells.open("a", encoding="utf-8") as kept:
+                kept.writelines(json.dumps(asdict(cell)) + "\n" for cell in row)
+    found.sort(key=lambda cell: (cell.model, cell.machine))
     text = page(found)
     if options.write:
         PAGE.write_text(text, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -15,9 +16,9 @@ from omniplan.domain.plan import Request
 from omniplan.llamacpp import buffers, weights
 from omniplan.llamacpp.args import parse
 from omniplan.llamacpp.context import resolve
-from omniplan.llamacpp.footprint import RAM, footprint
+from omniplan.llamacpp.footprint import RAM
 from omniplan.predict.rates import UNKNOWN_GPU_BANDWIDTH, gpu_bandwidth
-from omniplan.predict.request import predict_priced
+from omniplan.predict.request import placed, predict_placed
 from omniplan.search import arguments, patterns, timing
 from omniplan.search.advice import thread_args
 from omniplan.search.arguments import Candidate
@@ -92,7 +93,7 @@ class Problem:
 
         One that ``is_plain`` gets no arguments beside its own, such as threads.
         """
-        priced = footprint(self.model, self.machine, parse(candidate.args))
+        placement, priced = placed(self.model, self.machine, parse(candidate.args))
         margins = self.limits.margins(priced, PROMPT_CACHE)
         short = shortfall(margins).get(RAM, 0)
         if 0 < short <= PROMPT_CACHE:
@@ -101,7 +102,9 @@ class Problem:
             margins = self.limits.margins(priced, size)
         args = candidate.args if is_plain else (*candidate.args, *self.run_args(priced))
         request = self.request
-        prediction = predict_priced(self.model, self.machine, parse(args), priced, request.n_prompt, request.n_gen, 0)
+        # Threads and loading change no placement, so that of the candidate will do.
+        workload = (request.n_prompt, request.n_gen, 0)
+        prediction = predict_placed(self.model, self.machine, parse(args), placement, priced, workload, None)
         return Solution(
             candidate=candidate,
             args=args,
@@ -141,7 +144,7 @@ class Problem:
         if not self.request.head_on_cpu:
             return ()
         name = weights.OUTPUT if self.model.tensor(weights.OUTPUT) else weights.TOKEN_EMBEDDING
-        return (f"^{name.replace('.', chr(92) + '.')}={buffers.CPU}",)
+        return (f"^{re.escape(name)}={buffers.CPU}",)
 
 
 def speed(gpu: Gpu) -> float:
