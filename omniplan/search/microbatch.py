@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from omniplan.domain.evidence import Reason
@@ -16,8 +16,10 @@ from omniplan.search.timing import MODEL
 
 USUAL_BATCH: Final = 512
 SIZES: Final = (256, 512, 1024, 2048, 4096, 8192)
-# Sizes that are searched and simulated in full, after all have been estimated from one simulation.
+# Sizes that are searched and simulated in full, after all have been estimated from one simulation: one more where all
+# is on GPUs, since the programme knows nothing of micro-batches that overlap.
 _FINALISTS: Final = 2
+_FINALISTS_ON_GPUS: Final = 3
 # What of a compute buffer does not grow with the micro-batch.
 _FIXED: Final = (Part.OFFLOAD.value, Part.KV_COPIES.value)
 
@@ -37,7 +39,8 @@ def best_size(problem: Problem) -> tuple[Ladder, Solution | None]:
         return smaller, found
     tried = [f"{USUAL_BATCH}: {found.seconds:.3g} s"]
     chosen, best = usual, found
-    for ladder in _promising(usual, found.footprint):
+    most = _FINALISTS if found.candidate.moved else _FINALISTS_ON_GPUS
+    for ladder in _promising(usual, found.footprint)[:most]:
         result = ladder.climb()
         if result is None:
             continue
@@ -48,7 +51,7 @@ def best_size(problem: Problem) -> tuple[Ladder, Solution | None]:
     return chosen, best
 
 
-def _promising(usual: Ladder, priced: Footprint) -> Iterator[Ladder]:
+def _promising(usual: Ladder, priced: Footprint) -> list[Ladder]:
     """Searches of the sizes whose estimated time is least, best first."""
     problem, estimated = usual.problem, []
     for size in SIZES:
@@ -59,7 +62,7 @@ def _promising(usual: Ladder, priced: Footprint) -> Iterator[Ladder]:
         if seconds is not None:
             estimated.append((seconds, size, ladder))
     estimated.sort(key=lambda item: item[:2])
-    yield from (ladder for _, _, ladder in estimated[:_FINALISTS])
+    return [ladder for _, _, ladder in estimated]
 
 
 def _scaled(priced: Footprint, factor: float) -> Mapping[str, int]:
