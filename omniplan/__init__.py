@@ -3,6 +3,7 @@
 from omniplan.api import (
     bench,
     certify,
+    check,
     compare,
     emit,
     fit,
@@ -10,17 +11,21 @@ from omniplan.api import (
     frontier,
     inspect,
     judge,
+    learn,
     load_machine,
     load_model,
     plan,
     predict,
+    read_log,
     recommend,
     requantise,
     smoke,
+    verify,
     weigh_engines,
 )
 from omniplan.domain.bench import BenchReport, SmokeReport
 from omniplan.domain.certificate import Certificate
+from omniplan.domain.check import CheckReport, Finding
 from omniplan.domain.comparison import Comparison
 from omniplan.domain.engines import Weighing
 from omniplan.domain.fit import FitResult
@@ -30,12 +35,14 @@ from omniplan.domain.gates import Gate, GateVerdict, Metric
 from omniplan.domain.header import Header
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.inspection import Inspection
+from omniplan.domain.load_report import LoadReport
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Estimate, Prediction
 from omniplan.domain.protocol import BenchProtocol, Launch
 from omniplan.domain.recommendation import Recommendation
+from omniplan.domain.verification import Verification
 from omniplan.errors import (
     ArgumentError,
     HeaderError,
@@ -55,8 +62,10 @@ __all__ = [
     "BenchReport",
     "BufferSize",
     "Certificate",
+    "CheckReport",
     "Comparison",
     "Estimate",
+    "Finding",
     "FitResult",
     "Footprint",
     "Frontier",
@@ -71,6 +80,7 @@ __all__ = [
     "InputError",
     "Inspection",
     "Launch",
+    "LoadReport",
     "Machine",
     "Metric",
     "Model",
@@ -81,10 +91,12 @@ __all__ = [
     "SmokeReport",
     "TableError",
     "UnsupportedModel",
+    "Verification",
     "Weighing",
     "__version__",
     "bench",
     "certify",
+    "check",
     "compare",
     "emit",
     "fit",
@@ -92,14 +104,17 @@ __all__ = [
     "frontier",
     "inspect",
     "judge",
+    "learn",
     "load_machine",
     "load_model",
     "plan",
     "predict",
     "read_header",
+    "read_log",
     "recommend",
     "requantise",
     "smoke",
+    "verify",
     "weigh_engines",
 ]
 

@@ -4,16 +4,19 @@ import omniplan.emit  # as below, for emit()
 import omniplan.predict  # noqa: F401 - binds the package's name now, so that a later import cannot hide predict()
 from omniplan.api.check import certify
 from omniplan.api.choose import frontier, plan
+from omniplan.api.critic import check
 from omniplan.api.engines import weigh_engines
 from omniplan.api.measure import bench, judge, smoke
 from omniplan.api.price import compare, fit, footprint, inspect, predict
 from omniplan.api.quants import recommend, requantise
+from omniplan.api.runs import learn, read_log, verify
 from omniplan.api.source import load_machine, load_model
 from omniplan.api.write import emit
 
 __all__ = [
     "bench",
     "certify",
+    "check",
     "compare",
     "emit",
     "fit",
@@ -21,12 +24,15 @@ __all__ = [
     "frontier",
     "inspect",
     "judge",
+    "learn",
     "load_machine",
     "load_model",
     "plan",
     "predict",
+    "read_log",
     "recommend",
     "requantise",
     "smoke",
+    "verify",
     "weigh_engines",
 ]

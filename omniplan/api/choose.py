@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import ModelSource, headroom_of, model_of
+from omniplan.api.source import ModelSource, calibrated, headroom_of, model_of
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
 
@@ -35,6 +36,7 @@ def plan(
     no_cpu_experts: bool = False,
     gpu_only: bool = False,
     load_mode: str = "auto",
+    calibration: str | Path | None = None,
 ) -> Plan:
     """Choose a placement that keeps ``headroom`` on every pool of ``machine``, with its price and its reasons.
 
@@ -53,14 +55,14 @@ def plan(
     than the time model's error. ``pins`` are REGEX=BUFFER as for ``-ot``: what they match stays there, the rest is laid
     around it. ``max_patterns`` bounds the overrides, pins included; ``no_cpu_experts`` keeps routed experts off the
     CPU, ``gpu_only`` every weight of a layer. ``load_mode`` is llama-server's; "auto" pins host memory where a prompt
-    streams from it. Raises InputError for what cannot be asked, Infeasible when nothing fits, with the shortfall and
-    what would make it fit.
+    streams from it. ``calibration`` is what the machine's own runs taught, a file of ``omniplan calibrate``. Raises
+    InputError for what cannot be asked, Infeasible when nothing fits, with the shortfall and what would make it fit.
     """
     from omniplan.search.planner import make_plan
 
     return make_plan(
         model_of(source),
-        machine,
+        calibrated(machine, calibration),
         n_ctx=n_ctx,
         n_parallel=n_parallel,
         cache_type_k=cache_type_k,

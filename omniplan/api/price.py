@@ -91,7 +91,9 @@ def predict(
     for name, tokens in (("n_prompt", n_prompt), ("n_gen", n_gen), ("depth", depth)):
         if tokens < 0:
             raise InputError(f"{name}: expected 0 or more tokens, got {tokens}")
-    known = constants.shipped(build) if calibration is None else constants.load(calibration, build)
+    known = constants.shipped(build) if build else None
+    if calibration is not None:
+        known = constants.load(calibration, build)
     return price(
         model_of(source),
         machine,

@@ -26,6 +26,15 @@ def load_machine(name_or_path: str | Path) -> Machine:
     return machine.load_machine(name_or_path)
 
 
+def calibrated(machine: Machine, calibration: str | Path | None) -> Machine:
+    """``machine`` with what its own runs taught, from a file that ``omniplan calibrate`` wrote; raises InputError."""
+    if calibration is None:
+        return machine
+    from omniplan.tables import learned
+
+    return learned.apply(learned.load(calibration), machine, where=str(calibration))
+
+
 def model_of(source: ModelSource) -> Model:
     """The model itself, or the one at that path."""
     return source if isinstance(source, Model) else load_model(source)

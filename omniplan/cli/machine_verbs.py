@@ -69,13 +69,21 @@ def _declare_calibrate(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--llama-bench", metavar="JSON", help="instead of measuring: constants from what `llama-bench -o json` printed"
     )
-    command.add_argument("--model", metavar="MODEL", help="the model that llama-bench ran, with --llama-bench")
+    command.add_argument(
+        "--log", nargs="+", action="extend", metavar="LOG", help="instead of measuring: learn from logs of llama-server"
+    )
+    command.add_argument("--nvidia-smi", metavar="CSV", help="memory in use during the one run of --log")
+    command.add_argument("--model", metavar="MODEL", help="the model that ran, with --llama-bench or --log")
     _output(command)
 
 
 def _calibrate(options: argparse.Namespace) -> int:
     if options.llama_bench:
         return _from_bench(options)
+    if options.log:
+        return _from_logs(options)
+    if options.server_args:
+        raise InputError(f"{options.server_args[0]}: llama-server's arguments belong to --log")
     from omniplan.codec.machine import load_machine
     from omniplan.probe.bandwidth import calibrate
     from omniplan.probe.gpu_bandwidth import calibrate_gpus, installed_torch
@@ -108,6 +116,25 @@ def _from_bench(options: argparse.Namespace) -> int:
         raise InputError(f"{options.llama_bench}: expected the list of rows that llama-bench -o json prints")
     model, machine = api.load_model(options.model), api.load_machine(options.machine)
     text = write(calibrate(model, machine, bench_runs(rows, model)), f"{machine.name}, by omniplan calibrate")
+    return _hand_out(text, options)
+
+
+def _from_logs(options: argparse.Namespace) -> int:
+    """Memory beside the model, compute buffers and constants, as a file that ``omniplan plan`` takes."""
+    from omniplan import api
+    from omniplan.tables.learned import write
+
+    learned = api.learn(
+        options.log,
+        source=options.model,
+        machine=api.load_machine(options.machine) if options.machine else None,
+        args=options.server_args,
+        nvidia_smi=options.nvidia_smi,
+    )
+    return _hand_out(write(learned), options)
+
+
+def _hand_out(text: str, options: argparse.Namespace) -> int:
     if options.output:
         write_whole(Path(options.output), text)
         return 0
@@ -134,5 +161,11 @@ def _give(machine: Machine, options: argparse.Namespace) -> int:
 VERBS: Final = (
     Verb(name="probe", help="describe this host, or one that others saved", declare=_declare_probe, run=_probe),
     Verb(name="machine", help="make a machine file from words", declare=_declare_machine, run=_machine),
-    Verb(name="calibrate", help="measure this host's bandwidths", declare=_declare_calibrate, run=_calibrate),
+    Verb(
+        name="calibrate",
+        help="measure this host's bandwidths, or learn from its runs",
+        declare=_declare_calibrate,
+        run=_calibrate,
+        takes_server_args=True,
+    ),
 )

@@ -11,6 +11,7 @@ from typing import Final
 from omniplan.cli import (
     bench_verb,
     certify_verb,
+    check_verb,
     compare_verb,
     emit_verb,
     engines_verb,
@@ -19,18 +20,21 @@ from omniplan.cli import (
     plan_verb,
     recommend_verb,
     verbs,
+    verify_verb,
 )
 from omniplan.errors import InputError, OmniplanError
 
 VERBS: Final = (
     *verbs.VERBS,
     *plan_verb.VERBS,
+    *check_verb.VERBS,
     *compare_verb.VERBS,
     *frontier_verb.VERBS,
     *recommend_verb.VERBS,
     *engines_verb.VERBS,
     *emit_verb.VERBS,
     *certify_verb.VERBS,
+    *verify_verb.VERBS,
     *bench_verb.VERBS,
     *machine_verbs.VERBS,
 )

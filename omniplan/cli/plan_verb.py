@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Final
 
 from omniplan import api
@@ -47,6 +48,11 @@ def _declare_request(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--headroom", default="default", metavar="H", help="MiB to keep free per GPU, a share such as 10%%, or default"
+    )
+    command.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="what omniplan calibrate learned; default NAME.calibration.toml beside the machine file; or none",
     )
 
 
@@ -101,8 +107,18 @@ def _run(options: argparse.Namespace) -> int:
         n_gen=options.n_gen,
         objective=options.objective,
         baselines=not options.no_baselines,
+        calibration=_calibration(options),
     )
     return show(plan.to_json() if options.json else plan_text(plan))
+
+
+def _calibration(options: argparse.Namespace) -> str | Path | None:
+    """The file named, else the one that lies beside the machine file."""
+    from omniplan.tables.learned import beside
+
+    if options.calibration is None:
+        return beside(options.machine)
+    return None if options.calibration == "none" else Path(options.calibration)
 
 
 VERBS: Final = (Verb(name="plan", help="choose a placement, price it and give reasons", declare=_declare, run=_run),)

@@ -142,7 +142,9 @@ def _machines(options: argparse.Namespace) -> int:
 
 
 def _declare_schema(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", metavar="NAME", help="plan, footprint, inspection or machine")
+    command.add_argument(
+        "name", metavar="NAME", help="plan, footprint, verification, machine, ...; a wrong one lists them"
+    )
     command.add_argument("--json", action="store_true", help="a schema is JSON already")
 
 

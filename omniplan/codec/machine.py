@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from pathlib import Path
 from typing import Any, Final
 
 from omniplan.domain.machine import Machine
+from omniplan.domain.toml_text import quoted
 from omniplan.errors import InputError
 from omniplan.tables.source import DATA_DIRECTORIES
 
@@ -72,8 +72,7 @@ def _table(table: dict[str, Any], path: str) -> list[str]:
 
 def _value(value: object) -> str:
     if isinstance(value, str):
-        # JSON's escapes are TOML's, but for DEL, which TOML wants escaped as well.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return quoted(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):

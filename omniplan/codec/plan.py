@@ -10,18 +10,22 @@ from pydantic import TypeAdapter
 from omniplan.codec.document import parse_document
 from omniplan.domain.bench import BenchReport, SmokeReport
 from omniplan.domain.certificate import Certificate
+from omniplan.domain.check import CheckReport
 from omniplan.domain.comparison import Comparison
 from omniplan.domain.engines import Weighing
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.frontier import Frontier
 from omniplan.domain.inspection import Inspection
+from omniplan.domain.load_report import LoadReport
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import SCHEMA_VERSION, Plan
 from omniplan.domain.recommendation import Recommendation
+from omniplan.domain.verification import Verification
 from omniplan.errors import InputError
 
 SCHEMAS: Final[dict[str, type]] = {
+    "check": CheckReport,
     "plan": Plan,
     "footprint": Footprint,
     "fit": FitResult,
@@ -32,6 +36,8 @@ SCHEMAS: Final[dict[str, type]] = {
     "recommendation": Recommendation,
     "weighing": Weighing,
     "machine": Machine,
+    "load-report": LoadReport,
+    "verification": Verification,
     "bench": BenchReport,
     "smoke": SmokeReport,
 }

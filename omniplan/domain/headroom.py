@@ -17,7 +17,8 @@ class Headroom:
 
     ``context`` is the CUDA context of one process; it is dropped where the machine already reserves it. ``growth`` is
     for what llama.cpp allocates outside its three columns (pools, cuBLAS, CUDA graphs): a share of the GPU, at least
-    ``growth_least``, and ``growth_display`` on the GPU that drives a screen.
+    ``growth_least``, and ``growth_display`` on the GPU that drives a screen. A GPU that knows from runs what is in use
+    ``beside`` a model keeps that instead of ``context``.
     """
 
     # The GLM diary's four runs: nvidia-smi minus llama.cpp's buffers is 462 to 467 MiB per GPU.
@@ -46,7 +47,9 @@ class Headroom:
         return cls(growth_fraction=0.0, growth_least=int(value * MIB), growth_display=0)
 
     def context_of(self, gpu: Gpu) -> int:
-        """Bytes kept for the CUDA context on ``gpu``."""
+        """Bytes kept for the CUDA context on ``gpu``, beyond what the machine already counts as in use."""
+        if gpu.beside is not None:
+            return max(0, gpu.beside - (gpu.total - gpu.free))
         already = sum(item.size for item in gpu.reserved if item.kind == CUDA_CONTEXT)
         return max(0, self.context - already)
 

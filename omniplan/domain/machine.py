@@ -28,6 +28,8 @@ class Gpu:
     ``fp16_flops`` and ``int8_ops`` dense tensor operations per second, ``power_limit`` watts.
     ``pcie_generation`` and ``pcie_width`` are the current link, which an idle GPU trains down; the ``_max`` ones what
     GPU and slot can do. ``compute_capability`` is CUDA's, as "8.9". ``is_unified`` says that the memory is the RAM.
+    ``beside`` and ``compute_factor`` come from runs, which ``learned`` counts: bytes in use beside a model's buffers
+    (driver, CUDA context, pools, screen), and how many times its predicted compute buffer it took.
     None means unknown.
     """
 
@@ -51,6 +53,9 @@ class Gpu:
     numa_node: int | None = None
     is_display: bool = False
     is_unified: bool = False
+    beside: int | None = None
+    compute_factor: float | None = None
+    learned: str = ""
     reserved: tuple[Reservation, ...] = ()
 
 
@@ -129,8 +134,19 @@ class Cpu:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LearnedConstant:
+    """One constant of the time model as runs on the machine have it."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """Everything a plan needs to know of a machine; GPUs in CUDA's order."""
+    """Everything a plan needs to know of a machine; GPUs in CUDA's order.
+
+    ``constants`` stand in for the shipped ones of the time model; ``learned`` says which runs they come from.
+    """
 
     name: str
     description: str = ""
@@ -141,6 +157,8 @@ class Machine:
     cpu: Cpu | None = None
     notes: tuple[str, ...] = ()
     source: str = ""
+    constants: tuple[LearnedConstant, ...] = ()
+    learned: str = ""
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, object]) -> Machine:

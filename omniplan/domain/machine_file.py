@@ -7,7 +7,7 @@ from typing import Final
 
 from omniplan.domain.cpuset import format_cpus, parse_cpus
 from omniplan.domain.fields import Fields
-from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, NumaNode, Reservation
+from omniplan.domain.machine import Cpu, Gpu, LearnedConstant, Machine, Memory, NumaNode, Reservation
 from omniplan.errors import InputError
 
 BASES: Final = ("measured", "spec", "modelled", "assumed")
@@ -26,6 +26,8 @@ def read(raw: Mapping[str, object]) -> Machine:
         cpu=_cpu(fields.table("cpu")),
         notes=fields.texts("notes"),
         source=fields.text("source", ""),
+        constants=tuple(_constant(item) for item in fields.tables("constants")),
+        learned=fields.text("learned", ""),
     )
     fields.done()
     _check_gpus(fields, machine)
@@ -59,6 +61,9 @@ def _gpu(fields: Fields) -> Gpu:
         numa_node=fields.count("numa_node"),
         is_display=fields.flag("display"),
         is_unified=fields.flag("unified"),
+        beside=fields.mib("beside_mib"),
+        compute_factor=fields.number("compute_factor"),
+        learned=fields.text("learned", ""),
         reserved=reserved,
     )
     fields.done()
@@ -67,6 +72,14 @@ def _gpu(fields: Fields) -> Gpu:
     if gpu.free > room:
         raise fields.error("free_mib", "is more than total_mib less the reserved rows")
     return gpu
+
+
+def _constant(fields: Fields) -> LearnedConstant:
+    constant = LearnedConstant(name=fields.text("name"), value=fields.number("value") or 0.0)
+    fields.done()
+    if not constant.value:
+        raise fields.error("value", "expected a number above 0")
+    return constant
 
 
 def _reservations(fields: Fields) -> tuple[Reservation, ...]:

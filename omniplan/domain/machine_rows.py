@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Final
 
-from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, NumaNode, Reservation
+from omniplan.domain.machine import Cpu, Gpu, LearnedConstant, Machine, Memory, NumaNode, Reservation
 from omniplan.units import MIB
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _UNITS: Final[Mapping[str, tuple[str, float]]] = {
     "total": ("total_mib", MIB),
     "free": ("free_mib", MIB),
+    "beside": ("beside_mib", MIB),
     "size": ("mib", MIB),
     "swap": ("swap_mib", MIB),
     "huge_pages": ("huge_pages_mib", MIB),
@@ -28,9 +29,9 @@ _UNITS: Final[Mapping[str, tuple[str, float]]] = {
     "is_display": ("display", 1),
     "is_unified": ("unified", 1),
 }
-_ROWS: Final = (Cpu, Gpu, Memory, NumaNode, Reservation)
+_ROWS: Final = (Cpu, Gpu, LearnedConstant, Memory, NumaNode, Reservation)
 # Always written after the plain keys, as TOML wants tables last.
-_TABLES: Final = ("cpu", "memory", "numa_nodes", "gpus", "reserved")
+_TABLES: Final = ("cpu", "memory", "numa_nodes", "gpus", "constants", "reserved")
 
 
 def write(machine: Machine) -> dict[str, object]:

@@ -12,7 +12,7 @@ from omniplan.domain.footprint import BufferSize
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import NEVER_SHRINK, LoadMode, Override, ServerParams, SplitMode
-from omniplan.llamacpp import buffers
+from omniplan.llamacpp import buffers, refusals
 from omniplan.llamacpp.fit_layers import Layout, Shares
 from omniplan.llamacpp.footprint import host_bytes, measure, place
 from omniplan.llamacpp.refusals import devices_in_use
@@ -33,7 +33,11 @@ class _GaveUp(Exception):
 
 
 def fit(model: Model, machine: Machine, params: ServerParams) -> FitResult:
-    """The context, layers, split and overrides that ``--fit on`` chooses for ``params`` on ``machine``."""
+    """The context, layers, split and overrides that ``--fit on`` chooses for ``params`` on ``machine``.
+
+    Raises ArgumentError for what llama-server would refuse.
+    """
+    refusals.check(params, model, tuple(gpu.name for gpu in machine.gpus))
     fitter = _Fitter(model, machine, params)
     failure = ""
     try:

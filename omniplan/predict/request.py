@@ -19,7 +19,7 @@ from omniplan.predict.decode import decode_terms
 from omniplan.predict.prefill import Prompt, prompt_terms
 from omniplan.predict.rates import rates
 from omniplan.predict.traffic import at_depth, traffic
-from omniplan.tables.calibration import shipped
+from omniplan.tables.calibration import known_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def predict_placed(
     constants: Mapping[str, float] | None,
 ) -> Prediction:
     """The same with placement and footprint at hand; ``workload`` is prompt, answer and depth in tokens."""
-    known = shipped() if constants is None else constants
+    known = known_on(machine.constants) if constants is None else constants
     n_prompt, n_gen, depth = workload
     speeds = rates(machine, params, known)
     answer = traffic(model, placement, depth=depth + n_prompt + n_gen // 2)

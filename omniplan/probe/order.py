@@ -46,6 +46,18 @@ def cuda_order(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> Order:
     return Order(gpus=named, assumptions=assumptions, pin=pin(named))
 
 
+def as_visible(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> tuple[Gpu, ...]:
+    """``gpus`` in CUDA's own order as a process under ``environment`` sees them, renamed CUDA0 and on.
+
+    Raises InputError for a CUDA_VISIBLE_DEVICES that names a GPU twice or a MIG instance.
+    """
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return tuple(gpus)
+    ordered = by_pci(gpus) if environment.get("CUDA_DEVICE_ORDER") == _PCI_BUS_ID else list(gpus)
+    return tuple(replace(gpu, name=f"CUDA{index}") for index, gpu in enumerate(_visible(ordered, visible)))
+
+
 def by_pci(gpus: Sequence[Gpu]) -> list[Gpu]:
     """In PCI order, which is NVML's and nvidia-smi's; as given where an id is unknown."""
     return sorted(gpus, key=_bus) if all(gpu.pci for gpu in gpus) else list(gpus)

@@ -8,7 +8,7 @@ from typing import Final
 
 from omniplan.domain.footprint import Footprint, Pool
 from omniplan.domain.headroom import Headroom
-from omniplan.domain.machine import Machine
+from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.plan import Margin
 from omniplan.llamacpp.footprint import RAM
 from omniplan.units import MIB
@@ -45,8 +45,13 @@ class Limits:
             capacity=gpu.free,
             used=pool.used,
             context=self.headroom.context_of(gpu),
-            growth=self.headroom.growth_of(gpu) + _unsure(footprint, pool.name),
+            growth=max(0, self.headroom.growth_of(gpu) + _learned(footprint, gpu) + _unsure(footprint, pool.name)),
         )
+
+
+def _learned(footprint: Footprint, gpu: Gpu) -> int:
+    """What the compute buffer takes beyond its prediction, below 0 where less, by runs of the machine's own build."""
+    return round(footprint.buffers[gpu.name].compute * ((gpu.compute_factor or 1.0) - 1))
 
 
 def _unsure(footprint: Footprint, name: str) -> int:

@@ -17,7 +17,7 @@ from omniplan.search import arguments, patterns
 from omniplan.search.costs import LayerCosts
 from omniplan.search.pins import Pins
 from omniplan.search.timing import seconds
-from omniplan.tables.calibration import shipped
+from omniplan.tables.calibration import known_on
 
 # Seconds per layer do not depend on how finely the scheduler cuts the graph.
 _UNPRICED: Final = Footprint(
@@ -46,7 +46,7 @@ def device_times(
     """
     known: dict[tuple[object, ...], DeviceTimes] = {}
     found = {}
-    handover = 2 * shipped()["gpu.split"] * _runs(request)
+    handover = 2 * known_on(machine.constants)["gpu.split"] * _runs(request)
     for index, gpu in enumerate(machine.gpus):
         kind = _kind(gpu)
         if kind not in known:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from omniplan.domain.machine import LearnedConstant
+from omniplan.domain.toml_text import quoted
 from omniplan.errors import InputError, TableError
 from omniplan.tables.source import read_table
 
 _FILE: Final = "calibration.toml"
 _ERA: Final = "builds-"
+# The part of a machine's own file that is about memory; see omniplan.tables.learned.
+LEARNED: Final = "learned"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +72,14 @@ def shipped(build: str = "") -> Mapping[str, float]:
     return {name: row.value for name, row in constants(build).items()}
 
 
+def known_on(learned: Iterable[LearnedConstant]) -> Mapping[str, float]:
+    """The shipped values with a machine's own in their place; raises InputError for a name there is not."""
+    own = {constant.name: constant.value for constant in learned}
+    if unknown := sorted(own.keys() - shipped().keys()):
+        raise InputError(f"constants: {unknown[0]}: no such constant; data/calibration.toml lists them")
+    return {**shipped(), **own} if own else shipped()
+
+
 def value(name: str) -> float:
     """The shipped value of one constant."""
     return shipped()[name]
@@ -78,23 +90,30 @@ def load(path: str | Path, build: str = "") -> Mapping[str, float]:
 
     The file has the table's form and may leave out every constant it does not know better.
     """
+    return {**shipped(build), **{name: row.value for name, row in own(path, build).items()}}
+
+
+def own(path: str | Path, build: str = "") -> dict[str, Constant]:
+    """The constants of a machine's own file alone; raises InputError."""
     try:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: {error}") from error
-    own: dict[str, float] = {}
+    found: dict[str, Constant] = {}
     for group, rows in table.items():
         if not isinstance(rows, dict):
             raise InputError(f"{path}: {group}: expected a table of constants")
+        if group == LEARNED:
+            continue
         for name, raw in rows.items():
             place = f"{path}: {group}.{name}"
             if f"{group}.{name}" not in shipped(build):
                 raise InputError(f"{place}: no such constant")
             try:
-                own[f"{group}.{name}"] = _constant(raw, place).value
+                found[f"{group}.{name}"] = _constant(raw, place)
             except TableError as error:
                 raise InputError(str(error)) from error
-    return {**shipped(build), **own}
+    return found
 
 
 def write(rows: Mapping[str, Constant], comment: str) -> str:
@@ -107,6 +126,4 @@ def write(rows: Mapping[str, Constant], comment: str) -> str:
 
 
 def _text(item: float | str) -> str:
-    if isinstance(item, str):
-        return '"' + item.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") + '"'
-    return f"{float(item):.6g}"
+    return quoted(item.replace("\n", " ")) if isinstance(item, str) else f"{float(item):.6g}"

@@ -16,6 +16,7 @@ DEEPSEEK = str(ROOT / "data/models/DeepSeek-R1-Q4_K_M.gguf")
 GLM = str(ROOT / "data/models/GLM-4.7-Flash-Q8_0.gguf")
 TINY = str(ROOT / "tests/data/models/archs/llama-dense.gguf")
 ONE = ["--machine", "single-3090"]
+SERVED = str(ROOT / "examples/logs/glm-served.log")
 
 Run = pytest.CaptureFixture[str]
 
@@ -43,6 +44,13 @@ BAD = [
     pytest.param(["footprint", TINY, *ONE, "--", "-fa", "off", "-ctv", "q8_0"], "-fa on", id="quantised-v-needs-fa"),
     pytest.param(["explain", "nowhere.json"], "nowhere.json", id="missing-plan"),
     pytest.param(["explain", str(ROOT / "README.md")], "not JSON", id="plan-is-json"),
+    pytest.param(["verify", "nowhere.log"], "nowhere.log", id="missing-log"),
+    pytest.param(["verify", str(ROOT / "LICENSE")], "llama-server", id="not-a-log"),
+    pytest.param(["verify", SERVED, "--plan", "nowhere.json"], "nowhere.json", id="verify-missing-plan"),
+    pytest.param(["verify", SERVED, "--nvidia-smi", str(ROOT / "LICENSE")], "memory.used", id="not-a-csv"),
+    pytest.param(["calibrate", *ONE[1:], "--log", SERVED], "RTX 4090", id="another-machine-s-log"),
+    pytest.param(["calibrate", "--log", SERVED, SERVED, "--nvidia-smi", "x.csv"], "x.csv", id="calibrate-missing-csv"),
+    pytest.param(["plan", TINY, *ONE, "--calibration", "nowhere.toml"], "nowhere.toml", id="missing-calibration"),
     pytest.param(["schema", "nothing"], "machine", id="unknown-schema"),
 ]
 
@@ -85,6 +93,7 @@ DOCUMENTS = [
     pytest.param("inspection", ["inspect", GLM, "--json"], id="inspect"),
     pytest.param("footprint", ["footprint", TINY, *ONE, "--json", "--", "-c", "512"], id="footprint"),
     pytest.param("plan", ["plan", TINY, *ONE, "--json"], id="plan"),
+    pytest.param("verification", ["verify", SERVED, "--json"], id="verify"),
 ]
 
 

@@ -13,6 +13,8 @@ from omniplan.codec.machine import load_machine, shipped
 from omniplan.domain.params import DraftParams, ServerParams
 from omniplan.tables import architectures
 from omniplan.tables.flags import load_flags
+from omniplan.tables.rules import rows
+from tests.contracts import rules_page
 from tests.contracts.architectures_page import PAGE, page
 from tests.contracts.sources import ROOT
 
@@ -121,3 +123,16 @@ def _numbers(raw: object, key: str = "") -> list[tuple[str, float]]:
 def test_the_architectures_page_is_current() -> None:
     """Renew it with ``python -m tests.contracts.architectures_page --write``."""
     assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def test_the_rules_page_is_current() -> None:
+    """Renew it with ``python -m tests.contracts.rules_page --write``."""
+    assert rules_page.PAGE.read_text(encoding="utf-8") == rules_page.page()
+
+
+def test_lessons_name_rules_and_every_rule_is_a_lesson() -> None:
+    """A link to a rule that is gone helps nobody, and a rule without a story is a rule nobody asked for."""
+    linked = re.findall(r"\[([a-z0-9-]+)\]\(rules\.md#([a-z0-9-]+)\)", (ROOT / "docs" / "lessons.md").read_text())
+
+    assert [pair for pair in linked if pair[0] != pair[1]] == []
+    assert {name for name, _ in linked} == set(rows())

@@ -1,0 +1,40 @@
+"""The critic: what is wrong with arguments or files that people already have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omniplan.api.source import ModelSource, load_machine, model_of
+from omniplan.domain.machine import Machine
+
+if TYPE_CHECKING:
+    from omniplan.domain.check import CheckReport
+
+
+def check(
+    source: str | Path | Sequence[str],
+    *,
+    model: ModelSource | None = None,
+    machine: Machine | str | Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> CheckReport:
+    """Findings about a file, or about llama-server's arguments when ``source`` is a sequence of them.
+
+    Read are shell scripts, ``models.conf``, llama.cpp presets, llama-swap and Compose files, ``.env`` files,
+    Dockerfiles, CMake files and logs; ``env`` stands beside bare arguments. Model files that are named and there are
+    read, each once; ``model`` takes the place of the one named, or of the one of that name where a file names several.
+    With a model and a ``machine`` findings are computed: bytes, graph splits and speeds as in ``footprint`` and
+    ``predict``. Raises InputError for a file that cannot be read, HeaderError for a ``model`` that cannot.
+    """
+    from omniplan.audit.check import document
+    from omniplan.audit.check.engine import check as run
+    from omniplan.codec.command import read_text
+
+    if isinstance(source, str | Path):
+        found = document.read(str(source), read_text(source))
+    else:
+        found = document.of_arguments(source, env or {})
+    target = load_machine(machine) if isinstance(machine, str | Path) else machine
+    return run(found, model=None if model is None else model_of(model), machine=target)

@@ -1,0 +1,1 @@
+"""The critic: rules asked of llama-server commands and of the files that hold them."""

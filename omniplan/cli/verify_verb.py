@@ -1,0 +1,51 @@
+"""The verb that holds a run's log against its prediction."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from omniplan import api
+from omniplan.cli.output import show
+from omniplan.cli.verbs import Verb, add_json
+
+
+def _declare(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "log", metavar="LOG", help="what llama-server, llama-cli or llama-bench wrote to stderr; - reads it here"
+    )
+    command.add_argument("--plan", metavar="PLAN.json", help="the plan it ran by, written by `omniplan plan --json`")
+    command.add_argument("--model", metavar="MODEL", help="instead: the model it ran, a GGUF file or its header")
+    command.add_argument("--machine", metavar="M", help="the machine it ran on; default: the devices in the log")
+    command.add_argument("--nvidia-smi", metavar="CSV", help="memory in use, from nvidia-smi --query-gpu --format=csv")
+    add_json(command)
+    command.usage = (
+        "omniplan verify LOG [--plan PLAN.json | --model MODEL [--machine M]] [--nvidia-smi CSV] [--json]\n"
+        "                       [-- <llama-server arguments>]"
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    from omniplan.emit.verification import verification_text
+
+    found = api.verify(
+        options.log,
+        plan=options.plan,
+        source=options.model,
+        machine=api.load_machine(options.machine) if options.machine else None,
+        args=options.server_args,
+        nvidia_smi=options.nvidia_smi,
+    )
+    show(found.to_json() if options.json else verification_text(found))
+    return 0 if found.is_ok else 1
+
+
+VERBS: Final = (
+    Verb(
+        name="verify",
+        help="hold a run's own log against a plan or a footprint",
+        declare=_declare,
+        run=_run,
+        takes_server_args=True,
+    ),
+)
