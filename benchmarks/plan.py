@@ -11,14 +11,16 @@ from pathlib import Path
 import omniplan
 from benchmarks.timing import forget, output, processes, report, seconds
 
-MODEL = Path(__file__).parents[1] / "data" / "models" / "DeepSeek-R1-Q4_K_M.gguf"
+ROOT = Path(__file__).parents[1]
+MODEL = ROOT / "data" / "models" / "DeepSeek-R1-Q4_K_M.gguf"
+DENSE = ROOT / "tests" / "data" / "models" / "zoo" / "Llama-3.1-8B-Q4_K_M.gguf"
 RUNS = 9
 HELP = "from omniplan.cli.main import entry; entry()"
 ONCE = f"""
 import time
 import omniplan
 begin = time.process_time()
-omniplan.plan({str(MODEL)!r}, omniplan.load_machine("omni-nps1"), n_ctx=32768)
+omniplan.plan({str(MODEL)!r}, omniplan.load_machine("omni-nps1"), n_ctx=32768, baselines=False)
 print(time.process_time() - begin)
 """
 
@@ -31,6 +33,16 @@ def main() -> int:
         report(
             "omniplan.plan, DeepSeek-R1 on omni-nps1, nothing cached",
             seconds(lambda: omniplan.plan(MODEL, machine, n_ctx=32768), runs=RUNS, before=forget),
+            1.000,
+        ),
+        report(
+            "omniplan.plan, Llama 3.1 8B on omni-nps1, nothing cached",
+            seconds(lambda: omniplan.plan(DENSE, machine, n_ctx=32768), runs=RUNS, before=forget),
+            0.100,
+        ),
+        report(
+            "DeepSeek-R1 without baselines, nothing cached",
+            seconds(lambda: omniplan.plan(MODEL, machine, n_ctx=32768, baselines=False), runs=RUNS, before=forget),
             0.300,
         ),
         report(

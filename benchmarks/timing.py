@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from omniplan.llamacpp import compute, weights
+from omniplan.llamacpp import compute, fit, overrides, weights
 
 
 def seconds(run: Callable[[], object], *, runs: int, before: Callable[[], object] = lambda: None) -> list[float]:
@@ -28,7 +28,7 @@ def seconds(run: Callable[[], object], *, runs: int, before: Callable[[], object
 
 def forget() -> None:
     """Empty every cache of the simulation and of what it is fed with."""
-    for module in (compute, weights):
+    for module in (compute, fit, overrides, weights):
         for value in vars(module).values():
             if hasattr(value, "cache_clear"):
                 value.cache_clear()

@@ -10,6 +10,7 @@ INTRODUCTION: Final = (
     "in-sample: about thirty constants with a physical meaning against the rows below, most of them set by one sweep.",
     "Half of the rows are builds of 2024 with constants of their own; newer builds are listed apart, and are harder:",
     "nine of ten GPU-only rows are within 15 %, but hosts that are not described are far off.",
+    "What plans gain over `--fit` by the same model: [gains.md](gains.md).",
 )
 
 HOW: Final = (

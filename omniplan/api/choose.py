@@ -28,7 +28,14 @@ def plan(
     n_prompt: int = 2048,
     n_gen: int = 256,
     objective: str = "request",
-    baselines: bool = False,
+    baselines: bool = True,
+    n_ctx_least: int | None = None,
+    cache_types: Sequence[str] = (),
+    pins: Sequence[str] = (),
+    max_patterns: int | None = None,
+    no_cpu_experts: bool = False,
+    gpu_only: bool = False,
+    load_mode: str = "auto",
     calibration: str | Path | None = None,
 ) -> Plan:
     """Choose a placement that keeps ``headroom`` on every pool of ``machine``, with its price and its reasons.
@@ -37,10 +44,19 @@ def plan(
     ``n_ubatch`` is the micro-batch in tokens, None for the one with the least predicted time of 256 to 8192.
     ``headroom`` is a policy, MiB to keep free per GPU, or text as on the command line. The plan's ``prediction`` is for
     a prompt of ``n_prompt`` and an answer of ``n_gen`` tokens; ``objective`` is what should take the least time:
-    "request" (both), "decode" or "prompt". With ``baselines`` the plan carries what one would do without it, and is
-    never predicted slower than a baseline that fits; this reproduces --fit, which takes a second on a large model.
-    ``calibration`` is what the machine's own runs taught, a file of ``omniplan calibrate``.
-    Raises Infeasible when nothing fits, with the shortfall and what would make it fit.
+    "request" (both), "decode" or "prompt".
+
+    The plan carries ``baselines``, what one would do without it, and is never predicted slower than one that fits;
+    ``baselines=False`` leaves them out, which saves most of the time. ``plan.fit_instead`` is --fit's own command where
+    the plan gains less over it than the time model is off by.
+
+    With ``n_ctx_least`` the context is the most up to ``n_ctx`` that is not clearly slower than that least. Of
+    ``cache_types``, the preferred first, a later one must be clearly faster, or the first that fits; clearly is by more
+    than the time model's error. ``pins`` are REGEX=BUFFER as for ``-ot``: what they match stays there, the rest is laid
+    around it. ``max_patterns`` bounds the overrides, pins included; ``no_cpu_experts`` keeps routed experts off the
+    CPU, ``gpu_only`` every weight of a layer. ``load_mode`` is llama-server's; "auto" pins host memory where a prompt
+    streams from it. ``calibration`` is what the machine's own runs taught, a file of ``omniplan calibrate``. Raises
+    InputError for what cannot be asked, Infeasible when nothing fits, with the shortfall and what would make it fit.
     """
     from omniplan.search.planner import make_plan
 
@@ -57,6 +73,13 @@ def plan(
         n_gen=n_gen,
         objective=objective,
         baselines=baselines,
+        n_ctx_least=n_ctx_least,
+        cache_types=cache_types,
+        pins=pins,
+        max_patterns=max_patterns,
+        cpu_experts=not no_cpu_experts,
+        cpu_weights=not gpu_only,
+        load_mode=load_mode,
     )
 
 

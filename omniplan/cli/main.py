@@ -17,6 +17,7 @@ from omniplan.cli import (
     engines_verb,
     frontier_verb,
     machine_verbs,
+    plan_verb,
     recommend_verb,
     stack_verb,
     verbs,
@@ -26,6 +27,7 @@ from omniplan.errors import InputError, OmniplanError
 
 VERBS: Final = (
     *verbs.VERBS,
+    *plan_verb.VERBS,
     *check_verb.VERBS,
     *compare_verb.VERBS,
     *frontier_verb.VERBS,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from omniplan import api
@@ -102,39 +101,6 @@ def _fit(options: argparse.Namespace) -> int:
     return 0 if priced.fits else 1
 
 
-def _declare_plan(command: argparse.ArgumentParser) -> None:
-    add_model(command)
-    add_machine(command)
-    command.add_argument("--ctx", type=int, metavar="N", help="context in tokens, over all slots (-c)")
-    command.add_argument("--parallel", type=int, default=1, metavar="N", help="slots (-np), default 1")
-    command.add_argument("--cache-type", metavar="TYPE", help="type of the K and V cache, such as q8_0")
-    command.add_argument("--cache-type-k", metavar="TYPE", help="type of the K cache (-ctk)")
-    command.add_argument("--cache-type-v", metavar="TYPE", help="type of the V cache (-ctv)")
-    command.add_argument(
-        "--ubatch", type=_tokens_or_auto, default=512, metavar="N", help="micro-batch (-ub), default 512; or auto"
-    )
-    command.add_argument(
-        "--headroom", default="default", metavar="H", help="MiB to keep free per GPU, a share such as 10%%, or default"
-    )
-    command.add_argument(
-        "--calibration",
-        metavar="FILE",
-        help="what omniplan calibrate learned; default NAME.calibration.toml beside the machine file; or none",
-    )
-    add_workload(command)
-    add_objective(command)
-    command.add_argument(
-        "--compare",
-        action="store_true",
-        help="price --fit and other baselines, and be no slower than any that fits",
-    )
-    add_json(command)
-
-
-def _tokens_or_auto(text: str) -> int | None:
-    return None if text == "auto" else int(text)
-
-
 def add_workload(command: argparse.ArgumentParser) -> None:
     """The request to predict."""
     command.add_argument("--n-prompt", type=int, default=2048, metavar="N", help="tokens of a prompt, default 2048")
@@ -146,36 +112,6 @@ def add_objective(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--objective", default="request", metavar="O", help="what to be fast at: request (default), decode or prompt"
     )
-
-
-def _plan(options: argparse.Namespace) -> int:
-    from omniplan.emit.report import plan_text
-
-    plan = api.plan(
-        options.model,
-        api.load_machine(options.machine),
-        n_ctx=options.ctx,
-        n_parallel=options.parallel,
-        cache_type_k=options.cache_type_k or options.cache_type or "f16",
-        cache_type_v=options.cache_type_v or options.cache_type or "f16",
-        n_ubatch=options.ubatch,
-        headroom=options.headroom,
-        n_prompt=options.n_prompt,
-        n_gen=options.n_gen,
-        objective=options.objective,
-        baselines=options.compare,
-        calibration=_calibration(options),
-    )
-    return show(plan.to_json() if options.json else plan_text(plan))
-
-
-def _calibration(options: argparse.Namespace) -> str | Path | None:
-    """The file named, else the one that lies beside the machine file."""
-    from omniplan.tables.learned import beside
-
-    if options.calibration is None:
-        return beside(options.machine)
-    return None if options.calibration == "none" else Path(options.calibration)
 
 
 def _declare_explain(command: argparse.ArgumentParser) -> None:
@@ -236,7 +172,6 @@ VERBS: Final = (
         run=_fit,
         takes_server_args=True,
     ),
-    Verb(name="plan", help="choose a placement, price it and give reasons", declare=_declare_plan, run=_plan),
     Verb(name="explain", help="give the reasons of a saved plan again", declare=_declare_explain, run=_explain),
     Verb(name="machines", help="list the shipped machine profiles", declare=add_json, run=_machines),
     Verb(name="schema", help="print the JSON Schema of a document", declare=_declare_schema, run=_schema),

@@ -7,6 +7,7 @@ from typing import Final
 
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Estimate, Prediction
+from omniplan.emit.argv import shell_line
 from omniplan.emit.table import table
 
 SPEEDS: Final = ("tokens/s", "prompt tokens/s", "request s")
@@ -28,14 +29,22 @@ def speed_lines(prediction: Prediction) -> list[str]:
 
 
 def baseline_lines(plan: Plan) -> list[str]:
-    """The plan beside its baselines, one line each; nothing without them."""
+    """The plan beside its baselines, one line each, and --fit's command where it does as well; nothing without."""
     if not plan.baselines:
         return []
     rows = [("this plan", "yes", *speeds(plan.prediction))]
     for name, baseline in plan.baselines.items():
         fits = "yes" if baseline.fits else "no headroom" if baseline.loads else "no"
+        fits = fits if baseline.is_allowed else "not allowed"
         rows.append((name, fits, *speeds(baseline.prediction)))
-    return [table(("against", "fits", *SPEEDS), rows), ""]
+    return [table(("against", "fits", *SPEEDS), rows), "", *_alternative(plan)]
+
+
+def _alternative(plan: Plan) -> list[str]:
+    found = plan.fit_instead
+    if found is None:
+        return []
+    return [f"Or, {found.why}:", shell_line(plan.model.path, found.args, plan.environment), ""]
 
 
 def speeds(prediction: Prediction) -> tuple[str, str, str]:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 from omniplan.domain.fit import FitResult
+from omniplan.domain.footprint import BufferSize
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
-from omniplan.domain.params import NEVER_SHRINK, Override, ServerParams, SplitMode
+from omniplan.domain.params import NEVER_SHRINK, LoadMode, Override, ServerParams, SplitMode
 from omniplan.llamacpp import buffers, refusals
 from omniplan.llamacpp.fit_layers import Layout, Shares
-from omniplan.llamacpp.footprint import RAM, footprint
+from omniplan.llamacpp.footprint import host_bytes, measure, place
 from omniplan.llamacpp.refusals import devices_in_use
 
 _ALL_EXPERTS: Final = Override(r"blk\.\d+\.ffn_(up|down|gate_up|gate)_(ch|)exps", buffers.CPU)
+
+
+_NO_BYTES: Final[dict[str, Any]] = {
+    "fit_target": (),
+    "load_mode": LoadMode.AUTO,
+    "n_threads": -1,
+    "n_threads_batch": -1,
+}
 
 
 class _GaveUp(Exception):
@@ -97,10 +107,11 @@ class _Fitter:
 
     def _measure(self, params: ServerParams) -> _Used:
         self.probes += 1
-        priced = footprint(self.model, self.machine, replace(params, n_ctx=self.n_ctx))
-        sizes = [priced.buffers[name] for name in self.names]
-        host = next(pool.used for pool in priced.pools if pool.name == RAM)
-        return _Used([size.total for size in sizes], sum(size.model for size in sizes), host)
+        # These change no bytes, and runs that differ in nothing else measure the same layouts.
+        asked = replace(params, n_ctx=self.n_ctx, **_NO_BYTES)
+        sizes = _measured(self.model, self.machine, asked)
+        mine = [sizes[name] for name in self.names]
+        return _Used([size.total for size in mine], sum(size.model for size in mine), host_bytes(sizes))
 
     def _needs_change(self, full: _Used) -> bool:
         """Step 1: whether any device misses its target."""
@@ -181,3 +192,8 @@ class _Fitter:
     def _with(self, layout: Layout) -> ServerParams:
         split = tuple(float(count) for count in layout.tensor_split)
         return replace(self.params, n_gpu_layers=layout.n_gpu_layers, tensor_split=split, overrides=layout.overrides)
+
+
+@lru_cache(maxsize=256)
+def _measured(model: Model, machine: Machine, params: ServerParams) -> Mapping[str, BufferSize]:
+    return measure(model, place(model, machine, params))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -88,17 +88,8 @@ def _lazy_over(params: ServerParams, machine: Machine, devices: tuple[str, ...])
 def price(model: Model, machine: Machine, placement: Placement) -> Footprint:
     """Bytes of a resolved placement, and whether each pool of ``machine`` holds its share."""
     context = placement.context
-    held = context_bytes(model, placement)
     reserved = compute.reserve(model, placement)
-    names = dict.fromkeys((*placement.devices, *placement.weights.nbytes, *held, *reserved.nbytes))
-    sizes = {
-        name: BufferSize(
-            model=placement.weights.nbytes.get(name, 0),
-            context=held[name],
-            compute=reserved.nbytes.get(name, 0),
-        )
-        for name in names
-    }
+    sizes = _sizes(model, placement, reserved.nbytes)
     return Footprint(
         layers=placement.layers,
         buffers=sizes,
@@ -115,6 +106,20 @@ def price(model: Model, machine: Machine, placement: Placement) -> Footprint:
         assumptions=tuple(_assumptions(model)),
         output_buffer=4 * context.n_seq_max * model.hparams.n_vocab,
     )
+
+
+def measure(model: Model, placement: Placement) -> Mapping[str, BufferSize]:
+    """Bytes per buffer type of a resolved placement: what ``--fit`` asks llama.cpp for, and no more."""
+    return _sizes(model, placement, compute.reserved_bytes(model, placement))
+
+
+def _sizes(model: Model, placement: Placement, reserved: Mapping[str, int]) -> dict[str, BufferSize]:
+    held = context_bytes(model, placement)
+    model_bytes = placement.weights.nbytes
+    return {
+        name: BufferSize(model=model_bytes.get(name, 0), context=held[name], compute=reserved.get(name, 0))
+        for name in dict.fromkeys((*placement.devices, *model_bytes, *held, *reserved))
+    }
 
 
 def _assumptions(model: Model) -> Iterator[Assumption]:
@@ -139,5 +144,9 @@ def context_bytes(model: Model, placement: Placement) -> Counter[str]:
 def _pools(machine: Machine, sizes: dict[str, BufferSize]) -> Iterator[Pool]:
     for gpu in machine.gpus:
         yield Pool(name=gpu.name, free=gpu.free, used=sizes[gpu.name].total if gpu.name in sizes else 0)
-    host = sum(size.total for name, size in sizes.items() if buffers.is_host(name))
-    yield Pool(name=RAM, free=machine.memory.available if machine.memory else None, used=host)
+    yield Pool(name=RAM, free=machine.memory.available if machine.memory else None, used=host_bytes(sizes))
+
+
+def host_bytes(sizes: Mapping[str, BufferSize]) -> int:
+    """Bytes in RAM, pinned or not."""
+    return sum(size.total for name, size in sizes.items() if buffers.is_host(name))

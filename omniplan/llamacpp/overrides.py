@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 
 from omniplan.domain.params import Override
@@ -60,14 +61,17 @@ def compile_pattern(pattern: str, *, flag: str = "--override-tensor") -> Matcher
 def first_match(overrides: Iterable[Override], names: Iterable[str]) -> Mapping[str, Override]:
     """The override of every name that has one: the first in order that matches (``llama_model_loader::create_tensor``).
 
-    Costs one substring test per name and pattern, and a regular expression only where that succeeds.
+    A pattern is held against the same names once, whatever arguments it is part of.
     """
     found: dict[str, Override] = {}
-    remaining = list(dict.fromkeys(names))
+    every = tuple(dict.fromkeys(names))
     for override in overrides:
-        matches = compile_pattern(override.pattern).matches
-        hits = dict.fromkeys((name for name in remaining if matches(name)), override)
-        if hits:
-            found.update(hits)
-            remaining = [name for name in remaining if name not in hits]
+        for name in _matching(override.pattern, every):
+            found.setdefault(name, override)
     return found
+
+
+@lru_cache(maxsize=4096)
+def _matching(pattern: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    matches = compile_pattern(pattern).matches
+    return tuple(name for name in names if matches(name))

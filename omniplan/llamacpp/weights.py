@@ -41,8 +41,13 @@ class Slot:
     il: int
 
 
-def slots(model: Model) -> Iterator[Slot]:
+@lru_cache(maxsize=64)
+def slots(model: Model) -> tuple[Slot, ...]:
     """Every tensor that b11434 allocates for ``model``, duplicates included, nextn blocks left out."""
+    return tuple(_slots(model))
+
+
+def _slots(model: Model) -> Iterator[Slot]:
     h = model.hparams
     arch = architectures.row(model.arch)
     for tensor in model.header.tensors:

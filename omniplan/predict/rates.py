@@ -16,7 +16,7 @@ from omniplan.tables.gpus import GpuRow, find_gpu, find_gpus
 _LANE: Final = {1: 0.25e9, 2: 0.5e9, 3: 0.985e9, 4: 1.969e9, 5: 3.938e9, 6: 7.563e9}
 
 # Used where neither the machine nor a table knows; every use is reported as an assumption.
-_UNKNOWN_GPU_BANDWIDTH: Final = 500e9
+UNKNOWN_GPU_BANDWIDTH: Final = 500e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +74,17 @@ def _default_threads(params: ServerParams, cpu: Cpu | None, cores: int) -> int:
     return cpu.n_threads if params.n_threads == 0 and cpu and cpu.n_threads else cores
 
 
+def gpu_bandwidth(gpu: Gpu) -> float | None:
+    """Bytes per second from a GPU's memory: as stated, else from the table, else None."""
+    row = None if gpu.bandwidth else _row(gpu)
+    return gpu.bandwidth or (row.bandwidth if row else None)
+
+
 def _gpu(gpu: Gpu, constants: Mapping[str, float], assumed: list[str]) -> GpuRates:
     row = _row(gpu)
-    memory = gpu.bandwidth or (row.bandwidth if row else None)
+    memory = gpu_bandwidth(gpu)
     if memory is None:
-        memory = _UNKNOWN_GPU_BANDWIDTH
+        memory = UNKNOWN_GPU_BANDWIDTH
         assumed.append(f"{gpu.name}: memory bandwidth unknown, {memory / 1e9:.0f} GB/s assumed")
     capability = gpu.compute_capability or (row.compute_capability if row else "")
     fp16 = gpu.fp16_flops or (row.fp16_flops if row else None)

@@ -18,7 +18,7 @@ from omniplan.llamacpp.placement import Placement
 from omniplan.predict.decode import decode_terms
 from omniplan.predict.prefill import Prompt, prompt_terms
 from omniplan.predict.rates import rates
-from omniplan.predict.traffic import traffic
+from omniplan.predict.traffic import at_depth, traffic
 from omniplan.tables.calibration import known_on
 
 
@@ -85,7 +85,7 @@ def predict_placed(
     answer = traffic(model, placement, depth=depth + n_prompt + n_gen // 2)
     terms = decode_terms(placement, priced, answer, speeds, known)
     asked = Prompt(n_prompt=n_prompt, n_ubatch=max(1, min(placement.context.n_ubatch, n_prompt)), depth=depth)
-    middle = traffic(model, placement, depth=depth + n_prompt // 2)
+    middle = at_depth(answer, model, placement, depth=depth + n_prompt // 2)
     prompt = prompt_terms(model, placement, params, middle, speeds, known, asked)
     is_host = answer.weights[buffers.CPU] > 0
     token = _estimate(sum(terms.values()), _DECODE_CPU if is_host else _DECODE_GPU)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from omniplan.domain.hparams import Hparams
 from omniplan.domain.model import Model
@@ -49,9 +50,14 @@ class Traffic:
 def traffic(model: Model, placement: Placement, *, depth: int) -> Traffic:
     """What one token touches with ``depth`` tokens already in the cache of its sequence."""
     found = Traffic()
-    for slot in weights.slots(model):
-        if slot.il >= 0 and not slot.name.startswith("rope_f"):
-            _add_weight(found, model, slot, _device(placement.weights.buffer_of[slot.name]))
+    for matter in _matters(model):
+        _add_weight(found, matter, _device(placement.weights.buffer_of[matter.name]))
+    return at_depth(found, model, placement, depth=depth)
+
+
+def at_depth(known: Traffic, model: Model, placement: Placement, *, depth: int) -> Traffic:
+    """The same token with another ``depth``: weights do not depend on it."""
+    found = replace(known, cache=Counter(), attention=Counter(), latent_layers=0)
     h = model.hparams
     for cache in memory.caches(model, placement.context):
         found.cache[_device(placement.cache_device(cache.il))] += _cache_bytes(cache, h, depth)
@@ -63,27 +69,62 @@ def traffic(model: Model, placement: Placement, *, depth: int) -> Traffic:
     return found
 
 
-def _add_weight(found: Traffic, model: Model, slot: weights.Slot, device: str) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Matter:
+    """A weight and what one token does with it, wherever it is; ``layer`` is None outside the layers."""
+
+    name: str
+    il: int
+    layer: int | None
+    kind: str
+    nbytes: int
+    whole: int
+    active: int
+    is_routed: bool
+    is_matrix: bool
+    is_quantized: bool
+
+
+@lru_cache(maxsize=16)
+def _matters(model: Model) -> tuple[_Matter, ...]:
+    slots = (slot for slot in weights.slots(model) if slot.il >= 0 and not slot.name.startswith("rope_f"))
+    return tuple(_matter(model, slot) for slot in slots)
+
+
+def _matter(model: Model, slot: weights.Slot) -> _Matter:
     tensor = slot.tensor
     is_routed = model.roles[tensor.name] is Role.ROUTED_EXPERT and model.hparams.n_expert > 0
     share = _share(model.hparams, slot.il) if is_routed else 1.0
-    nbytes, active = round(tensor.nbytes * share), round(tensor.n_elements * share)
-    found.weights[device] += nbytes
-    found.whole[device] += tensor.nbytes
-    (found.routed if is_routed else found.dense)[device] += active
-    if not is_routed and not tensor.type.is_quantized:
-        found.dense_f16[device] += active
-    is_matrix = len(tensor.shape) > 1 and tensor.shape[1] > 1
-    if is_matrix and slot.il < model.hparams.n_layer_all:
+    return _Matter(
+        name=slot.name,
+        il=slot.il,
+        layer=slot.il if slot.il < model.hparams.n_layer_all else None,
+        kind=tensor.type.name,
+        nbytes=round(tensor.nbytes * share),
+        whole=tensor.nbytes,
+        active=round(tensor.n_elements * share),
+        is_routed=is_routed,
+        is_matrix=len(tensor.shape) > 1 and tensor.shape[1] > 1,
+        is_quantized=tensor.type.is_quantized,
+    )
+
+
+def _add_weight(found: Traffic, matter: _Matter, device: str) -> None:
+    found.weights[device] += matter.nbytes
+    found.whole[device] += matter.whole
+    (found.routed if matter.is_routed else found.dense)[device] += matter.active
+    if not matter.is_routed and not matter.is_quantized:
+        found.dense_f16[device] += matter.active
+    if matter.is_matrix and matter.layer is not None:
         found.matrices[device] += 1
     if device != buffers.CPU:
-        found.gpu_layers.add(slot.il)
+        found.gpu_layers.add(matter.il)
         return
-    found.cpu_types[tensor.type.name] += nbytes
-    if is_matrix:
-        found.streamed += tensor.nbytes
-        if slot.il < model.hparams.n_layer_all:
-            found.cpu_layers.add(slot.il)
+    found.cpu_types[matter.kind] += matter.nbytes
+    if matter.is_matrix:
+        found.streamed += matter.whole
+        if matter.layer is not None:
+            found.cpu_layers.add(matter.layer)
 
 
 def _share(h: Hparams, il: int) -> float:

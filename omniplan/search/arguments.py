@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +10,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.plan import Request
 from omniplan.search import patterns
 from omniplan.search.limits import PROMPT_CACHE
+from omniplan.search.pins import Pins
 from omniplan.search.ranges import Range
 
 # llama-server's -b; a larger micro-batch needs a larger logical batch (llama_context clips -ub to -b).
@@ -21,6 +22,7 @@ class Candidate:
     """One placement to price: what it is called, and the arguments that pin it.
 
     ``prompt_cache`` is what ``--cache-ram`` will be, in bytes; ``seconds`` what the search reckoned with, 0 if nothing.
+    ``is_baseline`` says that the layout is another's.
     """
 
     strategy: str
@@ -28,6 +30,7 @@ class Candidate:
     ranges: tuple[Range, ...] = ()
     prompt_cache: int = PROMPT_CACHE
     seconds: float = 0.0
+    is_baseline: bool = False
 
     @property
     def moved(self) -> tuple[int, ...]:
@@ -42,39 +45,71 @@ def request_args(request: Request) -> tuple[str, ...]:
         args += ["-ctk", request.cache_type_k, "-ctv", request.cache_type_v, "-fa", "on"]
     if request.n_ubatch >= _DEFAULT_BATCH:
         args += ["-b", str(2 * request.n_ubatch)]
-    return (*args, "-ub", str(request.n_ubatch))
+    return (*args, "-ub", str(request.n_ubatch), *host_args(request))
 
 
-def single_gpu(request: Request, index: int, n_layer_all: int) -> Candidate:
+def host_args(request: Request) -> tuple[str, ...]:
+    """How weights get from RAM to a GPU, where that was settled: ``--load-mode``, ``--no-op-offload``."""
+    load = () if request.load_mode == "auto" else ("--load-mode", request.load_mode)
+    return load if request.op_offload else (*load, "--no-op-offload")
+
+
+def pin_args(pins: Pins) -> tuple[str, ...]:
+    """The user's overrides alone."""
+    return ("-ot", ",".join(pins.texts)) if pins.texts else ()
+
+
+def single_gpu(request: Request, index: int, n_layer_all: int, pins: Pins) -> Candidate:
     """The whole model on one GPU."""
-    pin = ("-ngl", all_layers(n_layer_all), "-sm", "none", "-mg", str(index), "--fit", "off")
-    return Candidate(strategy="single GPU", args=(*request_args(request), *pin))
+    where = ("-ngl", all_layers(n_layer_all), "-sm", "none", "-mg", str(index), *pin_args(pins), "--fit", "off")
+    return Candidate(strategy="single GPU", args=(*request_args(request), *where))
 
 
-def split(request: Request, machine: Machine, ranges: Sequence[Range], tensors: str, n_layer_all: int) -> Candidate:
-    """Layers over GPUs by ``ranges``; the layers that hold weights on the CPU share one pattern."""
+def split(
+    request: Request, machine: Machine, ranges: Sequence[Range], tensors: str, n_layer_all: int, pins: Pins
+) -> Candidate:
+    """Layers over GPUs in the order of ``ranges``; the layers that hold weights on the CPU share one pattern."""
     counts = {part.name: part.last - part.first for part in ranges}
-    used = [gpu.name for gpu in machine.gpus if gpu.name in counts]
+    used = [*counts, *(name for name in pins.devices if name not in counts)]
+    every = [gpu.name for gpu in machine.gpus]
     args = [*request_args(request), "-ngl", _n_gpu_layers(ranges, n_layer_all)]
     if len(used) == 1:
-        index = [gpu.name for gpu in machine.gpus].index(used[0])
-        args += ["-sm", "none", "-mg", str(index)]
+        args += ["-sm", "none", "-mg", str(every.index(used[0]))]
     else:
-        if len(used) < len(machine.gpus):
+        if used != every:
             args += ["-dev", ",".join(used)]
-        args += ["-ts", ",".join(str(counts[name]) for name in used)]
-    # A range may count the output among its moved layers, which has nothing to move and no block of its own.
-    moved = sorted(il for part in ranges for il in part.moved if il < n_layer_all)
-    if moved:
-        args += ["-ot", patterns.override(moved, tensors, "CPU")]
-    strategy = _strategy(len(used), moved=bool(moved), tensors=tensors, partial=ranges[0].first > 0)
+        args += ["-ts", ",".join(str(counts.get(name, 0)) for name in used)]
+    moves = list(_overrides(ranges, tensors, n_layer_all))
+    if pins.texts or moves:
+        args += ["-ot", ",".join((*pins.texts, *moves))]
+    strategy = _strategy(len(used), moved=bool(moves), tensors=tensors, partial=ranges[0].first > 0)
     return Candidate(strategy=strategy, args=(*args, "--fit", "off"), ranges=tuple(ranges))
 
 
-def cpu_only(request: Request, *, has_gpu: bool) -> Candidate:
+def _overrides(ranges: Sequence[Range], tensors: str, n_layer_all: int) -> Iterator[str]:
+    """One override for the layers that move whole, one for each set of projections that others move."""
+    # A range may count the output among its moved layers, which has nothing to move and no block of its own.
+    whole = [il for part in ranges for il in part.moved if il < n_layer_all and il != part.cut]
+    if whole:
+        yield patterns.override(whole, tensors, "CPU")
+    cut: dict[tuple[str, ...], list[int]] = {}
+    for part in ranges:
+        if part.cut is not None and part.partial is not None:
+            cut.setdefault(part.partial.moved, []).append(part.cut)
+    for projections, layers in cut.items():
+        yield patterns.override(layers, patterns.some(tensors, projections), "CPU")
+
+
+def n_patterns(args: Sequence[str]) -> int:
+    """Overrides among ``args``: items of every ``-ot``."""
+    return sum(args[i + 1].count(",") + 1 for i, word in enumerate(args) if word == "-ot")
+
+
+def cpu_only(request: Request, pins: Pins, *, has_gpu: bool) -> Candidate:
     """Everything in RAM; a GPU that is there must not take part, since op offload would put buffers on it."""
     without = ("-dev", "none") if has_gpu else ()
-    return Candidate(strategy="CPU only", args=(*request_args(request), "-ngl", "0", *without, "--fit", "off"))
+    where = ("-ngl", "0", *without, *pin_args(pins), "--fit", "off")
+    return Candidate(strategy="CPU only", args=(*request_args(request), *where))
 
 
 def all_layers(n_layer_all: int) -> str:

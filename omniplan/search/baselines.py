@@ -4,154 +4,202 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import Final
 
 from omniplan.domain.evidence import Reason
-from omniplan.domain.footprint import Footprint
 from omniplan.domain.params import MAX_DEVICES
 from omniplan.domain.plan import Baseline
-from omniplan.domain.prediction import Prediction
 from omniplan.errors import ArgumentError
+from omniplan.llamacpp import buffers, layers
 from omniplan.llamacpp.args import parse
 from omniplan.llamacpp.fit import fit
 from omniplan.llamacpp.footprint import place
-from omniplan.search import arguments, timing
-from omniplan.search.advice import thread_args
+from omniplan.search import arguments
 from omniplan.search.arguments import Candidate
+from omniplan.search.problem import Problem
+from omniplan.search.reporter import Reporter
+from omniplan.search.solution import Solution
+from omniplan.search.timing import MODEL
 from omniplan.units import GIB, MIB
 
-if TYPE_CHECKING:
-    from omniplan.search.planner import Ladder
-
 FIT: Final = "fit"
-FIT_KEPT: Final = "fit, headroom kept"
-# How far the time model is off for a machine it was calibrated on: 159 published rows, median 7.3 %. Two placements on
-# one machine share what it gets wrong about the machine.
-ERROR: Final = 0.073
-ERROR_SOURCE: Final = "published throughput, one constant per machine: 159 rows, median error 7.3 %"
+FIT_SET: Final = "fit, plan's settings"
+ALL: Final = "all layers"
+BEST_NGL: Final = "best -ngl"
+# Rounds in which -ngl is counted with the compute buffers of the last price.
+_ROUNDS: Final = 3
 
-Found = tuple[Candidate, Footprint]
+# A name, whose baseline it is, and its arguments, with ``--fit on`` for what --fit is to place.
+_Entry = tuple[str, Problem, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rival:
-    """A baseline, and the candidate and price it would be taken with."""
+    """A baseline and its price; ``asked`` are the arguments that leave it to --fit, empty for the others."""
 
     baseline: Baseline
-    candidate: Candidate
-    priced: Footprint
+    solution: Solution
+    asked: tuple[str, ...] = ()
 
 
-def rivals(ladder: Ladder) -> dict[str, Rival]:
-    """Every baseline that llama.cpp would accept, by name; --fit takes a second on a large model."""
+def rivals(problem: Problem, plain: Problem, reporter: Reporter) -> dict[str, Rival]:
+    """Every baseline that llama.cpp would accept, by name.
+
+    ``plain`` is what the user asked for; ``problem`` has what the search settled besides, which only
+    "fit, plan's settings" shares.
+    """
     found: dict[str, Rival] = {}
-    for name, args in _arguments(ladder):
-        if name == FIT_KEPT and found[FIT].baseline.fits:
-            continue
+    for name, owner, args in _entries(problem, plain, found):
         try:
-            found[name] = _rival(ladder, name, args)
+            found[name] = _rival(owner, name, args, is_plain=owner is plain)
         except ArgumentError as error:
-            ladder.reporter.note(_refused(name, error))
+            reporter.note(_refused(name, error))
+    if ALL in found and not found[ALL].baseline.fits and (best := _best_ngl(plain, found[ALL].solution)):
+        found[BEST_NGL] = _rated(plain, best)
     return found
 
 
-def _arguments(ladder: Ladder) -> Iterator[tuple[str, tuple[str, ...]]]:
-    machine, h = ladder.machine, ladder.model.hparams
-    asked = arguments.request_args(ladder.request)
+def _entries(problem: Problem, plain: Problem, found: Mapping[str, Rival]) -> Iterator[_Entry]:
+    """All but the best -ngl, none for more GPUs than llama.cpp can use; ``found`` are those so far."""
+    machine, h = plain.machine, plain.model.hparams
+    asked = _asked(plain)
+    if len(machine.gpus) > MAX_DEVICES:
+        return
+    yield FIT, plain, (*asked, "--fit", "on")
+    if not machine.gpus:
+        return
+    kept = FIT in found and found[FIT].baseline.fits and problem.request == plain.request
+    if kept and problem.run_args(found[FIT].solution.footprint):
+        yield FIT_SET, problem, (*asked, "--fit", "on")
+    elif not kept and len(machine.gpus) < MAX_DEVICES:
+        margins = ",".join(str(_margin(problem, gpu.name)) for gpu in machine.gpus)
+        yield FIT_SET, problem, (*_asked(problem), "--fit", "on", "-fitt", margins)
     every = (*asked, "-ngl", arguments.all_layers(h.n_layer_all))
-    yield FIT, _fitted(ladder, asked, {})
-    if machine.gpus:
-        kept = {gpu.name: _margin(ladder, gpu.name) for gpu in machine.gpus}
-        yield FIT_KEPT, _fitted(ladder, asked, kept)
-        yield "all layers", every
-        if h.n_expert:
-            yield "cpu-moe", (*every, "-cmoe")
+    yield ALL, plain, every
+    if h.n_expert:
+        yield "cpu-moe", plain, (*every, "-cmoe")
     if 1 < len(machine.gpus) < MAX_DEVICES:
-        yield "nominal split", (*every, "-ts", ",".join(f"{max(1, round(gpu.total / GIB))}" for gpu in machine.gpus))
+        sizes = ",".join(f"{max(1, round(gpu.total / GIB))}" for gpu in machine.gpus)
+        yield "nominal split", plain, (*every, "-ts", sizes)
 
 
-def _margin(ladder: Ladder, name: str) -> int:
-    gpu = ladder.machine.gpu(name)
-    return ladder.headroom.context_of(gpu) + ladder.headroom.growth_of(gpu)
+def _asked(problem: Problem) -> tuple[str, ...]:
+    return (*arguments.request_args(problem.request), *arguments.pin_args(problem.pins))
 
 
-def _fitted(ladder: Ladder, asked: tuple[str, ...], margins: Mapping[str, int]) -> tuple[str, ...]:
-    """What --fit chooses, keeping its own margins or ours."""
-    params = parse(asked)
-    if margins:
-        params = replace(params, fit_target=tuple(margins.values()))
-    chosen = fit(ladder.model, ladder.machine, params)
+def _margin(problem: Problem, name: str) -> int:
+    """MiB that --fit must leave on a GPU to keep the headroom."""
+    gpu = problem.machine.gpu(name)
+    return -(-(problem.headroom.context_of(gpu) + problem.headroom.growth_of(gpu)) // MIB)
+
+
+def _fitted(problem: Problem, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """What --fit chooses, without the flags that ask it."""
+    chosen = fit(problem.model, problem.machine, parse(asked))
     # The context comes first in both.
-    return (*asked, *chosen.args[2:])
+    return (*asked[: asked.index("--fit")], *chosen.args[2:])
 
 
-def _rival(ladder: Ladder, name: str, args: tuple[str, ...]) -> Rival:
-    candidate, priced, missing = ladder.price(Candidate(strategy=f"as {name}", args=_pinned(ladder, args)))
-    full = (*candidate.args, *thread_args(ladder.machine, priced))
-    prediction = predicted(ladder, candidate, priced)
-    baseline = Baseline(args=full, fits=not missing, loads=priced.fits, prediction=prediction)
-    return Rival(baseline, candidate, priced)
+def _best_ngl(problem: Problem, whole: Solution) -> Solution | None:
+    """The most layers that whole layers alone put on the GPUs: no overrides, llama.cpp's own split."""
+    solution, best, tried = whole, None, {0}
+    for _ in range(_ROUNDS):
+        n = _most_layers(problem, solution)
+        if n in tried or n < max(tried) * (best is not None):
+            break
+        tried.add(n)
+        solution = _price(problem, BEST_NGL, (*_asked(problem), "-ngl", str(n)), is_plain=True)
+        best = best if solution.missing else solution
+    return best
 
 
-def _pinned(ladder: Ladder, args: tuple[str, ...]) -> tuple[str, ...]:
+def _most_layers(problem: Problem, like: Solution) -> int:
+    """How many layers fit if compute buffers are as in ``like`` and what was missing there stays missing."""
+    machine, costs = problem.machine, problem.costs
+    names = [gpu.name for gpu in machine.gpus]
+    room = {
+        gpu.name: problem.headroom.budget_of(gpu) - costs.shared - costs.fixed.get(gpu.name, 0) for gpu in machine.gpus
+    }
+    n_all = len(costs.base)
+    for n in range(n_all - 1, 0, -1):
+        held: Counter[str] = Counter()
+        for il, device in enumerate(layers.split(n_all - 1, n, names, [float(gpu.free) for gpu in machine.gpus])):
+            held[device] += costs.base[il] + costs.movable[il]
+        if all(
+            not held[name] or held[name] + like.footprint.buffers[name].compute <= room[name]
+            for name in names
+            if name != buffers.CPU
+        ):
+            return n
+    return 0
+
+
+def _rival(problem: Problem, name: str, args: tuple[str, ...], *, is_plain: bool) -> Rival:
+    if "--fit" not in args:
+        return _rated(problem, _price(problem, name, args, is_plain=is_plain))
+    solution = _price(problem, name, _fitted(problem, args), is_plain=is_plain)
+    beside = () if is_plain else problem.run_args(solution.footprint)
+    return _rated(problem, solution, asked=(*args, *beside))
+
+
+def _rated(problem: Problem, solution: Solution, *, asked: tuple[str, ...] = ()) -> Rival:
+    baseline = Baseline(
+        args=solution.args,
+        fits=not solution.missing,
+        loads=solution.footprint.fits,
+        is_allowed=problem.keeps(solution),
+        prediction=solution.prediction,
+    )
+    return Rival(baseline=baseline, solution=solution, asked=asked)
+
+
+def _price(problem: Problem, name: str, args: tuple[str, ...], *, is_plain: bool) -> Solution:
+    candidate = Candidate(strategy=f"as {name}", args=_pinned(problem, args), is_baseline=True)
+    return problem.price(candidate, is_plain=is_plain)
+
+
+def _pinned(problem: Problem, args: tuple[str, ...]) -> tuple[str, ...]:
     """The same placement said outright: layers, split, no fit."""
+    machine = problem.machine
     if "-ngl" not in args:
-        args = (*args, "-ngl", arguments.all_layers(ladder.model.hparams.n_layer_all) if ladder.machine.gpus else "0")
-    if 1 < len(ladder.machine.gpus) < MAX_DEVICES and "-ts" not in args:
-        held = Counter(place(ladder.model, ladder.machine, parse(args)).layers)
-        args = (*args, "-ts", ",".join(str(held[gpu.name]) for gpu in ladder.machine.gpus))
+        args = (*args, "-ngl", arguments.all_layers(problem.model.hparams.n_layer_all) if machine.gpus else "0")
+    if 1 < len(machine.gpus) < MAX_DEVICES and "-ts" not in args:
+        held = Counter(place(problem.model, machine, parse(args)).layers)
+        args = (*args, "-ts", ",".join(str(held[gpu.name]) for gpu in machine.gpus))
     return (*args, "--fit", "off")
 
 
-def best_of(ladder: Ladder, found: Found | None, known: Mapping[str, Rival]) -> Found | None:
-    """The search's own result, or the fastest baseline that fits where that is faster; a reason compares them."""
-    objective = ladder.request.objective
+def best_of(found: Solution | None, known: dict[str, Rival], reporter: Reporter) -> Solution | None:
+    """The search's own result, or the fastest allowed baseline that fits where that is faster."""
     took = {
-        name: timing.seconds(rival.baseline.prediction, objective)
+        name: rival.solution.seconds
         for name, rival in known.items()
-        if rival.baseline.fits
+        if rival.baseline.fits and rival.baseline.is_allowed
     }
     if not took:
         return found
     name = min(took, key=took.__getitem__)
-    ours = None if found is None else timing.seconds(predicted(ladder, *found), objective)
-    if found is None or ours is None or took[name] < ours:
-        rival = known[name]
-        _, rejected = ladder.reporter.recall()
-        ladder.reporter.restore(((_taken(rival.candidate, name, took[name], ours),), rejected))
-        return rival.candidate, rival.priced
-    fitted = took.get(FIT, took.get(FIT_KEPT))
-    if fitted is not None:
-        ladder.reporter.note(_against_fit(ladder, ours, fitted))
-    return found
+    if found is not None and found.seconds <= took[name]:
+        return found
+    reporter.note(_taken(known[name].solution, name, found))
+    return known[name].solution
 
 
 def _refused(name: str, error: ArgumentError) -> Reason:
     return Reason(verdict="note", subject=f"baseline {name}", statement=str(error), source="llama.cpp b11434")
 
 
-def predicted(ladder: Ladder, candidate: Candidate, priced: Footprint) -> Prediction:
-    """Speed with the threads the plan will ask for."""
-    return timing.speed(ladder, (*candidate.args, *thread_args(ladder.machine, priced)), priced)
-
-
-def _taken(candidate: Candidate, name: str, theirs: float, ours: float | None) -> Reason:
-    rest = "which the search found no placement for" if ours is None else f"against {ours:.3g} s of the search's own"
+def _taken(solution: Solution, name: str, ours: Solution | None) -> Reason:
+    rest = (
+        "which the search found no placement for"
+        if ours is None
+        else f"against {ours.seconds:.3g} s of the search's own"
+    )
     return Reason(
         verdict="chosen",
-        subject=candidate.strategy,
-        statement=f"the layout of the baseline {name}, said outright: predicted {theirs:.3g} s, {rest}; headroom kept",
-        source=timing.MODEL,
+        subject=solution.candidate.strategy,
+        statement=f"the layout of the baseline {name}, said outright: predicted {solution.seconds:.3g} s, {rest}; "
+        "headroom kept",
+        source=MODEL,
     )
-
-
-def _against_fit(ladder: Ladder, ours: float, theirs: float) -> Reason:
-    """How much faster than --fit, and whether that is more than the model is off."""
-    gain = 1 - ours / theirs if theirs else 0.0
-    statement = f"predicted {ours:.3g} s against {theirs:.3g} s of --fit's own layout, {gain:.0%} less"
-    if gain <= ERROR:
-        target = ",".join(str(-(-_margin(ladder, gpu.name) // MIB)) for gpu in ladder.machine.gpus)
-        instead = f"--fit on -fitt {target}" if target else "--fit on"
-        statement += f"; the time model is off by more ({ERROR:.0%}), so {instead} would do as well"
-    return Reason(verdict="note", subject="--fit", statement=statement, source=ERROR_SOURCE)

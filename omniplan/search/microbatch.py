@@ -2,71 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Final
 
 from omniplan.domain.evidence import Reason
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.plan import Request
 from omniplan.llamacpp.parts import Part
-from omniplan.search import timing
-from omniplan.search.arguments import Candidate
-from omniplan.search.planner import USUAL_BATCH, Ladder
+from omniplan.search.ladder import Ladder
+from omniplan.search.problem import Problem
+from omniplan.search.solution import Solution
+from omniplan.search.timing import MODEL
 
+USUAL_BATCH: Final = 512
 SIZES: Final = (256, 512, 1024, 2048, 4096, 8192)
-# Sizes that are searched and simulated in full, after all have been estimated from one simulation.
+# Sizes that are searched and simulated in full, after all have been estimated from one simulation: one more where all
+# is on GPUs, since the programme knows nothing of micro-batches that overlap.
 _FINALISTS: Final = 2
+_FINALISTS_ON_GPUS: Final = 3
 # What of a compute buffer does not grow with the micro-batch.
 _FIXED: Final = (Part.OFFLOAD.value, Part.KV_COPIES.value)
 
-Found = tuple[Candidate, Footprint]
 
-
-def best_size(usual: Ladder) -> tuple[Ladder, Found | None]:
-    """The search of the best micro-batch and what it found; ``usual`` is a search with 512, not yet begun.
+def best_size(problem: Problem) -> tuple[Ladder, Solution | None]:
+    """The search of the best micro-batch and what it found; ``problem`` asks for 512.
 
     One simulation says what compute buffers consist of; masks, activations and inputs are scaled to the other sizes,
     the programme divides layers with the room that leaves, and the most promising sizes are simulated.
     """
+    usual = Ladder(problem)
     found = usual.climb()
     if found is None:
-        smaller = _ladder(usual, SIZES[0])
+        smaller = Ladder(problem.with_request(n_ubatch=SIZES[0]))
         found = smaller.climb()
-        smaller.reporter.note(_reason(smaller.request, [f"{USUAL_BATCH}: does not fit"]))
+        smaller.reporter.note(_reason(smaller.problem.request, [f"{USUAL_BATCH}: does not fit"]))
         return smaller, found
-    least = usual.seconds(*found)
-    tried = [f"{USUAL_BATCH}: {least:.3g} s"]
-    best: tuple[Ladder, Found] = usual, found
-    for ladder in _promising(usual, found[1]):
+    tried = [f"{USUAL_BATCH}: {found.seconds:.3g} s"]
+    chosen, best = usual, found
+    most = _FINALISTS if found.candidate.moved else _FINALISTS_ON_GPUS
+    for ladder in _promising(usual, found.footprint)[:most]:
         result = ladder.climb()
         if result is None:
             continue
-        took = ladder.seconds(*result)
-        tried.append(f"{ladder.request.n_ubatch}: {took:.3g} s")
-        if took < least:
-            least, best = took, (ladder, result)
-    chosen, result = best
-    chosen.reporter.note(_reason(chosen.request, tried))
-    return chosen, result
+        tried.append(f"{ladder.problem.request.n_ubatch}: {result.seconds:.3g} s")
+        if result.seconds < best.seconds:
+            chosen, best = ladder, result
+    chosen.reporter.note(_reason(chosen.problem.request, tried))
+    return chosen, best
 
 
-def _promising(usual: Ladder, priced: Footprint) -> Iterator[Ladder]:
+def _promising(usual: Ladder, priced: Footprint) -> list[Ladder]:
     """Searches of the sizes whose estimated time is least, best first."""
-    estimated = []
+    problem, estimated = usual.problem, []
     for size in SIZES:
-        if size == USUAL_BATCH or size > usual.request.n_ctx:
+        if size == USUAL_BATCH or size > problem.request.n_ctx:
             continue
-        ladder = _ladder(usual, size)
+        ladder = Ladder(problem.with_request(n_ubatch=size))
         seconds = ladder.estimate(_scaled(priced, size / USUAL_BATCH))
         if seconds is not None:
             estimated.append((seconds, size, ladder))
     estimated.sort(key=lambda item: item[:2])
-    yield from (ladder for _, _, ladder in estimated[:_FINALISTS])
-
-
-def _ladder(usual: Ladder, size: int) -> Ladder:
-    return Ladder(usual.model, usual.machine, replace(usual.request, n_ubatch=size), usual.headroom)
+    return [ladder for _, _, ladder in estimated]
 
 
 def _scaled(priced: Footprint, factor: float) -> Mapping[str, int]:
@@ -83,5 +79,5 @@ def _reason(request: Request, tried: list[str]) -> Reason:
         subject=f"-ub {request.n_ubatch}",
         statement=f"the least predicted time of the micro-batches that looked best of {SIZES[0]} to {SIZES[-1]} "
         f"({', '.join(tried)})",
-        source=timing.MODEL,
+        source=MODEL,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
@@ -13,7 +14,7 @@ DENSE_FFN = r"ffn_(up|down|gate)\."
 
 def layers(indices: Iterable[int]) -> str:
     """An ECMAScript alternative that matches exactly these layer numbers, such as ``(2[3-9]|[3-5][0-9]|60)``."""
-    parts = [part for first, last in _runs(sorted(set(indices))) for part in _range(first, last)]
+    parts = [part for first, last in runs(indices) for part in _range(first, last)]
     return f"({'|'.join(parts)})"
 
 
@@ -22,9 +23,14 @@ def override(indices: Iterable[int], tensors: str, buffer: str) -> str:
     return rf"blk\.{layers(indices)}\.{tensors}={buffer}"
 
 
-def _runs(ordered: list[int]) -> Iterator[tuple[int, int]]:
-    """Maximal runs of neighbours."""
-    for _, group in groupby(enumerate(ordered), key=lambda pair: pair[1] - pair[0]):
+def some(tensors: str, projections: Iterable[str]) -> str:
+    """``tensors`` (``EXPERTS`` or ``DENSE_FFN``) limited to some projections, such as up and gate."""
+    return re.sub(r"\([^)]*\)", f"({'|'.join(projections)})", tensors, count=1)
+
+
+def runs(indices: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Maximal runs of neighbours, first and last."""
+    for _, group in groupby(enumerate(sorted(set(indices))), key=lambda pair: pair[1] - pair[0]):
         run = [value for _, value in group]
         yield run[0], run[-1]
 

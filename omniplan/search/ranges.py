@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import accumulate
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, product
+from math import prod
+from typing import Final
 
-from omniplan.search.costs import LayerCosts
+from omniplan.search.costs import LayerCosts, Partial
+
+# Sets of used devices up to which every order is tried: five different devices, or seven in two kinds.
+_MOST_SETS: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,12 +21,13 @@ class Bin:
 
     ``kept`` are seconds of each layer that is whole on the device, output layer last, and ``part`` how much of them
     its movable part takes. ``cpu`` are seconds of each movable part on the CPU while this is the first device in use,
-    which is the one that streams weights for a prompt.
+    which is the one that streams weights for a prompt; it then needs ``reserve_first`` bytes instead of ``reserve``.
     """
 
     name: str
     budget: int
     reserve: int
+    reserve_first: int
     kept: tuple[float, ...]
     part: tuple[float, ...]
     cpu: tuple[float, ...]
@@ -29,25 +35,34 @@ class Bin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """Layers ``first`` to ``last - 1`` on one device; ``moved`` are those whose movable part is on the CPU."""
+    """Layers ``first`` to ``last - 1`` on one device; ``moved`` are those whose movable part is on the CPU.
+
+    Of the layer ``cut``, which is among ``moved``, only ``partial.moved`` is.
+    """
 
     name: str
     first: int
     last: int
     moved: tuple[int, ...] = ()
+    cut: int | None = None
+    partial: Partial | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """Ranges over devices, and the seconds they take by the bins' own figures."""
+    """Ranges in the order in which devices are used, and the seconds they take by the bins' own figures."""
 
     seconds: float
     ranges: tuple[Range, ...]
 
 
-# (seconds, layers moved): ties go to fewer moves.
-_Score = tuple[float, int]
-_State = tuple[_Score, tuple[Range, ...]]
+# (seconds, layers moved, layers cut, devices out of their order): ties go to the smaller.
+_Score = tuple[float, int, int, int]
+# What it takes, the rank of the last device, the ranges.
+_State = tuple[_Score, int, tuple[Range, ...]]
+_Row = list[_State | None]
+# Seconds, layers that move, between which numbers, and the layer that is cut.
+_Option = tuple[float, int, tuple[int, int], int | None, Partial | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,91 +70,189 @@ class _Room:
     """One device in one pass: bytes for layers, and prefix sums over layers of bytes and seconds."""
 
     name: str
+    rank: int
     size: int
     base: list[int]
     movable: list[int]
     kept: list[float]
     moved: list[float]
     count: list[int]
+    partials: Sequence[Sequence[Partial]]
 
-    def place(self, start: int, end: int, *, may_move: bool) -> tuple[float, int, tuple[int, int]] | None:
-        """Seconds of layers ``start..end`` here, how many parts move, and between which layers; None without room."""
+    def place(self, start: int, end: int, *, may_move: bool) -> _Option | None:
+        """The best way to have layers ``start..end`` here, or None without room."""
         room = self.size - self.base[end] + self.base[start]
         if room < 0:
             return None
         seconds = self.kept[end] - self.kept[start]
         movable = self.movable
         if movable[end] - movable[start] <= room:
-            return seconds, 0, (start, start)
+            return seconds, 0, (start, start), None, None
         if not may_move:
             return None
         # The fewest layers at one end of the range, so that a neighbour's moved layers join into one pattern.
         if start > 0:
             first, last = start, bisect_right(movable, movable[end] - room - 1, start, end + 1)
+            edge, left = last - 1, room - movable[end] + movable[last]
         else:
             first, last = bisect_right(movable, movable[start] + room, start, end + 1) - 1, end
-        return seconds + self.moved[last] - self.moved[first], self.count[last] - self.count[first], (first, last)
+            edge, left = first, room - movable[first] + movable[start]
+        seconds += self.moved[last] - self.moved[first]
+        count = self.count[last] - self.count[first]
+        if self.partials:
+            for partial in self.partials[edge]:
+                gain = partial.share * (self.moved[edge + 1] - self.moved[edge])
+                if partial.size <= left and gain > 0:
+                    return seconds - gain, count, (first, last), edge, partial
+        return seconds, count, (first, last), None, None
 
 
-def fill(costs: LayerCosts, bins: Sequence[Bin], *, may_move: bool, first: int = 0) -> Filled | None:
-    """Ranges that hold layers ``first`` to the last on ``bins`` in order, or None when no assignment fits.
+def fill(
+    costs: LayerCosts,
+    bins: Sequence[Bin],
+    *,
+    may_move: bool,
+    first: int = 0,
+    cuts: Collection[tuple[str, ...]] | None = None,
+    reorder: bool = True,
+) -> Filled | None:
+    """Ranges that hold layers ``first`` to the last on some of ``bins``, or None when no assignment fits.
 
-    The least predicted time wins, exactly, among contiguous ranges that keep whole layers from one end on: the back of
-    a range that starts with the model, the front of any other. A moved part never counts as faster than a kept one, so
-    as few move as must. O(kinds of first device x bins x layers^2) with prefix sums.
+    The least predicted time wins, exactly, among all orders of the devices (the given one alone unless ``reorder``)
+    and all contiguous ranges that keep whole
+    layers from one end on, the back of a range that starts with the model, the front of any other, and next to them
+    perhaps some projections of one more; ``cuts`` are the sets of projections that such a layer may move, None for
+    all. A moved part never counts as faster than a kept one, so as few move as must.
+
+    O(kinds of first device x sets of devices x devices x layers^2) with prefix sums. Devices that are alike are used
+    in their order; with more than 40 sets of used devices only the given order is tried, and the one that has the
+    device in front which streams fastest.
     """
+    if cuts is not None:
+        costs = replace(costs, partials=tuple(tuple(p for p in row if p.moved in cuts) for row in costs.partials))
+    alike = _alike(costs, bins)
     found: _State | None = None
     for cpu in dict.fromkeys(bin_.cpu for bin_ in bins):
-        state = _pass(costs, bins, cpu, may_move=may_move, first=first)
-        if state is not None and (found is None or state[0] < found[0]):
-            found = state
-    return None if found is None else Filled(seconds=found[0][0], ranges=found[1])
+        if reorder and prod(len(group) + 1 for group in alike) <= _MOST_SETS:
+            states = [_any_order(costs, bins, alike, cpu, may_move=may_move, first=first)]
+        else:
+            fastest = tuple(sorted(bins, key=lambda bin_: sum(bin_.cpu))) if reorder else tuple(bins)
+            orders = dict.fromkeys((tuple(bins), fastest))
+            states = [_in_order(costs, bins, order, cpu, may_move=may_move, first=first) for order in orders]
+        found = min((state for state in (found, *states) if state), key=lambda state: state[0], default=None)
+    return None if found is None else Filled(seconds=found[0][0], ranges=found[2])
 
 
-def _pass(
-    costs: LayerCosts, bins: Sequence[Bin], cpu: tuple[float, ...], *, may_move: bool, first: int
+def _alike(costs: LayerCosts, bins: Sequence[Bin]) -> list[list[int]]:
+    """Indices of bins that differ in nothing but their names."""
+    groups: dict[Bin, list[int]] = {}
+    for index, bin_ in enumerate(bins):
+        left = bin_.budget - costs.fixed.get(bin_.name, 0)
+        groups.setdefault(replace(bin_, name="", budget=left), []).append(index)
+    return list(groups.values())
+
+
+def _any_order(
+    costs: LayerCosts,
+    bins: Sequence[Bin],
+    alike: Sequence[Sequence[int]],
+    cpu: tuple[float, ...],
+    *,
+    may_move: bool,
+    first: int,
 ) -> _State | None:
-    """The best assignment whose first device is one that takes ``cpu`` for moved parts."""
+    """The best assignment in any order whose first device is one that takes ``cpu`` for moved parts.
+
+    One row of best states per set of used devices; a set is how many of each kind.
+    """
     n = len(costs.base)
-    best: list[_State | None] = [None] * (n + 1)
-    for bin_ in bins:
-        room = _room(costs, bin_, cpu)
+    nothing = (0,) * len(alike)
+    rows: dict[tuple[int, ...], _Row] = {}
+    rooms = [_room(costs, bin_, rank, cpu) for rank, bin_ in enumerate(bins)]
+    for used in sorted(product(*(range(len(group) + 1) for group in alike)), key=sum):
+        for kind, index in _next(used, alike):
+            after = rows.setdefault((*used[:kind], used[kind] + 1, *used[kind + 1 :]), [None] * (n + 1))
+            if used == nothing and bins[index].cpu == cpu:
+                _begin(after, costs, bins[index], index, cpu, first, may_move=may_move)
+            elif used != nothing:
+                _continue(after, rows[used], rooms[index], may_move=may_move)
+    ends = (row[n] for row in rows.values())
+    return min((state for state in ends if state is not None), key=lambda state: state[0], default=None)
+
+
+def _next(used: Sequence[int], alike: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
+    """Kind and index of every device that could be next."""
+    for kind, (count, group) in enumerate(zip(used, alike, strict=True)):
+        if count < len(group):
+            yield kind, group[count]
+
+
+def _in_order(
+    costs: LayerCosts,
+    bins: Sequence[Bin],
+    order: Sequence[Bin],
+    cpu: tuple[float, ...],
+    *,
+    may_move: bool,
+    first: int,
+) -> _State | None:
+    """The same with the devices in ``order``, each used or left out."""
+    n = len(costs.base)
+    best: _Row = [None] * (n + 1)
+    for bin_ in order:
+        rank = bins.index(bin_)
         after = list(best)
-        for start in range(first, n):
-            reached = best[start]
-            if reached is not None:
-                _extend(after, reached, room, start, may_move=may_move)
-            elif start == first and bin_.cpu == cpu:
-                _extend(after, ((0.0, 0), ()), room, start, may_move=may_move)
+        _continue(after, best, _room(costs, bin_, rank, cpu), may_move=may_move)
+        if bin_.cpu == cpu:
+            _begin(after, costs, bin_, rank, cpu, first, may_move=may_move)
         best = after
     return best[n]
 
 
-def _extend(after: list[_State | None], reached: _State, room: _Room, start: int, *, may_move: bool) -> None:
+def _begin(
+    after: _Row, costs: LayerCosts, bin_: Bin, rank: int, cpu: tuple[float, ...], first: int, *, may_move: bool
+) -> None:
+    """Try every range of the first device."""
+    room = _room(costs, replace(bin_, reserve=bin_.reserve_first), rank, cpu)
+    _extend(after, ((0.0, 0, 0, 0), -1, ()), room, first, may_move=may_move)
+
+
+def _continue(after: _Row, best: _Row, room: _Room, *, may_move: bool) -> None:
+    """Try every range that starts where some state of ``best`` ended."""
+    for start, reached in enumerate(best[:-1]):
+        if reached is not None:
+            _extend(after, reached, room, start, may_move=may_move)
+
+
+def _extend(after: _Row, reached: _State, room: _Room, start: int, *, may_move: bool) -> None:
     """Try every range that starts where ``reached`` ended."""
-    (seconds, moved), before = reached
+    (seconds, moved, cut, disorder), rank, before = reached
+    disorder += room.rank < rank
     for end in range(start + 1, len(after)):
         option = room.place(start, end, may_move=may_move)
         if option is None:
             # Bytes only grow with the range.
             return
-        score = (seconds + option[0], moved + option[1])
+        more, count, span, edge, partial = option
+        score = (seconds + more, moved + count, cut + (edge is not None), disorder)
         current = after[end]
         if current is None or score < current[0]:
-            chosen = Range(name=room.name, first=start, last=end, moved=tuple(range(*option[2])))
-            after[end] = (score, (*before, chosen))
+            chosen = Range(name=room.name, first=start, last=end, moved=tuple(range(*span)), cut=edge, partial=partial)
+            after[end] = (score, room.rank, (*before, chosen))
 
 
-def _room(costs: LayerCosts, bin_: Bin, cpu: tuple[float, ...]) -> _Room:
+def _room(costs: LayerCosts, bin_: Bin, rank: int, cpu: tuple[float, ...]) -> _Room:
     moved = [
         max(0.0, there - here) if size else 0.0 for there, here, size in zip(cpu, bin_.part, costs.movable, strict=True)
     ]
     return _Room(
         name=bin_.name,
-        size=bin_.budget - bin_.reserve - costs.shared,
+        rank=rank,
+        size=bin_.budget - bin_.reserve - costs.shared - costs.fixed.get(bin_.name, 0),
         base=list(accumulate(costs.base, initial=0)),
         movable=list(accumulate(costs.movable, initial=0)),
         kept=list(accumulate(bin_.kept, initial=0.0)),
         moved=list(accumulate(moved, initial=0.0)),
         count=list(accumulate((1 if size else 0 for size in costs.movable), initial=0)),
+        partials=costs.partials,
     )

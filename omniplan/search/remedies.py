@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from omniplan.domain.plan import Request
 from omniplan.errors import ArgumentError, Infeasible
+from omniplan.search.ladder import Ladder
+from omniplan.search.problem import Problem
 from omniplan.units import gib, mib
-
-if TYPE_CHECKING:
-    from omniplan.search.planner import Ladder
 
 # Below this a chat model is of little use, and llama.cpp's own --fit stops here too (-fitc).
 _LEAST_CONTEXT = 4096
@@ -21,53 +19,74 @@ _LEAST_BITS = 1.5625
 
 def refusal(ladder: Ladder) -> Infeasible:
     """The error for a ladder nobody could climb."""
-    where = ", ".join(f"{mib(size)} on {name}" for name, size in ladder.closest.items()) or "no pool is large enough"
-    weights = ladder.model.header.tensor_bytes
+    problem, closest = ladder.problem, dict(ladder.reporter.closest)
+    where = ", ".join(f"{mib(size)} on {name}" for name, size in closest.items()) or "no pool is large enough"
+    weights = problem.model.header.tensor_bytes
     summary = (
-        f"{ladder.model.header.paths[0]}: {gib(weights)} of weights do not fit on {ladder.machine.name}: "
-        f"short by {where}"
+        f"{problem.model.header.paths[0]}: {gib(weights)} of weights do not fit on {problem.machine.name}"
+        f"{_bounds(problem.request)}: short by {where}"
     )
-    remedies = (*_requests(ladder), *_smaller(ladder)) or (_hopeless(ladder),)
-    return Infeasible(summary, shortfall=ladder.closest, remedies=remedies)
+    remedies = (*_requests(problem), *_freer(problem), *_smaller(problem, closest)) or (_hopeless(problem),)
+    return Infeasible(summary, shortfall=closest, remedies=remedies)
 
 
-def _requests(ladder: Ladder) -> Iterator[str]:
+def _bounds(request: Request) -> str:
+    """What the user has fixed beside the machine."""
+    flags = {
+        "--pin": bool(request.pins),
+        "--max-patterns": request.max_patterns is not None,
+        "--no-cpu-experts": not request.cpu_experts,
+        "--gpu-only": not request.cpu_weights,
+    }
+    said = [flag for flag, is_set in flags.items() if is_set]
+    return f" with {', '.join(said)}" if said else ""
+
+
+def _freer(problem: Problem) -> Iterator[str]:
+    """The same without what the user has fixed."""
+    said = _bounds(problem.request)
+    free = replace(problem.request, pins=(), max_patterns=None, cpu_experts=True, cpu_weights=True)
+    if said and _fits(problem, free):
+        yield f"it fits without{said.removeprefix(' with')}"
+
+
+def _requests(problem: Problem) -> Iterator[str]:
     """Smaller requests that fit."""
-    request = ladder.request
-    if request.n_ctx > _LEAST_CONTEXT and (n_ctx := _largest_context(ladder)):
+    request = problem.request
+    if request.n_ctx > _LEAST_CONTEXT and (n_ctx := _largest_context(problem)):
         yield f"it fits with --ctx {n_ctx}"
-    if request.cache_type_k == "f16" and _fits(ladder, replace(request, cache_type_k="q8_0", cache_type_v="q8_0")):
+    if request.cache_type_k == "f16" and _fits(problem, replace(request, cache_type_k="q8_0", cache_type_v="q8_0")):
         yield "it fits with --cache-type q8_0"
 
 
-def _smaller(ladder: Ladder) -> Iterator[str]:
+def _smaller(problem: Problem, closest: Mapping[str, int]) -> Iterator[str]:
     """A smaller quant that fits, where one can exist."""
-    weights = ladder.model.header.tensor_bytes
-    room = weights - sum(ladder.closest.values())
-    if room >= _smallest(ladder):
+    weights = problem.model.header.tensor_bytes
+    room = weights - sum(closest.values())
+    if closest and room >= _smallest(problem):
         yield f"a quant of at most {gib(room)} ({room / weights:.0%} of this one) would fit"
 
 
-def _hopeless(ladder: Ladder) -> str:
-    return f"no quant of this model would: even {_LEAST_BITS} bits per weight are {gib(_smallest(ladder))}"
+def _hopeless(problem: Problem) -> str:
+    return f"no quant of this model would: even {_LEAST_BITS} bits per weight are {gib(_smallest(problem))}"
 
 
-def _smallest(ladder: Ladder) -> int:
-    return int(sum(tensor.n_elements for tensor in ladder.model.header.tensors) * _LEAST_BITS / 8)
+def _smallest(problem: Problem) -> int:
+    return int(sum(tensor.n_elements for tensor in problem.model.header.tensors) * _LEAST_BITS / 8)
 
 
-def _largest_context(ladder: Ladder) -> int:
+def _largest_context(problem: Problem) -> int:
     """The largest halving of the asked context that fits, 0 when none does."""
-    n_ctx = ladder.request.n_ctx // 2
+    n_ctx = problem.request.n_ctx // 2
     while n_ctx >= _LEAST_CONTEXT:
-        if _fits(ladder, replace(ladder.request, n_ctx=n_ctx)):
+        if _fits(problem, replace(problem.request, n_ctx=n_ctx)):
             return n_ctx
         n_ctx //= 2
     return 0
 
 
-def _fits(ladder: Ladder, request: Request) -> bool:
+def _fits(problem: Problem, request: Request) -> bool:
     try:
-        return type(ladder)(ladder.model, ladder.machine, request, ladder.headroom).climb() is not None
+        return Ladder(Problem(problem.model, problem.machine, request, problem.headroom)).climb() is not None
     except ArgumentError:
         return False

@@ -2,51 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from omniplan.domain.evidence import Assumption
-from omniplan.domain.footprint import Footprint
 from omniplan.domain.model import Model
-from omniplan.domain.plan import Baseline, Margin, ModelFacts, Plan
+from omniplan.domain.plan import ModelFacts, Plan
 from omniplan.llamacpp.footprint import RAM
-from omniplan.search.advice import environment_of, machine_reasons, thread_args
-from omniplan.search.arguments import Candidate
-from omniplan.search.timing import cost_of_moving, speed
-
-if TYPE_CHECKING:
-    from omniplan.search.planner import Ladder
+from omniplan.predict.rates import gpu_bandwidth
+from omniplan.search.advice import environment_of, machine_reasons
+from omniplan.search.baselines import Rival
+from omniplan.search.decline import fit_instead
+from omniplan.search.explain import fact_reasons, layout_reasons
+from omniplan.search.ladder import Ladder
+from omniplan.search.moving import cost_of_moving
+from omniplan.search.problem import Problem
+from omniplan.search.solution import Solution
 
 LLAMA_CPP: Final = "b11434"
 
 
-def plan_of(ladder: Ladder, candidate: Candidate, priced: Footprint, baselines: dict[str, Baseline]) -> Plan:
+def plan_of(ladder: Ladder, solution: Solution, known: Mapping[str, Rival]) -> Plan:
     """The plan a search ends with: its price, its predicted speed, its reasons."""
     from omniplan import __version__
 
-    args = (*candidate.args, *thread_args(ladder.machine, priced))
-    prediction = speed(ladder, args, priced)
-    if candidate.moved:
-        ladder.reporter.note(cost_of_moving(ladder, candidate, args, priced, prediction))
-    margins: tuple[Margin, ...] = ladder.limits.margins(priced, candidate.prompt_cache)
+    problem, told = ladder.problem, ladder.reporter
+    alternative, compared = fit_instead(solution, known)
     return Plan(
         version=__version__,
         llama_cpp=LLAMA_CPP,
-        model=_facts(ladder.model),
-        machine=ladder.machine,
-        request=ladder.request,
-        strategy=candidate.strategy,
-        server_args=args,
-        environment=dict(environment_of(ladder.machine)),
-        footprint=priced,
-        prediction=prediction,
-        margins=margins,
+        model=_facts(problem.model),
+        machine=problem.machine,
+        request=problem.request,
+        strategy=solution.candidate.strategy,
+        server_args=solution.args,
+        environment=dict(environment_of(problem.machine)),
+        footprint=solution.footprint,
+        prediction=solution.prediction,
+        margins=solution.margins,
         reasons=(
-            *ladder.reporter.reasons(candidate, priced, margins),
-            *machine_reasons(ladder.machine, priced),
+            *layout_reasons(problem, solution),
+            *told.notes,
+            *cost_of_moving(problem, solution),
+            *((compared,) if compared else ()),
+            *told.rejections,
+            *fact_reasons(problem, solution),
+            *machine_reasons(problem.machine, solution.footprint),
         ),
-        assumptions=(*priced.assumptions, *_assumptions(ladder)),
-        baselines=baselines,
+        assumptions=(*solution.footprint.assumptions, *_assumptions(problem)),
+        baselines={name: rival.baseline for name, rival in known.items()},
+        fit_instead=alternative,
     )
 
 
@@ -66,21 +71,21 @@ def _facts(model: Model) -> ModelFacts:
     )
 
 
-def _assumptions(ladder: Ladder) -> Iterator[Assumption]:
-    if not ladder.request.n_ctx_given:
+def _assumptions(problem: Problem) -> Iterator[Assumption]:
+    if not problem.request.n_ctx_given:
         yield Assumption(
             subject="context",
-            statement=f"{ladder.request.n_ctx:,} tokens in total, since none was asked for; say --ctx N for another",
+            statement=f"{problem.request.n_ctx:,} tokens in total, since none was asked for; say --ctx N for another",
             source="omniplan default: the training context, at most 32,768",
         )
-    for gpu in ladder.machine.gpus:
-        if gpu.bandwidth is None and len(ladder.machine.gpus) > 1:
+    for gpu in problem.machine.gpus:
+        if gpu_bandwidth(gpu) is None and len(problem.machine.gpus) > 1:
             yield Assumption(
                 subject=gpu.name,
                 statement="memory bandwidth unknown: counted as equal to other unknown GPUs when layers are divided",
                 source="machine description",
             )
-    if ladder.machine.memory is None:
+    if problem.machine.memory is None:
         yield Assumption(
             subject=RAM,
             statement="RAM unknown: what goes to the CPU was not checked against it",

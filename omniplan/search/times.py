@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import add
 from typing import Final
 
 from omniplan.domain.footprint import Footprint
@@ -14,7 +15,9 @@ from omniplan.llamacpp.args import parse
 from omniplan.predict.request import predict_priced
 from omniplan.search import arguments, patterns
 from omniplan.search.costs import LayerCosts
+from omniplan.search.pins import Pins
 from omniplan.search.timing import seconds
+from omniplan.tables.calibration import known_on
 
 # Seconds per layer do not depend on how finely the scheduler cuts the graph.
 _UNPRICED: Final = Footprint(
@@ -31,21 +34,33 @@ class DeviceTimes:
     cpu: tuple[float, ...]
 
 
-def device_times(model: Model, machine: Machine, request: Request, costs: LayerCosts) -> Mapping[str, DeviceTimes]:
+def device_times(
+    model: Model, machine: Machine, request: Request, costs: LayerCosts, streaming: tuple[str, ...]
+) -> Mapping[str, DeviceTimes]:
     """Seconds per layer on every GPU of ``machine`` for the objective of ``request``.
 
     Two placements are predicted per kind of GPU, everything on it and the movable weights of all layers on the CPU, and
     divided among layers by the bytes a token reads: the time model is a sum over layers of what is in proportion to
-    them.
+    them. ``streaming`` are arguments for what is on the CPU. A layer of which something is pinned to another GPU is
+    handed over and back, which takes two splits.
     """
     known: dict[tuple[object, ...], DeviceTimes] = {}
     found = {}
+    handover = 2 * known_on(machine.constants)["gpu.split"] * _runs(request)
     for index, gpu in enumerate(machine.gpus):
         kind = _kind(gpu)
         if kind not in known:
-            known[kind] = _times(model, machine, request, costs, index)
-        found[gpu.name] = known[kind]
+            known[kind] = _times(model, machine, request, costs, index, streaming)
+        away = [handover if others - {gpu.name} else 0.0 for others in costs.pinned]
+        times = known[kind]
+        found[gpu.name] = replace(times, kept=tuple(map(add, times.kept, away))) if any(away) else times
     return found
+
+
+def _runs(request: Request) -> int:
+    """How often the graph runs in what is to be short."""
+    batches = -(-request.n_prompt // request.n_ubatch)
+    return {"request": batches + request.n_gen, "decode": 1, "prompt": batches}[request.objective]
 
 
 def _kind(gpu: Gpu) -> tuple[object, ...]:
@@ -55,19 +70,21 @@ def _kind(gpu: Gpu) -> tuple[object, ...]:
     return (gpu.description, gpu.total, *lanes, *rates)
 
 
-def _times(model: Model, machine: Machine, request: Request, costs: LayerCosts, index: int) -> DeviceTimes:
+def _times(
+    model: Model, machine: Machine, request: Request, costs: LayerCosts, index: int, streaming: tuple[str, ...]
+) -> DeviceTimes:
     n_layer_all = model.hparams.n_layer_all
-    args = arguments.single_gpu(request, index, n_layer_all).args
+    args = arguments.single_gpu(request, index, n_layer_all, Pins()).args
     whole = _seconds(model, machine, request, args)
     active = [size * costs.active_share for size in costs.movable]
-    total = sum(costs.base) + sum(active)
+    total = sum(costs.base) + sum(active) + costs.rest
     part = tuple(whole * size / total for size in active)
     kept = tuple(whole * base / total + share for base, share in zip(costs.base, part, strict=True))
     layers = [il for il, size in enumerate(costs.movable) if size]
     if not layers:
         return DeviceTimes(kept=kept, part=part, cpu=(0.0,) * len(kept))
     override = patterns.override(layers, costs.tensors, "CPU")
-    away = _seconds(model, machine, request, (*args, "-ot", override)) - whole + sum(part)
+    away = _seconds(model, machine, request, (*args, "-ot", override, *streaming)) - whole + sum(part)
     there = sum(costs.on_cpu)
     return DeviceTimes(kept=kept, part=part, cpu=tuple(max(0.0, away) * size / there for size in costs.on_cpu))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
@@ -101,10 +101,17 @@ class Workload:
     cache_type: str
     n_ubatch: int
     headroom: str
+    max_patterns: int | None
+    pins: tuple[str, ...]
+
+    @property
+    def bounds(self) -> dict[str, Any]:
+        """Pins, or a number of patterns: both at once may contradict each other."""
+        return {"pins": self.pins} if self.pins else {"max_patterns": self.max_patterns}
 
 
 def workloads() -> st.SearchStrategy[Workload]:
-    """Contexts, slots, cache types, micro-batches and headroom policies a user might ask for."""
+    """Contexts, slots, cache types, micro-batches, headroom policies and bounds a user might ask for."""
     return st.builds(
         Workload,
         n_ctx=st.sampled_from([4096, 10240, 32768, 131072]),
@@ -112,4 +119,6 @@ def workloads() -> st.SearchStrategy[Workload]:
         cache_type=st.sampled_from(["f16", "q8_0"]),
         n_ubatch=st.sampled_from([512, 512, 128, 2048]),
         headroom=st.sampled_from(["default", "default", "1024", "10%"]),
+        max_patterns=st.sampled_from([None, None, None, 2, 1, 0]),
+        pins=st.sampled_from([(), (), (), (r"blk\.[0-3]\.=CUDA0",), (r"blk\.1[0-9]\.ffn_(up|down).*=CPU",)]),
     )

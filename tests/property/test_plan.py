@@ -24,7 +24,7 @@ from tests.property.strategies import Workload, examples, machines, names, workl
 
 PROBLEMS = st.tuples(names(), machines(), workloads())
 Problem = tuple[str, Machine, Workload]
-COUNT = 20
+COUNT = 14
 
 
 def search(problem: Problem) -> omniplan.Plan:
@@ -39,6 +39,8 @@ def search(problem: Problem) -> omniplan.Plan:
         cache_type_v=load.cache_type,
         n_ubatch=load.n_ubatch,
         headroom=load.headroom,
+        **load.bounds,
+        baselines=False,
     )
 
 
@@ -95,16 +97,18 @@ def test_plans_round_trip(problem: Problem) -> None:
 @examples(COUNT)
 @given(problem=PROBLEMS)
 def test_arguments_say_everything(problem: Problem) -> None:
-    """Context, slots and fit are explicit, the batch is never the micro-batch, and one pattern moves all weights."""
+    """Context, slots and fit are explicit, the batch is never the micro-batch, and overrides keep to their number."""
     plan = found(problem)
     args, load = plan.server_args, problem[2]
 
     assert (str(load.n_ctx), str(load.n_parallel)) == (option(plan, "-c", ""), option(plan, "-np", ""))
     assert (str(load.n_ubatch), "off") == (option(plan, "-ub", ""), option(plan, "--fit", ""))
     assert option(plan, "-b", "2048") != option(plan, "-ub", "")
-    assert len(args) == len({word for word in args if word.startswith("-")}) * 2
+    assert len(args) == len({word for word in args if word.startswith("-")}) * 2 - ("--no-op-offload" in args)
     assert args.count("-ot") <= 1
-    assert option(plan, "-ot", "").count("=") <= 1
+    bound = load.bounds.get("max_patterns")
+    most = 3 + len(problem[1].gpus) if bound is None else bound
+    assert option(plan, "-ot", "").count("=") <= most
 
 
 @examples(COUNT)
@@ -172,6 +176,7 @@ def test_same_input_same_output(problem: Problem) -> None:
 def test_a_gpu_never_hurts(problem: Problem) -> None:
     """What fits into RAM alone still fits with GPUs beside it, however small."""
     name, machine, load = problem
+    load = replace(load, pins=())
     assume(_known((name, replace(machine, gpus=()), load)) is not None)
 
-    assert _known(problem) is not None
+    assert _known((name, machine, load)) is not None

@@ -26,7 +26,9 @@ SPLIT_33_14 = r"blk\.([0-9]|[12][0-9]|3[0-2])\.=CUDA0,blk\.(3[3-9]|4[0-6])\.=CUD
 def plan(name: str, machine: omniplan.Machine = DESKTOP, *, n_ctx: int = 10240, n_ubatch: int = 512) -> omniplan.Plan:
     """A plan with q8_0 caches, as the diary runs everything."""
     model = cases.model(name)
-    return omniplan.plan(model, machine, n_ctx=n_ctx, cache_type_k="q8_0", cache_type_v="q8_0", n_ubatch=n_ubatch)
+    return omniplan.plan(
+        model, machine, n_ctx=n_ctx, cache_type_k="q8_0", cache_type_v="q8_0", n_ubatch=n_ubatch, baselines=False
+    )
 
 
 def gpus_in_use(priced: omniplan.Footprint) -> list[str]:
@@ -112,7 +114,7 @@ def test_four_models_exceed_the_vram() -> None:
 def test_deepseek_is_refused_on_64_gb() -> None:
     """OMNI L7: "weights - GPU share + KV + OS <= visible RAM; swap is not RAM": 377 GiB never fit into 64 GB."""
     with pytest.raises(omniplan.Infeasible) as caught:
-        omniplan.plan(cases.model(DEEPSEEK), DESKTOP, n_ctx=8192)
+        omniplan.plan(cases.model(DEEPSEEK), DESKTOP, n_ctx=8192, baselines=False)
 
     assert caught.value.exit_code == 1
     assert set(caught.value.shortfall) == {"RAM"}

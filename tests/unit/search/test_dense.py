@@ -13,7 +13,7 @@ def test_leading_layers_where_they_are_faster(machine: str) -> None:
     """Not slower than --fit, which takes whole layers, without having been told of it."""
     known, model = omniplan.load_machine(machine), cases.model("Llama-3.3-70B-Q4_K_M")
     plan = omniplan.plan(model, known, n_ctx=32768)
-    fitted = omniplan.plan(model, known, n_ctx=32768, baselines=True).baselines["fit"]
+    fitted = plan.baselines["fit"]
 
     assert "leading layers" in plan.strategy
     assert plan.prediction.request_seconds.value <= fitted.prediction.request_seconds.value

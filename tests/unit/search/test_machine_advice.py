@@ -17,7 +17,7 @@ MODEL = Path(__file__).parents[3] / "data/models/DeepSeek-R1-Q4_K_M.gguf"
 @cache
 def plan_on(machine: str) -> Plan:
     """A plan whose experts stream from RAM."""
-    return omniplan.plan(MODEL, omniplan.load_machine(machine), n_ctx=8192)
+    return omniplan.plan(MODEL, omniplan.load_machine(machine), n_ctx=8192, baselines=False)
 
 
 def test_nps4_is_warned_and_nps1_is_not() -> None:
@@ -50,7 +50,9 @@ def test_threads_follow_the_cores() -> None:
 
 def test_a_model_on_the_gpu_needs_no_threads() -> None:
     """Nothing streams from RAM, so nothing is said about it."""
-    small = omniplan.plan(MODEL.with_name("GLM-4.7-Flash-Q8_0.gguf"), omniplan.load_machine("h100"), n_ctx=8192)
+    small = omniplan.plan(
+        MODEL.with_name("GLM-4.7-Flash-Q8_0.gguf"), omniplan.load_machine("h100"), n_ctx=8192, baselines=False
+    )
 
     assert "-t" not in small.server_args
 
@@ -60,7 +62,7 @@ def test_gpus_are_pinned_by_uuid() -> None:
     machine = omniplan.load_machine("omni-nps1")
     gpus = tuple(replace(gpu, uuid=f"GPU-{index}") for index, gpu in enumerate(machine.gpus))
 
-    plan = omniplan.plan(MODEL, replace(machine, gpus=gpus), n_ctx=8192)
+    plan = omniplan.plan(MODEL, replace(machine, gpus=gpus), n_ctx=8192, baselines=False)
 
     assert {"CUDA_VISIBLE_DEVICES": "GPU-0,GPU-1"} == plan.environment
     assert plan == parse_plan(plan.to_json())

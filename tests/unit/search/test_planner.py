@@ -42,7 +42,7 @@ def test_a_count_below_one_is_refused(request_: dict[str, Any], option: str) -> 
 )
 def test_a_small_model_runs_in_ram(free: tuple[int, ...], why: str) -> None:
     """GPUs that hold nothing are no reason to refuse, and take no part."""
-    plan = omniplan.plan(cases.model("Qwen3-0.6B-Q8_0"), machine(*free), n_ctx=4096)
+    plan = omniplan.plan(cases.model("Qwen3-0.6B-Q8_0"), machine(*free), n_ctx=4096, baselines=False)
 
     assert plan.strategy == "CPU only"
     assert chosen(plan) == f"everything stays in RAM: {why}"
@@ -52,7 +52,7 @@ def test_a_small_model_runs_in_ram(free: tuple[int, ...], why: str) -> None:
 
 def test_whole_layers_in_ram_are_told() -> None:
     """A plan that leaves layers in RAM does not claim that all weights are in VRAM."""
-    plan = omniplan.plan(cases.model("Mamba-Codestral-7B-Q4_K_M"), machine(3000), n_ctx=4096)
+    plan = omniplan.plan(cases.model("Mamba-Codestral-7B-Q4_K_M"), machine(3000), n_ctx=4096, baselines=False)
     count = plan.footprint.layers.count("CPU")
 
     assert plan.strategy == "single GPU, leading layers on CPU"
@@ -72,7 +72,7 @@ def test_a_refusal_recommends_what_fits() -> None:
     """The recommended context, taken as advised, does fit."""
     model, small = cases.model("Qwen3-0.6B-Q8_0"), machine(ram=4)
     with pytest.raises(omniplan.Infeasible) as caught:
-        omniplan.plan(model, small, n_ctx=32768)
+        omniplan.plan(model, small, n_ctx=32768, baselines=False)
     n_ctx = int(caught.value.remedies[0].rpartition(" ")[2])
 
     assert caught.value.remedies[0] == f"it fits with --ctx {n_ctx}"
@@ -83,9 +83,9 @@ def test_a_quant_that_cannot_exist_is_not_recommended() -> None:
     """DeepSeek-R1 in 64 GB would take less than one bit per weight; where a quant can exist it is named."""
     model = cases.model("DeepSeek-R1-Q4_K_M")
     with pytest.raises(omniplan.Infeasible) as hopeless:
-        omniplan.plan(model, machine(24000), n_ctx=4096)
+        omniplan.plan(model, machine(24000), n_ctx=4096, baselines=False)
     with pytest.raises(omniplan.Infeasible) as smaller:
-        omniplan.plan(model, replace(machine(24000), memory=Memory(total=256 * GIB)), n_ctx=4096)
+        omniplan.plan(model, replace(machine(24000), memory=Memory(total=256 * GIB)), n_ctx=4096, baselines=False)
 
     assert hopeless.value.remedies == ("no quant of this model would: even 1.5625 bits per weight are 122.06 GiB",)
     assert smaller.value.remedies[-1].startswith("a quant of at most ")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import omniplan
 from omniplan.domain.machine import Cpu, Gpu, Machine, Memory
+from omniplan.search.problem import speed
 from omniplan.units import GIB
 from tests.oracle import cases
 
@@ -27,6 +30,15 @@ def machine(*, size: int, bandwidth: float) -> Machine:
     return Machine(name="pair", gpus=(fast, slow), memory=memory, cpu=Cpu(model="", n_cores=16, n_threads=32))
 
 
+def test_gpus_are_ordered_by_what_the_table_knows() -> None:
+    """A GPU without a stated bandwidth counts as its row in the table, as in the time model; others as unknown."""
+    fast = machine(size=16, bandwidth=1e12).gpus[0]
+    named = replace(fast, description="RTX 5090", bandwidth=None)
+    unknown = replace(fast, description="nobody's", bandwidth=None)
+
+    assert speed(unknown) < speed(fast) < speed(named) == 1792e9
+
+
 @pytest.mark.parametrize(
     ("size", "bandwidth", "used"),
     [
@@ -37,7 +49,9 @@ def machine(*, size: int, bandwidth: float) -> Machine:
 )
 def test_a_second_gpu_earns_its_place(*, size: int, bandwidth: float, used: bool) -> None:
     """The margin is asked of slower GPUs only."""
-    plan = omniplan.plan(cases.model("gpt-oss-120b-MXFP4_MOE"), machine(size=size, bandwidth=bandwidth), n_ctx=16384)
+    plan = omniplan.plan(
+        cases.model("gpt-oss-120b-MXFP4_MOE"), machine(size=size, bandwidth=bandwidth), n_ctx=16384, baselines=False
+    )
     told = [reason for reason in plan.reasons if reason.subject == "CUDA1" and "slower" in reason.statement]
 
     assert used is bool(plan.footprint.buffers.get("CUDA1"))
