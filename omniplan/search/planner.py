@@ -72,7 +72,7 @@ def make_plan(
         raise InputError(f"--max-patterns {max_patterns}: {len(problem.pins.texts)} pins are more patterns than that")
     ladder, found = search(problem, Choices(cache_types=types, any_ubatch=n_ubatch is None))
     plain = ladder.problem.with_request(op_offload=True, head_on_cpu=False, n_ubatch=request.n_ubatch)
-    known = rivals(ladder.problem, plain, ladder.reporter) if baselines else {}
+    known = {} if not baselines or problem.is_beyond_all else rivals(ladder.problem, plain, ladder.reporter)
     found = best_of(found, known, ladder.reporter)
     if found is None:
         from omniplan.search.remedies import refusal

@@ -60,6 +60,12 @@ class Problem:
         """Seconds per layer and device."""
         return device_times(self.model, self.machine, self.request, self.costs, self.streaming)
 
+    @cached_property
+    def is_beyond_all(self) -> bool:
+        """Whether the layers are more than all pools together hold, whatever else is asked for."""
+        memory, gpus = self.machine.memory, self.machine.gpus
+        return memory is not None and self.costs.total > memory.available + sum(gpu.free for gpu in gpus)
+
     @property
     def streaming(self) -> tuple[str, ...]:
         """Arguments for weights that a prompt streams from RAM; pinning needs RAM of known size."""

@@ -26,7 +26,8 @@ def refusal(ladder: Ladder) -> Infeasible:
         f"{problem.model.header.paths[0]}: {gib(weights)} of weights do not fit on {problem.machine.name}"
         f"{_bounds(problem.request)}: short by {where}"
     )
-    remedies = (*_requests(problem), *_freer(problem), *_smaller(problem, closest)) or (_hopeless(problem),)
+    asked = () if problem.is_beyond_all else (*_requests(problem), *_freer(problem))
+    remedies = (*asked, *_smaller(problem, closest)) or (_hopeless(problem),)
     return Infeasible(summary, shortfall=closest, remedies=remedies)
 
 
