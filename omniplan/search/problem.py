@@ -62,9 +62,11 @@ class Problem:
 
     @cached_property
     def is_beyond_all(self) -> bool:
-        """Whether the layers are more than all pools together hold, whatever else is asked for."""
-        memory, gpus = self.machine.memory, self.machine.gpus
-        return memory is not None and self.costs.total > memory.available + sum(gpu.free for gpu in gpus)
+        """Whether the weights alone are more than all pools together hold."""
+        if self.machine.memory is None:
+            return False
+        held = {slot.name: slot.tensor.nbytes for slot in weights.slots(self.model)}
+        return sum(held.values()) > self.machine.memory.available + sum(gpu.free for gpu in self.machine.gpus)
 
     @property
     def streaming(self) -> tuple[str, ...]:

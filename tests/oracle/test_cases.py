@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import pytest
 
-from omniplan.domain.footprint import Footprint
 from omniplan.errors import ArgumentError
 from tests.oracle import cases
 from tests.oracle.cases import Case
@@ -19,37 +16,29 @@ FLAGS_SEEN = """-b -c -cmoe -ctk -ctv -fa -mg -ncmoe -ngl -nkvo -np -ot -sm -ts 
 --no-kv-unified --no-op-offload --swa-full"""
 
 
-@cache
-def _price(index: int) -> Footprint:
-    return cases.price(PRICED[index])
-
-
 def _ids(some: list[Case]) -> list[str]:
     return [cases.label(case) for case in some]
 
 
 @pytest.mark.parametrize("index", range(len(PRICED)), ids=_ids(PRICED))
-def test_layers_weights_and_caches(index: int) -> None:
-    """Layer devices, model bytes and context bytes agree."""
-    case, priced = PRICED[index], _price(index)
-    buffers = dict(priced.buffers)
+def test_every_figure(index: int) -> None:
+    """Layers, model and context bytes, then context, nodes, pipeline copies, splits of both graphs and compute bytes.
+
+    One test, since the price that they are read from is what takes time.
+    """
+    case = PRICED[index]
+    priced = cases.price(case)
+    buffers, splits = dict(priced.buffers), priced.graph_splits
 
     assert cases.layers(case) == priced.layers
     assert cases.truth(case, "model") == cases.column(buffers, "model")
     assert cases.truth(case, "context") == cases.column(buffers, "context")
 
-
-@pytest.mark.parametrize("index", range(len(PRICED)), ids=_ids(PRICED))
-def test_graphs(index: int) -> None:
-    """Context, nodes, pipeline copies, splits of both graphs and compute bytes agree."""
-    case, priced = PRICED[index], _price(index)
-    splits = priced.graph_splits
-
     assert splits is not None
     assert (case["n_ctx"], case["n_ubatch"], case["n_seq_max"]) == (priced.n_ctx, priced.n_ubatch, priced.n_seq_max)
     assert (case["nodes"], case["sched_copies"]) == (priced.n_nodes, priced.sched_copies)
     assert case["splits"] == [splits.prefill, splits.decode]
-    assert cases.truth(case, "compute") == cases.column(dict(priced.buffers), "compute")
+    assert cases.truth(case, "compute") == cases.column(buffers, "compute")
 
 
 # What each refusal of the sample is about; llama.cpp itself only says "abort" for a device that is not in use.
