@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omniplan.api.source import ModelSource, model_of
-from omniplan.domain.plan import Plan
 
 if TYPE_CHECKING:
     from omniplan.domain.certificate import Certificate
+    from omniplan.domain.plan import Plan
 
 
 def certify(
@@ -33,6 +33,7 @@ def certify(
     from omniplan.audit.certify import fit_params as tool
     from omniplan.audit.certify.certificate import certify as count
     from omniplan.codec.plan import load_plan
+    from omniplan.domain.plan import Plan
 
     known = plan if isinstance(plan, Plan) else load_plan(plan)
     binary = None if simulate else tool.find(fit_params)

@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.domain.protocol import BenchProtocol, Launch
-
 if TYPE_CHECKING:
     from omniplan.domain.bench import BenchReport, SmokeReport
     from omniplan.domain.gates import Gate
     from omniplan.domain.plan import Plan
+    from omniplan.domain.protocol import BenchProtocol, Launch
 
 
 def bench(
@@ -36,6 +35,7 @@ def bench(
     """
     from omniplan import __version__
     from omniplan.audit.bench import session
+    from omniplan.domain.protocol import BenchProtocol
 
     return session.bench(
         target,
@@ -66,6 +66,7 @@ def smoke(
     """
     from omniplan import __version__
     from omniplan.audit.bench import session
+    from omniplan.domain.protocol import BenchProtocol
 
     return session.smoke(
         target,

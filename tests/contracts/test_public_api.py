@@ -68,3 +68,10 @@ def test_models_are_priced_by_path_or_by_value() -> None:
     args = ["-c", "256", "-ngl", "99"]
 
     assert omniplan.footprint(path, machine, args) == omniplan.footprint(omniplan.load_model(path), machine, args)
+
+
+def test_results_are_imported_late_and_only_they() -> None:
+    """The table of ``__init__`` names what exists, and an unknown name is the usual error."""
+    assert set(omniplan.__all__) >= set(omniplan._RESULTS)
+    with pytest.raises(AttributeError, match="no attribute 'frobnicate'"):
+        omniplan.frobnicate  # noqa: B018
