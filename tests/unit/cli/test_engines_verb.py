@@ -10,7 +10,7 @@ import pytest
 from omniplan.cli.main import main
 from omniplan.codec.plan import schema
 from tests.contracts.sources import ROOT
-from tests.unit.cli.refused import check_refused
+from tests.refusals import check_refused
 
 TINY = str(ROOT / "tests/data/models/archs/llama-moe.gguf")
 DEEPSEEK = str(ROOT / "data/models/DeepSeek-R1-Q4_K_M.gguf")
