@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.contracts.sources import ROOT
-from tests.unit.cli.refused import check_refused
+from tests.refusals import check_refused
 
 TINY = str(ROOT / "tests/data/models/archs/llama-dense.gguf")
 Run = pytest.CaptureFixture[str]

@@ -11,7 +11,7 @@ import pytest
 from omniplan.cli.main import main
 from omniplan.codec.plan import schema
 from tests.contracts.sources import ROOT
-from tests.unit.cli.refused import check_refused
+from tests.refusals import check_refused
 
 TINY = ROOT / "tests/data/models/archs/llama-dense.gguf"
 Run = pytest.CaptureFixture[str]
