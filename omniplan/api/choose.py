@@ -99,7 +99,7 @@ def frontier(
 
     ``contexts`` are totals in tokens over the slots (None: powers of two from 4,096 and the training context, at most
     eight); a type is that of K and V. Combinations that do not fit say why instead of raising. The default grid is at
-    most 32 plans, each about a quarter of a second; the rest is as for ``plan``.
+    most 32 plans, each about half a second; the rest is as for ``plan``.
     """
     from omniplan.search.frontier import make_frontier
 

@@ -9,6 +9,7 @@ from typing import Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.verbs import Verb, add_json, add_machine, add_model, add_objective, add_workload
+from omniplan.errors import InputError
 
 
 def _declare(command: argparse.ArgumentParser) -> None:
@@ -87,6 +88,8 @@ def _run(options: argparse.Namespace) -> int:
 
     least, n_ctx = options.ctx
     types = (options.cache_type or "f16").split(",")
+    if len(types) > 1 and (options.cache_type_k or options.cache_type_v):
+        raise InputError(f"--cache-type {options.cache_type}: several are of K and V; leave out --cache-type-k and -v")
     plan = api.plan(
         options.model,
         api.load_machine(options.machine),

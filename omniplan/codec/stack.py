@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from omniplan.domain.fields import Fields
+from omniplan.domain.headroom import Headroom
 from omniplan.domain.stack import ANY_GPU, Budget, External, Group, On, StackFile, StackModel
 from omniplan.errors import InputError
 
@@ -157,8 +158,13 @@ def _budget(fields: Fields | None) -> Budget:
     if fields is None:
         return Budget()
     gpus = fields.table("gpus")
+    headroom = fields.text("headroom", "default")
+    try:
+        Headroom.parse(headroom)
+    except InputError as error:
+        raise fields.error("headroom", 'expected "1024" (MiB per GPU), "10%" or "default"') from error
     found = Budget(
-        headroom=fields.text("headroom", "default"),
+        headroom=headroom,
         gpus={} if gpus is None else {name: gpus.required_mib(name) for name in gpus.raw},
         ram=fields.mib("ram_mib"),
         ram_headroom=fields.mib("ram_headroom_mib"),

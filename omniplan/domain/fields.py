@@ -156,9 +156,9 @@ class Fields:
         return tuple(value)
 
     def done(self) -> None:
-        """Refuse unknown keys, with the nearest known one."""
+        """Refuse unknown keys, with the nearest known one, else all of them."""
         for key in self.raw:
             if key not in self._seen:
                 near = get_close_matches(str(key), sorted(self._seen), n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise self.error(str(key), f"unknown key{hint}")
+                hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(self._seen))}"
+                raise self.error(str(key), f"unknown key; {hint}")

@@ -74,7 +74,7 @@ def _refused(group: GroupResult) -> Iterator[str]:
     short = f"at least {mib(group.shortfall)} are missing" if group.shortfall else "no division of the pools holds it"
     yield (
         f"{head}: {parts} = {total / 1e9:,.4g} GB ({total / GIB:,.4g} GiB), "
-        f"{where} have {group.available / 1e9:,.4g} GB for it; {short}"
+        f"{where} {'has' if len(group.pools) == 1 else 'have'} {group.available / 1e9:,.4g} GB for it; {short}"
     )
     if group.remedies:
         yield "ways out, least loss first:"

@@ -16,7 +16,7 @@ from omniplan.engines.layout import Laid
 from omniplan.tables.engines import WayRow
 
 # Of a plan's arguments, those ik_llama.cpp spells and means the same (its docs/parameters.md).
-_SHARED: Final = ("-c", "-np", "-ub", "-ngl", "-sm", "-mg", "-ts", "-ot", "-t", "-tb", "-ctk", "-ctv")
+_SHARED: Final = ("-c", "-np", "-ub", "-ngl", "-sm", "-mg", "-dev", "-ts", "-ot", "-t", "-tb", "-ctk", "-ctv")
 _TRITON: Final = ("--attention-backend", "triton", "--fp8-gemm-backend", "triton")
 
 
@@ -72,6 +72,7 @@ def _ik(start: Start) -> Launch | None:
     extra = (
         *(("-mla", "3", "-amb", "512") if is_mla else ()),
         *(("-fmoe",) if is_moe else ()),
+        *(("-op", "-1,0") if "--no-op-offload" in args else ()),
         *(("-rtr",) if "-ot" in args or "CPU" in start.plan.footprint.layers else ()),
     )
     return Launch(argv=("llama-server", "-m", start.path, *kept, *extra), environment=start.plan.environment)

@@ -84,6 +84,8 @@ def _weights(row: Fields) -> tuple[str, ...] | None:
 
 
 def _value(key: str, text: str) -> Any:
+    if not text:
+        raise InputError(f"site.{key}: expected a value after =; leave it out where it is unknown")
     if key == "weights":
         return text.split(",")
     if key == "disk_free_gb":

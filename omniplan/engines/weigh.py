@@ -18,7 +18,7 @@ from omniplan.engines.rules import findings, rules_for, version_on
 from omniplan.engines.site import Site
 from omniplan.engines.supply import supply
 from omniplan.errors import InputError, OmniplanError
-from omniplan.tables.engines import EngineRow, Layout, WayRow, engine_table, in_range
+from omniplan.tables.engines import EngineRow, Layout, WayRow, engine_table, in_range, version_key
 from omniplan.units import gib
 
 
@@ -48,6 +48,9 @@ def weigh(question: Question) -> Weighing:
     table = engine_table()
     if unknown := set(question.versions) - set(table.engines):
         raise InputError(f"engine {min(unknown)}: unknown; known are {', '.join(table.engines)}")
+    for name, version in question.versions.items():
+        if not version_key(version):
+            raise InputError(f"engine {name}: version {version!r}: expected numbers such as 0.13.0")
     facts = question.facts
     weights = weights_of(question.model)
     verdicts: dict[str, EngineVerdict] = {}

@@ -11,7 +11,8 @@ from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import BufferSize
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
-from omniplan.domain.params import NEVER_SHRINK, LoadMode, Override, ServerParams, SplitMode
+from omniplan.domain.params import MAX_DEVICES, NEVER_SHRINK, LoadMode, Override, ServerParams, SplitMode
+from omniplan.errors import ArgumentError
 from omniplan.llamacpp import buffers, refusals
 from omniplan.llamacpp.fit_layers import Layout, Shares
 from omniplan.llamacpp.footprint import host_bytes, measure, place
@@ -39,6 +40,10 @@ def fit(model: Model, machine: Machine, params: ServerParams) -> FitResult:
     """
     refusals.check(params, model, tuple(gpu.name for gpu in machine.gpus))
     fitter = _Fitter(model, machine, params)
+    if len(fitter.names) > MAX_DEVICES:
+        # common/common.h: fit_params_target has room for llama_max_devices().
+        problem = f"llama.cpp has room for {MAX_DEVICES} devices, and there are {len(fitter.names)}"
+        raise ArgumentError("--fit", problem, remedy=f"name at most {MAX_DEVICES} with -dev")
     failure = ""
     try:
         fitter.run()

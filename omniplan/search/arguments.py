@@ -65,6 +65,12 @@ def single_gpu(request: Request, index: int, n_layer_all: int, pins: Pins) -> Ca
     return Candidate(strategy="single GPU", args=(*request_args(request), *where))
 
 
+def by_size(request: Request, sizes: Sequence[int], n_layer_all: int, pins: Pins) -> Candidate:
+    """The whole model over all GPUs, layers in proportion to ``sizes``."""
+    where = ("-ngl", all_layers(n_layer_all), "-ts", ",".join(map(str, sizes)), *pin_args(pins), "--fit", "off")
+    return Candidate(strategy=f"{len(sizes)} GPUs", args=(*request_args(request), *where))
+
+
 def split(
     request: Request, machine: Machine, ranges: Sequence[Range], tensors: str, n_layer_all: int, pins: Pins
 ) -> Candidate:

@@ -37,7 +37,7 @@ def make_frontier(
 ) -> Frontier:
     """One plan for every combination, the front marked; raises InputError or ArgumentError for a value nobody can use.
 
-    Costs about a quarter of a second per combination; those with more context than one that does not fit cost nothing.
+    Costs about half a second per combination; those with more context than one that does not fit cost nothing.
     """
     lists = {"--ctx": contexts, "--cache-type": cache_types, "--ubatch": ubatches, "--parallel": parallels}
     for option, values in lists.items():
@@ -46,7 +46,16 @@ def make_frontier(
     for name in cache_types:
         parse(["-ctk", name, "-ctv", name])
     asked = sorted(set(default_contexts(model.hparams.n_ctx_train) if contexts is None else contexts))
-    plan = partial(make_plan, model, machine, headroom=headroom, n_prompt=n_prompt, n_gen=n_gen, objective="request")
+    plan = partial(
+        make_plan,
+        model,
+        machine,
+        headroom=headroom,
+        n_prompt=n_prompt,
+        n_gen=n_gen,
+        objective="request",
+        baselines=True,
+    )
     settings = product(*(sorted(set(parallels)), dict.fromkeys(cache_types), sorted(set(ubatches))))
     points = [point for setting in settings for point in _line(plan, asked, *setting)]
     return Frontier(

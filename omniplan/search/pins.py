@@ -39,12 +39,13 @@ def pins_of(model: Model, machine: Machine, texts: Sequence[str]) -> Pins:
             raise InputError(
                 f"{_text(override)}: there is no device {override.buffer_type}; this machine has {', '.join(known)}"
             )
-    matched = first_match(overrides, [slot.tensor.name for slot in weights.slots(model)])
+    names = [slot.tensor.name for slot in weights.slots(model)]
+    matched = first_match(overrides, names)
     for override in overrides:
         if override not in matched.values():
             raise InputError(
                 f"{_text(override)}: matches no tensor that is loaded and not pinned before; "
-                f"names are such as {model.layers[-1].tensors[0].name}"
+                f"names are such as {names[-1]}"
             )
     texts = tuple(f"{override.pattern}={override.buffer_type}" for override in overrides)
     return Pins(texts, {name: override.buffer_type for name, override in matched.items()})

@@ -43,7 +43,7 @@ def make_recommendation(
     n_gen: int,
     objective: str,
 ) -> Recommendation:
-    """One plan per model and per ``what_if`` quant, about a quarter of a second each.
+    """One plan per model and per ``what_if`` quant, about half a second each.
 
     ``models`` that are not the one most of them are go to ``left_out``; ``what_if`` quants are estimated from the file
     with the most bits per weight. Raises InputError for an unknown quant or objective, or without models.
@@ -66,6 +66,7 @@ def make_recommendation(
         n_prompt=n_prompt,
         n_gen=n_gen,
         objective=objective,
+        baselines=True,
     )
     options = [_option(model, plan, is_estimate=False) for model in same]
     options += [_option(model, plan, is_estimate=True) for model in estimates]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from omniplan.domain.params import MAX_DEVICES
 from omniplan.domain.plan import Request
 from omniplan.errors import ArgumentError, Infeasible
+from omniplan.search import arguments
 from omniplan.search.ladder import Ladder
 from omniplan.search.problem import Problem
-from omniplan.units import gib, mib
+from omniplan.units import MIB, gib, mib
 
 # Below this a chat model is of little use, and llama.cpp's own --fit stops here too (-fitc).
 _LEAST_CONTEXT = 4096
@@ -19,16 +21,31 @@ _LEAST_BITS = 1.5625
 
 def refusal(ladder: Ladder) -> Infeasible:
     """The error for a ladder nobody could climb."""
-    problem, closest = ladder.problem, dict(ladder.reporter.closest)
-    where = ", ".join(f"{mib(size)} on {name}" for name, size in closest.items()) or "no pool is large enough"
+    problem, closest = ladder.problem, dict(_closest(ladder))
+    where = ", ".join(f"{mib(size)} on {name}" for name, size in closest.items())
     weights = problem.model.header.tensor_bytes
     summary = (
         f"{problem.model.header.paths[0]}: {gib(weights)} of weights do not fit on {problem.machine.name}"
-        f"{_bounds(problem.request)}: short by {where}"
+        f"{_bounds(problem.request)}: {f'short by {where}' if where else 'no placement keeps that'}"
     )
     asked = () if problem.is_beyond_all else (*_requests(problem), *_freer(problem))
     remedies = (*asked, *_smaller(problem, closest)) or (_hopeless(problem),)
     return Infeasible(summary, shortfall=closest, remedies=remedies)
+
+
+def _closest(ladder: Ladder) -> Mapping[str, int]:
+    """The missing bytes of the nearest miss.
+
+    Under bounds the search may have priced one GPU alone, so all of them are priced here, by what they hold.
+    """
+    problem, known = ladder.problem, ladder.reporter.closest
+    budgets = [problem.headroom.budget_of(gpu) // MIB for gpu in problem.machine.gpus]
+    if not _bounds(problem.request) or problem.is_beyond_all or not 1 < len(budgets) < MAX_DEVICES or not any(budgets):
+        return known
+    missing = problem.price(
+        arguments.by_size(problem.request, budgets, problem.model.hparams.n_layer_all, problem.pins)
+    ).missing
+    return min((found for found in (known, missing) if found), key=lambda found: sum(found.values()), default=known)
 
 
 def _bounds(request: Request) -> str:

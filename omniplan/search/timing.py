@@ -21,8 +21,11 @@ def check(request: Request) -> None:
     """Raise InputError for a workload nobody can run."""
     if request.objective not in OBJECTIVES:
         raise InputError(f"objective {request.objective}: expected one of {', '.join(OBJECTIVES)}")
-    if request.n_prompt < 0 or request.n_gen < 0 or request.n_prompt + request.n_gen < 1:
-        raise InputError(f"workload: {request.n_prompt} + {request.n_gen} tokens: expected at least one in all")
+    for option, count in (("--n-prompt", request.n_prompt), ("--n-gen", request.n_gen)):
+        if count < 0:
+            raise InputError(f"{option} {count}: expected 0 or more tokens")
+    if request.n_prompt + request.n_gen < 1:
+        raise InputError("--n-prompt 0 --n-gen 0: expected at least one token in all")
 
 
 def seconds(prediction: Prediction, objective: str) -> float:

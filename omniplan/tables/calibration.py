@@ -93,12 +93,19 @@ def load(path: str | Path, build: str = "") -> Mapping[str, float]:
     return {**shipped(build), **{name: row.value for name, row in own(path, build).items()}}
 
 
+def read(path: str | Path) -> dict[str, Any]:
+    """A machine's own file as plain data; raises InputError."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not a TOML calibration file: {error}") from error
+
+
 def own(path: str | Path, build: str = "") -> dict[str, Constant]:
     """The constants of a machine's own file alone; raises InputError."""
-    try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: {error}") from error
+    table = read(path)
     found: dict[str, Constant] = {}
     for group, rows in table.items():
         if not isinstance(rows, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -106,10 +105,7 @@ def _basis(gpu: LearnedGpu) -> str:
 
 def load(path: str | Path) -> Learned:
     """The file at ``path``; a file of constants alone has taught nothing about memory. Raises InputError."""
-    try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: {error}") from error
+    table = calibration.read(path)
     constants = calibration.own(path)
     if LEARNED not in table:
         return Learned(machine="", logs=(), constants=constants)

@@ -121,7 +121,7 @@ def find_mix(name: str) -> Mix:
     """The mix called ``name``, as llama-quantize reads it: case does not matter; raises InputError."""
     mixes = quantize_rules().mixes
     for mix in mixes.values():
-        if name.upper() in (mix.name, mix.alias):
+        if name and name.upper() in (mix.name, mix.alias):
             return mix
     near = get_close_matches(name.upper(), list(mixes), n=1)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(mixes)}"

@@ -31,6 +31,10 @@ class Options:
     models_dir: str | None = None
     ttl: int = 0
 
+    def __post_init__(self) -> None:
+        if self.ttl < 0:
+            raise InputError(f"--ttl {self.ttl}: expected seconds of idling, 0 for never")
+
 
 def _as_it_is(item: Launch, options: Options) -> Launch:  # noqa: ARG001 - the shape of every format's prepare
     return item

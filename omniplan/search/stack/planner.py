@@ -125,7 +125,8 @@ class Search:
         if any(left < 0 for left in capacity):
             return False
         needs = [[option.need for option in self.options[name]] for name in group.members if name in self.requests]
-        return all(needs) and not least_missing(needs, lambda used: missing(capacity, used))
+        # Without models the entries that only take bytes are all there is, and capacity is what they leave.
+        return not needs or (all(needs) and not least_missing(needs, lambda used: missing(capacity, used)))
 
     def find(self) -> Found:
         """The best joint choice of the options, where no member can do better in what the others leave it.

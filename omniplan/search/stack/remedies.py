@@ -169,7 +169,9 @@ class _Ways:
             cost = needs[a][1]
             speed = min(1.0, self.best[name] / cost) if cost and self.best[name] else 1.0
             kept += self._priority(name) * value.get(name, 1.0) * speed
-        return max(0.0, 1 - kept / sum(map(self._priority, self.group.members)))
+        # Entries of priority 0 are lost without a loss.
+        whole = sum(map(self._priority, self.group.members))
+        return max(0.0, 1 - kept / whole) if whole else 0.0
 
     def _priority(self, name: str) -> float:
         asked = {model.name: model.priority for model in self.models}

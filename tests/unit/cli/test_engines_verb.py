@@ -26,6 +26,7 @@ Run = pytest.CaptureFixture[str]
         (["--site", "cuda=new"], "site.cuda"),
         (["--engine-version", "vllm"], "expected ENGINE=VERSION"),
         (["--engine-version", "tgi=3"], "engine tgi: unknown"),
+        (["--engine-version", "vllm=new"], "engine vllm: version 'new': expected numbers"),
         (["--ctx", "0"], "--ctx 0: expected at least 1"),
     ],
 )

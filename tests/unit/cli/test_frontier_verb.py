@@ -28,7 +28,7 @@ Run = pytest.CaptureFixture[str]
         (["--ubatch", "-1"], "--ubatch -1: expected at least 1"),
         (["--parallel", "0"], "--parallel 0: expected at least 1"),
         (["--cache-type", "f8"], "f8"),
-        (["--n-gen", "-1"], "expected at least one"),
+        (["--n-gen", "-1"], "--n-gen -1: expected 0 or more"),
         (["--headroom", "lots"], "10%"),
         (["--plot", "frontier.pdf"], ".svg or .png"),
         (["--plot", "nowhere/frontier.svg"], "nowhere/frontier.svg"),

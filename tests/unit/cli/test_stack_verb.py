@@ -11,6 +11,7 @@ import pytest
 from omniplan.cli.main import main
 from omniplan.codec.plan import schema
 from tests.contracts.sources import ROOT
+from tests.refusals import check_refused
 
 TINY = ROOT / "tests/data/models/archs/llama-dense.gguf"
 Run = pytest.CaptureFixture[str]
@@ -67,6 +68,12 @@ def test_what_does_not_fit_is_1(tmp_path: Path, capsys: Run) -> None:
     shown = capsys.readouterr().out
     assert "117 + 50 = 167 GB" in shown
     assert "1. x out" in shown
+
+
+def test_no_less_than_no_idling(stack: str, capsys: Run) -> None:
+    """llama-swap's seconds of idling cannot be negative."""
+    asked = ["stack", stack, "--machine", "single-3090", "--as", "llama-swap"]
+    check_refused([*asked, "--ttl", "-4"], "--ttl -4: expected seconds of idling", capsys)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,7 @@ def test_groups_that_nobody_wrote() -> None:
         (model("a", "ctx = 1.5"), "models[0].ctx: expected a whole number"),
         (model("a", "priority = 0"), "models[0].priority: expected a number above 0"),
         (model("a", 'on = "tpu"'), "models[0].on: expected one of any, gpu, cpu"),
+        (model("a") + '[budget]\nheadroom = "lots"', 'budget.headroom: expected "1024" (MiB per GPU)'),
         (model("a", "port = 70000"), "models[0].port: expected a port from 1 to 65535"),
         (model("a b"), "models[0].name: expected letters, digits, - and _"),
         (model("a.b"), "models[0].name: expected letters, digits, - and _"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from omniplan.domain.engines import WayVerdict
 from omniplan.domain.machine import Machine
 from omniplan.engines.site import Site
+from omniplan.engines.weigh import Question, weigh
 from tests.unit.engines import cases
 
 READY = {"weights": ("gguf", "bf16", "fp8"), "sched_ext": True}
@@ -42,6 +43,18 @@ def test_ik_speaks_its_dialect() -> None:
     assert {"-fmoe", "-rtr"} <= set(found)
     assert {flag: plan[flag] for flag in ("-ot", "-ts", "-ngl", "-c")}.items() <= found.items()
     assert "--fit" not in found
+
+
+def test_ik_keeps_the_order_of_the_gpus() -> None:
+    """-ts counts along -dev, so both go together; no op offload is a policy for every operation."""
+    plan = replace(cases.plan(), server_args=(*cases.plan().server_args, "-dev", "CUDA1,CUDA0", "--no-op-offload"))
+    weighing = weigh(
+        Question(model=cases.deepseek(), machine=cases.machine(), site=cases.site(), n_ctx=8192, plan=plan)
+    )
+    found = flags(weighing.engine("ik_llama.cpp").best)
+
+    assert {"-dev": "CUDA1,CUDA0", "-op": "-1,0"}.items() <= found.items()
+    assert "--no-op-offload" not in found
 
 
 def test_sglang_with_kt_kernel() -> None:

@@ -79,6 +79,8 @@ def test_unknown_quants_are_told_apart() -> None:
     """A misspelt quant names the nearest; names and aliases are read as llama-quantize reads them."""
     with pytest.raises(omniplan.InputError, match="did you mean Q4_K_M"):
         find_mix("Q4_KM")
+    with pytest.raises(omniplan.InputError, match="quant ''"):
+        find_mix("")
 
     assert "Q4_K_M" == find_mix("q4_k").name
     assert mix_of(1024) is None

@@ -129,7 +129,7 @@ def test_what_llama_cpp_refuses_is_a_reason() -> None:
         ({"ubatches": ()}, "--ubatch: expected at least one value"),
         ({"cache_types": ("f16", "f8")}, "f8"),
         ({"contexts": (4096, 0)}, "--ctx 0"),
-        ({"n_gen": -1}, "workload"),
+        ({"n_gen": -1}, "--n-gen -1: expected 0 or more"),
         ({"headroom": "lots"}, "--headroom lots"),
     ],
 )
@@ -145,3 +145,15 @@ def test_the_same_question_has_the_same_answer() -> None:
 
     assert len(texts) == 1
     assert len(json.loads(texts.pop())["points"]) == 4
+
+
+def test_a_row_is_the_plan_of_its_numbers() -> None:
+    """Also where a baseline is faster than what the search finds: then both take its layout."""
+    model, machine = cases.model("GLM-4.7-Flash-Q8_0"), omniplan.load_machine("dual-4090-5070ti")
+    grid = omniplan.frontier(model, machine, contexts=[65536], cache_types=["f16"], ubatches=[2048], parallels=[2])
+    plan = omniplan.plan(model, machine, n_ctx=65536, n_ubatch=2048, n_parallel=2)
+    (point,) = grid.points
+
+    assert point.outcome is not None
+    assert plan.server_args == point.outcome.server_args
+    assert plan.strategy.startswith("as ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import omniplan
 from omniplan.cli.main import main
 from omniplan.llamacpp.args import parse
 from omniplan.llamacpp.footprint import place
+from omniplan.units import GIB
 from tests.contracts.sources import ROOT
 from tests.oracle import cases
 
@@ -51,6 +53,7 @@ WRONG = [
     ({"pins": [r"blk\.1\.=CUDA7"]}, "there is no device CUDA7; this machine has CPU, CUDA0"),
     ({"pins": ["nothing=CUDA0"]}, "matches no tensor"),
     ({"pins": [r"blk\.1\.=CPU", r"blk\.1\.attn=CUDA0"]}, "matches no tensor that is loaded and not pinned before"),
+    ({"pins": [r"blk\.47\.=CPU"]}, "names are such as blk.46."),
     ({"pins": ["blk.3"]}, "expected REGEX=BUFFER"),
     ({"pins": ["(=CUDA0"]}, "not an ECMAScript regular expression"),
     ({"pins": [r"blk\.1\.=CPU", r"blk\.2\.=CPU"], "max_patterns": 1}, "2 pins are more patterns than that"),
@@ -81,6 +84,22 @@ def test_what_makes_it_infeasible_is_named(asked: dict[str, Any]) -> None:
         omniplan.plan(cases.model(GLM), SINGLE, n_ctx=8192, **asked)
 
     assert f"it fits without {flag}" in caught.value.remedies
+
+
+def test_what_is_missing_counts_all_gpus() -> None:
+    """Where nothing may be in RAM, two GPUs of 12 GB are short of 24 GB less than one of them is."""
+    gpus = tuple(replace(gpu, free=12 * GIB) for gpu in DUAL.gpus)
+    model = cases.model(GLM)
+    with pytest.raises(omniplan.Infeasible) as caught:
+        omniplan.plan(model, replace(DUAL, gpus=gpus), n_ctx=8192, gpu_only=True)
+
+    assert 5 * GIB < sum(caught.value.shortfall.values()) < model.header.tensor_bytes - 20 * GIB
+
+
+def test_bounds_that_no_machine_without_a_gpu_keeps() -> None:
+    """Nothing is short of bytes; the sentence says so."""
+    with pytest.raises(omniplan.Infeasible, match="with --no-cpu-experts: no placement keeps that; it fits without"):
+        omniplan.plan(cases.model(GLM), omniplan.load_machine("cpu-only"), n_ctx=8192, no_cpu_experts=True)
 
 
 def test_nothing_on_the_cpu_where_there_is_room() -> None:

@@ -224,6 +224,17 @@ def test_a_budget_is_kept() -> None:
         plan(known, model("a", path=CODER), budget=Budget(gpus={"CUDA7": 1}))
 
 
+@pytest.mark.parametrize(("size", "fits"), [(GIB, True), (GIB << 10, False)])
+def test_only_what_takes_bytes(size: int, *, fits: bool) -> None:
+    """A stack without a model is a sum; what has no priority is no loss."""
+    entries = (External(name="x", size=size, pool="CUDA0", priority=0.0),)
+    stack = plan(machine("quad-3090"), externals=entries, groups=(Group(name="all", members=("x",)),))
+
+    assert stack.fits is fits
+    assert stack.members == ()
+    assert [remedy.loss for group in stack.groups for remedy in group.remedies] == [0.0] * (not fits)
+
+
 def test_bad_requests_name_their_model() -> None:
     """What llama-server would refuse is said of the model that asks for it."""
     with pytest.raises(ArgumentError, match=r"^a: "):
