@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from operator import add, gt
+from operator import add, gt, sub
 from typing import Final
 
 Need = tuple[int, ...]
@@ -133,9 +133,9 @@ class _Search:
         self.order = sorted(members, key=lambda i: -min(sum(choice.need) for choice in options[i]))
         self.shared = [[i != j and _share(problem, i, j) for j in members] for i in members]
         self.groups = [[g for g, group in enumerate(groups) if i in group.members] for i in members]
-        # Bytes in use by group, and the least need of the members from a depth on.
+        # Bytes in use by group, and the most that leave the members from a depth on what they need at least.
         self.used: list[Need] = [(0,) * len(group.capacity) for group in groups]
-        self.least_need = [self._least(group) for group in groups]
+        self.most_used = [[tuple(map(sub, group.capacity, least)) for least in self._least(group)] for group in groups]
         # Cost of every option beside the members chosen so far.
         self.costs = [[choice.cost for choice in member] for member in options]
         self.rows: dict[tuple[int, int, int], list[int]] = {}
@@ -209,25 +209,25 @@ class _Search:
         """What the members from ``depth`` on cost at least: where no more groups may be lost, in places that fit."""
         if len(lost) < self.least[0]:
             return sum(min(self.costs[j]) for j in self.order[depth:])
-        return sum(self._fitting(j, lost) for j in self.order[depth:])
+        rooms = [
+            tuple(map(sub, group.capacity, used)) for group, used in zip(self.problem.groups, self.used, strict=True)
+        ]
+        return sum(self._fitting(j, [rooms[g] for g in self.groups[j] if g not in lost]) for j in self.order[depth:])
 
-    def _fitting(self, j: int, lost: frozenset[int]) -> int:
-        """The least cost of an option of ``j`` that fits beside the members chosen so far."""
-        options, costs = self.problem.options[j], self.costs[j]
-        rooms = [(self.used[g], self.problem.groups[g].capacity) for g in self.groups[j] if g not in lost]
-        for b in sorted(range(len(options)), key=costs.__getitem__):
-            need = options[b].need
-            if not any(any(map(gt, map(add, used, need), most)) for used, most in rooms):
-                return costs[b]
-        return _NOTHING
+    def _fitting(self, j: int, rooms: Sequence[Need]) -> int:
+        """The least cost of an option of ``j`` that fits into ``rooms``, those its groups have left."""
+        least = _NOTHING
+        for cost, choice in zip(self.costs[j], self.problem.options[j], strict=True):
+            if cost < least and not any(any(map(gt, choice.need, room)) for room in rooms):
+                least = cost
+        return least
 
     def _lost(self, depth: int) -> frozenset[int]:
         """Groups that no leaf below keeps."""
-        groups = zip(self.problem.groups, self.used, self.least_need, strict=True)
         return frozenset(
             g
-            for g, (group, used, needs) in enumerate(groups)
-            if any(map(gt, map(add, used, needs[depth]), group.capacity))
+            for g, (used, most) in enumerate(zip(self.used, self.most_used, strict=True))
+            if any(map(gt, used, most[depth]))
         )
 
     def _beside(self, depth: int, i: int, a: int) -> list[tuple[int, list[int]]]:
