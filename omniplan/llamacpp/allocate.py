@@ -191,29 +191,30 @@ class _Allocation:
 
     def _release(self, tensors: tuple[int, ...] | list[int]) -> None:
         """One use less of each tensor; the last one frees it."""
-        users, views, address, root = self.users, self.views, self.address, self.root
         for s in tensors:
-            left = users[s] - 1
-            users[s] = left
-            if left or views[s]:
-                continue
-            whole = root[s]
-            if whole < 0:
-                whole = s
-            else:
-                views[whole] -= 1
-                if views[whole] or users[whole]:
-                    continue
-            if address[whole] >= 0:
-                self.arenas[self.plan.backend[whole]].give(address[whole], self.sizes[whole])
-                address[whole] = -1
+            self.users[s] -= 1
+            if not (self.users[s] or self.views[s]):
+                self._free(s)
+
+    def _free(self, unused: int) -> None:
+        """Free a tensor, or what it views if this was the last view."""
+        views, address, whole = self.views, self.address, self.root[unused]
+        if whole < 0:
+            whole = unused
+        else:
+            views[whole] -= 1
+            if views[whole] or self.users[whole]:
+                return
+        if address[whole] >= 0:
+            self.arenas[self.plan.backend[whole]].give(address[whole], self.sizes[whole])
+            address[whole] = -1
 
     def _run_nodes(self, program: list[int]) -> None:
         """The hot loop: place each node, over a source if it may, and free what nobody needs any more."""
         plan = self.plan
         address, users, views, sizes, twins = self.address, self.users, self.views, self.sizes, self.twins
         live, backend, arenas, keep = plan.live, plan.backend, self.arenas, plan.keep
-        release, place = self._release, self._place
+        place, free = self._place, self._free
         for i in program:
             need = sizes[i]
             if need >= 0 and address[i] < 0:
@@ -226,9 +227,13 @@ class _Allocation:
                         break
                 else:
                     place(i)
-            release(live[i])
+            for s in live[i]:
+                left = users[s] - 1
+                users[s] = left
+                if not (left or views[s]):
+                    free(s)
             if i in keep:
-                release(keep[i])
+                self._release(keep[i])
 
 
 def _twins(plan: Schedule, i: int) -> tuple[int, ...]:

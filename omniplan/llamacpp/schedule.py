@@ -174,7 +174,7 @@ class _Passes:
     def inherit(self) -> None:
         """Pass 4: views follow what they view, remaining leafs their first user."""
         backend, root, src = self.backend, self.graph.root, self.graph.src
-        for i in range(self.graph.n_nodes):
+        for i in self.graph.late:
             current = backend[i]
             if current < 0 <= root[i]:
                 current = backend[root[i]]

@@ -7,12 +7,15 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, product
 from math import prod
+from operator import add
 from typing import Final
 
 from omniplan.search.costs import LayerCosts, Partial
 
 # Sets of used devices up to which every order is tried: five different devices, or seven in two kinds.
 _MOST_SETS: Final = 40
+# Sums of seconds in another order are equal to within this factor.
+_ROUNDING: Final = 1 + 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,22 +77,24 @@ class _Room:
     size: int
     base: list[int]
     movable: list[int]
+    whole: list[int]
     kept: list[float]
     moved: list[float]
     count: list[int]
     partials: Sequence[Sequence[Partial]]
 
-    def place(self, start: int, end: int, *, may_move: bool) -> _Option | None:
-        """The best way to have layers ``start..end`` here, or None without room."""
+    def too_far(self, start: int, *, may_move: bool) -> int:
+        """The least end, beyond the last layer if need be, for which there is no room; bytes only grow with a range."""
+        sums = self.base if may_move else self.whole
+        return bisect_right(sums, self.size + sums[start], start)
+
+    def place(self, start: int, end: int) -> _Option:
+        """The best way to have layers ``start..end`` here, which need not move more than they may."""
         room = self.size - self.base[end] + self.base[start]
-        if room < 0:
-            return None
         seconds = self.kept[end] - self.kept[start]
         movable = self.movable
         if movable[end] - movable[start] <= room:
             return seconds, 0, (start, start), None, None
-        if not may_move:
-            return None
         # The fewest layers at one end of the range, so that a neighbour's moved layers join into one pattern.
         if start > 0:
             first, last = start, bisect_right(movable, movable[end] - room - 1, start, end + 1)
@@ -228,14 +233,14 @@ def _extend(after: _Row, reached: _State, room: _Room, start: int, *, may_move: 
     """Try every range that starts where ``reached`` ended."""
     (seconds, moved, cut, disorder), rank, before = reached
     disorder += room.rank < rank
-    for end in range(start + 1, len(after)):
-        option = room.place(start, end, may_move=may_move)
-        if option is None:
-            # Bytes only grow with the range.
-            return
-        more, count, span, edge, partial = option
-        score = (seconds + more, moved + count, cut + (edge is not None), disorder)
+    kept, begun = room.kept, seconds - room.kept[start]
+    for end in range(start + 1, room.too_far(start, may_move=may_move)):
         current = after[end]
+        if current is not None and begun + kept[end] > _ROUNDING * current[0][0]:
+            # Slower already with nothing moved.
+            continue
+        more, count, span, edge, partial = room.place(start, end)
+        score = (seconds + more, moved + count, cut + (edge is not None), disorder)
         if current is None or score < current[0]:
             chosen = Range(name=room.name, first=start, last=end, moved=tuple(range(*span)), cut=edge, partial=partial)
             after[end] = (score, room.rank, (*before, chosen))
@@ -251,6 +256,7 @@ def _room(costs: LayerCosts, bin_: Bin, rank: int, cpu: tuple[float, ...]) -> _R
         size=bin_.budget - bin_.reserve - costs.shared - costs.fixed.get(bin_.name, 0),
         base=list(accumulate(costs.base, initial=0)),
         movable=list(accumulate(costs.movable, initial=0)),
+        whole=list(accumulate(map(add, costs.base, costs.movable), initial=0)),
         kept=list(accumulate(bin_.kept, initial=0.0)),
         moved=list(accumulate(moved, initial=0.0)),
         count=list(accumulate((1 if size else 0 for size in costs.movable), initial=0)),

@@ -218,7 +218,12 @@ class _Search:
         """The least cost of an option of ``j`` that fits into ``rooms``, those its groups have left."""
         least = _NOTHING
         for cost, choice in zip(self.costs[j], self.problem.options[j], strict=True):
-            if cost < least and not any(any(map(gt, choice.need, room)) for room in rooms):
+            if cost >= least:
+                continue
+            for room in rooms:
+                if any(map(gt, choice.need, room)):
+                    break
+            else:
                 least = cost
         return least
 
