@@ -52,8 +52,8 @@ class Prepared:
     """
 
     __slots__ = (
-        "_cuda_sizes", "_host_sizes", "cuda_runs", "fuses", "home_sources", "homed", "inputs", "late", "live", "n_nodes",
-        "namesakes", "offloads", "on_cpu", "op", "outputs", "pinned", "root", "rooted", "src", "tensors", "twins",
+        "_cuda_sizes", "_host_sizes", "cuda_runs", "fuses", "home_sources", "homed", "inputs", "late", "live",
+        "n_nodes", "namesakes", "offloads", "on_cpu", "op", "outputs", "pinned", "root", "rooted", "src", "tensors", "twins",
         "uses", "views", "weighted", "weights", "work",
     )  # fmt: skip
 

@@ -164,13 +164,21 @@ class _Search:
             return
         i = self.order[depth]
         costs = self.costs[i]
-        rest = self._rest(depth + 1, self._lost(depth))
+        lost = self._lost(depth)
+        rest = self._rest(depth + 1, lost)
+        # Where no more groups may be lost, what each of the member's leaves for it.
+        rooms = [
+            tuple(map(sub, self.most_used[g][depth + 1], self.used[g]))
+            for g in self.groups[i]
+            if g not in lost and len(lost) == self.least[0]
+        ]
         first = self.chosen[self.twins[i]] if i in self.twins else 0
         for a in sorted(range(first, len(costs)), key=costs.__getitem__):
             if (so_far[0], so_far[1] + costs[a] + rest, so_far[2]) >= self.least:
                 # Further options cost more.
                 return
-            self._choose(depth, i, a, so_far)
+            if _fits(self.problem.options[i][a].need, rooms):
+                self._choose(depth, i, a, so_far)
 
     def _twins(self) -> dict[int, int]:
         """The twin that comes last before a member in the order, for each that has one."""
@@ -218,12 +226,7 @@ class _Search:
         """The least cost of an option of ``j`` that fits into ``rooms``, those its groups have left."""
         least = _NOTHING
         for cost, choice in zip(self.costs[j], self.problem.options[j], strict=True):
-            if cost >= least:
-                continue
-            for room in rooms:
-                if any(map(gt, choice.need, room)):
-                    break
-            else:
+            if cost < least and _fits(choice.need, rooms):
                 least = cost
         return least
 
@@ -250,6 +253,13 @@ class _Search:
         if key not in self.rows:
             self.rows[key] = [self.problem.pair(i, a, j, b) for b in range(len(self.problem.options[j]))]
         return self.rows[key]
+
+
+def _fits(need: Need, rooms: Sequence[Need]) -> bool:
+    for room in rooms:  # noqa: SIM110 - asked some hundred thousand times
+        if any(map(gt, need, room)):
+            return False
+    return True
 
 
 def least_missing(needs: Sequence[Sequence[tuple[int, ...]]], missing: Callable[[Sequence[int]], int]) -> int:
