@@ -53,8 +53,8 @@ class Prepared:
 
     __slots__ = (
         "_cuda_sizes", "_host_sizes", "cuda_runs", "fuses", "home_sources", "homed", "inputs", "late", "live",
-        "n_nodes", "namesakes", "offloads", "on_cpu", "op", "outputs", "pinned", "root", "rooted", "src", "tensors", "twins",
-        "uses", "views", "weighted", "weights", "work",
+        "n_nodes", "namesakes", "offloads", "on_cpu", "op", "outputs", "pinned", "root", "rooted", "src", "tensors",
+        "twins", "uses", "views", "weighted", "weights", "work",
     )  # fmt: skip
 
     def __init__(self, nodes: Sequence[Node], leafs: Sequence[Node] | None = None, on_cpu: Iterable[Node] = ()) -> None:

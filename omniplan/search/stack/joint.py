@@ -118,7 +118,7 @@ def solve(problem: Problem, start: Sequence[int] | None = None) -> Joint:
     if not problem.options:
         return Joint(chosen=(), score=(0, 0, 0), unkept=frozenset(), visited=0)
     search = _Search(problem, start or settle(problem).chosen)
-    search.descend(0, (0, 0, 0))
+    search.start()
     best = tuple(search.best)
     return Joint(chosen=best, score=search.least, unkept=score(problem, best)[1], visited=search.visited)
 
@@ -155,8 +155,16 @@ class _Search:
             sums.append(least)
         return sums[::-1]
 
-    def descend(self, depth: int, so_far: Score) -> None:
-        """Try every option of the member at ``depth``; ``so_far`` is the score of those before it."""
+    def start(self) -> None:
+        """Search everything."""
+        lost = self._lost(0)
+        self.descend(0, (len(lost), 0, 0), lost, sum(self._rest(0, lost)[1:]))
+
+    def descend(self, depth: int, so_far: Score, lost: frozenset[int], rest: int) -> None:
+        """Try every option of the member at ``depth``; ``so_far`` is the score of those before it.
+
+        ``lost`` are groups that no leaf keeps, ``rest`` is what the members after this one cost at least.
+        """
         self.visited += 1
         if depth == len(self.order):
             if so_far < self.least:
@@ -164,8 +172,6 @@ class _Search:
             return
         i = self.order[depth]
         costs = self.costs[i]
-        lost = self._lost(depth)
-        rest = self._rest(depth + 1, lost)
         # Where no more groups may be lost, what each of the member's leaves for it.
         rooms = [
             tuple(map(sub, self.most_used[g][depth + 1], self.used[g]))
@@ -204,23 +210,23 @@ class _Search:
             )
             known = self._beside(depth, i, a)
             at_least = cost + sum(min(self.costs[j]) for j in self.order[depth + 1 :])
-            if (len(lost), at_least, apart) < self.least and (
-                (len(lost), cost + self._rest(depth + 1, lost), apart) < self.least
-            ):
-                self.chosen[i] = a
-                self.descend(depth + 1, (len(lost), cost, apart))
+            if (len(lost), at_least, apart) < self.least:
+                rest = self._rest(depth + 1, lost)
+                if (len(lost), cost + sum(rest), apart) < self.least:
+                    self.chosen[i] = a
+                    self.descend(depth + 1, (len(lost), cost, apart), lost, sum(rest[1:]))
             for j, costs in known:
                 self.costs[j] = costs
         self.used = used
 
-    def _rest(self, depth: int, lost: frozenset[int]) -> int:
-        """What the members from ``depth`` on cost at least: where no more groups may be lost, in places that fit."""
+    def _rest(self, depth: int, lost: frozenset[int]) -> list[int]:
+        """What each member from ``depth`` on costs at least: where no more groups may be lost, in places that fit."""
         if len(lost) < self.least[0]:
-            return sum(min(self.costs[j]) for j in self.order[depth:])
+            return [min(self.costs[j]) for j in self.order[depth:]]
         rooms = [
             tuple(map(sub, group.capacity, used)) for group, used in zip(self.problem.groups, self.used, strict=True)
         ]
-        return sum(self._fitting(j, [rooms[g] for g in self.groups[j] if g not in lost]) for j in self.order[depth:])
+        return [self._fitting(j, [rooms[g] for g in self.groups[j] if g not in lost]) for j in self.order[depth:]]
 
     def _fitting(self, j: int, rooms: Sequence[Need]) -> int:
         """The least cost of an option of ``j`` that fits into ``rooms``, those its groups have left."""
