@@ -50,8 +50,11 @@ class Arena:
     def give(self, address: int, size: int) -> None:
         """Free ``size`` bytes: they join the first block that touches them, and that one its neighbour."""
         blocks, sizes = self.blocks, self.sizes
-        end = address + size
+        end, after = address + size, -1
         for i, start in enumerate(blocks):
+            # Empty blocks can break the order, so this cannot be a bisection.
+            if after < 0 and start >= address:
+                after = i
             if start + sizes[i] == address:
                 sizes[i] += size
                 self._join(i)
@@ -62,10 +65,9 @@ class Arena:
                 if i:
                     self._join(i - 1)
                 return
-        # Empty blocks can break the order, so this cannot be a bisection.
-        i = next((i for i, start in enumerate(blocks) if start >= address), len(blocks))
-        blocks.insert(i, address)
-        sizes.insert(i, size)
+        at = after if after >= 0 else len(blocks)
+        blocks.insert(at, address)
+        sizes.insert(at, size)
 
     def _join(self, i: int) -> None:
         blocks, sizes = self.blocks, self.sizes
