@@ -140,7 +140,8 @@ class Search:
             self._complement(options, groups)
         best = self._choose(options, groups, settle, None)
         for _ in range(_ROUNDS):
-            self._widen(options, best)
+            if not self._widen(options, best) and best.is_exact:
+                break
             found = self._choose(options, groups, solve, best)
             is_better = (len(found.groups), -found.cost) > (len(best.groups), -best.cost * (1 - _WORTH))
             best, is_exact = found, best.is_exact
@@ -190,13 +191,15 @@ class Search:
                 for option in known[other]:
                     self._offer(options, name, self.room_beside([name], [(group, {other: option.need})]))
 
-    def _widen(self, options: dict[str, list[Option]], found: Found) -> None:
-        """Add what each member that could do better could have in what the others leave."""
+    def _widen(self, options: dict[str, list[Option]], found: Found) -> bool:
+        """Add what each member that could do better could have in what the others leave; whether there is any."""
+        before = sum(map(len, options.values()))
         needs = {name: option.need for name, option in found.options.items()}
         for name, option in found.options.items():
             if option.cost > min(other.cost for other in options[name]):
                 beside = [(group, needs) for group in found.groups if name in group.members]
                 self._offer(options, name, self.room_beside([name], beside))
+        return sum(map(len, options.values())) > before
 
     def _offer(self, options: dict[str, list[Option]], name: str, room: Need) -> None:
         """Add the best plan of a member in ``room`` to its options, if it is new."""
