@@ -9,7 +9,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from omniplan.llamacpp import compute, fit, overrides, weights
+from omniplan.llamacpp import compute, fit, memory, overrides, weights
+from omniplan.predict import request
+from omniplan.search import costs, times
 
 
 def seconds(run: Callable[[], object], *, runs: int, before: Callable[[], object] = lambda: None) -> list[float]:
@@ -28,7 +30,7 @@ def seconds(run: Callable[[], object], *, runs: int, before: Callable[[], object
 
 def forget() -> None:
     """Empty every cache of the simulation and of what it is fed with."""
-    for module in (compute, fit, overrides, weights):
+    for module in (compute, costs, fit, memory, overrides, request, times, weights):
         for value in vars(module).values():
             if hasattr(value, "cache_clear"):
                 value.cache_clear()

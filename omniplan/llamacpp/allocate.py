@@ -50,8 +50,11 @@ class Arena:
     def give(self, address: int, size: int) -> None:
         """Free ``size`` bytes: they join the first block that touches them, and that one its neighbour."""
         blocks, sizes = self.blocks, self.sizes
-        end = address + size
+        end, after = address + size, -1
         for i, start in enumerate(blocks):
+            # Empty blocks can break the order, so this cannot be a bisection.
+            if after < 0 and start >= address:
+                after = i
             if start + sizes[i] == address:
                 sizes[i] += size
                 self._join(i)
@@ -62,10 +65,9 @@ class Arena:
                 if i:
                     self._join(i - 1)
                 return
-        # Empty blocks can break the order, so this cannot be a bisection.
-        i = next((i for i, start in enumerate(blocks) if start >= address), len(blocks))
-        blocks.insert(i, address)
-        sizes.insert(i, size)
+        at = after if after >= 0 else len(blocks)
+        blocks.insert(at, address)
+        sizes.insert(at, size)
 
     def _join(self, i: int) -> None:
         blocks, sizes = self.blocks, self.sizes
@@ -191,29 +193,30 @@ class _Allocation:
 
     def _release(self, tensors: tuple[int, ...] | list[int]) -> None:
         """One use less of each tensor; the last one frees it."""
-        users, views, address, root = self.users, self.views, self.address, self.root
         for s in tensors:
-            left = users[s] - 1
-            users[s] = left
-            if left or views[s]:
-                continue
-            whole = root[s]
-            if whole < 0:
-                whole = s
-            else:
-                views[whole] -= 1
-                if views[whole] or users[whole]:
-                    continue
-            if address[whole] >= 0:
-                self.arenas[self.plan.backend[whole]].give(address[whole], self.sizes[whole])
-                address[whole] = -1
+            self.users[s] -= 1
+            if not (self.users[s] or self.views[s]):
+                self._free(s)
+
+    def _free(self, unused: int) -> None:
+        """Free a tensor, or what it views if this was the last view."""
+        views, address, whole = self.views, self.address, self.root[unused]
+        if whole < 0:
+            whole = unused
+        else:
+            views[whole] -= 1
+            if views[whole] or self.users[whole]:
+                return
+        if address[whole] >= 0:
+            self.arenas[self.plan.backend[whole]].give(address[whole], self.sizes[whole])
+            address[whole] = -1
 
     def _run_nodes(self, program: list[int]) -> None:
         """The hot loop: place each node, over a source if it may, and free what nobody needs any more."""
         plan = self.plan
         address, users, views, sizes, twins = self.address, self.users, self.views, self.sizes, self.twins
         live, backend, arenas, keep = plan.live, plan.backend, self.arenas, plan.keep
-        release, place = self._release, self._place
+        place, free = self._place, self._free
         for i in program:
             need = sizes[i]
             if need >= 0 and address[i] < 0:
@@ -226,9 +229,13 @@ class _Allocation:
                         break
                 else:
                     place(i)
-            release(live[i])
+            for s in live[i]:
+                left = users[s] - 1
+                users[s] = left
+                if not (left or views[s]):
+                    free(s)
             if i in keep:
-                release(keep[i])
+                self._release(keep[i])
 
 
 def _twins(plan: Schedule, i: int) -> tuple[int, ...]:

@@ -94,7 +94,7 @@ def price(model: Model, machine: Machine, placement: Placement) -> Footprint:
         layers=placement.layers,
         buffers=sizes,
         graph_splits=reserved.splits,
-        pools=tuple(_pools(machine, sizes)),
+        pools=tuple(pools(machine, sizes)),
         n_ctx=context.n_ctx,
         n_ctx_seq=context.n_ctx_seq,
         n_seq_max=context.n_seq_max,
@@ -141,7 +141,8 @@ def context_bytes(model: Model, placement: Placement) -> Counter[str]:
     return held
 
 
-def _pools(machine: Machine, sizes: dict[str, BufferSize]) -> Iterator[Pool]:
+def pools(machine: Machine, sizes: Mapping[str, BufferSize]) -> Iterator[Pool]:
+    """What each pool of ``machine`` has free, and what buffers of these sizes take of it."""
     for gpu in machine.gpus:
         yield Pool(name=gpu.name, free=gpu.free, used=sizes[gpu.name].total if gpu.name in sizes else 0)
     yield Pool(name=RAM, free=machine.memory.available if machine.memory else None, used=host_bytes(sizes))

@@ -42,9 +42,11 @@ class Fuser:
 
     def run(self, start: int, end: int) -> None:
         """Handle one split of a CUDA device."""
-        self._group_shared_experts(start, end)
-        done = start
         kinds = [self.op[i] for i in self.order[start:end]]
+        if "MUL_MAT_ID" in kinds and "MUL_MAT" in kinds:
+            self._group_shared_experts(start, end)
+            kinds = [self.op[i] for i in self.order[start:end]]
+        done = start
         for position, (kind, following) in enumerate(pairwise(kinds), start):
             if position < done:
                 continue

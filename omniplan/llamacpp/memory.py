@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from omniplan.domain.hparams import Hparams
@@ -40,6 +41,7 @@ class CacheTensor:
         return self.type.row_size(self.row) * self.cells * self.streams
 
 
+@lru_cache(maxsize=64)
 def caches(model: Model, context: Context) -> tuple[CacheTensor, ...]:
     """Every cache tensor that b11434 creates for ``model`` in ``context`` (``create_memory``)."""
     arch = row(model.arch)

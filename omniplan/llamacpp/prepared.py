@@ -52,9 +52,9 @@ class Prepared:
     """
 
     __slots__ = (
-        "_cuda_sizes", "_host_sizes", "cuda_runs", "fuses", "home_sources", "homed", "inputs", "live", "n_nodes",
-        "namesakes", "offloads", "on_cpu", "op", "outputs", "pinned", "root", "rooted", "src", "tensors", "twins",
-        "uses", "views", "weighted", "weights", "work",
+        "_cuda_sizes", "_host_sizes", "cuda_runs", "fuses", "home_sources", "homed", "inputs", "late", "live",
+        "n_nodes", "namesakes", "offloads", "on_cpu", "op", "outputs", "pinned", "root", "rooted", "src", "tensors",
+        "twins", "uses", "views", "weighted", "weights", "work",
     )  # fmt: skip
 
     def __init__(self, nodes: Sequence[Node], leafs: Sequence[Node] | None = None, on_cpu: Iterable[Node] = ()) -> None:
@@ -85,11 +85,17 @@ class Prepared:
         self.pinned = [
             (i, node.il) for i, node in enumerate(self.tensors) if node.name in _PINNED_NAMES and node.il >= 0
         ]
+        self.late = self._find_late()
         self.namesakes = self._find_namesakes()
         self.home_sources = [
             tuple([s for s in src if s in at_home]) if len(live) < len(src) else ()
             for src, live in zip(self.src, self.live, strict=True)
         ]
+
+    def _find_late(self) -> list[int]:
+        """Nodes that may have no backend, or a source without one, when all others have theirs."""
+        loose = {i for i in range(self.n_nodes, len(self.tensors)) if self.tensors[i].home is None}
+        return [i for i in range(self.n_nodes) if self.op[i] in VIEW_OPS or not loose.isdisjoint(self.src[i])]
 
     def _find_namesakes(self) -> list[list[int]]:
         """Leafs that are one tensor of the file, and one tensor in memory where they share a buffer type."""

@@ -104,14 +104,17 @@ class _Passes:
 
     def _find_homes(self) -> None:
         device = {b.buffer: i for i, b in enumerate(self.homes.backends[:-1])}
+        backend, tensors, home = self.backend, self.graph.tensors, self.homes.home
         for i in self.graph.homed:
-            buffer = self.homes.home(self.graph.tensors[i])
-            owner = device.get(buffer, self.cpu)
-            if owner == self.cpu and buffer[-1].isdigit():
-                raise CannotRun(self.graph.tensors[i].name, buffer)
+            buffer = home(tensors[i])
+            if buffer in device:
+                backend[i] = device[buffer]
+                continue
+            if buffer[-1].isdigit():
+                raise CannotRun(tensors[i].name, buffer)
             if buffer in _OPAQUE:
                 self.opaque.add(i)
-            self.backend[i] = owner
+            backend[i] = self.cpu
 
     def _pin(self) -> None:
         if self.homes.pins_attention:
@@ -145,6 +148,8 @@ class _Passes:
         """Pass 2: devices spread to neighbours, down then up; then the CPU does too."""
         work = self.graph.work
         for skip in (self.cpu, -1):
+            if all(self.backend[i] >= 0 for i in work):
+                return
             self._spread(work, skip)
             self._spread(reversed(work), skip)
 
@@ -174,7 +179,7 @@ class _Passes:
     def inherit(self) -> None:
         """Pass 4: views follow what they view, remaining leafs their first user."""
         backend, root, src = self.backend, self.graph.root, self.graph.src
-        for i in range(self.graph.n_nodes):
+        for i in self.graph.late:
             current = backend[i]
             if current < 0 <= root[i]:
                 current = backend[root[i]]

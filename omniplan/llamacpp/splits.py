@@ -94,19 +94,22 @@ class _Cut:
         split.end = graph.n_nodes
 
     def _needs_weight(self, i: int, current: int) -> bool:
-        return any(self.backend[w] != current for w in self.graph.weights[i])
+        for w in self.graph.weights[i]:  # noqa: SIM110 - asked for every weight, and mostly there is one
+            if self.backend[w] != current:
+                return True
+        return False
 
     def _bring(self, i: int, split: Split) -> None:
         """Point node ``i`` at copies of the sources that are elsewhere."""
-        src = tuple([self._local(s, split) for s in self.graph.src[i]])
+        backend, here = self.backend, split.backend
+        src = tuple([s if backend[s] == here else self._local(s, split) for s in self.graph.src[i]])
         self.src[i] = src
         self.changed.append(i)
         homes: Sequence[int] = self.graph.home_sources[i]
-        self.live[i] = tuple([s for s in src if s not in homes])
+        self.live[i] = tuple([s for s in src if s not in homes]) if homes else src
 
     def _local(self, s: int, split: Split) -> int:
-        if self.backend[s] == split.backend:
-            return s
+        """The copy for ``split`` of a tensor that is elsewhere."""
         s = self.same.get(s, s)
         key = s, split.backend
         copy = self._copies.get(key)

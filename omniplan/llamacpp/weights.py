@@ -122,20 +122,27 @@ def place(
     """
     buffer_of: dict[str, str] = {}
     factors: dict[int, str] = {}
-    nbytes: Counter[str] = Counter()
     held: set[tuple[str, str]] = set()
+    has_gpu = bool(devices)
+    column = {name: _column(name) for name in {buffers.CPU, host, *layers, *overridden.values()}}
+    nbytes: Counter[str] = Counter()
     for priced in _priced(model):
-        slot = priced.slot
-        wanted = overridden.get(slot.tensor.name) or (layers[slot.il] if slot.il >= 0 else buffers.CPU)
-        buffer = _buffer(priced, wanted, host, has_gpu=bool(devices), forced=slot.tensor.name in overridden)
-        if lazy_over is not None and slot.tensor.nbytes > lazy_over and _is_lazy(slot, model):
+        forced = overridden.get(priced.tensor)
+        buffer = forced or (layers[priced.il] if priced.il >= 0 else buffers.CPU)
+        # The first buffer type of the slot's list whose device can run its op (select_weight_buft).
+        if forced is None or forced == buffers.CPU:
+            if has_gpu and not priced.cuda_can_use:
+                buffer = buffers.CPU
+            elif buffer == buffers.CPU:
+                buffer = host
+        if priced.is_lazy and lazy_over is not None and priced.nbytes > lazy_over:
             buffer = buffers.CPU
-        buffer_of.setdefault(slot.name, buffer)
+        buffer_of.setdefault(priced.name, buffer)
         if priced.is_factor:
-            factors[slot.il] = buffer
+            factors[priced.il] = buffer
         if (buffer, priced.key) not in held:
             held.add((buffer, priced.key))
-            nbytes[buffer] += priced.size_in(buffer)
+            nbytes[buffer] += priced.sizes[column[buffer]]
     return Weights(buffer_of=buffer_of, factors=factors, nbytes=nbytes, n_tensors=len(held))
 
 
@@ -145,47 +152,54 @@ def _is_lazy(slot: Slot, model: Model) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Priced:
-    """A slot with all that no placement changes; slots of one ``key`` share their bytes within a buffer type."""
+    """A slot with all that no placement changes; slots of one ``key`` share their bytes within a buffer type.
 
-    slot: Slot
+    ``tensor`` is its name in the file; ``sizes`` are bytes on a GPU, in pinned and in plain RAM, padding included.
+    """
+
+    name: str
+    tensor: str
+    il: int
+    nbytes: int
     key: str
     is_factor: bool
+    is_lazy: bool
     cuda_can_use: bool
-    on_gpu: int
-    in_host: int
-    in_cpu: int
+    sizes: tuple[int, int, int]
 
-    def size_in(self, buffer: str) -> int:
-        """Bytes in a buffer type, padding included."""
-        if buffer == buffers.CPU:
-            return self.in_cpu
-        return self.in_host if buffers.is_host(buffer) else self.on_gpu
+
+def _column(buffer: str) -> int:
+    """Which of ``_Priced.sizes`` is that in ``buffer``."""
+    if buffer == buffers.CPU:
+        return 2
+    return 1 if buffers.is_host(buffer) else 0
 
 
 @lru_cache(maxsize=64)
 def _priced(model: Model) -> tuple[_Priced, ...]:
     # gemma3n and gemma4 create the tied output before the input, so the two are never shared.
     twice = architectures.row(model.arch).embedding_twice
-    found = []
-    for slot in slots(model):
-        tensor = slot.tensor
-        gpu, host, cpu = (
-            buffers.padded_size(buffer, tensor.type, tensor.shape[0], tensor.nbytes)
-            for buffer in ("CUDA0", buffers.CUDA_HOST, buffers.CPU)
-        )
-        key = slot.name if twice else tensor.name
-        is_factor = _ROPE_FACTORS.match(slot.name) is not None
-        found.append(_Priced(slot, key, is_factor, _cuda_can_use(slot, model), gpu, host, cpu))
-    return tuple(found)
+    return tuple(_price(slot, model, slot.name if twice else slot.tensor.name) for slot in slots(model))
 
 
-def _buffer(priced: _Priced, wanted: str, host: str, *, has_gpu: bool, forced: bool) -> str:
-    """The first buffer type of the slot's list whose device can run its op (``select_weight_buft``)."""
-    if forced and wanted != buffers.CPU:
-        return wanted
-    if has_gpu and not priced.cuda_can_use:
-        return buffers.CPU
-    return host if wanted == buffers.CPU else wanted
+def _price(slot: Slot, model: Model, key: str) -> _Priced:
+    tensor = slot.tensor
+    nbytes = tensor.nbytes
+    gpu, host, cpu = (
+        buffers.padded_size(buffer, tensor.type, tensor.shape[0], nbytes)
+        for buffer in ("CUDA0", buffers.CUDA_HOST, buffers.CPU)
+    )
+    return _Priced(
+        name=slot.name,
+        tensor=tensor.name,
+        il=slot.il,
+        nbytes=nbytes,
+        key=key,
+        is_factor=_ROPE_FACTORS.match(slot.name) is not None,
+        is_lazy=_is_lazy(slot, model),
+        cuda_can_use=_cuda_can_use(slot, model),
+        sizes=(gpu, host, cpu),
+    )
 
 
 def _cuda_can_use(slot: Slot, model: Model) -> bool:

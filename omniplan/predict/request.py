@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -13,7 +13,7 @@ from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Estimate, Prediction
 from omniplan.llamacpp import buffers
-from omniplan.llamacpp.footprint import place, price
+from omniplan.llamacpp.footprint import place, pools, price
 from omniplan.llamacpp.placement import Placement
 from omniplan.predict.decode import decode_terms
 from omniplan.predict.prefill import Prompt, prompt_terms
@@ -54,11 +54,22 @@ def predict(
     return predict_placed(model, machine, params, placement, priced, (n_prompt, n_gen, depth), constants)
 
 
-@lru_cache(maxsize=16)
 def placed(model: Model, machine: Machine, params: ServerParams) -> tuple[Placement, Footprint]:
-    """Placement and footprint of ``params``; kept for the next workload asked about."""
+    """Placement and footprint of ``params``; kept for the next workload, and for other free memory, asked about."""
+    placement, priced = _placed(model, unsized(machine) if any(params.tensor_split) else machine, params)
+    return placement, replace(priced, pools=tuple(pools(machine, priced.buffers)))
+
+
+@lru_cache(maxsize=256)
+def _placed(model: Model, machine: Machine, params: ServerParams) -> tuple[Placement, Footprint]:
     placement = place(model, machine, params)
     return placement, price(model, machine, placement)
+
+
+def unsized(machine: Machine) -> Machine:
+    """The machine but for how much memory is free: that changes neither speeds nor a layout that says its split."""
+    gpus = tuple(replace(gpu, free=gpu.total, reserved=()) for gpu in machine.gpus)
+    return replace(machine, gpus=gpus, memory=machine.memory and replace(machine.memory, total=0, reserved=()))
 
 
 def predict_priced(

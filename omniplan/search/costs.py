@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 from omniplan.domain.model import Model
@@ -63,6 +64,17 @@ class LayerCosts:
 
 def layer_costs(model: Model, context: Context, pins: Pins) -> LayerCosts:
     """Costs of every layer of ``model`` in ``context``, exact to the byte."""
+    # How a batch is computed changes no bytes of a layer.
+    context = replace(context, op_offload=True)
+    return _costs(model, context, pins) if pins.homes else _free_costs(model, context)
+
+
+@lru_cache(maxsize=64)
+def _free_costs(model: Model, context: Context) -> LayerCosts:
+    return _costs(model, context, Pins())
+
+
+def _costs(model: Model, context: Context, pins: Pins) -> LayerCosts:
     h = model.hparams
     is_moe = any(layer.ffn.startswith("moe") for layer in model.layers)
     tensors = patterns.EXPERTS if is_moe else patterns.DENSE_FFN

@@ -38,6 +38,7 @@ class Filler:
         self.problem = problem
         self.reporter = reporter
         self.is_hopeless = False
+        self.reserves: Reserves = {}
 
     def best(
         self, *, may_move: bool, first: int = 0, gpus: Sequence[Gpu] | None = None, least: float = 0.0
@@ -67,7 +68,7 @@ class Filler:
             self.is_hopeless |= is_final or RAM in missing
             if is_final:
                 break
-            reserves = _next_reserves(reserves, solution)
+            self.reserves = reserves = _next_reserves(reserves, solution)
         return best and self._uncut(best)
 
     def _is_final(self, solution: Solution) -> bool:

@@ -108,13 +108,29 @@ class Ladder:
         least = bisect_left(
             range(1, most + 1), 1, key=lambda first: bool(self.filler.fill(none, may_move=may_move, first=first))
         )
-        for first in range(least + 1, most + 1):
-            if found := self.filler.best(may_move=may_move, first=first):
-                return found
-            if self.filler.is_hopeless:
+        first, failed, found = least + 1, least, None
+        while first <= most:
+            found = self.filler.best(may_move=may_move, first=first)
+            if found or self.filler.is_hopeless:
                 # Every further layer on the CPU takes more RAM, and leaves pins where they are.
                 break
-        return None
+            failed, first = first, self._enough(first + 1, most, may_move=may_move)
+        for fewer in reversed(range(failed + 1, min(first, most + 1))):
+            is_too_much, self.filler.is_hopeless = found is None, False
+            rival = self.filler.best(may_move=may_move, first=fewer)
+            found = rival or found
+            if rival is None and not (is_too_much and self.filler.is_hopeless):
+                break
+        return found
+
+    def _enough(self, first: int, most: int, *, may_move: bool) -> int:
+        """The least leading layers, from ``first`` on, that leave room for compute buffers as last simulated."""
+        found = bisect_left(
+            range(first, most),
+            1,
+            key=lambda count: bool(self.filler.fill(self.filler.reserves, may_move=may_move, first=count)),
+        )
+        return first + found
 
     def _most_leading(self) -> int:
         """How many leading layers may be whole on the CPU."""

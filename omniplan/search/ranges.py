@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, product
 from math import prod
+from operator import add
 from typing import Final
 
 from omniplan.search.costs import LayerCosts, Partial
 
 # Sets of used devices up to which every order is tried: five different devices, or seven in two kinds.
 _MOST_SETS: Final = 40
+# Sums of seconds in another order are equal to within this factor.
+_ROUNDING: Final = 1 + 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,22 +77,29 @@ class _Room:
     size: int
     base: list[int]
     movable: list[int]
+    whole: list[int]
     kept: list[float]
     moved: list[float]
     count: list[int]
     partials: Sequence[Sequence[Partial]]
 
-    def place(self, start: int, end: int, *, may_move: bool) -> _Option | None:
-        """The best way to have layers ``start..end`` here, or None without room."""
+    def too_far(self, start: int, *, may_move: bool) -> int:
+        """The least end, beyond the last layer if need be, for which there is no room; bytes only grow with a range."""
+        sums = self.base if may_move else self.whole
+        return bisect_right(sums, self.size + sums[start], start)
+
+    def least_end(self, left: int, *, may_move: bool) -> int:
+        """The least end after which the layers that follow need no more than ``left`` bytes."""
+        sums = self.base if may_move else self.whole
+        return bisect_left(sums, sums[-1] - left)
+
+    def place(self, start: int, end: int) -> _Option:
+        """The best way to have layers ``start..end`` here, which need not move more than they may."""
         room = self.size - self.base[end] + self.base[start]
-        if room < 0:
-            return None
         seconds = self.kept[end] - self.kept[start]
         movable = self.movable
         if movable[end] - movable[start] <= room:
             return seconds, 0, (start, start), None, None
-        if not may_move:
-            return None
         # The fewest layers at one end of the range, so that a neighbour's moved layers join into one pattern.
         if start > 0:
             first, last = start, bisect_right(movable, movable[end] - room - 1, start, end + 1)
@@ -171,11 +181,15 @@ def _any_order(
     rooms = [_room(costs, bin_, rank, cpu) for rank, bin_ in enumerate(bins)]
     for used in sorted(product(*(range(len(group) + 1) for group in alike)), key=sum):
         for kind, index in _next(used, alike):
-            after = rows.setdefault((*used[:kind], used[kind] + 1, *used[kind + 1 :]), [None] * (n + 1))
+            more = (*used[:kind], used[kind] + 1, *used[kind + 1 :])
+            after = rows.setdefault(more, [None] * (n + 1))
+            # Devices that are not used yet must hold the layers that are left.
+            left = (rooms[i] for group, count in zip(alike, more, strict=True) for i in group[count:])
+            least = rooms[index].least_end(sum(max(0, room.size) for room in left), may_move=may_move)
             if used == nothing and bins[index].cpu == cpu:
-                _begin(after, costs, bins[index], index, cpu, first, may_move=may_move)
+                _begin(after, costs, bins[index], index, cpu, first, may_move=may_move, least=least)
             elif used != nothing:
-                _continue(after, rows[used], rooms[index], may_move=may_move)
+                _continue(after, rows[used], rooms[index], may_move=may_move, least=least)
     ends = (row[n] for row in rows.values())
     return min((state for state in ends if state is not None), key=lambda state: state[0], default=None)
 
@@ -210,32 +224,40 @@ def _in_order(
 
 
 def _begin(
-    after: _Row, costs: LayerCosts, bin_: Bin, rank: int, cpu: tuple[float, ...], first: int, *, may_move: bool
+    after: _Row,
+    costs: LayerCosts,
+    bin_: Bin,
+    rank: int,
+    cpu: tuple[float, ...],
+    first: int,
+    *,
+    may_move: bool,
+    least: int = 0,
 ) -> None:
-    """Try every range of the first device."""
+    """Try every range of the first device that ends at ``least`` or later."""
     room = _room(costs, replace(bin_, reserve=bin_.reserve_first), rank, cpu)
-    _extend(after, ((0.0, 0, 0, 0), -1, ()), room, first, may_move=may_move)
+    _extend(after, ((0.0, 0, 0, 0), -1, ()), room, first, may_move=may_move, least=least)
 
 
-def _continue(after: _Row, best: _Row, room: _Room, *, may_move: bool) -> None:
-    """Try every range that starts where some state of ``best`` ended."""
+def _continue(after: _Row, best: _Row, room: _Room, *, may_move: bool, least: int = 0) -> None:
+    """Try every range that starts where some state of ``best`` ended, and ends at ``least`` or later."""
     for start, reached in enumerate(best[:-1]):
         if reached is not None:
-            _extend(after, reached, room, start, may_move=may_move)
+            _extend(after, reached, room, start, may_move=may_move, least=least)
 
 
-def _extend(after: _Row, reached: _State, room: _Room, start: int, *, may_move: bool) -> None:
-    """Try every range that starts where ``reached`` ended."""
+def _extend(after: _Row, reached: _State, room: _Room, start: int, *, may_move: bool, least: int) -> None:
+    """Try every range that starts where ``reached`` ended, and ends at ``least`` or later."""
     (seconds, moved, cut, disorder), rank, before = reached
     disorder += room.rank < rank
-    for end in range(start + 1, len(after)):
-        option = room.place(start, end, may_move=may_move)
-        if option is None:
-            # Bytes only grow with the range.
-            return
-        more, count, span, edge, partial = option
-        score = (seconds + more, moved + count, cut + (edge is not None), disorder)
+    kept, begun = room.kept, seconds - room.kept[start]
+    for end in range(max(start + 1, least), room.too_far(start, may_move=may_move)):
         current = after[end]
+        if current is not None and begun + kept[end] > _ROUNDING * current[0][0]:
+            # Slower already with nothing moved.
+            continue
+        more, count, span, edge, partial = room.place(start, end)
+        score = (seconds + more, moved + count, cut + (edge is not None), disorder)
         if current is None or score < current[0]:
             chosen = Range(name=room.name, first=start, last=end, moved=tuple(range(*span)), cut=edge, partial=partial)
             after[end] = (score, room.rank, (*before, chosen))
@@ -251,6 +273,7 @@ def _room(costs: LayerCosts, bin_: Bin, rank: int, cpu: tuple[float, ...]) -> _R
         size=bin_.budget - bin_.reserve - costs.shared - costs.fixed.get(bin_.name, 0),
         base=list(accumulate(costs.base, initial=0)),
         movable=list(accumulate(costs.movable, initial=0)),
+        whole=list(accumulate(map(add, costs.base, costs.movable), initial=0)),
         kept=list(accumulate(bin_.kept, initial=0.0)),
         moved=list(accumulate(moved, initial=0.0)),
         count=list(accumulate((1 if size else 0 for size in costs.movable), initial=0)),

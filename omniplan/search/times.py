@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from operator import add
 from typing import Final
 
@@ -12,7 +13,7 @@ from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Request
 from omniplan.llamacpp.args import parse
-from omniplan.predict.request import predict_priced
+from omniplan.predict.request import predict_priced, unsized
 from omniplan.search import arguments, patterns
 from omniplan.search.costs import LayerCosts
 from omniplan.search.pins import Pins
@@ -46,6 +47,8 @@ def device_times(
     """
     known: dict[tuple[object, ...], DeviceTimes] = {}
     found = {}
+    # One GPU alone is never split by what is free on it.
+    machine = unsized(machine)
     handover = 2 * known_on(machine.constants)["gpu.split"] * _runs(request)
     for index, gpu in enumerate(machine.gpus):
         kind = _kind(gpu)
@@ -90,5 +93,11 @@ def _times(
 
 
 def _seconds(model: Model, machine: Machine, request: Request, args: tuple[str, ...]) -> float:
-    found = predict_priced(model, machine, parse(args), _UNPRICED, request.n_prompt, request.n_gen, 0)
-    return seconds(found, request.objective)
+    return _predicted(model, machine, args, request.n_prompt, request.n_gen, request.objective)
+
+
+@lru_cache(maxsize=256)
+def _predicted(
+    model: Model, machine: Machine, args: tuple[str, ...], n_prompt: int, n_gen: int, objective: str
+) -> float:
+    return seconds(predict_priced(model, machine, parse(args), _UNPRICED, n_prompt, n_gen, 0), objective)

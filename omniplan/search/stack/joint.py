@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from operator import add, gt
+from operator import add, gt, sub
 from typing import Final
 
 Need = tuple[int, ...]
@@ -118,7 +118,7 @@ def solve(problem: Problem, start: Sequence[int] | None = None) -> Joint:
     if not problem.options:
         return Joint(chosen=(), score=(0, 0, 0), unkept=frozenset(), visited=0)
     search = _Search(problem, start or settle(problem).chosen)
-    search.descend(0, (0, 0, 0))
+    search.start()
     best = tuple(search.best)
     return Joint(chosen=best, score=search.least, unkept=score(problem, best)[1], visited=search.visited)
 
@@ -133,9 +133,9 @@ class _Search:
         self.order = sorted(members, key=lambda i: -min(sum(choice.need) for choice in options[i]))
         self.shared = [[i != j and _share(problem, i, j) for j in members] for i in members]
         self.groups = [[g for g, group in enumerate(groups) if i in group.members] for i in members]
-        # Bytes in use by group, and the least need of the members from a depth on.
+        # Bytes in use by group, and the most that leave the members from a depth on what they need at least.
         self.used: list[Need] = [(0,) * len(group.capacity) for group in groups]
-        self.least_need = [self._least(group) for group in groups]
+        self.most_used = [[tuple(map(sub, group.capacity, least)) for least in self._least(group)] for group in groups]
         # Cost of every option beside the members chosen so far.
         self.costs = [[choice.cost for choice in member] for member in options]
         self.rows: dict[tuple[int, int, int], list[int]] = {}
@@ -155,8 +155,16 @@ class _Search:
             sums.append(least)
         return sums[::-1]
 
-    def descend(self, depth: int, so_far: Score) -> None:
-        """Try every option of the member at ``depth``; ``so_far`` is the score of those before it."""
+    def start(self) -> None:
+        """Search everything."""
+        lost = self._lost(0)
+        self.descend(0, (len(lost), 0, 0), lost, sum(self._rest(0, lost)[1:]))
+
+    def descend(self, depth: int, so_far: Score, lost: frozenset[int], rest: int) -> None:
+        """Try every option of the member at ``depth``; ``so_far`` is the score of those before it.
+
+        ``lost`` are groups that no leaf keeps, ``rest`` is what the members after this one cost at least.
+        """
         self.visited += 1
         if depth == len(self.order):
             if so_far < self.least:
@@ -164,13 +172,19 @@ class _Search:
             return
         i = self.order[depth]
         costs = self.costs[i]
-        rest = self._rest(depth + 1, self._lost(depth))
+        # Where no more groups may be lost, what each of the member's leaves for it.
+        rooms = [
+            tuple(map(sub, self.most_used[g][depth + 1], self.used[g]))
+            for g in self.groups[i]
+            if g not in lost and len(lost) == self.least[0]
+        ]
         first = self.chosen[self.twins[i]] if i in self.twins else 0
         for a in sorted(range(first, len(costs)), key=costs.__getitem__):
             if (so_far[0], so_far[1] + costs[a] + rest, so_far[2]) >= self.least:
                 # Further options cost more.
                 return
-            self._choose(depth, i, a, so_far)
+            if _fits(self.problem.options[i][a].need, rooms):
+                self._choose(depth, i, a, so_far)
 
     def _twins(self) -> dict[int, int]:
         """The twin that comes last before a member in the order, for each that has one."""
@@ -196,38 +210,38 @@ class _Search:
             )
             known = self._beside(depth, i, a)
             at_least = cost + sum(min(self.costs[j]) for j in self.order[depth + 1 :])
-            if (len(lost), at_least, apart) < self.least and (
-                (len(lost), cost + self._rest(depth + 1, lost), apart) < self.least
-            ):
-                self.chosen[i] = a
-                self.descend(depth + 1, (len(lost), cost, apart))
+            if (len(lost), at_least, apart) < self.least:
+                rest = self._rest(depth + 1, lost)
+                if (len(lost), cost + sum(rest), apart) < self.least:
+                    self.chosen[i] = a
+                    self.descend(depth + 1, (len(lost), cost, apart), lost, sum(rest[1:]))
             for j, costs in known:
                 self.costs[j] = costs
         self.used = used
 
-    def _rest(self, depth: int, lost: frozenset[int]) -> int:
-        """What the members from ``depth`` on cost at least: where no more groups may be lost, in places that fit."""
+    def _rest(self, depth: int, lost: frozenset[int]) -> list[int]:
+        """What each member from ``depth`` on costs at least: where no more groups may be lost, in places that fit."""
         if len(lost) < self.least[0]:
-            return sum(min(self.costs[j]) for j in self.order[depth:])
-        return sum(self._fitting(j, lost) for j in self.order[depth:])
+            return [min(self.costs[j]) for j in self.order[depth:]]
+        rooms = [
+            tuple(map(sub, group.capacity, used)) for group, used in zip(self.problem.groups, self.used, strict=True)
+        ]
+        return [self._fitting(j, [rooms[g] for g in self.groups[j] if g not in lost]) for j in self.order[depth:]]
 
-    def _fitting(self, j: int, lost: frozenset[int]) -> int:
-        """The least cost of an option of ``j`` that fits beside the members chosen so far."""
-        options, costs = self.problem.options[j], self.costs[j]
-        rooms = [(self.used[g], self.problem.groups[g].capacity) for g in self.groups[j] if g not in lost]
-        for b in sorted(range(len(options)), key=costs.__getitem__):
-            need = options[b].need
-            if not any(any(map(gt, map(add, used, need), most)) for used, most in rooms):
-                return costs[b]
-        return _NOTHING
+    def _fitting(self, j: int, rooms: Sequence[Need]) -> int:
+        """The least cost of an option of ``j`` that fits into ``rooms``, those its groups have left."""
+        least = _NOTHING
+        for cost, choice in zip(self.costs[j], self.problem.options[j], strict=True):
+            if cost < least and _fits(choice.need, rooms):
+                least = cost
+        return least
 
     def _lost(self, depth: int) -> frozenset[int]:
         """Groups that no leaf below keeps."""
-        groups = zip(self.problem.groups, self.used, self.least_need, strict=True)
         return frozenset(
             g
-            for g, (group, used, needs) in enumerate(groups)
-            if any(map(gt, map(add, used, needs[depth]), group.capacity))
+            for g, (used, most) in enumerate(zip(self.used, self.most_used, strict=True))
+            if any(map(gt, used, most[depth]))
         )
 
     def _beside(self, depth: int, i: int, a: int) -> list[tuple[int, list[int]]]:
@@ -245,6 +259,13 @@ class _Search:
         if key not in self.rows:
             self.rows[key] = [self.problem.pair(i, a, j, b) for b in range(len(self.problem.options[j]))]
         return self.rows[key]
+
+
+def _fits(need: Need, rooms: Sequence[Need]) -> bool:
+    for room in rooms:  # noqa: SIM110 - asked some hundred thousand times
+        if any(map(gt, need, room)):
+            return False
+    return True
 
 
 def least_missing(needs: Sequence[Sequence[tuple[int, ...]]], missing: Callable[[Sequence[int]], int]) -> int:

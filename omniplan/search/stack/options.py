@@ -59,7 +59,7 @@ class Offers:
 
     def offer(self, model: Model, request: StackModel, room: Sequence[int]) -> Option | None:
         """The best plan of ``model`` in ``room`` bytes per pool; None when there is none."""
-        room = tuple(room[: len(self.pools.names)])
+        room = self.pools.usable(room)
         key = (id(model), anonymous(request), room)
         if key not in self._known:
             self._known[key] = self._plan(model, request, room)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import permutations
@@ -12,7 +12,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.stack import Group, On, Stack, StackFile, StackModel
 from omniplan.search.stack import cofit
-from omniplan.search.stack.joint import Joint, Problem, Together, least_missing, settle, solve
+from omniplan.search.stack.joint import Problem, Together, least_missing, solve
 from omniplan.search.stack.neighbours import added
 from omniplan.search.stack.options import NANO, Offers, Option, anonymous, on_cpu
 from omniplan.search.stack.pools import Need, Pools, missing, total
@@ -44,7 +44,6 @@ class Found:
     groups: tuple[Group, ...]
     cost: int
     rivals: Mapping[str, int]
-    is_exact: bool
 
 
 class Search:
@@ -131,21 +130,22 @@ class Search:
     def find(self) -> Found:
         """The best joint choice of the options, where no member can do better in what the others leave it.
 
-        Each round adds to the options what every member could have in what the chosen others leave, and chooses again;
-        the first choice is quick, the others are exact.
+        Each round adds to the options what every member could have in what the chosen others leave, and chooses again,
+        exactly every time.
         """
         groups = [group for group in self.asked.groups if self.fits_alone(group)]
         lists = {id(found): list(found) for found in self.options.values() if found}
         options = {name: lists[id(found)] for name, found in self.options.items() if found}
         if len(options) <= _FEW:
             self._complement(options, groups)
-        best = self._choose(options, groups, settle, None)
+        best = self._choose(options, groups, None)
         for _ in range(_ROUNDS):
-            self._widen(options, best)
-            found = self._choose(options, groups, solve, best)
+            if not self._widen(options, best):
+                break
+            found = self._choose(options, groups, best)
             is_better = (len(found.groups), -found.cost) > (len(best.groups), -best.cost * (1 - _WORTH))
-            best, is_exact = found, best.is_exact
-            if is_exact and not is_better:
+            best = found
+            if not is_better:
                 break
         return best
 
@@ -153,7 +153,6 @@ class Search:
         self,
         options: dict[str, list[Option]],
         groups: Sequence[Group],
-        choose: Callable[[Problem, Sequence[int] | None], Joint],
         known: Found | None,
     ) -> Found:
         """A joint choice from ``known`` on, each option planned on the very GPUs it names."""
@@ -161,7 +160,7 @@ class Search:
         if known is not None:
             start = tuple(options[name].index(option) for name, option in known.options.items())
         while True:
-            joint = choose(self.problem(options, groups), start)
+            joint = solve(self.problem(options, groups), start)
             start = joint.chosen
             chosen = {name: found[a] for (name, found), a in zip(options.items(), joint.chosen, strict=True)}
             is_real = True
@@ -178,7 +177,6 @@ class Search:
             groups=tuple(group for group in groups if group.name not in unkept),
             cost=joint.score[1],
             rivals={name: len(found) for name, found in options.items()},
-            is_exact=choose is solve,
         )
 
     def _complement(self, options: dict[str, list[Option]], groups: Sequence[Group]) -> None:
@@ -191,13 +189,15 @@ class Search:
                 for option in known[other]:
                     self._offer(options, name, self.room_beside([name], [(group, {other: option.need})]))
 
-    def _widen(self, options: dict[str, list[Option]], found: Found) -> None:
-        """Add what each member that could do better could have in what the others leave."""
+    def _widen(self, options: dict[str, list[Option]], found: Found) -> bool:
+        """Add what each member that could do better could have in what the others leave; whether there is any."""
+        before = sum(map(len, options.values()))
         needs = {name: option.need for name, option in found.options.items()}
         for name, option in found.options.items():
             if option.cost > min(other.cost for other in options[name]):
                 beside = [(group, needs) for group in found.groups if name in group.members]
                 self._offer(options, name, self.room_beside([name], beside))
+        return sum(map(len, options.values())) > before
 
     def _offer(self, options: dict[str, list[Option]], name: str, room: Need) -> None:
         """Add the best plan of a member in ``room`` to its options, if it is new."""

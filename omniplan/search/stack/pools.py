@@ -122,6 +122,16 @@ class Pools:
         used = total(needs, len(self.capacity))
         return tuple(most - have for most, have in zip(self.capacity, used, strict=True))
 
+    def usable(self, room: Sequence[int]) -> Need:
+        """``room`` per pool, nothing on GPUs that would not even hold a context."""
+        *gpus, ram = room[: len(self.names)]
+        return (*(size if size > self._least else 0 for size in gpus), ram)
+
+    @property
+    def _least(self) -> int:
+        """What a process takes of a GPU before it has put anything there."""
+        return self.headroom.context + FURTHER
+
     def view(self, room: Sequence[int]) -> Machine:
         """The machine as a planner should see it to use at most ``room`` bytes per pool, reserves included."""
         gpus = tuple(self._view(gpu, size) for gpu, size in zip(self.machine.gpus, room, strict=False))
@@ -132,8 +142,7 @@ class Pools:
 
     def _view(self, gpu: Gpu, room: int) -> Gpu:
         reserved = tuple(item for item in gpu.reserved if item.kind != CUDA_CONTEXT)
-        least = self.headroom.context + FURTHER
-        free = room - FURTHER + self.headroom.growth_of(gpu) if room > least else 0
+        free = room - FURTHER + self.headroom.growth_of(gpu) if room > self._least else 0
         return replace(gpu, free=free, reserved=reserved)
 
 
