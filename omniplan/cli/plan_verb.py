@@ -89,7 +89,7 @@ def _run(options: argparse.Namespace) -> int:
     types = (options.cache_type or "f16").split(",")
     plan = api.plan(
         options.model,
-        api.load_machine(options.machine),
+        options.machine,
         n_ctx=n_ctx,
         n_ctx_least=least,
         n_parallel=options.parallel,
