@@ -264,6 +264,7 @@ def test_several_models_in_one_file(name: str) -> None:
         ({"llama_cpp": "master"}, "such as b8022"),
         ({"as_": "models.conf", "llama_cpp": "b6303"}, "does not take"),
         ({"as_": "env", "llama_cpp": "b8022"}, "--as shell"),
+        ({"as_": "preset", "model": "/m/a\nb.gguf"}, r"model /m/a\\nb.gguf: a value ends"),
     ],
 )
 def test_what_cannot_be_written_is_refused(options: dict[str, str], expected: str) -> None:
