@@ -22,7 +22,7 @@ MODEL = "tests/data/models/zoo/Qwen3-30B-A3B-Q4_K_M.gguf"
     "options",
     [
         ["--ctx", "4096", "--headroom", "7%", "--no-baselines"],
-        ["--ctx", "4096..8192", "--cache-type", "f16,q8_0", "--ubatch", "auto", "--headroom", "300"],
+        ["--ctx", "4096..4352", "--cache-type", "f16,q8_0", "--ubatch", "auto", "--no-baselines"],
         ["--ctx", "4096", "--pin", r"blk\.0\.ffn_.*=CPU", "--pin", "blk.1.attn=CUDA0", "--max-patterns", "4"],
         ["--no-cpu-experts", "--gpu-only", "--load-mode", "mlock", "--cache-type-k", "q8_0", "--objective", "decode"],
         ["--parallel", "2", "--headroom", "context=524288000,growth_least=0,ram=1000"],
