@@ -2,9 +2,9 @@
 
 import omniplan.emit  # as below, for emit()
 import omniplan.predict  # noqa: F401 - binds the package's name now, so that a later import cannot hide predict()
-from omniplan.api.check import certify
+from omniplan.api.certificate import certify
+from omniplan.api.checks import check
 from omniplan.api.choose import frontier, plan
-from omniplan.api.critic import check
 from omniplan.api.engines import weigh_engines
 from omniplan.api.measure import bench, judge, smoke
 from omniplan.api.price import compare, fit, footprint, inspect, predict

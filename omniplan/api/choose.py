@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import ModelSource, calibrated, headroom_of, model_of
+from omniplan.api.source import ModelSource, calibrated, headroom_of, load_machine, model_of
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def plan(
     source: ModelSource,
-    machine: Machine,
+    machine: Machine | str | Path,
     *,
     n_ctx: int | None = None,
     n_parallel: int = 1,
@@ -40,6 +40,8 @@ def plan(
 ) -> Plan:
     """Choose a placement that keeps ``headroom`` on every pool of ``machine``, with its price and its reasons.
 
+    ``machine`` is one, the name of a shipped one, or a machine file.
+
     ``n_ctx`` is the total context in tokens over ``n_parallel`` slots (None: a default, recorded as an assumption).
     ``n_ubatch`` is the micro-batch in tokens, None for the one with the least predicted time of 256 to 8192.
     ``headroom`` is a policy, MiB to keep free per GPU, or text as on the command line. The plan's ``prediction`` is for
@@ -60,9 +62,10 @@ def plan(
     """
     from omniplan.search.planner import make_plan
 
+    known = machine if isinstance(machine, Machine) else load_machine(machine)
     return make_plan(
         model_of(source),
-        calibrated(machine, calibration),
+        calibrated(known, calibration),
         n_ctx=n_ctx,
         n_parallel=n_parallel,
         cache_type_k=cache_type_k,
@@ -80,6 +83,8 @@ def plan(
         cpu_experts=not no_cpu_experts,
         cpu_weights=not gpu_only,
         load_mode=load_mode,
+        machine_file=None if isinstance(machine, Machine) else str(machine),
+        calibration=None if calibration is None else str(calibration),
     )
 
 

@@ -45,7 +45,7 @@ VERBS: Final = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with ``argv`` (default: the process's own) and return its exit code.
 
-    0: done, and what was asked about fits. 1: it does not fit. 2: bad input.
+    0: done, and the verdict, where a verb gives one, is good. 1: it does not fit, or the verdict is bad. 2: bad input.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
@@ -106,7 +106,8 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(
         prog="omniplan",
         description="Plan where a GGUF model's layers go on a machine, in llama.cpp's own bytes, without loading it.",
-        epilog="Exit codes: 0 done and it fits, 1 it does not fit, 2 bad input. --debug shows a traceback.",
+        epilog="Exit codes: 0 done and the verdict is good, 1 it does not fit or the verdict is bad, 2 bad input. "
+        "--debug shows a traceback.",
     )
     top.add_argument("--version", action="version", version=f"omniplan {verbs.version()}")
     commands = top.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)

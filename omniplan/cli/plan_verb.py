@@ -92,7 +92,7 @@ def _run(options: argparse.Namespace) -> int:
         raise InputError(f"--cache-type {options.cache_type}: several are of K and V; leave out --cache-type-k and -v")
     plan = api.plan(
         options.model,
-        api.load_machine(options.machine),
+        options.machine,
         n_ctx=n_ctx,
         n_ctx_least=least,
         n_parallel=options.parallel,

@@ -114,8 +114,11 @@ def _options(*layers: Section | None) -> Options:
 
 @cache
 def keys() -> Mapping[str, FlagRow]:
-    """Rows by everything a preset may call them: their spellings without dashes, and their variables."""
-    rows = [row for row in load_flags() if not row.is_removed]
+    """Rows by everything a preset may call them: their spellings without dashes, and their variables.
+
+    Presets for older builds have options that are removed since.
+    """
+    rows = sorted(load_flags(), key=lambda row: not row.is_removed)
     named = {name.lstrip("-"): row for row in rows for name in row.spellings}
     return named | {name: row for row in rows for name in (row.env, row.negative_env) if name}
 

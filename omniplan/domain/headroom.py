@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from omniplan.domain.machine import Gpu
 from omniplan.errors import InputError
 from omniplan.units import GIB, MIB
 
 CUDA_CONTEXT = "cuda_context"
+_SHARE = "growth_fraction"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +33,14 @@ class Headroom:
 
     @classmethod
     def parse(cls, text: str) -> Headroom:
-        """A policy from ``"1024"`` (MiB per GPU), ``"10%"`` (of each GPU) or ``"default"``; raises InputError."""
+        """A policy from ``"1024"`` (MiB per GPU), ``"10%"`` (of each GPU) or ``"default"``; raises InputError.
+
+        Any other is ``"context=524288000,growth_least=0,..."``: the fields that differ from the default, in bytes.
+        """
         if text == "default":
             return cls()
+        if "=" in text:
+            return cls._of_fields(text)
         number, is_share = (text[:-1], True) if text.endswith("%") else (text, False)
         try:
             value = float(number)
@@ -45,6 +51,27 @@ class Headroom:
         if is_share:
             return cls(growth_fraction=value / 100, growth_least=0, growth_display=0)
         return cls(growth_fraction=0.0, growth_least=int(value * MIB), growth_display=0)
+
+    @classmethod
+    def _of_fields(cls, text: str) -> Headroom:
+        kinds = {item.name: float if item.name == _SHARE else int for item in fields(cls)}
+        try:
+            given = dict(part.split("=", 1) for part in text.split(","))
+            values = {name: kinds[name](value) for name, value in given.items()}
+        except (KeyError, ValueError):
+            values = {"": -1}
+        if any(not value >= 0 for value in values.values()) or not values.get(_SHARE, 0) < 1:
+            raise InputError(f"--headroom {text}: expected NAME=BYTES of {', '.join(kinds)}; {_SHARE} is below 1")
+        return cls(**values)  # type: ignore[arg-type]
+
+    @property
+    def text(self) -> str:
+        """The shortest text that ``parse`` makes this policy from."""
+        default = Headroom()
+        given = {item.name: getattr(self, item.name) for item in fields(self)}
+        parts = (f"{name}={value!r}" for name, value in given.items() if value != getattr(default, name))
+        texts = ("default", f"{self.growth_least / MIB:.15g}", f"{100 * self.growth_fraction:.15g}%", ",".join(parts))
+        return next(text for text in texts if Headroom.parse(text) == self)
 
     def context_of(self, gpu: Gpu) -> int:
         """Bytes kept for the CUDA context on ``gpu``, beyond what the machine already counts as in use."""

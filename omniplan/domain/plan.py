@@ -37,6 +37,10 @@ class Request:
     was asked for where the search chose between that and a wish. ``n_prompt`` and ``n_gen`` are the request to be fast
     at, in tokens; ``objective`` says at which part of it: "request", "decode" or "prompt".
 
+    What the search chose from: ``n_ctx_wish`` the most context, ``cache_types`` the types for K and V, best first,
+    ``any_ubatch`` any micro-batch. ``headroom`` is the policy in words; ``machine`` and ``calibration`` are the file or
+    name they were read from, None for none.
+
     ``pins`` are the user's overrides as ``-ot`` takes them; ``max_patterns`` bounds the overrides of the plan, pins
     included. ``cpu_experts`` is false where no routed expert, ``cpu_weights`` where no layer's weight may be on the
     CPU. ``load_mode`` "auto" pins host memory where weights stream from it; ``head_on_cpu`` keeps the output matrix
@@ -46,10 +50,13 @@ class Request:
     n_ctx: int
     n_ctx_given: bool = True
     n_ctx_least: int | None = None
+    n_ctx_wish: int | None = None
     n_parallel: int = 1
     cache_type_k: str = "f16"
     cache_type_v: str = "f16"
+    cache_types: tuple[str, ...] = ()
     n_ubatch: int = 512
+    any_ubatch: bool = False
     n_prompt: int = 2048
     n_gen: int = 256
     objective: str = "request"
@@ -60,6 +67,9 @@ class Request:
     load_mode: str = "auto"
     op_offload: bool = True
     head_on_cpu: bool = False
+    headroom: str = "default"
+    machine: str | None = None
+    calibration: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ def _sum(report: CheckReport) -> str:
     counts = Counter(finding.severity for finding in report.findings)
     found = ", ".join(f"{counts[severity]} {_PLURAL[severity]}" for severity in Severity if counts[severity])
     known = f"{report.n_commands} command(s), {report.n_models} with a model at hand"
+    known = known if report.n_commands else "no llama-server command in it"
     where = f", on {report.machine}" if report.machine else "; no machine given"
     return f"{report.file}: {found or 'nothing found'} ({known}{where})"
 

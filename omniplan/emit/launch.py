@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from omniplan.domain.plan import Plan
+from omniplan.domain.plan import Plan, Request
 from omniplan.emit.speed import digits, rate
 from omniplan.errors import InputError
 from omniplan.llamacpp.args import Flag
@@ -159,21 +159,40 @@ def _regenerate(item: Launch) -> str:
     if item.origin:
         return f"{item.origin} --as {item.format}"
     plan, request = item.plan, item.plan.request
-    words = ["omniplan", "plan", plan.model.path, "--machine", plan.machine.name]
+    words = ["omniplan", "plan", plan.model.path, "--machine", request.machine or plan.machine.name, *_asked(request)]
+    words += [] if plan.baselines else ["--no-baselines"]
+    emit = ["omniplan", "emit", "PLAN.json", "--as", item.format, "--section", item.id]
+    emit += ["--model", item.model] if item.model != plan.model.path else []
+    emit += ["--llama-cpp", f"b{item.build}"] if f"b{item.build}" != plan.llama_cpp else []
+    return f"{shlex.join(words)} --json > PLAN.json && {shlex.join(emit)}"
+
+
+def _asked(request: Request) -> Iterator[str]:
+    """The options of ``omniplan plan`` that ask for ``request``, those that are not the default."""
     if request.n_ctx_given:
-        words += ["--ctx", str(request.n_ctx)]
+        yield from ("--ctx", str(request.n_ctx) if request.n_ctx_least is None else _contexts(request))
+    types = ",".join(request.cache_types)
     given = {
         "--parallel": (request.n_parallel, 1),
-        "--cache-type-k": (request.cache_type_k, "f16"),
-        "--cache-type-v": (request.cache_type_v, "f16"),
-        "--ubatch": (request.n_ubatch, 512),
+        "--cache-type": (types, ""),
+        "--cache-type-k": (request.cache_type_k, request.cache_type_k if types else "f16"),
+        "--cache-type-v": (request.cache_type_v, request.cache_type_v if types else "f16"),
+        "--ubatch": ("auto" if request.any_ubatch else request.n_ubatch, 512),
+        "--load-mode": (request.load_mode, "auto"),
+        "--headroom": (request.headroom, "default"),
+        "--calibration": (request.calibration, None),
+        "--max-patterns": (request.max_patterns, None),
         "--n-prompt": (request.n_prompt, 2048),
         "--n-gen": (request.n_gen, 256),
         "--objective": (request.objective, "request"),
     }
     for flag, (value, default) in given.items():
-        words += [flag, str(value)] if value != default else []
-    emit = ["omniplan", "emit", "PLAN.json", "--as", item.format, "--section", item.id]
-    emit += ["--model", item.model] if item.model != plan.model.path else []
-    emit += ["--llama-cpp", f"b{item.build}"] if f"b{item.build}" != plan.llama_cpp else []
-    return f"{shlex.join(words)} --json > PLAN.json && {shlex.join(emit)}"
+        yield from (flag, str(value)) if value != default else ()
+    for pin in request.pins:
+        yield from ("--pin", pin)
+    yield from () if request.cpu_experts else ("--no-cpu-experts",)
+    yield from () if request.cpu_weights else ("--gpu-only",)
+
+
+def _contexts(request: Request) -> str:
+    return f"{request.n_ctx_least}..{request.n_ctx_wish or request.n_ctx}"

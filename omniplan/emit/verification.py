@@ -130,5 +130,5 @@ def _assumed(found: Verification) -> Iterator[str]:
 def _verdict(found: Verification) -> str:
     judged = [row for row in found.rows if row.is_within is not None]
     within = sum(1 for row in judged if row.is_within)
-    counts = f" ({within} of {len(judged)} figures)" if judged else ""
+    counts = f" ({within} of {len(judged)} figures are within)" if judged else ""
     return f"Verdict: {found.verdict.value}{counts}"

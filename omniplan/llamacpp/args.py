@@ -107,7 +107,7 @@ def _unknown(arg: str) -> FlagRow:
     head = arg.partition("=")[0].replace("_", "-")
     if "=" in arg and head in known:
         raise ArgumentError(arg, "llama-server does not know this flag", remedy=f"write '{head}' and its value apart")
-    close = difflib.get_close_matches(head, known, n=1)
+    close = difflib.get_close_matches(head, known, n=1, cutoff=0.75)
     hint = f"did you mean {close[0]}?" if close else ""
     raise ArgumentError(arg, "llama-server does not know this flag", remedy=hint)
 

@@ -42,6 +42,8 @@ def make_plan(
     cpu_experts: bool = True,
     cpu_weights: bool = True,
     load_mode: str = "auto",
+    machine_file: str | None = None,
+    calibration: str | None = None,
 ) -> Plan:
     """The fastest plan that keeps every limit; raises Infeasible with the nearest miss and remedies."""
     for option, count in (("--ctx", n_ctx), ("--ctx", n_ctx_least), ("--parallel", n_parallel), ("--ubatch", n_ubatch)):
@@ -52,10 +54,13 @@ def make_plan(
         n_ctx=wish,
         n_ctx_given=n_ctx is not None or n_ctx_least is not None,
         n_ctx_least=n_ctx_least,
+        n_ctx_wish=None if n_ctx_least is None else wish,
         n_parallel=n_parallel,
         cache_type_k=cache_type_k,
         cache_type_v=cache_type_v,
+        cache_types=tuple(cache_types),
         n_ubatch=n_ubatch or USUAL_BATCH,
+        any_ubatch=n_ubatch is None,
         n_prompt=n_prompt,
         n_gen=n_gen,
         objective=objective,
@@ -64,6 +69,9 @@ def make_plan(
         cpu_experts=cpu_experts,
         cpu_weights=cpu_weights,
         load_mode=load_mode,
+        headroom=headroom.text,
+        machine=machine_file,
+        calibration=calibration,
     )
     _check(request)
     types = tuple((name, name) for name in dict.fromkeys(cache_types)) or ((cache_type_k, cache_type_v),)

@@ -113,7 +113,7 @@ def unknown_variable(file: File) -> Iterator[Hit]:
         named = list(dotenv.parse(file.document.text))
     for name, word in named:
         if name.startswith("LLAMA_ARG_") and name not in known:
-            close = get_close_matches(name, sorted(known), n=1)
+            close = get_close_matches(name, sorted(known), n=1, cutoff=0.85)
             hint = f"did you mean {close[0]}?" if close else ""
             yield Hit(message=f"llama-server does not read {name}", at=word, fix=hint)
 

@@ -15,6 +15,7 @@ from omniplan.audit.check.options import split_options
 from omniplan.codec import compose, dotenv, kubernetes, llama_swap, models_conf, preset_ini, shell, systemd, wrapper
 from omniplan.codec.command import Command, Word, lines_of
 from omniplan.domain.machine import Machine
+from omniplan.errors import InputError
 
 
 class Kind(StrEnum):
@@ -87,6 +88,8 @@ class Document:
 
 _FOLDS: Final = (Kind.COMPOSE, Kind.LLAMA_SWAP, Kind.KUBERNETES)
 _FOLDED: Final = 60
+# What editors on Windows put before UTF-8.
+_MARK_OF_ORDER: Final = "\ufeff"
 _MARKS: Final = ("#", ";")
 _TITLES: Final = ("NAME=", "DESCRIPTION=")
 
@@ -107,8 +110,11 @@ class File:
 
 def read(path: str, text: str, kind: Kind | None = None) -> Document:
     """The document of ``text``; raises InputError where the format has no such text."""
-    kind = kind_of(path, text) if kind is None else kind
-    commands = tuple(_READERS[kind](text, path))
+    bare = text.removeprefix(_MARK_OF_ORDER)
+    kind = kind_of(path, bare) if kind is None else kind
+    if "\0" in text and kind is not Kind.LOG:
+        raise InputError(f"{path}: holds NUL bytes, so it is no text in UTF-8")
+    commands = tuple(_READERS[kind](bare, path))
     if kind in _HAVE_DEFAULTS:
         commands = tuple(map(_with_defaults, commands))
     return Document(path=path, text=text, kind=kind, commands=commands)

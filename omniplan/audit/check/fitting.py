@@ -16,6 +16,7 @@ from omniplan.domain.params import NEVER_SHRINK, ServerParams, SplitMode
 from omniplan.domain.roles import Role
 from omniplan.llamacpp import buffers
 from omniplan.llamacpp.footprint import RAM
+from omniplan.tables.flags import spellings
 from omniplan.units import MIB, gib, mib
 
 _OVERRIDES: Final = ("override-tensor", "cpu-moe", "n-cpu-moe", "n-cpu-ffn")
@@ -95,6 +96,10 @@ def experts_in_vram(case: Case) -> Iterator[Hit]:
         )
 
 
+def _hold(case: Case) -> str:
+    return "hold" if len(case.gpus) > 1 else "holds"
+
+
 def experts_on_cpu(case: Case) -> Iterator[Hit]:
     """Experts sent to the CPU although the GPUs in use hold the whole model, a tenth of each left free."""
     given = next((found for key in _OVERRIDES[:3] if (found := case.option(key))), None)
@@ -111,7 +116,7 @@ def experts_on_cpu(case: Case) -> Iterator[Hit]:
         now, then = (_decode(case, params) for params in (case.settled, candidate))
         if now < then:
             yield Hit(
-                message=f"{given.name} sends experts to the CPU, but {_names(case)} hold the whole model "
+                message=f"{given.name} sends experts to the CPU, but {_names(case)} {_hold(case)} the whole model "
                 f"({now:.1f} tokens/s predicted, {then:.1f} without)",
                 at=given.at,
             )
@@ -130,7 +135,7 @@ def _names(case: Case) -> str:
 def context_unset(case: Case) -> Iterator[Hit]:
     """No ``-c``: the training context, or whatever --fit leaves of it."""
     params = case.params
-    if params.n_ctx_given or params.kv_unified_per_slot or case.may_have("ctx-size"):
+    if params.n_ctx_given or params.kv_unified_per_slot or case.may_have("ctx-size") or _is_refused(case):
         return
     if case.model is None:
         yield Hit(message="no -c: the context is the model's training context" + _may_shrink(case))
@@ -149,6 +154,13 @@ def context_unset(case: Case) -> Iterator[Hit]:
             message=f"no -c: {trained:,} tokens, the training context, which fits ({gib(held)} of cache)",
             severity=Severity.INFO,
         )
+
+
+def _is_refused(case: Case) -> bool:
+    """Whether a context is given that llama-server refuses, which is a finding already."""
+    names = spellings()
+    heads = (option.name.partition("=")[0] for option, _ in case.reading.refused if option is not None)
+    return any(head in names and names[head].key == "ctx-size" for head in heads)
 
 
 def _may_shrink(case: Case) -> str:

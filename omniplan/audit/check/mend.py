@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import unified_diff
 from itertools import islice
 from pathlib import PurePath
@@ -30,27 +30,55 @@ def diff(document: Document, groups: Sequence[Group]) -> str:
     """
     if not document.text.isascii() and not _is_utf8(document.text):
         return ""
-    lines, done = document.lines, list[WordEdit]()
-    for group in groups:
-        words = [edit for edit in group if isinstance(edit, WordEdit)]
-        if words and not any(edit.word is other.word for edit in words for other in done):
-            lines, done = _with(document, lines, done, words)
+    words = [[edit for edit in group if isinstance(edit, WordEdit)] for group in groups]
+    lines, _ = _with_all(document, document.lines, [], [group for group in words if group])
     for edit in (edit for group in groups for edit in group if isinstance(edit, LineEdit)):
         lines[edit.line - 1] = lines[edit.line - 1].replace(edit.old, edit.new, 1)
     return "".join(_diff(document.path, document.lines, [line for line in lines if line]))
+
+
+def _with_all(
+    document: Document, lines: list[str], done: list[WordEdit], groups: list[list[WordEdit]]
+) -> tuple[list[str], list[WordEdit]]:
+    """``lines`` with all ``groups`` that can be made, together where that reads as meant, else by halves.
+
+    Of two groups that change one word the first counts.
+    """
+    taken = {id(edit.word) for edit in done}
+    free = list[list[WordEdit]]()
+    for group in groups:
+        if not taken & {id(edit.word) for edit in group}:
+            free.append(group)
+            taken |= {id(edit.word) for edit in group}
+    if len(free) < 2:
+        return _with(document, lines, done, free[0]) if free else (lines, done)
+    candidate: list[str] | None = lines
+    for group in free:
+        candidate = None if candidate is None else next(_candidates(document, candidate, group), None)
+    edits = [*done, *(edit for group in free for edit in group)]
+    if candidate is not None and _reads_as(document, candidate, edits):
+        return candidate, edits
+    half = len(groups) // 2
+    lines, done = _with_all(document, lines, done, groups[:half])
+    return _with_all(document, lines, done, groups[half:])
+
+
+def _reads_as(document: Document, lines: list[str], edits: Sequence[WordEdit]) -> bool:
+    """Whether ``lines`` hold the document's commands with ``edits``, and nothing else has changed."""
+    by_word = {id(edit.word): edit for edit in edits}
+    wanted = _read_as([_edited(command, by_word) for command in document.commands])
+    try:
+        return _read_as(documents.read(document.path, "".join(lines), document.kind).commands) == wanted
+    except InputError:
+        return False
 
 
 def _with(
     document: Document, lines: list[str], done: list[WordEdit], group: list[WordEdit]
 ) -> tuple[list[str], list[WordEdit]]:
     """``lines`` with one more group, or as they were when that would change more or less than the group says."""
-    wanted = _read_as([_edited(command, [*done, *group]) for command in document.commands])
     for candidate in islice(_candidates(document, lines, group), _TRIES):
-        try:
-            found = documents.read(document.path, "".join(candidate), document.kind).commands
-        except InputError:
-            continue
-        if _read_as(found) == wanted:
+        if _reads_as(document, candidate, [*done, *group]):
             return candidate, [*done, *group]
     return lines, done
 
@@ -61,10 +89,10 @@ def _read_as(commands: Sequence[Command]) -> list[tuple[object, ...]]:
     ]
 
 
-def _edited(command: Command, edits: Sequence[WordEdit]) -> Command:
+def _edited(command: Command, edits: Mapping[int, WordEdit]) -> Command:
     words: list[Word] = []
     for word in command.words:
-        found = next((edit for edit in edits if edit.word is word), None)
+        found = edits.get(id(word))
         words += [word] if found is None else [Word(text=text, line=word.line) for text in found.texts]
     return Command(name=command.name, line=command.line, words=tuple(words), environment=command.environment)
 

@@ -33,20 +33,25 @@ def without_split(case: Case) -> Iterator[Hit]:
             )
         return
     wanted = _wanted(case)
-    apart = sum(1 for il, device in wanted.items() if case.priced.layers[il] != device)
-    # A layer that overflows from one GPU to the next is what --fit writes itself.
-    if apart >= len(case.gpus):
-        yield from _agreeing(case, wanted, given, apart)
+    apart = [il for il, device in wanted.items() if case.priced.layers[il] != device]
+    # Part of a layer that overflows from one GPU to the next is what --fit writes itself.
+    if len(apart) >= len(case.gpus) or any(_is_whole(case, il) for il in apart):
+        yield from _agreeing(case, wanted, given, len(apart))
 
 
 def _agreeing(case: Case, wanted: Mapping[int, str], given: Option, apart: int) -> Iterator[Hit]:
     """The finding with its price: graph splits now and with the ``-ts`` that agrees, if that is any better."""
     assert case.priced is not None
-    message = f"{apart} layers have their weights on one GPU by -ot, cache and the rest on another"
+    which = "1 layer has its" if apart == 1 else f"{apart} layers have their"
+    message = f"{which} weights on one GPU by -ot, cache and the rest on another"
     share = _shares(case, wanted)
     better = case.price(replace(case.settled, tensor_split=tuple(map(float, share)))) if share else None
     if better is None or better.graph_splits is None or case.priced.graph_splits is None:
-        yield Hit(message=f"{message}; no -ts agrees, since their layers are not in the GPUs' order", at=given.at)
+        yield Hit(
+            message=f"{message}; no -ts agrees, since their layers are not in the GPUs' order",
+            at=given.at,
+            severity=Severity.INFO,
+        )
         return
     now, then = case.priced.graph_splits.decode, better.graph_splits.decode
     if then < now:
@@ -58,6 +63,13 @@ def _agreeing(case: Case, wanted: Mapping[int, str], given: Option, apart: int) 
             fix=f"-ts {text}",
             edits=() if not better.fits else (WordEdit(word=split.at, texts=(text,)),) if split else (edit,),
         )
+
+
+def _is_whole(case: Case, il: int) -> bool:
+    """Whether overrides move every tensor of a layer, attention included."""
+    assert case.model is not None
+    names = [name for name in case.model.header.by_name if layer_of(name) == il]
+    return len(first_match(case.params.overrides, names)) == len(names)
 
 
 def _wanted(case: Case) -> dict[int, str]:
@@ -75,12 +87,11 @@ def _wanted(case: Case) -> dict[int, str]:
 def _shares(case: Case, wanted: Mapping[int, str]) -> list[int]:
     """Layers for each GPU so that its range is that of the overrides, none when they are not in the GPUs' order.
 
-    A layer without an override goes with the one before it.
+    A layer without an override stays where it is.
     """
     assert case.priced is not None
     order = [gpu.name for gpu in case.gpus]
-    device = wanted[min(wanted)]
-    devices = [device := wanted.get(il, device) for il in range(len(case.priced.layers))]
+    devices = [wanted.get(il, device) for il, device in enumerate(case.priced.layers)]
     indices = [order.index(name) for name in devices if name in order]
     if indices != sorted(indices):
         return []

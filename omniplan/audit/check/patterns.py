@@ -14,6 +14,7 @@ from omniplan.audit.check.rule import CommandRule
 from omniplan.domain.check import Severity
 from omniplan.domain.params import Override
 from omniplan.domain.roles import layer_of
+from omniplan.errors import ArgumentError
 from omniplan.llamacpp.overrides import compile_pattern, first_match, parse_overrides
 
 GPU: Final = re.compile(r"(?:CUDA|ROCm|Vulkan|SYCL|MUSA)(\d+)")
@@ -119,32 +120,34 @@ def prefix_of_layer(case: Case) -> Iterator[Hit]:
     r"""``blk\.1`` without an end matches blk.10 to blk.19."""
     layers = sorted({il for name in _names(case) if (il := layer_of(name)) is not None})
     for item in items_of(case):
-        cut = _cut_number(item.override.pattern, layers)
-        more = [il for il in layers if cut is not None and il // 10 == cut]
-        if more:
+        pattern = item.override.pattern
+        head = _OPEN_END.split(pattern, maxsplit=1)[0]
+        meant = _numbers(rf"(?:{head})\.", layers)
+        more = [il for il in _numbers(head, layers) if il not in meant]
+        if meant and more:
             yield Hit(
-                message=f"'{item.override.pattern}' means blk.{cut} and matches blk.{more[0]} to blk.{more[-1]} too",
+                message=f"'{pattern}' means {_range(meant)} and matches {_range(more)} too",
                 at=item.option.at,
                 fix=r"end the layer number with \.",
             )
 
 
-def _cut_number(pattern: str, layers: Sequence[int]) -> int | None:
-    """The layer number that a pattern takes for a whole one where it is the beginning of a longer one."""
-    literal = _OPEN_NUMBER.search(pattern)
-    if literal:
-        return int(literal[1])
-    search = compile_pattern(pattern).search
+# What takes the rest of a name, whatever it is.
+_OPEN_END: Final = re.compile(r"\.[*+]")
+
+
+def _numbers(pattern: str, layers: Sequence[int]) -> list[int]:
+    """Layers in whose names ``pattern`` takes digits of the number; none where it is no pattern."""
+    try:
+        search = compile_pattern(pattern).search
+    except ArgumentError:
+        return []
     found = {il: search(f"blk.{il}.") for il in layers}
-    for il, match in found.items():
-        digits = match.end() - len("blk.") if match and match.start() == 0 else 0
-        if 0 < digits < len(str(il)):
-            return int(str(il)[:digits])
-    return None
+    return [il for il, match in found.items() if match and match.start() == 0 and match.end() > len("blk.")]
 
 
-# A number behind blk. that neither a dot nor another digit ends.
-_OPEN_NUMBER: Final = re.compile(r"blk\\?\.([1-9]\d*)(?=\.[*+]|$)")
+def _range(layers: Sequence[int]) -> str:
+    return f"blk.{layers[0]}" + (f" to blk.{layers[-1]}" if len(layers) > 1 else "")
 
 
 def _rewritten(item: Item, pattern: str) -> tuple[WordEdit, ...]:

@@ -10,10 +10,12 @@ from omniplan.codec import dotenv
 from omniplan.emit.files.format import Format, Options, only
 from omniplan.emit.launch import Launch, commented, printable, rationale
 from omniplan.errors import InputError
-from omniplan.llamacpp.args import Flag
+from omniplan.llamacpp.args import Flag, read_flags
 from omniplan.tables.flags import CHECKED, Kind
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_./,:=@%+-]+")
+_BATCH: Final = "threads-batch"
+_THREADS: Final = ("threads", _BATCH)
 _JOINED: Final = frozenset({"override-tensor", "override-kv"})
 
 
@@ -51,10 +53,14 @@ def _quoted(value: str) -> str:
 
 
 def _prepare(item: Launch, options: Options) -> Launch:
+    """The launch without a ``-tb`` that says what ``-t`` says: llama.cpp takes it over, and has no variable for it."""
     del options
     if item.build < CHECKED:
         raise InputError(f".env: variables are known from b{CHECKED} on, not of b{item.build}; use --as shell")
-    return item
+    threads = {flag.row.key: flag.values for flag in item.flags if flag.row.key in _THREADS}
+    if len(set(map(threads.get, _THREADS))) > 1:
+        return item
+    return item.with_args(*(arg for flag in read_flags(item.args) if flag.row.key != _BATCH for arg in flag.args))
 
 
 FORMAT: Final = Format(name="env", write=_write, read=dotenv.commands, prepare=_prepare, is_exact=False)

@@ -8,7 +8,7 @@ from typing import Final
 
 from omniplan.codec import preset_ini
 from omniplan.emit.files.format import Format, Options
-from omniplan.emit.launch import Launch, commented, rationale
+from omniplan.emit.launch import Launch, commented, printable, rationale
 from omniplan.errors import InputError
 from omniplan.llamacpp.args import Flag
 from omniplan.llamacpp.dialect import spoken
@@ -43,8 +43,10 @@ def _environment(item: Launch) -> Iterator[str]:
 
 
 def prepare(item: Launch, options: Options) -> Launch:
-    """The launch, unless its build knows no presets."""
+    """The launch, unless its build knows no presets or its path ends a line."""
     del options
+    if "\n" in item.model or "\r" in item.model:
+        raise InputError(f"preset: model {printable(item.model)}: a value ends with its line; use --as shell")
     spoken(("--models-preset", "FILE"), item.build)
     return item
 

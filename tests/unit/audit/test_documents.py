@@ -8,6 +8,8 @@ import pytest
 
 import omniplan
 from omniplan.audit.check.document import Kind, kind_of, read
+from omniplan.emit.check import check_text
+from omniplan.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -62,3 +64,36 @@ def test_findings_stand_where_their_words_do(tmp_path: Path) -> None:
     (finding,) = omniplan.check(path).of("batch-equals-ubatch")
 
     assert (finding.command, finding.line) == ("b", 7)
+
+
+def test_a_mark_of_byte_order_hides_nothing() -> None:
+    """Editors on Windows write one: the command behind it is read all the same."""
+    (command,) = read("run", "\ufeffllama-server -m a.gguf -c 8k\r\n").commands
+
+    assert command.args == ("-m", "a.gguf", "-c", "8k")
+
+
+def test_a_binary_is_no_clean_file(tmp_path: Path) -> None:
+    """A file of other bytes is refused; one of text without a command says that there is none."""
+    (tmp_path / "model.sh").write_bytes(b"GGUF\0\0\0\3")
+    (tmp_path / "notes").write_text("we tried a few servers\n", encoding="utf-8")
+
+    with pytest.raises(InputError, match="NUL"):
+        omniplan.check(tmp_path / "model.sh")
+    assert "no llama-server command in it" in check_text(omniplan.check(tmp_path / "notes"))
+
+
+@pytest.mark.parametrize("args", [["--ctx-size=8192"], ["-c", "99999999999"]])
+def test_a_refused_context_is_not_a_missing_one(args: list[str]) -> None:
+    """One finding, the flag's own."""
+    found = omniplan.check(["-m", "a.gguf", "-np", "1", *args]).findings
+
+    assert [item.line for item in found] == [3]
+
+
+def test_only_flags_that_are_near_are_offered() -> None:
+    """``--foo`` is no misspelt ``--tools``."""
+    near, far = omniplan.check(["-c", "512", "-np", "1", "--n-gpu-layer", "9", "--foo"]).findings
+
+    assert near.fix == "did you mean --n-gpu-layers?"
+    assert "did you mean" not in far.fix

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from time import process_time
 
 import pytest
 
 import omniplan
+from omniplan.audit.check.document import Kind, read
+from omniplan.audit.check.engine import check
 
 SWAP = """\
 models:
@@ -93,3 +96,14 @@ def test_what_cannot_be_told_apart_is_left(tmp_path: Path) -> None:
 
     assert report.of("number-with-suffix")
     assert report.diff == ""
+
+
+def test_a_file_of_many_commands_takes_no_time_each() -> None:
+    """Edits are read back together: 300 commands are a few readings, not one an edit."""
+    text = "llama-server -m a.gguf -np 1 -c 8k\n" * 300
+    document = read("many.sh", text, Kind.SHELL)
+    begun = process_time()
+    report = check(document, model=None, machine=None, only={"number-with-suffix"})
+
+    assert report.diff.count("\n+llama-server -m a.gguf -np 1 -c 8192") == 300
+    assert process_time() - begun < 5

@@ -13,6 +13,7 @@ from omniplan.audit.logs import parse_log
 from omniplan.cli.main import main
 from omniplan.domain.load_report import LoadReport
 from omniplan.domain.verification import Severity, Verdict, Verification
+from omniplan.emit.verification import verification_text
 from omniplan.errors import InputError
 from omniplan.units import MIB
 from tests import diary
@@ -52,6 +53,8 @@ def test_the_cache_follows_the_split_not_the_override() -> None:
     )
     assert "32+15" in named(found)["kv-elsewhere"]
     assert found.verdict is Verdict.OUTSIDE
+    within = [row.is_within for row in found.rows if row.is_within is not None]
+    assert f"({sum(within)} of {len(within)} figures are within)" in verification_text(found)
     assert "-ts 33,14" in next(item.advice for item in found.findings if item.name == "kv-off-weights")
 
 

@@ -264,6 +264,7 @@ def test_several_models_in_one_file(name: str) -> None:
         ({"llama_cpp": "master"}, "such as b8022"),
         ({"as_": "models.conf", "llama_cpp": "b6303"}, "does not take"),
         ({"as_": "env", "llama_cpp": "b8022"}, "--as shell"),
+        ({"as_": "preset", "model": "/m/a\nb.gguf"}, r"model /m/a\\nb.gguf: a value ends"),
     ],
 )
 def test_what_cannot_be_written_is_refused(options: dict[str, str], expected: str) -> None:
@@ -273,9 +274,11 @@ def test_what_cannot_be_written_is_refused(options: dict[str, str], expected: st
 
 
 def test_a_flag_without_a_variable_is_refused() -> None:
-    """llama-server reads -tb from the command line only."""
+    """llama-server reads -tb from the command line only; one that only repeats -t needs none."""
     plan = replace(glm(), server_args=(*glm().server_args, "-tb", "8"))
+    alike = replace(plan, server_args=(*plan.server_args, "-t", "8"))
 
+    assert "LLAMA_ARG_THREADS=8" in omniplan.emit(alike, as_="env")
     with pytest.raises(InputError, match="-tb: llama-server has no variable"):
         omniplan.emit(plan, as_="env")
 
@@ -298,6 +301,16 @@ def test_plans_of_every_machine_in_every_format(machine: str) -> None:
     for name in FORMATS:
         assert "small.gguf" in omniplan.emit(plan, as_=name, model="/srv/models/small.gguf", section="small")
     assert takes(plan.server_args, 11434)
+
+
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - {"env"}))
+def test_an_older_build_in_every_format(name: str) -> None:
+    """What a flag of b11434 was called before, whether it took a value there or not."""
+    plan = replace(glm(), server_args=("-c", "4096", "--load-mode", "mlock"), environment={})
+    text = omniplan.emit(plan, as_=name, model="/srv/models/glm.gguf", llama_cpp="b8022")
+    (command,) = FORMATS[name].read(text)
+
+    assert {"--no-mmap", "--mlock"} <= set(command.args)
 
 
 @pytest.mark.parametrize("name", ["preset", "env"])
