@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from omniplan.cli.main import VERBS, main
+from omniplan.codec.plan import SCHEMAS
 from tests.contracts.sources import ROOT
 from tests.refusals import check_refused
 
@@ -173,3 +174,10 @@ def test_every_verb_has_its_page(verb: object) -> None:
 
     assert (ROOT / f"docs/verbs/{name}.md").is_file()
     assert f"verbs/{name}.md" in (ROOT / "docs/index.md").read_text(encoding="utf-8")
+
+
+def test_the_page_of_schema_names_every_document() -> None:
+    """``docs/verbs/schema.md`` lists what ``omniplan schema`` knows."""
+    page = (ROOT / "docs/verbs/schema.md").read_text(encoding="utf-8")
+
+    assert [name for name in SCHEMAS if f"`{name}`" not in page] == []
