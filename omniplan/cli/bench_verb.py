@@ -178,12 +178,9 @@ def _protocol(options: argparse.Namespace) -> BenchProtocol:
 def _sections(path: str) -> tuple[str, ...]:
     """Ids of a models.conf, each once."""
     from omniplan.codec.models_conf import parse
+    from omniplan.codec.text_file import read_utf8
 
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    found = tuple(dict.fromkeys(section.id for section in parse(text).sections))
+    found = tuple(dict.fromkeys(section.id for section in parse(read_utf8(path)).sections))
     if not found:
         raise InputError(f"{path}: has no sections; a model's section begins with a line [id]")
     return found

@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from omniplan.codec.document import parse_document
+from omniplan.codec.text_file import read_utf8
 from omniplan.domain.bench import BenchReport, SmokeReport
 from omniplan.domain.certificate import Certificate
 from omniplan.domain.check import CheckReport
@@ -62,8 +63,4 @@ def parse_plan(text: str, *, where: str = "plan") -> Plan:
 
 def load_plan(path: str | Path) -> Plan:
     """The plan file at ``path``."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    return parse_plan(text, where=str(path))
+    return parse_plan(read_utf8(path), where=str(path))

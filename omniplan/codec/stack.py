@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from omniplan.codec.text_file import read_utf8
 from omniplan.domain.fields import Fields
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.stack import ANY_GPU, Budget, External, Group, On, StackFile, StackModel
@@ -23,12 +24,7 @@ _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}"
 
 def load_stack(path: str | Path) -> StackFile:
     """The stack file at ``path``; models are found from its folder. Raises InputError with the path inside the file."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise InputError(f"{path}: cannot be read: {reason}") from error
-    return parse_stack(text, where=str(path), folder=Path(path).parent)
+    return parse_stack(read_utf8(path), where=str(path), folder=Path(path).parent)
 
 
 def parse_stack(text: str, *, where: str = "stack", folder: Path = Path()) -> StackFile:
