@@ -8,7 +8,7 @@ from typing import Final
 
 from omniplan import api
 from omniplan.cli.output import show
-from omniplan.cli.verbs import Verb
+from omniplan.cli.verbs import Verb, add_machine, add_model, add_workload
 
 
 def _numbers(text: str) -> list[int]:
@@ -23,8 +23,8 @@ def _words(text: str) -> list[str]:
 
 
 def _declare(command: argparse.ArgumentParser) -> None:
-    command.add_argument("model", metavar="MODEL", help="a GGUF file, any shard of a set, or a header-only file")
-    command.add_argument("--machine", metavar="M", required=True, help="a shipped profile or a machine file")
+    add_model(command)
+    add_machine(command)
     command.add_argument(
         "--ctx", type=_numbers, metavar="N,N", help="contexts, default: powers of two from 4096 to the training context"
     )
@@ -40,8 +40,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--parallel", type=_numbers, default=[1], metavar="N,N", help="slots, default 1")
     command.add_argument("--headroom", metavar="H", help="MiB to keep free per GPU, a share such as 10%%, or default")
-    command.add_argument("--n-prompt", type=int, default=2048, metavar="N", help="tokens of a prompt, default 2048")
-    command.add_argument("--n-gen", type=int, default=256, metavar="N", help="tokens of an answer, default 256")
+    add_workload(command)
     command.add_argument("--plot", metavar="FILE", help="also draw tokens/s over context into an .svg or .png file")
     command.add_argument("--json", action="store_true", help="print JSON; its schema: `omniplan schema frontier`")
 
