@@ -50,11 +50,6 @@ class Section:
         """Values by key; a key written twice has its last value."""
         return {entry.key: entry.value for entry in self.entries}
 
-    @property
-    def is_bench(self) -> bool:
-        """Whether the section is for benchmarks: the start script sorts by this prefix."""
-        return self.id.startswith("bench-")
-
     def line_of(self, key: str) -> int:
         """Line of the last entry with ``key``, else the header's."""
         return next((entry.line for entry in reversed(self.entries) if entry.key == key), self.line)

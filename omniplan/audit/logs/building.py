@@ -98,7 +98,6 @@ class Run:
     command: tuple[str, ...] = ()
     projected: list[BreakdownRow] = field(default_factory=list)
     breakdown: list[BreakdownRow] = field(default_factory=list)
-    is_table_new: bool = True
     next_is_draft: bool = False
 
     def decided(self, line: int) -> LogFit:
