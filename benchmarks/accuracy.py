@@ -21,7 +21,7 @@ from benchmarks.measured.rows import RULE, Case, cases
 from benchmarks.measured.seeds import outcomes
 from benchmarks.measured.words import CAUSES, HOW, INTRODUCTION, TARGET_NOTE
 from omniplan.predict.calibrate import Run, calibrate
-from omniplan.tables.calibration import write
+from omniplan.predict.constants import write
 
 PAGE = ROOT / "docs/accuracy.md"
 # Median and p90 of the error, and the median with one calibration row per machine.

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Final
 
 import omniplan
-from omniplan.codec.machine import shipped
-from omniplan.search.baselines import FIT, FIT_SET
-from omniplan.search.timing import ERROR
+from omniplan.machines.files import shipped
+from omniplan.planning.baselines import FIT, FIT_SET
+from omniplan.planning.timing import ERROR
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "gains.md"
 WORKLOADS: Final = ((2048, 256), (8192, 256), (512, 1024))

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.timing import seconds
-from omniplan.search.costs import LayerCosts, Partial
-from omniplan.search.ranges import Bin, fill
+from omniplan.planning.costs import LayerCosts, Partial
+from omniplan.planning.ranges import Bin, fill
 from omniplan.units import GIB, MIB
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "search.md"

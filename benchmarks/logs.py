@@ -20,11 +20,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from omniplan.audit.expected import Expected
-from omniplan.audit.logs import parse_stream, read_log
-from omniplan.audit.verify import verify
-from omniplan.domain.load_report import BufferKind, Load, LoadReport
 from omniplan.units import MIB
+from omniplan.verify.expected import Expected
+from omniplan.verify.logs import parse_stream, read_log
+from omniplan.verify.logs.report import BufferKind, Load, LoadReport
+from omniplan.verify.verify import verify
 
 _KINDS: Final = {
     "model": BufferKind.MODEL,

@@ -20,7 +20,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import omniplan
-from omniplan.tables.quantize import quantize_rules
+from omniplan.llamacpp.quant.table import quantize_rules
 
 # name, imatrix, pure: the ways in which every mix is asked for.
 WAYS = {"plain": (False, False), "imatrix": (True, False), "pure": (False, True)}

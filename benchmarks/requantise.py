@@ -8,9 +8,9 @@ from itertools import permutations
 from pathlib import Path
 
 import omniplan
-from omniplan.emit.table import table
-from omniplan.interpret.same_model import Identity
-from omniplan.llamacpp.requantise import quant_name
+from omniplan.llamacpp.quant.requantise import quant_name
+from omniplan.llamacpp.quant.same_model import Identity
+from omniplan.text.table import table
 
 SIZE_TARGET = 0.01
 TYPES_TARGET = 0.90

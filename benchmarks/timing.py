@@ -9,9 +9,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from omniplan.llamacpp import compute, fit, memory, overrides, weights
+from omniplan.llamacpp.fit.fit import fit
+from omniplan.llamacpp.flags import overrides
+from omniplan.llamacpp.load import compute, memory, weights
+from omniplan.planning import costs, times
 from omniplan.predict import request
-from omniplan.search import costs, times
 
 
 def seconds(run: Callable[[], object], *, runs: int, before: Callable[[], object] = lambda: None) -> list[float]:

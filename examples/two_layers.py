@@ -7,14 +7,14 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from omniplan.api import load_machine, load_model
-from omniplan.llamacpp import compute
-from omniplan.llamacpp.allocate import Arena, _Allocation
-from omniplan.llamacpp.args import parse
-from omniplan.llamacpp.footprint import place
+from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.ggml.allocate import Arena, _Allocation
+from omniplan.llamacpp.ggml.prepared import Prepared
+from omniplan.llamacpp.ggml.splits import Schedule, schedule
 from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.graph.graph import Batch
-from omniplan.llamacpp.prepared import Prepared
-from omniplan.llamacpp.splits import Schedule, schedule
+from omniplan.llamacpp.load import compute
+from omniplan.llamacpp.load.footprint import place
 
 MODEL = "tests/data/models/archs/llama-dense.gguf"
 # One layer on each GPU, a micro-batch of 32 tokens; the override matches nothing and only turns pipelining off.

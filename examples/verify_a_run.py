@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import omniplan
-from omniplan.tables.learned import write
+from omniplan.predict.learned import write
 
 MODEL = "data/models/GLM-4.7-Flash-Q8_0.gguf"
 MACHINE = omniplan.load_machine("dual-4090-5070ti")

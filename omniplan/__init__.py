@@ -42,27 +42,27 @@ from omniplan.errors import (
     UnsupportedModel,
 )
 from omniplan.gguf import read_header
+from omniplan.version import __version__
 
 if TYPE_CHECKING:
-    from omniplan.domain.bench import BenchReport, SmokeReport
-    from omniplan.domain.certificate import Certificate
-    from omniplan.domain.check import CheckReport, Finding
-    from omniplan.domain.comparison import Comparison
-    from omniplan.domain.engines import Weighing
+    from omniplan.bench.gates import Gate, GateVerdict, Metric
+    from omniplan.bench.protocol import BenchProtocol, Launch
+    from omniplan.bench.values import BenchReport, SmokeReport
+    from omniplan.certify.values import Certificate
+    from omniplan.check.values import CheckReport, Finding
     from omniplan.domain.fit import FitResult
     from omniplan.domain.footprint import BufferSize, Footprint, GraphSplits
-    from omniplan.domain.frontier import Frontier
-    from omniplan.domain.gates import Gate, GateVerdict, Metric
     from omniplan.domain.inspection import Inspection
-    from omniplan.domain.load_report import LoadReport
     from omniplan.domain.plan import Plan
     from omniplan.domain.prediction import Estimate, Prediction
-    from omniplan.domain.protocol import BenchProtocol, Launch
-    from omniplan.domain.recommendation import Recommendation
-    from omniplan.domain.stack import Stack
-    from omniplan.domain.verification import Verification
+    from omniplan.engines.values import Weighing
+    from omniplan.planning.comparison import Comparison
+    from omniplan.planning.frontier_values import Frontier
+    from omniplan.planning.recommendation import Recommendation
+    from omniplan.stack.values import Stack
+    from omniplan.verify.logs.report import LoadReport
+    from omniplan.verify.values import Verification
 
-__version__ = "0.1.0"
 
 __all__ = [
     "ArgumentError",
@@ -132,38 +132,38 @@ __all__ = [
 
 # Types of results, by module: each is imported when it is first asked for, so that `import omniplan` stays cheap.
 _RESULTS = {
-    "BenchProtocol": "protocol",
-    "BenchReport": "bench",
-    "BufferSize": "footprint",
-    "Certificate": "certificate",
-    "CheckReport": "check",
-    "Comparison": "comparison",
-    "Estimate": "prediction",
-    "Finding": "check",
-    "FitResult": "fit",
-    "Footprint": "footprint",
-    "Frontier": "frontier",
-    "Gate": "gates",
-    "GateVerdict": "gates",
-    "GraphSplits": "footprint",
-    "Inspection": "inspection",
-    "Launch": "protocol",
-    "LoadReport": "load_report",
-    "Metric": "gates",
-    "Plan": "plan",
-    "Prediction": "prediction",
-    "Recommendation": "recommendation",
-    "SmokeReport": "bench",
-    "Stack": "stack",
-    "Verification": "verification",
-    "Weighing": "engines",
+    "BenchProtocol": "bench.protocol",
+    "BenchReport": "bench.values",
+    "BufferSize": "domain.footprint",
+    "Certificate": "certify.values",
+    "CheckReport": "check.values",
+    "Comparison": "planning.comparison",
+    "Estimate": "domain.prediction",
+    "Finding": "check.values",
+    "FitResult": "domain.fit",
+    "Footprint": "domain.footprint",
+    "Frontier": "planning.frontier_values",
+    "Gate": "bench.gates",
+    "GateVerdict": "bench.gates",
+    "GraphSplits": "domain.footprint",
+    "Inspection": "domain.inspection",
+    "Launch": "bench.protocol",
+    "LoadReport": "verify.logs.report",
+    "Metric": "bench.gates",
+    "Plan": "domain.plan",
+    "Prediction": "domain.prediction",
+    "Recommendation": "planning.recommendation",
+    "SmokeReport": "bench.values",
+    "Stack": "stack.values",
+    "Verification": "verify.values",
+    "Weighing": "engines.values",
 }
 
 
 def __getattr__(name: str) -> object:
     if name not in _RESULTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"omniplan.domain.{_RESULTS[name]}"), name)
+    return getattr(import_module(f"omniplan.{_RESULTS[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from omniplan.domain.load_report import (
+from omniplan.units import MIB
+from omniplan.verify.logs.report import (
     BufferKind,
     Load,
     LoadReport,
@@ -17,7 +18,6 @@ from omniplan.domain.load_report import (
     OutOfMemory,
     Timing,
 )
-from omniplan.units import MIB
 
 MODEL: Final = "data/models/GLM-4.7-Flash-Q8_0.gguf"
 MACHINE: Final = "dual-4090-5070ti"

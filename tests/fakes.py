@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from omniplan.domain.cpuset import format_cpus
-from omniplan.probe.topology import Topology
+from omniplan.machines.probe.topology import Topology
 
 MIB = 1 << 20
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Final
 
-from omniplan.domain.load_report import BufferKind, Load, LoadReport, LogCache, LogContext, Timing
 from omniplan.units import MIB
+from omniplan.verify.logs.report import BufferKind, Load, LoadReport, LogCache, LogContext, Timing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

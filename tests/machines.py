@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from omniplan.domain.cpuset import format_cpus
 from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, NumaNode, Reservation
-from omniplan.domain.machine_file import BASES
 from omniplan.errors import InputError
+from omniplan.machines.reading import BASES
 
 MIB = 1 << 20
 

@@ -12,7 +12,7 @@ import omniplan
 from omniplan.domain.header import Tensor
 from omniplan.domain.roles import Role
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
-from omniplan.interpret import build_model
+from omniplan.gguf.model import build_model
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 _FOLDERS: Final = ("tests/data/models/zoo", "tests/data/measurements/headers", "data/models")

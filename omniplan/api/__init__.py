@@ -1,7 +1,12 @@
 """The verbs as functions: what ``import omniplan`` offers and what the command calls."""
 
-import omniplan.emit  # as below, for emit()
-import omniplan.predict  # noqa: F401 - binds the package's name now, so that a later import cannot hide predict()
+# Some verbs are called as their rooms are: binding the rooms' names now keeps a later import from hiding the functions.
+import omniplan.bench
+import omniplan.certify
+import omniplan.check
+import omniplan.predict
+import omniplan.stack
+import omniplan.verify  # noqa: F401
 from omniplan.api.certificate import certify
 from omniplan.api.checks import check
 from omniplan.api.choose import frontier, plan

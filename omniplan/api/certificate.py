@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from omniplan.api.source import ModelSource, model_of
 
 if TYPE_CHECKING:
-    from omniplan.domain.certificate import Certificate
+    from omniplan.certify.values import Certificate
     from omniplan.domain.plan import Plan
 
 
@@ -30,9 +30,9 @@ def certify(
     neither can be asked, when the binary sees other devices than the plan's, or after ``timeout`` seconds; what
     llama.cpp refuses is ``Certificate.refused``.
     """
-    from omniplan.audit.certify import fit_params as tool
-    from omniplan.audit.certify.certificate import certify as count
-    from omniplan.codec.plan import load_plan
+    from omniplan.api.documents import load_plan
+    from omniplan.certify import fit_params as tool
+    from omniplan.certify.certificate import certify as count
     from omniplan.domain.plan import Plan
 
     known = plan if isinstance(plan, Plan) else load_plan(plan)

@@ -10,7 +10,7 @@ from omniplan.api.source import ModelSource, load_machine, model_of
 from omniplan.domain.machine import Machine
 
 if TYPE_CHECKING:
-    from omniplan.domain.check import CheckReport
+    from omniplan.check.values import CheckReport
 
 
 def check(
@@ -28,9 +28,9 @@ def check(
     With a model and a ``machine`` findings are computed: bytes, graph splits and speeds as in ``footprint`` and
     ``predict``. Raises InputError for a file that cannot be read, HeaderError for a ``model`` that cannot.
     """
-    from omniplan.audit.check import document
-    from omniplan.audit.check.engine import check as run
-    from omniplan.codec.command import read_text
+    from omniplan.check import document
+    from omniplan.check.engine import check as run
+    from omniplan.documents.text_file import read_text
 
     if isinstance(source, str | Path):
         found = document.read(str(source), read_text(source))

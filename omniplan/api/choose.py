@@ -11,8 +11,8 @@ from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
 
 if TYPE_CHECKING:
-    from omniplan.domain.frontier import Frontier
     from omniplan.domain.plan import Plan
+    from omniplan.planning.frontier_values import Frontier
 
 
 def plan(
@@ -60,7 +60,7 @@ def plan(
     streams from it. ``calibration`` is what the machine's own runs taught, a file of ``omniplan calibrate``. Raises
     InputError for what cannot be asked, Infeasible when nothing fits, with the shortfall and what would make it fit.
     """
-    from omniplan.search.planner import make_plan
+    from omniplan.planning.planner import make_plan
 
     known = machine if isinstance(machine, Machine) else load_machine(machine)
     return make_plan(
@@ -106,7 +106,7 @@ def frontier(
     eight); a type is that of K and V. Combinations that do not fit say why instead of raising. The default grid is at
     most 32 plans, each about half a second; the rest is as for ``plan``.
     """
-    from omniplan.search.frontier import make_frontier
+    from omniplan.planning.frontier import make_frontier
 
     return make_frontier(
         model_of(source),

@@ -12,9 +12,9 @@ from omniplan.domain.machine import Machine
 from omniplan.errors import Infeasible, InputError
 
 if TYPE_CHECKING:
-    from omniplan.domain.engines import Weighing
     from omniplan.domain.plan import Plan
     from omniplan.engines.site import Site
+    from omniplan.engines.values import Weighing
 
 
 def weigh_engines(
@@ -36,7 +36,7 @@ def weigh_engines(
     Raises InputError for an unknown site, day or engine.
     """
     from omniplan.engines.weigh import Question, weigh
-    from omniplan.search.planner import DEFAULT_CONTEXT, make_plan
+    from omniplan.planning.planner import DEFAULT_CONTEXT, make_plan
 
     model = model_of(source)
     total = min(model.hparams.n_ctx_train or DEFAULT_CONTEXT, DEFAULT_CONTEXT) if n_ctx is None else n_ctx

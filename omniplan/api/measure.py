@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from omniplan.domain.bench import BenchReport, SmokeReport
-    from omniplan.domain.gates import Gate
+    from omniplan.bench.gates import Gate
+    from omniplan.bench.protocol import BenchProtocol, Launch
+    from omniplan.bench.values import BenchReport, SmokeReport
     from omniplan.domain.plan import Plan
-    from omniplan.domain.protocol import BenchProtocol, Launch
 
 
 def bench(
@@ -33,9 +33,9 @@ def bench(
     runs on this host. ``progress`` is told requests made, requests in all and what comes next, ``say`` what else a user
     wants to know. Ctrl-C ends the run and keeps what was measured. Raises InputError when nothing answers at the URL.
     """
-    from omniplan import __version__
-    from omniplan.audit.bench import session
-    from omniplan.domain.protocol import BenchProtocol
+    from omniplan.bench import session
+    from omniplan.bench.protocol import BenchProtocol
+    from omniplan.version import __version__
 
     return session.bench(
         target,
@@ -64,9 +64,9 @@ def smoke(
 
     By default these are the models that the server lists. Raises InputError when nothing answers at the URL.
     """
-    from omniplan import __version__
-    from omniplan.audit.bench import session
-    from omniplan.domain.protocol import BenchProtocol
+    from omniplan.bench import session
+    from omniplan.bench.protocol import BenchProtocol
+    from omniplan.version import __version__
 
     return session.smoke(
         target,
@@ -81,14 +81,14 @@ def smoke(
 
 def judge(report: BenchReport | str | Path, gates: Sequence[Gate] | str | Path | None = None) -> BenchReport:
     """A report, or the one saved at a path, with the verdicts of other gates: a file of them, or the shipped ones."""
-    from omniplan.audit.bench.judge import judged
-    from omniplan.codec.bench import load_bench
+    from omniplan.bench.document import load_bench
+    from omniplan.bench.judge import judged
 
     return judged(load_bench(report) if isinstance(report, str | Path) else report, _gates(gates))
 
 
 def _gates(given: Sequence[Gate] | str | Path | None) -> Sequence[Gate]:
-    from omniplan.tables.gates import load_gates, shipped_gates
+    from omniplan.bench.gate_table import load_gates, shipped_gates
 
     if given is None:
         return shipped_gates()

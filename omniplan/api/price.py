@@ -10,16 +10,16 @@ from omniplan.api.source import ModelSource, model_of
 from omniplan.domain.machine import Machine
 
 if TYPE_CHECKING:
-    from omniplan.domain.comparison import Comparison
     from omniplan.domain.fit import FitResult
     from omniplan.domain.footprint import Footprint
     from omniplan.domain.inspection import Inspection
     from omniplan.domain.prediction import Prediction
+    from omniplan.planning.comparison import Comparison
 
 
 def inspect(source: ModelSource) -> Inspection:
     """Facts of a model file: kinds of layers, experts, attention, quants, bytes by role, and what is odd about it."""
-    from omniplan.interpret.inspect import inspect as facts
+    from omniplan.gguf.model.inspect import inspect as facts
 
     return facts(model_of(source))
 
@@ -32,8 +32,8 @@ def footprint(
     ``args`` are given without ``-m``; ``env`` may hold ``LLAMA_ARG_*`` variables. Weights are taken as loaded without
     mmap, as llama.cpp's own memory probe does. Raises ArgumentError for what llama-server would refuse.
     """
-    from omniplan.llamacpp.args import parse
-    from omniplan.llamacpp.footprint import footprint as price
+    from omniplan.llamacpp.flags.args import parse
+    from omniplan.llamacpp.load.footprint import footprint as price
 
     return price(model_of(source), machine, parse(args, env=env or {}))
 
@@ -45,8 +45,8 @@ def fit(
 
     Reproduces ``common_params_fit`` of b11434, quirks included; the GPUs need not be there.
     """
-    from omniplan.llamacpp.args import parse
-    from omniplan.llamacpp.fit import fit as choose
+    from omniplan.llamacpp.fit.fit import fit as choose
+    from omniplan.llamacpp.flags.args import parse
 
     return choose(model_of(source), machine, parse(args, env=env or {}))
 
@@ -84,9 +84,9 @@ def predict(
     ``calibration`` is a machine's own file, as ``omniplan calibrate`` writes it. Raises InputError or ArgumentError.
     """
     from omniplan.errors import InputError
-    from omniplan.llamacpp.args import parse
+    from omniplan.llamacpp.flags.args import parse
+    from omniplan.predict import constants
     from omniplan.predict.request import predict as price
-    from omniplan.tables import calibration as constants
 
     for name, tokens in (("n_prompt", n_prompt), ("n_gen", n_gen), ("depth", depth)):
         if tokens < 0:
@@ -119,6 +119,6 @@ def compare(
     ``groups`` are sets of arguments without ``-m``; predictions are for a prompt of ``n_prompt`` and an answer of
     ``n_gen`` tokens. Raises ArgumentError with the number of the set that llama-server would refuse.
     """
-    from omniplan.search.compare import compare as side_by_side
+    from omniplan.planning.compare import compare as side_by_side
 
     return side_by_side(model_of(source), machine, groups, n_prompt=n_prompt, n_gen=n_gen, env=env or {})

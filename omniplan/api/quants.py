@@ -14,7 +14,7 @@ from omniplan.domain.model import Model
 from omniplan.errors import HeaderError, UnsupportedModel
 
 if TYPE_CHECKING:
-    from omniplan.domain.recommendation import LeftOut, Recommendation
+    from omniplan.planning.recommendation import LeftOut, Recommendation
 
 _SHARD: Final = re.compile(r"^(.*)-(\d{5})-of-(\d{5})\.gguf$")
 
@@ -27,7 +27,7 @@ def requantise(source: ModelSource, quant: str, *, imatrix: bool | None = None, 
     cannot be made without one), ``pure`` that no rules mix types. Raises InputError for an unknown quant and
     UnsupportedModel where llama-quantize would give up.
     """
-    from omniplan.llamacpp.requantise import requantise as make
+    from omniplan.llamacpp.quant.requantise import requantise as make
 
     return make(model_of(source), quant, imatrix=imatrix, pure=pure)
 
@@ -52,7 +52,7 @@ def recommend(
     files of another model than most are named in ``left_out``. ``what_if`` are quants to estimate beside them, from the
     file with the most bits per weight. The rest is as for ``plan``. Nothing that fits is an answer, not an error.
     """
-    from omniplan.search.recommend import make_recommendation
+    from omniplan.planning.recommend import make_recommendation
 
     given = [sources] if isinstance(sources, ModelSource) else list(sources)
     models, left_out = _load(given)
@@ -73,7 +73,7 @@ def recommend(
 
 
 def _load(sources: Sequence[ModelSource]) -> tuple[list[Model], list[LeftOut]]:
-    from omniplan.domain.recommendation import LeftOut
+    from omniplan.planning.recommendation import LeftOut
 
     models: dict[object, Model] = {}
     left_out = []

@@ -10,10 +10,10 @@ from omniplan.api.source import ModelSource, model_of
 from omniplan.domain.machine import Machine
 
 if TYPE_CHECKING:
-    from omniplan.domain.load_report import LoadReport
     from omniplan.domain.plan import Plan
-    from omniplan.domain.verification import Verification
-    from omniplan.tables.learned import Learned
+    from omniplan.predict.learned import Learned
+    from omniplan.verify.logs.report import LoadReport
+    from omniplan.verify.values import Verification
 
 
 def read_log(path: str | Path) -> LoadReport:
@@ -21,7 +21,7 @@ def read_log(path: str | Path) -> LoadReport:
 
     Reads any size in one pass with bounded memory. Raises InputError where no line states anything.
     """
-    from omniplan.audit.logs import read_log as read
+    from omniplan.verify.logs import read_log as read
 
     return read(path)
 
@@ -41,11 +41,11 @@ def verify(
     it shows. Without ``machine`` the log's own devices are taken. ``nvidia_smi`` is a CSV file of memory in use.
     Without plan and model the log is read and judged by itself. Raises InputError, ArgumentError or HeaderError.
     """
-    from omniplan.audit.expected import Expected, focused, of_model, of_plan
-    from omniplan.audit.nvidia_csv import read_usage
-    from omniplan.audit.verify import verify as hold
-    from omniplan.codec.plan import load_plan
+    from omniplan.api.documents import load_plan
     from omniplan.errors import InputError
+    from omniplan.verify.expected import Expected, focused, of_model, of_plan
+    from omniplan.verify.nvidia_csv import read_usage
+    from omniplan.verify.verify import verify as hold
 
     if plan is not None and (source is not None or args):
         raise InputError("verify: a plan has its own model and arguments; give either the plan or --model")
@@ -76,13 +76,13 @@ def learn(
     """What a machine's own ``logs`` teach: memory beside the model per GPU and, with the model ``source``, more.
 
     With it the build's compute buffers and the constants of the time model are held against predictions, of ``args``
-    or of what each log shows. Write the result with ``omniplan.tables.learned.write`` and give the file to ``plan`` or
+    or of what each log shows. Write the result with ``omniplan.predict.learned.write`` and give the file to ``plan`` or
     ``predict``. Raises InputError where a log is of a failed load or of another machine, teaches nothing, or
     contradicts another.
     """
-    from omniplan.audit.learn import learn as lessons
-    from omniplan.audit.nvidia_csv import read_usage
     from omniplan.errors import InputError
+    from omniplan.verify.learn import learn as lessons
+    from omniplan.verify.nvidia_csv import read_usage
 
     if not logs:
         raise InputError("calibrate: no log given")

@@ -14,14 +14,14 @@ ModelSource = str | Path | Model
 def load_model(path: str | Path) -> Model:
     """The model in the GGUF file at ``path`` (any shard of a set); raises HeaderError or UnsupportedModel."""
     from omniplan.gguf import read_header
-    from omniplan.interpret import build_model
+    from omniplan.gguf.model import build_model
 
     return build_model(read_header(path))
 
 
 def load_machine(name_or_path: str | Path) -> Machine:
     """A shipped profile by name, or a machine file; raises InputError with the path inside the file."""
-    from omniplan.codec import machine
+    from omniplan.machines import files as machine
 
     return machine.load_machine(name_or_path)
 
@@ -30,7 +30,7 @@ def calibrated(machine: Machine, calibration: str | Path | None) -> Machine:
     """``machine`` with what its own runs taught, from a file that ``omniplan calibrate`` wrote; raises InputError."""
     if calibration is None:
         return machine
-    from omniplan.tables import learned
+    from omniplan.predict import learned
 
     return learned.apply(learned.load(calibration), machine, where=str(calibration))
 

@@ -10,7 +10,7 @@ from omniplan.domain.machine import Machine
 
 if TYPE_CHECKING:
     from omniplan.domain.model import Model
-    from omniplan.domain.stack import Stack, StackFile
+    from omniplan.stack.values import Stack, StackFile
 
 
 def stack(source: str | Path | StackFile, machine: Machine) -> Stack:
@@ -22,9 +22,9 @@ def stack(source: str | Path | StackFile, machine: Machine) -> Stack:
     does not fit says by how much and which changes would help, least loss first; nothing is raised for it. Raises
     InputError with the path inside the file, HeaderError, UnsupportedModel or ArgumentError.
     """
-    from omniplan.codec.stack import load_stack
-    from omniplan.domain.stack import StackFile
-    from omniplan.search.stack.planner import make_stack
+    from omniplan.stack.document import load_stack
+    from omniplan.stack.planner import make_stack
+    from omniplan.stack.values import StackFile
 
     asked = source if isinstance(source, StackFile) else load_stack(source)
     known: dict[str, Model] = {}
@@ -41,7 +41,7 @@ def emit_stack(found: Stack, *, as_: str = "table", models_dir: str | None = Non
     model's own); ``ttl`` the seconds after which llama-swap unloads an idle model. Raises InputError for what the
     format cannot carry.
     """
-    from omniplan.emit.files.format import Options
-    from omniplan.emit.stack_files import stack_file
+    from omniplan.formats.format import Options
+    from omniplan.stack.files import stack_file
 
     return stack_file(found, as_, Options(models_dir=models_dir, ttl=ttl))

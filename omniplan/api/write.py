@@ -30,9 +30,9 @@ def emit(
 
     Raises InputError for what the format cannot carry, and ArgumentError for a flag that the build lacks.
     """
-    from omniplan.emit.files.format import Options
-    from omniplan.emit.formats import render
-    from omniplan.emit.launch import launch
+    from omniplan.formats.format import Options
+    from omniplan.formats.launch import launch
+    from omniplan.formats.registry import render
 
     item = launch(plan, id=section, model=model, llama_cpp=llama_cpp)
     return render([item], as_, into=into, options=Options(models_dir=models_dir, ttl=ttl))

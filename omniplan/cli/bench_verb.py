@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.verbs import Verb, add_json
-from omniplan.codec.whole_file import write_whole
+from omniplan.documents.whole_file import write_whole
 from omniplan.errors import InputError
 
 if TYPE_CHECKING:
-    from omniplan.domain.bench import BenchReport, SmokeReport
+    from omniplan.bench.protocol import BenchProtocol, Launch
+    from omniplan.bench.values import BenchReport, SmokeReport
     from omniplan.domain.plan import Plan
-    from omniplan.domain.protocol import BenchProtocol, Launch
 
 Progress = Callable[[int, int, str], None]
 
@@ -89,7 +89,7 @@ def _check(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> int:
     _check(options)
     if options.show_gates:
-        from omniplan.tables.gates import shipped_text
+        from omniplan.bench.gate_table import shipped_text
 
         return show(shipped_text())
     if options.judge:
@@ -128,8 +128,8 @@ def _smoke(options: argparse.Namespace) -> int:
 
 
 def _give_bench(report: BenchReport, options: argparse.Namespace) -> int:
-    from omniplan.domain.gates import GateVerdict
-    from omniplan.emit.bench import bench_markdown, bench_text
+    from omniplan.bench.gates import GateVerdict
+    from omniplan.bench.text import bench_markdown, bench_text
 
     show(report.to_json() if options.json else bench_text(report))
     if options.output:
@@ -138,7 +138,7 @@ def _give_bench(report: BenchReport, options: argparse.Namespace) -> int:
 
 
 def _give_smoke(report: SmokeReport, options: argparse.Namespace) -> int:
-    from omniplan.emit.bench import smoke_markdown, smoke_text
+    from omniplan.bench.text import smoke_markdown, smoke_text
 
     show(report.to_json() if options.json else smoke_text(report))
     if options.output:
@@ -147,7 +147,7 @@ def _give_smoke(report: SmokeReport, options: argparse.Namespace) -> int:
 
 
 def _target(options: argparse.Namespace) -> str | Launch:
-    from omniplan.domain.protocol import Launch
+    from omniplan.bench.protocol import Launch
 
     if options.url:
         return str(options.url)
@@ -157,13 +157,13 @@ def _target(options: argparse.Namespace) -> str | Launch:
 
 
 def _plan(path: str) -> Plan:
-    from omniplan.codec.plan import load_plan
+    from omniplan.api.documents import load_plan
 
     return load_plan(path)
 
 
 def _protocol(options: argparse.Namespace) -> BenchProtocol:
-    from omniplan.domain.protocol import BenchProtocol
+    from omniplan.bench.protocol import BenchProtocol
 
     return BenchProtocol(
         lengths=options.lengths,
@@ -177,8 +177,8 @@ def _protocol(options: argparse.Namespace) -> BenchProtocol:
 
 def _sections(path: str) -> tuple[str, ...]:
     """Ids of a models.conf, each once."""
-    from omniplan.codec.models_conf import parse
-    from omniplan.codec.text_file import read_utf8
+    from omniplan.documents.text_file import read_utf8
+    from omniplan.formats.models_conf import parse
 
     found = tuple(dict.fromkeys(section.id for section in parse(read_utf8(path)).sections))
     if not found:

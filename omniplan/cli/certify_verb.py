@@ -27,7 +27,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.emit.certificate import certificate_text
+    from omniplan.certify.text import certificate_text
 
     if options.simulate and options.fit_params:
         raise InputError("--simulate: asks the library, --fit-params a binary; give one of them")

@@ -22,7 +22,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.emit.check import check_text
+    from omniplan.check.text import check_text
 
     if (options.file is None) == (not options.server_args):
         raise InputError("check: name a FILE, or write llama-server's arguments after --")

@@ -22,7 +22,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.emit.comparison import comparison_text
+    from omniplan.planning.text_comparison import comparison_text
 
     found = api.compare(
         options.model,

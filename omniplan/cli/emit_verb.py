@@ -31,9 +31,9 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.codec.command import read_text
-    from omniplan.codec.plan import load_plan
-    from omniplan.codec.whole_file import write_whole
+    from omniplan.api.documents import load_plan
+    from omniplan.documents.text_file import read_text
+    from omniplan.documents.whole_file import write_whole
     from omniplan.errors import InputError
 
     if options.into and options.output:

@@ -30,9 +30,9 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.domain.as_json import as_json
-    from omniplan.domain.engines import Verdict
-    from omniplan.emit.engines import engines_text
+    from omniplan.documents.as_json import as_json
+    from omniplan.engines.text import engines_text
+    from omniplan.engines.values import Verdict
 
     found = api.weigh_engines(
         options.model,

@@ -46,9 +46,9 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.domain.as_json import as_json
-    from omniplan.emit.frontier import frontier_text
-    from omniplan.emit.plot import check_plot, write_plot
+    from omniplan.documents.as_json import as_json
+    from omniplan.planning.plot import check_plot, write_plot
+    from omniplan.planning.text_frontier import frontier_text
 
     if options.plot:
         check_plot(options.plot)

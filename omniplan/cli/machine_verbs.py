@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from omniplan.cli.output import show
 from omniplan.cli.verbs import Verb
-from omniplan.codec.whole_file import write_whole
+from omniplan.documents.whole_file import write_whole
 from omniplan.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ def _declare_probe(command: argparse.ArgumentParser) -> None:
 
 def _probe(options: argparse.Namespace) -> int:
     if options.sources:
-        from omniplan.probe.source import read_source
+        from omniplan.machines.probe.source import read_source
 
         machine = read_source(*options.sources, name=options.name, environment=os.environ)
     else:
-        from omniplan.probe.host import probe_machine
+        from omniplan.machines.probe.host import probe_machine
 
         machine = probe_machine(name=options.name)
     return _give(machine, options)
@@ -59,7 +59,7 @@ def _declare_machine(command: argparse.ArgumentParser) -> None:
 
 
 def _machine(options: argparse.Namespace) -> int:
-    from omniplan.probe.words import machine_from_words
+    from omniplan.machines.probe.words import machine_from_words
 
     return _give(machine_from_words(options.words, name=options.name), options)
 
@@ -84,10 +84,10 @@ def _calibrate(options: argparse.Namespace) -> int:
         return _from_logs(options)
     if options.server_args:
         raise InputError(f"{options.server_args[0]}: llama-server's arguments belong to --log")
-    from omniplan.codec.machine import load_machine
-    from omniplan.probe.bandwidth import calibrate
-    from omniplan.probe.gpu_bandwidth import calibrate_gpus, installed_torch
-    from omniplan.probe.host import probe_machine
+    from omniplan.machines.files import load_machine
+    from omniplan.machines.probe.bandwidth import calibrate
+    from omniplan.machines.probe.gpu_bandwidth import calibrate_gpus, installed_torch
+    from omniplan.machines.probe.host import probe_machine
 
     machine = load_machine(options.machine) if options.machine else probe_machine(name=options.name)
     measured = calibrate(machine, progress=_bar)
@@ -104,7 +104,7 @@ def _from_bench(options: argparse.Namespace) -> int:
     """Constants of the time model for one machine, as a file that ``omniplan.predict`` takes."""
     from omniplan import api
     from omniplan.predict.calibrate import bench_runs, calibrate
-    from omniplan.tables.calibration import write
+    from omniplan.predict.constants import write
 
     if not options.machine or not options.model:
         raise InputError("calibrate --llama-bench: needs the machine file and --model, the model that was benchmarked")
@@ -122,7 +122,7 @@ def _from_bench(options: argparse.Namespace) -> int:
 def _from_logs(options: argparse.Namespace) -> int:
     """Memory beside the model, compute buffers and constants, as a file that ``omniplan plan`` takes."""
     from omniplan import api
-    from omniplan.tables.learned import write
+    from omniplan.predict.learned import write
 
     learned = api.learn(
         options.log,
@@ -148,7 +148,7 @@ def _bar(done: int, total: int) -> None:
 
 
 def _give(machine: Machine, options: argparse.Namespace) -> int:
-    from omniplan.codec.machine import machine_toml
+    from omniplan.machines.files import machine_toml
 
     for note in machine.notes:
         print(f"note: {note}", file=sys.stderr)

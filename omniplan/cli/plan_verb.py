@@ -84,7 +84,7 @@ def _context(text: str) -> tuple[int | None, int]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.emit.report import plan_text
+    from omniplan.planning.text_plan import plan_text
 
     least, n_ctx = options.ctx
     types = (options.cache_type or "f16").split(",")
@@ -117,7 +117,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _calibration(options: argparse.Namespace) -> str | Path | None:
     """The file named, else the one that lies beside the machine file."""
-    from omniplan.tables.learned import beside
+    from omniplan.predict.learned import beside
 
     if options.calibration is None:
         return beside(options.machine)

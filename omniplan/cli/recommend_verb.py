@@ -37,8 +37,8 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.domain.as_json import as_json
-    from omniplan.emit.recommendation import recommendation_text
+    from omniplan.documents.as_json import as_json
+    from omniplan.planning.text_recommendation import recommendation_text
 
     found = api.recommend(
         options.models,

@@ -13,7 +13,7 @@ from omniplan.cli.output import show
 from omniplan.cli.verbs import Verb, add_json, add_machine
 
 if TYPE_CHECKING:
-    from omniplan.domain.stack import Stack
+    from omniplan.stack.values import Stack
 
 # What -o writes, by format; that one of them cannot hold the stack is an error only where it was asked for.
 _FILES: Final = {
@@ -56,7 +56,7 @@ def _text(found: Stack, name: str, options: argparse.Namespace) -> str:
 
 def _write(found: Stack, options: argparse.Namespace) -> None:
     """Every file is made before the first is written, and replaced as a whole."""
-    from omniplan.codec.whole_file import write_whole
+    from omniplan.documents.whole_file import write_whole
     from omniplan.errors import InputError
 
     texts = dict(_texts(found, options))

@@ -58,8 +58,8 @@ def _declare_inspect(command: argparse.ArgumentParser) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from omniplan.domain.as_json import as_json
-    from omniplan.emit.report import inspection_text
+    from omniplan.documents.as_json import as_json
+    from omniplan.planning.text_plan import inspection_text
 
     facts = api.inspect(options.model)
     return show(as_json(facts) if options.json else inspection_text(facts))
@@ -73,8 +73,8 @@ def _declare_footprint(command: argparse.ArgumentParser) -> None:
 
 
 def _footprint(options: argparse.Namespace) -> int:
-    from omniplan.domain.as_json import as_json
-    from omniplan.emit.report import footprint_text
+    from omniplan.documents.as_json import as_json
+    from omniplan.planning.text_plan import footprint_text
 
     priced = api.footprint(options.model, api.load_machine(options.machine), options.server_args)
     show(as_json(priced) if options.json else footprint_text(priced))
@@ -89,8 +89,8 @@ def _declare_fit(command: argparse.ArgumentParser) -> None:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from omniplan.domain.as_json import as_json
-    from omniplan.emit.report import fit_text
+    from omniplan.documents.as_json import as_json
+    from omniplan.planning.text_plan import fit_text
 
     machine = api.load_machine(options.machine)
     chosen = api.fit(options.model, machine, options.server_args)
@@ -120,8 +120,8 @@ def _declare_explain(command: argparse.ArgumentParser) -> None:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from omniplan.codec.plan import load_plan
-    from omniplan.emit.report import plan_text
+    from omniplan.api.documents import load_plan
+    from omniplan.planning.text_plan import plan_text
 
     plan = load_plan(options.plan)
     return show(plan.to_json() if options.json else plan_text(plan))
@@ -130,9 +130,9 @@ def _explain(options: argparse.Namespace) -> int:
 def _machines(options: argparse.Namespace) -> int:
     import json
 
-    from omniplan.codec.machine import load_machine, shipped
-    from omniplan.emit.report import machine_line
-    from omniplan.emit.table import table
+    from omniplan.machines.files import load_machine, shipped
+    from omniplan.planning.text_plan import machine_line
+    from omniplan.text.table import table
 
     machines = [load_machine(name) for name in shipped()]
     if options.json:
@@ -151,7 +151,7 @@ def _declare_schema(command: argparse.ArgumentParser) -> None:
 def _schema(options: argparse.Namespace) -> int:
     import json
 
-    from omniplan.codec.plan import schema
+    from omniplan.api.documents import schema
 
     return show(json.dumps(schema(options.name), indent=2))
 

@@ -26,7 +26,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.emit.verification import verification_text
+    from omniplan.verify.text import verification_text
 
     found = api.verify(
         options.log,

@@ -163,13 +163,13 @@ class Machine:
     @classmethod
     def from_dict(cls, raw: Mapping[str, object]) -> Machine:
         """A machine from plain data, as in a machine file; a name and GPUs are enough. Raises InputError."""
-        from omniplan.domain.machine_file import read
+        from omniplan.machines.reading import read
 
         return read(raw)
 
     def to_dict(self) -> dict[str, object]:
         """Plain data that ``from_dict`` reads back to an equal machine; unknown fields are left out."""
-        from omniplan.domain.machine_rows import write
+        from omniplan.machines.writing import write
 
         return write(self)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from omniplan.domain.as_json import as_json
+from omniplan.documents.as_json import as_json
 from omniplan.domain.evidence import Assumption, Reason
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.machine import Machine

@@ -12,10 +12,10 @@ from omniplan.domain.machine import Cpu, Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.roles import Role
 from omniplan.engines.site import Site
-from omniplan.llamacpp.quantize import Recipe, quantized_types
-from omniplan.tables.cpus import find_cpu
-from omniplan.tables.gpus import find_gpu
-from omniplan.tables.quantize import mix_of
+from omniplan.llamacpp.quant.quantize import Recipe, quantized_types
+from omniplan.llamacpp.quant.table import mix_of
+from omniplan.machines.cpus import find_cpu
+from omniplan.machines.gpus import find_gpu
 
 Fact = bool | int | str | None
 # The share of tensors whose types must be plain llama-quantize's; an older one chose a few differently.

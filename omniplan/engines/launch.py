@@ -8,12 +8,12 @@ from itertools import pairwise
 from pathlib import PurePath
 from typing import Final
 
-from omniplan.domain.engines import Launch
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
 from omniplan.engines.layout import Laid
-from omniplan.tables.engines import WayRow
+from omniplan.engines.table import WayRow
+from omniplan.engines.values import Launch
 
 # Of a plan's arguments, those ik_llama.cpp spells and means the same (its docs/parameters.md).
 _SHARED: Final = ("-c", "-np", "-ub", "-ngl", "-sm", "-mg", "-dev", "-ts", "-ot", "-t", "-tb", "-ctk", "-ctv")

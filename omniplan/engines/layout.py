@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from omniplan.domain.engines import PoolNeed
 from omniplan.domain.hparams import Hparams
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.engines.facts import Weights, is_unequal
-from omniplan.tables.engines import Layout, WayRow, engine_table
+from omniplan.engines.table import Layout, WayRow, engine_table
+from omniplan.engines.values import PoolNeed
 from omniplan.units import GIB
 
 _BF16: Final = 2

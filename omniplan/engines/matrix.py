@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from omniplan.domain.engines import Effect, Finding
 from omniplan.engines.facts import Fact
 from omniplan.engines.rules import findings, rules_for, version_on
-from omniplan.tables.engines import RuleRow, engine_table
+from omniplan.engines.table import RuleRow, engine_table
+from omniplan.engines.values import Effect, Finding
 
 _SUPPORT: Final = {Effect.BLOCKS: "blocked", Effect.CONDITION: "partial", Effect.NOTE: "full"}
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 
-from omniplan.domain.engines import Effect, Finding
 from omniplan.engines.facts import Fact
-from omniplan.tables.engines import Condition, EngineRow, RuleRow, engine_table, in_range, version_key
+from omniplan.engines.table import Condition, EngineRow, RuleRow, engine_table, in_range, version_key
+from omniplan.engines.values import Effect, Finding
 
 
 def version_on(engine: EngineRow, as_of: date | None) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from omniplan.domain.fields import Fields
+from omniplan.documents.fields import Fields
+from omniplan.documents.source import data_path
 from omniplan.errors import InputError, TableError
-from omniplan.tables.source import data_path
 from omniplan.units import gib
 
 _VERSION: Final = r"\d+(\.\d+)*([-+~].*)?"

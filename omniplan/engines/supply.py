@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from omniplan.domain.engines import Effect, Finding
 from omniplan.domain.model import Model
 from omniplan.engines.facts import Weights
 from omniplan.engines.site import Site
-from omniplan.tables.engines import PublishedRow, WayRow, engine_table
+from omniplan.engines.table import PublishedRow, WayRow, engine_table
+from omniplan.engines.values import Effect, Finding
 from omniplan.units import gib
 
 # Bits per weight of the formats engines read.

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from omniplan.domain.engines import Effect, EngineVerdict, Finding, PoolNeed, Verdict, WayVerdict, Weighing
 from omniplan.domain.evidence import Basis
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
@@ -17,8 +16,9 @@ from omniplan.engines.layout import Laid, Problem, lay_out
 from omniplan.engines.rules import findings, rules_for, version_on
 from omniplan.engines.site import Site
 from omniplan.engines.supply import supply
+from omniplan.engines.table import EngineRow, Layout, WayRow, engine_table, in_range, version_key
+from omniplan.engines.values import Effect, EngineVerdict, Finding, PoolNeed, Verdict, WayVerdict, Weighing
 from omniplan.errors import InputError, OmniplanError
-from omniplan.tables.engines import EngineRow, Layout, WayRow, engine_table, in_range, version_key
 from omniplan.units import gib
 
 

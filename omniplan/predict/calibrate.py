@@ -14,9 +14,9 @@ from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Prediction
 from omniplan.errors import InputError
-from omniplan.llamacpp.args import parse
+from omniplan.llamacpp.flags.args import parse
+from omniplan.predict.constants import Constant, shipped
 from omniplan.predict.request import predict
-from omniplan.tables.calibration import Constant, shipped
 
 # What one run can tell: rates and shares that grow together, and times that shrink with them.
 _RATES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -60,7 +60,7 @@ def calibrate(
     """Constants under which ``runs`` are predicted as measured; raises InputError where they contradict each other.
 
     Each run says by which factor all rates that bound it are off; runs of one kind are taken together by their median.
-    Write the result with ``omniplan.tables.calibration.write`` and give the file to ``omniplan.predict``.
+    Write the result with ``omniplan.predict.constants.write`` and give the file to ``omniplan.predict``.
     """
     if not runs:
         raise InputError("no run with a prompt or generation speed")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from omniplan.domain.footprint import Footprint
-from omniplan.llamacpp import buffers
-from omniplan.llamacpp.placement import Placement
+from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.load.placement import Placement
 from omniplan.predict.rates import GpuRates, Rates
 from omniplan.predict.traffic import Traffic
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from omniplan.domain.model import Model
 from omniplan.domain.params import LoadMode, ServerParams
-from omniplan.llamacpp import buffers
-from omniplan.llamacpp.placement import Placement
+from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.load.placement import Placement
 from omniplan.predict.decode import cpu_node, cpu_weights, weights_share
 from omniplan.predict.rates import Rates
 from omniplan.predict.traffic import Traffic

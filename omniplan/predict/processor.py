@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from omniplan.domain.machine import Machine, Memory
-from omniplan.tables.cpus import CpuRow, find_cpu
+from omniplan.machines.cpus import CpuRow, find_cpu
 
 # Used where neither the machine nor a table knows; every use is reported as an assumption.
 _UNKNOWN_CORES: Final = 8

@@ -9,8 +9,8 @@ from typing import Final
 
 from omniplan.domain.machine import Cpu, Gpu, Machine
 from omniplan.domain.params import Numa, ServerParams
+from omniplan.machines.gpus import GpuRow, find_gpu, find_gpus
 from omniplan.predict import processor
-from omniplan.tables.gpus import GpuRow, find_gpu, find_gpus
 
 # Bytes per second per lane after encoding: PCIe base specifications 3.0 to 6.0.
 _LANE: Final = {1: 0.25e9, 2: 0.5e9, 3: 0.985e9, 4: 1.969e9, 5: 3.938e9, 6: 7.563e9}

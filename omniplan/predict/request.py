@@ -12,14 +12,14 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Estimate, Prediction
-from omniplan.llamacpp import buffers
-from omniplan.llamacpp.footprint import place, pools, price
-from omniplan.llamacpp.placement import Placement
+from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.load.footprint import place, pools, price
+from omniplan.llamacpp.load.placement import Placement
+from omniplan.predict.constants import known_on
 from omniplan.predict.decode import decode_terms
 from omniplan.predict.prefill import Prompt, prompt_terms
 from omniplan.predict.rates import rates
 from omniplan.predict.traffic import at_depth, traffic
-from omniplan.tables.calibration import known_on
 
 
 @dataclass(frozen=True, slots=True)

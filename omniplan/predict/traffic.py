@@ -9,9 +9,9 @@ from functools import lru_cache
 from omniplan.domain.hparams import Hparams
 from omniplan.domain.model import Model
 from omniplan.domain.roles import Role
-from omniplan.llamacpp import buffers, memory, weights
-from omniplan.llamacpp.memory import CacheTensor
-from omniplan.llamacpp.placement import Placement
+from omniplan.llamacpp.load import buffers, memory, weights
+from omniplan.llamacpp.load.memory import CacheTensor
+from omniplan.llamacpp.load.placement import Placement
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Final
 
-from omniplan.tables.architectures import ArchRow, Memory, SwaRow, known, rows
+from omniplan.gguf.model.architectures import ArchRow, Memory, SwaRow, known, rows
 from tests.contracts.sources import ROOT
 
 PAGE: Final = ROOT / "docs" / "architectures.md"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Final
 
-from omniplan.tables.rules import Need, RuleRow, rows
+from omniplan.check.table import Need, RuleRow, rows
 from tests.contracts.sources import ROOT
 
 PAGE: Final = ROOT / "docs" / "rules.md"

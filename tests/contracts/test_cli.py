@@ -8,8 +8,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from omniplan.api.documents import SCHEMAS
 from omniplan.cli.main import VERBS, main
-from omniplan.codec.plan import SCHEMAS
 from tests.contracts.sources import ROOT
 from tests.refusals import check_refused
 

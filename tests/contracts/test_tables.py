@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from omniplan.codec.machine import load_machine, shipped
+from omniplan.check.table import rows
 from omniplan.domain.params import DraftParams, ServerParams
-from omniplan.tables import architectures
-from omniplan.tables.flags import load_flags
-from omniplan.tables.rules import rows
+from omniplan.gguf.model import architectures
+from omniplan.llamacpp.flags.table import load_flags
+from omniplan.machines.files import load_machine, shipped
 from tests.contracts import rules_page
 from tests.contracts.architectures_page import PAGE, page
 from tests.contracts.sources import ROOT

@@ -20,11 +20,11 @@ from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.errors import OmniplanError
 from omniplan.gguf import read_header
-from omniplan.interpret import build_model
-from omniplan.llamacpp.context import resolve
+from omniplan.gguf.model import build_model
 from omniplan.llamacpp.graph.families import FAMILIES, build
 from omniplan.llamacpp.graph.graph import FLAG_COMPUTE, Batch, Graph
 from omniplan.llamacpp.graph.node import CACHE, FLAG_OUTPUT, WEIGHT, Node
+from omniplan.llamacpp.load.context import resolve
 
 DATA: Final = Path(__file__).parents[1] / "data"
 # Variant of a dump: key, phase, flash attention, cache type.

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Final
 
 import omniplan
-from omniplan.audit.certify.measure import Refused
-from omniplan.audit.certify.simulate import SOURCE, simulate
-from omniplan.codec.machine import shipped
-from omniplan.domain.certificate import Check, Tally, compare
+from omniplan.certify.measure import Refused
+from omniplan.certify.simulate import SOURCE, simulate
+from omniplan.certify.values import Check, Tally, compare
 from omniplan.domain.footprint import BufferSize, GraphSplits
+from omniplan.machines.files import shipped
 from tests.contracts.sources import ROOT
 from tests.oracle import cases
 from tests.oracle.cases import Case

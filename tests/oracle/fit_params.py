@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from omniplan.audit.certify import library
-from omniplan.audit.certify.devices import Backend
-from omniplan.audit.certify.job import Job
-from omniplan.audit.certify.parameters import Structs
-from omniplan.llamacpp.args import parse
+from omniplan.certify import library
+from omniplan.certify.devices import Backend
+from omniplan.certify.job import Job
+from omniplan.certify.parameters import Structs
+from omniplan.llamacpp.flags.args import parse
 from tests.contracts.sources import ROOT
 from tests.oracle import cases
 

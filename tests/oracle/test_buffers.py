@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from omniplan.llamacpp.allocate import allocate
+from omniplan.llamacpp.ggml.allocate import allocate
+from omniplan.llamacpp.ggml.prepared import Prepared
+from omniplan.llamacpp.ggml.schedule import Backend, Homes
+from omniplan.llamacpp.ggml.splits import schedule
 from omniplan.llamacpp.graph.node import Node
-from omniplan.llamacpp.prepared import Prepared
-from omniplan.llamacpp.schedule import Backend, Homes
-from omniplan.llamacpp.splits import schedule
 from tests.oracle.graph_json import HOST, build, load
 
 GRAPHS = Path(__file__).parents[1] / "data" / "graphs"

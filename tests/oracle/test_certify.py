@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import omniplan
-from omniplan.audit.certify import library
-from omniplan.audit.certify.measure import Refused
-from omniplan.audit.certify.simulate import simulate
+from omniplan.certify import library
+from omniplan.certify.measure import Refused
+from omniplan.certify.simulate import simulate
 from omniplan.errors import InputError
 from omniplan.units import MIB
 from tests.contracts.sources import ROOT
@@ -96,7 +96,8 @@ def test_any_other_library_is_refused(tmp_path: Path) -> None:
 def test_another_layout_is_refused() -> None:
     """With a field left out of the declarations, or another interface version, the checks find the mismatch."""
     code = """
-from omniplan.audit.certify import abi, library
+from omniplan.certify import abi
+from omniplan.certify import library
 right = abi.TYPES
 def load():
     try:
@@ -120,8 +121,8 @@ load()
 def test_a_callback_that_fails_is_an_error_and_no_verdict() -> None:
     """llama.cpp would go on with whatever the callback returned; the process ends instead."""
     code = """
-from omniplan.audit.certify import library
-from omniplan.audit.certify.devices import Backend
+from omniplan.certify import library
+from omniplan.certify.devices import Backend
 ffi, lib = library.load()
 backend = Backend(ffi, lib, ())
 backend._set(lib.ggml_backend_cpu_buffer_type(), get_alignment=lambda _: 1 // 0)
@@ -149,7 +150,7 @@ def test_a_plan_is_certified(plan: omniplan.Plan) -> None:
     """Figure by figure to the byte, with the source named, and as JSON that keeps its schema."""
     import jsonschema
 
-    from omniplan.codec.plan import schema
+    from omniplan.api.documents import schema
 
     found = omniplan.certify(plan, simulate=True)
 

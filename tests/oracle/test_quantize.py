@@ -14,9 +14,9 @@ from typing import Any, Final
 import pytest
 
 from omniplan.errors import UnsupportedModel
-from omniplan.llamacpp.quantize import Recipe, quantized_types
-from omniplan.llamacpp.requantise import quant_name, requantise
-from omniplan.tables.quantize import Mix, quantize_rules
+from omniplan.llamacpp.quant.quantize import Recipe, quantized_types
+from omniplan.llamacpp.quant.requantise import quant_name, requantise
+from omniplan.llamacpp.quant.table import Mix, quantize_rules
 from tests.oracle import cases
 
 _LINES: Final = (cases.DATA / "oracle" / "quantize.jsonl").read_text().splitlines()

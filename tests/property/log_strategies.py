@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from omniplan.domain.load_report import (
+from omniplan.units import MIB
+from omniplan.verify.logs.report import (
     BreakdownRow,
     BufferKind,
     Load,
@@ -20,7 +21,6 @@ from omniplan.domain.load_report import (
     OutOfMemory,
     Timing,
 )
-from omniplan.units import MIB
 from tests.logs import Era
 
 _HEX = st.text("0123456789abcdef", min_size=7, max_size=9)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 import omniplan
 from omniplan.api import predict
-from omniplan.codec.plan import parse_plan
+from omniplan.api.documents import parse_plan
 from omniplan.domain.machine import Machine
-from omniplan.search.timing import OBJECTIVES, seconds
+from omniplan.planning.timing import OBJECTIVES, seconds
 from tests.oracle import cases
 from tests.property.strategies import Workload, examples, machines, names, workloads
 

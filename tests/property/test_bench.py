@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniplan.audit.bench.answers import BadAnswer, parse_stream, parse_whole, read_answer
-from omniplan.audit.bench.prompts import prompt
-from omniplan.audit.bench.run import lengths_of, steps
-from omniplan.audit.bench.statistics import stability, summary
-from omniplan.domain.bench import Sample
-from omniplan.domain.gates import LESS_IS_BETTER, Gate, GateResult, GateVerdict, Metric, overall
-from omniplan.domain.protocol import BenchProtocol
+from omniplan.bench.answers import BadAnswer, parse_stream, parse_whole, read_answer
+from omniplan.bench.gates import LESS_IS_BETTER, Gate, GateResult, GateVerdict, Metric, overall
+from omniplan.bench.prompts import prompt
+from omniplan.bench.protocol import BenchProtocol
+from omniplan.bench.run import lengths_of, steps
+from omniplan.bench.statistics import stability, summary
+from omniplan.bench.values import Sample
 from omniplan.errors import InputError
 from tests.property.strategies import examples
 

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import omniplan
-from omniplan.codec.command import to_bytes
-from omniplan.domain.check import Severity
-from omniplan.emit.formats import FORMATS
-from omniplan.llamacpp.args import parse
-from omniplan.tables.flags import spellings
+from omniplan.check.values import Severity
+from omniplan.documents.text_file import to_bytes
+from omniplan.formats.registry import FORMATS
+from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.flags.table import spellings
 from tests.launches import plan_of
 from tests.oracle import cases
 from tests.property.strategies import examples

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from ruamel.yaml import YAML
 
-from omniplan.codec import compose, kubernetes, llama_swap, preset_ini, systemd
-from omniplan.codec.command import read_text
+from omniplan.documents.text_file import read_text
 from omniplan.domain.plan import Plan
-from omniplan.emit.files import llama_swap as swap_file
-from omniplan.emit.files.format import MODELS, Options
-from omniplan.emit.formats import FORMATS, effect, render
-from omniplan.emit.launch import Launch, launch
 from omniplan.errors import InputError
+from omniplan.formats import compose, kubernetes, llama_swap, preset_ini, systemd
+from omniplan.formats import llama_swap as swap_file
+from omniplan.formats.format import MODELS, Options
+from omniplan.formats.launch import Launch, launch
+from omniplan.formats.registry import FORMATS, effect, render
 from tests.launches import DIARY, GLM, model_paths, plan_of, shell_words, started
 from tests.llamacpp import ask
 from tests.property.strategies import examples

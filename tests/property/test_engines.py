@@ -10,13 +10,13 @@ from typing import Any, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniplan.domain.engines import Effect, Verdict
 from omniplan.domain.machine import Machine
 from omniplan.engines.facts import facts_of, weights_of
 from omniplan.engines.layout import Problem, lay_out
 from omniplan.engines.rules import rules_for
 from omniplan.engines.site import Site
-from omniplan.tables.engines import Layout, engine_table
+from omniplan.engines.table import Layout, engine_table
+from omniplan.engines.values import Effect, Verdict
 from tests.property.strategies import examples
 from tests.unit.engines import cases
 

@@ -11,8 +11,8 @@ import omniplan
 from omniplan.domain.header import Tensor
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
-from omniplan.llamacpp.args import parse
-from omniplan.llamacpp.footprint import place
+from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.load.footprint import place
 from tests.oracle import cases
 from tests.property.strategies import examples, machines, names, placements
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniplan.audit.expected import Expected
-from omniplan.audit.logs import parse_stream
-from omniplan.audit.logs.lines import process_of
-from omniplan.audit.verify import verify
-from omniplan.domain.load_report import LoadReport
-from omniplan.tables.log_lines import log_rows
+from omniplan.verify.expected import Expected
+from omniplan.verify.logs import parse_stream
+from omniplan.verify.logs.lines import process_of
+from omniplan.verify.logs.report import LoadReport
+from omniplan.verify.logs.table import log_rows
+from omniplan.verify.verify import verify
 from tests.logs import ERAS, WRAPPERS, render, stated
 from tests.property.log_strategies import reports
 from tests.property.strategies import examples

@@ -9,15 +9,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import omniplan
-from omniplan.codec.plan import parse_plan
+from omniplan.api.documents import parse_plan
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
-from omniplan.llamacpp import compute
-from omniplan.llamacpp.args import parse
-from omniplan.llamacpp.footprint import place
+from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.graph.graph import Batch
-from omniplan.llamacpp.prepared import Prepared
+from omniplan.llamacpp.load import compute
+from omniplan.llamacpp.load.footprint import place
 from omniplan.units import MIB
 from tests.oracle import cases
 from tests.property.strategies import Workload, examples, machines, names, workloads

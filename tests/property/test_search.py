@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniplan.llamacpp import ecmascript
-from omniplan.search import patterns
-from omniplan.search.costs import LayerCosts, Partial
-from omniplan.search.ranges import Bin, Filled, fill
+from omniplan.llamacpp.flags import ecmascript
+from omniplan.planning import patterns
+from omniplan.planning.costs import LayerCosts, Partial
+from omniplan.planning.ranges import Bin, Filled, fill
 from tests.property.strategies import examples
 
 SECONDS = (0.0, 0.5, 1.0, 1.5, 4.0)

@@ -14,9 +14,9 @@ import omniplan
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, Reservation
-from omniplan.domain.stack import Group, Stack, StackFile, StackModel
-from omniplan.search.stack.joint import score
-from omniplan.search.stack.planner import Search, make_stack
+from omniplan.stack.joint import score
+from omniplan.stack.planner import Search, make_stack
+from omniplan.stack.values import Group, Stack, StackFile, StackModel
 from omniplan.units import GIB, MIB
 from tests import stacks
 from tests.property.strategies import examples

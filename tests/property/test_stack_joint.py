@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniplan.search.stack.cofit import fits, largest_sets, prompt_caches
-from omniplan.search.stack.joint import Choice, Problem, Together, least_missing, score, settle, solve
-from omniplan.search.stack.neighbours import added, busy_seconds
-from omniplan.search.stack.pools import missing
+from omniplan.stack.cofit import fits, largest_sets, prompt_caches
+from omniplan.stack.joint import Choice, Problem, Together, least_missing, score, settle, solve
+from omniplan.stack.neighbours import added, busy_seconds
+from omniplan.stack.pools import missing
 from omniplan.units import MIB
 from tests.property.strategies import examples
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import omniplan
-from omniplan.audit.bench.launch import free_port
-from omniplan.domain.bench import BenchReport
+from omniplan.bench.launch import free_port
+from omniplan.bench.values import BenchReport
 from omniplan.domain.plan import Plan
 from tests.contracts.sources import ROOT
 

@@ -17,9 +17,9 @@ import jsonschema
 import pytest
 
 import omniplan
+from omniplan.api.documents import schema
+from omniplan.bench.document import load_bench
 from omniplan.cli.main import main
-from omniplan.codec.bench import load_bench
-from omniplan.codec.plan import schema
 from omniplan.domain.plan import Plan
 from omniplan.units import MIB
 from tests.contracts.sources import ROOT

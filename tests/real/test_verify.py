@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import omniplan
-from omniplan.audit.logs import read_log
 from omniplan.cli.main import main
-from omniplan.domain.load_report import BufferKind
-from omniplan.domain.verification import Severity, Verdict
+from omniplan.verify.logs import read_log
+from omniplan.verify.logs.report import BufferKind
+from omniplan.verify.values import Severity, Verdict
 from tests.real.conftest import RealRun, RealServer
 
 

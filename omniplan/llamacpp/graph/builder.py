@@ -10,10 +10,10 @@ from omniplan.domain.hparams import Hparams
 from omniplan.domain.model import Model
 from omniplan.domain.tensor_type import TensorType
 from omniplan.errors import UnsupportedModel
-from omniplan.llamacpp.context import Context
 from omniplan.llamacpp.graph.graph import Batch, Graph
 from omniplan.llamacpp.graph.node import CACHE, FLAG_INPUT, WEIGHT, Dims, Node, strides
-from omniplan.llamacpp.memory import CacheTensor, caches
+from omniplan.llamacpp.load.context import Context
+from omniplan.llamacpp.load.memory import CacheTensor, caches
 
 # Keys that only these loaders read (load_arch_hparams of src/models/*.cpp); in other headers they mean nothing.
 _READ_BY: Final[Mapping[str, frozenset[str]]] = {

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from omniplan.llamacpp.context import Context
 from omniplan.llamacpp.graph.node import FLAG_OUTPUT, Node
+from omniplan.llamacpp.load.context import Context
 
 # A node of the branch that is evaluated (GGML_TENSOR_FLAG_COMPUTE).
 FLAG_COMPUTE: Final = 16

@@ -9,10 +9,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from omniplan.bench.gate_table import load_gates, shipped_gates
+from omniplan.bench.gates import Metric, Prompts
 from omniplan.cli.main import main
-from omniplan.domain.gates import Metric, Prompts
 from omniplan.errors import InputError
-from omniplan.tables.gates import load_gates, shipped_gates
 from tests.contracts.sources import ROOT
 from tests.contracts.transcripts import blocks
 from tests.refusals import check_refused

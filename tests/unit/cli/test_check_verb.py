@@ -8,8 +8,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from omniplan.api.documents import schema
 from omniplan.cli.main import main
-from omniplan.codec.plan import schema
 
 Run = pytest.CaptureFixture[str]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from omniplan.cli.main import main
-from omniplan.emit.formats import FORMATS
+from omniplan.formats.registry import FORMATS
 from tests.launches import GLM, plan_of
 
 

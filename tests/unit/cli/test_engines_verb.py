@@ -7,8 +7,8 @@ import json
 import jsonschema
 import pytest
 
+from omniplan.api.documents import schema
 from omniplan.cli.main import main
-from omniplan.codec.plan import schema
 from tests.contracts.sources import ROOT
 from tests.refusals import check_refused
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from omniplan.api.documents import schema
 from omniplan.cli.main import main
-from omniplan.codec.plan import schema
 from tests.contracts.sources import ROOT
 from tests.refusals import check_refused
 

@@ -8,11 +8,11 @@ from functools import cache
 from typing import Any, Final
 
 import omniplan
-from omniplan.domain.engines import Verdict
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
 from omniplan.engines.site import Site, load_site
+from omniplan.engines.values import Verdict
 from omniplan.engines.weigh import Question, weigh
 from tests.oracle.cases import model
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from omniplan.domain.engines import WayVerdict
 from omniplan.domain.machine import Machine
 from omniplan.engines.site import Site
+from omniplan.engines.values import WayVerdict
 from omniplan.engines.weigh import Question, weigh
 from tests.unit.engines import cases
 

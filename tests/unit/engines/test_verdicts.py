@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 import omniplan
-from omniplan.domain.engines import Effect, Verdict
 from omniplan.engines.facts import facts_of
 from omniplan.engines.matrix import compatibility
+from omniplan.engines.values import Effect, Verdict
 from tests.oracle.cases import model
 from tests.unit.engines import cases
 from tests.unit.engines.cases import BLOCKED, CONDITIONS, VIABLE

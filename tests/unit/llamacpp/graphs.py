@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from omniplan.domain.tensor_type import TYPE_BY_NAME
+from omniplan.llamacpp.ggml.schedule import Backend, Homes
 from omniplan.llamacpp.graph.node import CACHE, FLAG_INPUT, WEIGHT, Dims, Node, strides
-from omniplan.llamacpp.schedule import Backend, Homes
 
 GPU0 = Backend(name="CUDA0", buffer="CUDA0", capability=890)
 GPU1 = Backend(name="CUDA1", buffer="CUDA1", capability=890)

@@ -7,11 +7,11 @@ from itertools import pairwise
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from omniplan.llamacpp.allocate import Arena, allocate
+from omniplan.llamacpp.ggml.allocate import Arena, allocate
+from omniplan.llamacpp.ggml.prepared import Prepared
+from omniplan.llamacpp.ggml.schedule import Homes
+from omniplan.llamacpp.ggml.splits import schedule
 from omniplan.llamacpp.graph.node import FLAG_OUTPUT, Node
-from omniplan.llamacpp.prepared import Prepared
-from omniplan.llamacpp.schedule import Homes
-from omniplan.llamacpp.splits import schedule
 from tests.unit.llamacpp.graphs import GPU0, HOST, given, homes, tensor, view, weight
 
 ROW = 64 * 64 * 4

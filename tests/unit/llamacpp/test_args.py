@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from omniplan.domain.params import NEVER_SHRINK, DraftParams, KvOverride, LoadMode, Numa, Override, ServerParams
 from omniplan.errors import ArgumentError
-from omniplan.llamacpp.args import parse
-from omniplan.llamacpp.numbers import atof, atol, stof, stoi, stoul
+from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.flags.numbers import atof, atol, stof, stoi, stoul
 from omniplan.units import MIB
 
 # Fields after a command line; each was compared with what common_params_parse_ex itself leaves behind.

@@ -10,9 +10,9 @@ from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.errors import ArgumentError
 from omniplan.gguf import read_header
-from omniplan.interpret import build_model
-from omniplan.llamacpp import capacity
-from omniplan.llamacpp.context import Context, resolve
+from omniplan.gguf.model import build_model
+from omniplan.llamacpp.load import capacity
+from omniplan.llamacpp.load.context import Context, resolve
 
 ARCHS = Path(__file__).parents[2] / "data" / "models" / "archs"
 PHI_4, PHI_3_MEDIUM = 243, 245

@@ -11,8 +11,8 @@ from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.gguf import read_header
-from omniplan.interpret import build_model
-from omniplan.llamacpp.footprint import place
+from omniplan.gguf.model import build_model
+from omniplan.llamacpp.load.footprint import place
 from tests.headers import Item, TensorRow, write_gguf
 
 ARCHS = Path(__file__).parents[2] / "data/models/archs"

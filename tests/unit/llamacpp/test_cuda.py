@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from omniplan.llamacpp import cuda, cuda_attention
+from omniplan.llamacpp.ggml import cuda, cuda_attention
 from omniplan.llamacpp.graph.node import Node
 from tests.unit.llamacpp.graphs import tensor, view, weight
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from omniplan.errors import ArgumentError, InputError
-from omniplan.llamacpp.dialect import build_number, spoken, takes
-from omniplan.tables.flags import load_flags, spellings
+from omniplan.llamacpp.flags.dialect import build_number, spoken, takes
+from omniplan.llamacpp.flags.table import load_flags, spellings
 
 PLAN = ("-c", "4096", "-np", "1", "-fa", "on", "-ngl", "99", "-ot", "exps=CPU", "--fit", "off")
 

@@ -11,10 +11,10 @@ import pytest
 from omniplan.domain.header import Header, Value
 from omniplan.domain.params import ServerParams
 from omniplan.gguf import read_header
-from omniplan.interpret import build_model
-from omniplan.llamacpp.context import resolve
+from omniplan.gguf.model import build_model
 from omniplan.llamacpp.graph.families import build
 from omniplan.llamacpp.graph.graph import Batch, Graph
+from omniplan.llamacpp.load.context import resolve
 
 ARCHS = Path(__file__).parents[2] / "data" / "models" / "archs"
 

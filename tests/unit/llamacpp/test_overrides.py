@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from omniplan.domain.params import Override
 from omniplan.errors import ArgumentError
-from omniplan.llamacpp.ecmascript import PatternError, compile_pattern
-from omniplan.llamacpp.overrides import cpu_moe, first_match, n_cpu_ffn, n_cpu_moe, parse_overrides
+from omniplan.llamacpp.flags.ecmascript import PatternError, compile_pattern
+from omniplan.llamacpp.flags.overrides import cpu_moe, first_match, n_cpu_ffn, n_cpu_moe, parse_overrides
 
 # Outcomes of std::regex_search in libstdc++ 12 (GCC 12.2); None where std::regex throws.
 SEARCHES = [

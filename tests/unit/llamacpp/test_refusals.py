@@ -6,14 +6,14 @@ import re
 
 import pytest
 
+from omniplan.documents.source import read_table
 from omniplan.domain.header import Header, Tensor
 from omniplan.domain.hparams import Hparams
 from omniplan.domain.model import Layer, Model
 from omniplan.domain.tensor_type import TYPE_BY_NAME
 from omniplan.errors import ArgumentError
-from omniplan.llamacpp.args import parse
-from omniplan.llamacpp.refusals import check, devices_in_use
-from omniplan.tables.source import read_table
+from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.flags.refusals import check, devices_in_use
 
 GPUS = ("CUDA0", "CUDA1")
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import omniplan
-from omniplan.llamacpp.requantise import quant_name
-from omniplan.tables.quantize import find_mix, mix_of, quantize_rules
+from omniplan.llamacpp.quant.requantise import quant_name
+from omniplan.llamacpp.quant.table import find_mix, mix_of, quantize_rules
 from omniplan.units import pad
 from tests.machines import single
 from tests.oracle.cases import model

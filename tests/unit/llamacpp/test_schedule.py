@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from omniplan.llamacpp.ggml.prepared import Prepared
+from omniplan.llamacpp.ggml.schedule import Backend, CannotRun, assign
+from omniplan.llamacpp.ggml.splits import Schedule, schedule
 from omniplan.llamacpp.graph.node import Node
-from omniplan.llamacpp.prepared import Prepared
-from omniplan.llamacpp.schedule import Backend, CannotRun, assign
-from omniplan.llamacpp.splits import Schedule, schedule
 from tests.unit.llamacpp.graphs import GPU0, GPU1, HOST, cache, given, homes, tensor, view, weight
 
 BOTH = (GPU0, GPU1, HOST)

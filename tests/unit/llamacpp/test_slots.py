@@ -16,9 +16,9 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.params import FlashAttn, ServerParams
 from omniplan.domain.tensor_type import TYPE_BY_NAME
 from omniplan.gguf import read_header
-from omniplan.interpret import build_model
-from omniplan.llamacpp import weights
-from omniplan.llamacpp.footprint import footprint
+from omniplan.gguf.model import build_model
+from omniplan.llamacpp.load import weights
+from omniplan.llamacpp.load.footprint import footprint
 from tests.headers import TensorRow, write_gguf
 
 ARCHS = Path(__file__).parents[2] / "data" / "models" / "archs"

@@ -10,7 +10,7 @@ import pytest
 import omniplan
 from omniplan.errors import InputError
 from omniplan.predict.calibrate import Run, bench_runs, calibrate
-from omniplan.tables.calibration import load, shipped, write
+from omniplan.predict.constants import load, shipped, write
 
 MODEL = omniplan.load_model("tests/data/models/zoo/Qwen3-30B-A3B-Q4_K_M.gguf")
 SIZE = sum(tensor.nbytes for tensor in MODEL.header.tensors)

@@ -8,7 +8,7 @@ import pytest
 
 import omniplan
 from omniplan.errors import InputError
-from omniplan.tables import calibration
+from omniplan.predict import constants as calibration
 
 ZOO = "tests/data/models/zoo/"
 DENSE = omniplan.load_model(f"{ZOO}Llama-3.1-8B-Q4_K_M.gguf")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from omniplan.domain.model import Model
-from omniplan.llamacpp.context import Context
 from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.families import (
@@ -37,6 +36,7 @@ from omniplan.llamacpp.graph.families import (
 )
 from omniplan.llamacpp.graph.graph import Batch, Graph
 from omniplan.llamacpp.graph.recipe import Recipe
+from omniplan.llamacpp.load.context import Context
 
 Family = Recipe | Callable[[Builder], None]
 

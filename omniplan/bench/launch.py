@@ -1,0 +1,136 @@
+"""Starting a server in a process group of its own, and stopping all of it on every way out."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from omniplan.bench.client import Client
+from omniplan.bench.protocol import Launch
+from omniplan.errors import InputError
+
+_GRACE: Final = 10.0
+_POLL: Final = 0.1
+_HOST: Final = "127.0.0.1"
+
+
+class StartFailed(Exception):
+    """The server did not become ready; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A running server: its URL, the file its output goes to, and its process, which leads the group."""
+
+    url: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+
+def server_command(launch: Launch, port: int) -> list[str]:
+    """The command to start; raises InputError where the program or the model file is not there."""
+    words = shlex.split(launch.server)
+    if not words or shutil.which(words[0]) is None:
+        raise InputError(f"{launch.server or 'llama-server'}: not found; --server names the command to start")
+    if launch.plan.model.header_only and not launch.model:
+        raise InputError(f"{launch.plan.model.path}: is a header without tensors; --gguf names the model's file")
+    model = launch.model or launch.plan.model.path
+    if not Path(model).is_file():
+        raise InputError(f"{model}: no such file; --gguf names the model's file")
+    return [*words, "-m", model, *launch.plan.server_args, "--host", _HOST, "--port", str(port)]
+
+
+def with_log(launch: Launch) -> Launch:
+    """The same with a file for the server's output: a new temporary one where none is named."""
+    return launch if launch.log else replace(launch, log=f"{tempfile.mkdtemp(prefix='omniplan-bench-')}/server.log")
+
+
+def free_port() -> int:
+    """A TCP port of this host that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def launched(launch: Launch) -> Iterator[Started]:
+    """The plan's server, started; its whole process group is stopped on leaving, by whatever way.
+
+    Its output goes to ``launch.log``. Raises InputError when it cannot be started at all.
+    """
+    port = free_port()
+    command = server_command(launch, port)
+    with _opened(launch.log) as log:
+        process = _start(command, launch.plan.environment, log)
+        try:
+            yield Started(url=f"http://{_HOST}:{port}", log=Path(launch.log), process=process)
+        finally:
+            stop(process)
+
+
+def _opened(path: str) -> BinaryIO:
+    try:
+        return Path(path).open("wb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _start(command: Sequence[str], environment: Mapping[str, str], log: BinaryIO) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise InputError(f"{command[0]}: cannot be started: {error.strerror}") from error
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End the process group that ``process`` leads: asked first, then killed."""
+    try:
+        _signal(process, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+    finally:
+        _signal(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    # The group outlives its leader while it has members, so its number is not another's.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def wait_ready(client: Client, started: Started, limit: float, stop_if_asked: Callable[[], None]) -> None:
+    """Return once the server is ready; raises StartFailed when it ends or ``limit`` seconds pass before."""
+    end = time.monotonic() + limit
+    while (state := client.state()) != "ready":
+        stop_if_asked()
+        if (code := started.process.poll()) is not None:
+            raise StartFailed(f"the server ended with code {code} before it was ready: {_last_line(started.log)}")
+        if time.monotonic() > end:
+            raise StartFailed(f"the server was not ready within {limit:g} s: {state}")
+        time.sleep(_POLL)
+
+
+def _last_line(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 4096))
+        lines = file.read().decode("utf-8", "replace").split("\n")
+    return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "its log is empty")

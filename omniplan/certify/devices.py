@@ -1,0 +1,203 @@
+"""Simulated GPUs for the library's scheduler: the host side of the CUDA backend, as callbacks.
+
+Which operations have kernels, what is offloaded, how results are padded and which nodes are tied comes from
+``omniplan.llamacpp.ggml.cuda`` and ``fusion``; buffers hold no bytes and nothing is ever computed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from omniplan.certify.job import Simulated
+from omniplan.certify.optimize import optimize
+from omniplan.certify.tensors import Tensors
+from omniplan.llamacpp.ggml import cuda, cuda_attention
+from omniplan.llamacpp.graph.node import Node
+from omniplan.llamacpp.load import buffers
+
+_GPU: Final = 1  # ggml-backend.h: GGML_BACKEND_DEVICE_TYPE_GPU
+_IGPU: Final = 2
+# Where buffers without bytes begin; nothing is read or written there.
+_BASE: Final = 1 << 20
+_CAPABILITIES: Final = {"async": True, "host_buffer": True, "buffer_from_host_ptr": False, "events": True}
+
+
+class Backend:
+    """The registered backend; keeps every struct and callback alive.
+
+    ``devices`` are the GPUs and ``types`` the buffer types that arguments can name, the CPU's too, by name. An error in
+    a callback ends the process with code 2: llama.cpp would go on with a made-up answer.
+    """
+
+    def __init__(self, ffi: Any, lib: Any, gpus: Sequence[Simulated]) -> None:
+        self._ffi = ffi
+        self._lib = lib
+        self._tensors = Tensors(ffi, lib)
+        self._alive: list[Any] = []
+        self._texts: dict[str, Any] = {}
+        self._runs: dict[object, bool] = {}
+        self._owners: dict[int, Any] = {}
+        self._empty = self._empty_buffer()
+        # Nor does the CPU hold bytes: recurrent states and logits are allocated and cleared even when only measured.
+        cpu = lib.ggml_backend_cpu_buffer_type()
+        self._set(cpu, alloc_buffer=self._allocate)
+        self._host = self._host_type(cpu)
+        self._reg = self._new("struct ggml_backend_reg")
+        self.devices = {gpu.name: self._device(gpu) for gpu in gpus}
+        self.types = {"CPU": cpu, **{gpu.name: self._buffer_type(gpu) for gpu in gpus}}
+        for gpu in gpus:
+            self._add_stream(gpu)
+        if gpus:
+            self._host.device = self.devices[gpus[0].name]
+            self._register([self.devices[gpu.name] for gpu in gpus])
+
+    def _new(self, what: str) -> Any:
+        self._alive.append(self._ffi.new(f"{what} *"))
+        return self._alive[-1]
+
+    def _text(self, text: str) -> Any:
+        if text not in self._texts:
+            self._texts[text] = self._ffi.new("char[]", text.encode())
+        return self._texts[text]
+
+    def _set(self, struct: Any, **callbacks: Callable[..., Any]) -> None:
+        """Point fields of ``struct`` at Python functions."""
+        fields = dict(self._ffi.typeof(struct).item.fields)
+        for name, function in callbacks.items():
+            callback = self._ffi.callback(fields[name].type, function, onerror=self._failed)
+            self._alive.append(callback)
+            setattr(struct, name, callback)
+
+    def _failed(self, kind: type[BaseException], value: BaseException, trace: Any) -> None:
+        traceback.print_exception(kind, value, trace, file=sys.stderr)
+        print(f"a simulated device failed: {kind.__name__}: {value}", file=sys.stderr, flush=True)
+        os._exit(2)
+
+    def _host_type(self, cpu: Any) -> Any:
+        """Pinned memory, which is the CPU's with another name (ggml_backend_cuda_host_buffer_type)."""
+        host = self._new("struct ggml_backend_buffer_type")
+        host[0] = cpu[0]
+        name = self._text(buffers.CUDA_HOST)
+        self._set(host, get_name=lambda _: name, get_alignment=lambda _: buffers.CUDA_HOST_ALIGNMENT)
+        return host
+
+    def _empty_buffer(self) -> Any:
+        """Functions of a buffer without bytes."""
+        functions = self._new("struct buffer_functions")
+        base = self._ffi.cast("void *", _BASE)
+        self._set(functions, free_buffer=lambda _: None, get_base=lambda _: base, clear=lambda *_: None)
+        return functions
+
+    def _allocate(self, own: Any, size: int) -> Any:
+        return self._lib.ggml_backend_buffer_init(own, self._empty[0], self._ffi.NULL, size)
+
+    def _buffer_type(self, gpu: Simulated) -> Any:
+        buft, device = self._new("struct ggml_backend_buffer_type"), self.devices[gpu.name]
+        buft.device = device
+        self._owners[self._tensors.address(buft)] = device
+        name = self._text(gpu.name)
+
+        def alloc_size(_: Any, tensor: Any) -> int:
+            node = self._leaf(tensor)
+            if node.op == "FLASH_ATTN_EXT":
+                attention = self._tensors.node(self._tensors.address(tensor))
+                return node.nbytes + cuda_attention.f16_copies(attention, gpu.capability)
+            return node.nbytes + cuda.row_padding(node.type, node.ne[0])
+
+        self._set(
+            buft,
+            get_name=lambda _: name,
+            alloc_buffer=self._allocate,
+            get_alignment=lambda _: cuda.ALIGNMENT,
+            get_alloc_size=alloc_size,
+        )
+        # ggml-cuda.cu has no GPU read pinned memory in place, integrated ones included (llama.cpp issue 15034).
+        self._set(device, get_buffer_type=lambda _: buft, supports_buft=lambda _, other: other == buft)
+        return buft
+
+    def _add_stream(self, gpu: Simulated) -> None:
+        stream, device = self._new("struct ggml_backend"), self.devices[gpu.name]
+        stream.device = device
+        stream.guid = self._text("omniplan certify")
+        name = self._text(gpu.name)
+        self._set(
+            stream,
+            get_name=lambda _: name,
+            free=lambda _: None,
+            synchronize=lambda _: None,
+            event_record=lambda *_: None,
+            event_wait=lambda *_: None,
+            graph_optimize=self._optimize,
+        )
+        self._set(device, init_backend=lambda *_: stream)
+
+    def _optimize(self, _: Any, graph: Any, params: Any) -> None:
+        optimize(self._tensors, graph, lambda tensor, until: params.add_alloc_dep(params.user_data, tensor, until))
+
+    def _device(self, gpu: Simulated) -> Any:
+        device = self._new("struct ggml_backend_device")
+        device.reg = self._reg
+        name, description = self._text(gpu.name), self._text(gpu.description)
+        kind = _IGPU if gpu.is_unified else _GPU
+
+        def memory(_: Any, free: Any, total: Any) -> None:
+            free[0], total[0] = gpu.free, gpu.total
+
+        def props(_: Any, found: Any) -> None:
+            found.name, found.description, found.type, found.device_id = name, description, kind, self._ffi.NULL
+            found.memory_free, found.memory_total, found.mmap_support = gpu.free, gpu.total, not gpu.is_unified
+            for field, value in _CAPABILITIES.items():
+                setattr(found, field, value)
+
+        self._set(
+            device,
+            get_name=lambda _: name,
+            get_description=lambda _: description,
+            get_memory=memory,
+            get_type=lambda _: kind,
+            get_props=props,
+            get_host_buffer_type=lambda _: self._host,
+            supports_op=self._supports,
+            offload_op=lambda _, tensor: cuda.is_offloaded(self._leaf(tensor)),
+            event_new=self._event,
+            event_free=lambda *_: None,
+            event_synchronize=lambda *_: None,
+        )
+        return device
+
+    def _event(self, device: Any) -> Any:
+        event = self._new("struct ggml_backend_event")
+        event.device = device
+        return event
+
+    def _leaf(self, tensor: Any) -> Node:
+        return self._tensors.leaf(self._tensors.address(tensor), {})
+
+    def _supports(self, device: Any, tensor: Any) -> bool:
+        """Whether the device has the kernel and no source lies on another GPU."""
+        address = self._tensors.address(tensor)
+        fields = self._tensors.fields(address)
+        sources = [self._tensors.fields(src) for src in self._tensors.sources(fields)]
+        for src in sources:
+            if self._owners.get(self._tensors.buffer_type(src), device) != device:
+                return False
+        key = self._tensors.key(fields, sources)
+        if key not in self._runs:
+            self._runs[key] = cuda.supports(self._tensors.node(address))
+        return self._runs[key]
+
+    def _register(self, devices: Sequence[Any]) -> None:
+        name = self._text("CUDA")
+        self._reg.api_version = self._lib.ggml_backend_reg_by_name(b"CPU").api_version
+        self._set(
+            self._reg,
+            get_name=lambda _: name,
+            get_device_count=lambda _: len(devices),
+            get_device=lambda _, index: devices[index],
+            get_proc_address=lambda *_: self._ffi.NULL,
+        )
+        self._lib.ggml_backend_register(self._reg)

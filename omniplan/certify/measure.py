@@ -1,0 +1,85 @@
+"""Loads a model without its bytes, makes a context on simulated GPUs, and reads what llama.cpp counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from omniplan.certify.devices import Backend
+from omniplan.certify.job import Job
+from omniplan.certify.parameters import Structs
+from omniplan.certify.values import Tally
+from omniplan.domain.footprint import BufferSize, GraphSplits
+from omniplan.errors import OmniplanError
+from omniplan.llamacpp.flags.args import parse
+
+_LAYER: Final = re.compile(r"layer +\d+ assigned to device ([^ ,]+)")
+_SPLITS: Final = re.compile(r"splits = (\d+)(?: / (\d+))?")
+_COPIES: Final = re.compile(r"sched copies = (\d+)")
+_ERROR_LEVEL: Final = 4  # ggml.h: GGML_LOG_LEVEL_ERROR
+
+
+class Refused(OmniplanError):
+    """llama.cpp itself does not take the model or the arguments; carries the last line it logged as an error."""
+
+
+def measure(ffi: Any, lib: Any, job: Job) -> Tally:
+    """What llama.cpp counts for a job: bytes per buffer type, layers, splits, copies.
+
+    Devices are registered for good, so one process measures one machine. Raises Refused.
+    """
+    log: list[tuple[int, str]] = []
+    listener = ffi.callback(
+        "void (int, const char *, void *)", lambda level, text, _: log.append((level, _string(ffi, text)))
+    )
+    lib.llama_log_set(listener, ffi.NULL)
+    lib.llama_backend_init()
+    backend = Backend(ffi, lib, job.gpus)
+    structs = Structs(ffi, lib, backend)
+    params = parse(job.args, env=job.env)
+    loaded = lib.llama_model_load_from_file(job.path.encode(), structs.model(params))
+    context = lib.llama_init_from_model(loaded, structs.context(params, job)) if loaded else ffi.NULL
+    if not context:
+        raise Refused(_reason(log))
+    found = _read(ffi, lib, context, "".join(text for _, text in log))
+    lib.llama_log_set(ffi.NULL, ffi.NULL)
+    return found
+
+
+def _string(ffi: Any, text: Any) -> str:
+    return str(ffi.string(text).decode(errors="replace"))
+
+
+def _reason(log: Sequence[tuple[int, str]]) -> str:
+    lines = [text.strip() for level, text in log if level == _ERROR_LEVEL and text.strip()]
+    telling = [line for line in lines if "failed to" not in line and "cannot be NULL" not in line]
+    return (telling or lines or ["llama.cpp gave no reason"])[-1]
+
+
+def _read(ffi: Any, lib: Any, context: Any, log: str) -> Tally:
+    graph, copies = _SPLITS.findall(log)[-1], _COPIES.findall(log)[-1]
+    prefill, decode = graph
+    return Tally(
+        layers=tuple(_LAYER.findall(log)),
+        buffers=dict(_breakdown(ffi, lib, context)),
+        graph_splits=GraphSplits(prefill=int(prefill), decode=int(decode or prefill)),
+        sched_copies=int(copies),
+        n_ctx=lib.llama_n_ctx(context),
+    )
+
+
+def _breakdown(ffi: Any, lib: Any, context: Any) -> Mapping[str, BufferSize]:
+    """The map of ``llama_get_memory_breakdown``, by buffer type's name."""
+    found: dict[str, BufferSize] = {}
+    for node in _walk(lib._Z26llama_get_memory_breakdownPK13llama_context(context).root):
+        name = _string(ffi, lib.ggml_backend_buft_name(node.buft))
+        found[name] = BufferSize(model=node.model, context=node.context, compute=node.compute)
+    return found
+
+
+def _walk(node: Any) -> Iterator[Any]:
+    if node:
+        yield from _walk(node.left)
+        yield node
+        yield from _walk(node.right)

@@ -1,0 +1,193 @@
+"""One command with its model and its machine, and what follows from them, computed once and only when asked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
+
+from omniplan.check.options import Option, Reading, read
+from omniplan.domain.fit import FitResult
+from omniplan.domain.footprint import Footprint
+from omniplan.domain.headroom import Headroom
+from omniplan.domain.machine import Gpu, Machine
+from omniplan.domain.model import Model
+from omniplan.domain.params import ServerParams
+from omniplan.domain.prediction import Prediction
+from omniplan.domain.roles import Role
+from omniplan.errors import ArgumentError, InputError, OmniplanError
+from omniplan.formats.command import Command, Word
+from omniplan.llamacpp.fit.fit import fit
+from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.flags.refusals import devices_in_use
+from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.load.footprint import RAM, footprint
+from omniplan.machines.probe.order import as_visible
+from omniplan.predict.request import predict_priced
+from omniplan.units import GIB
+
+DEFAULT: Final = Headroom()
+# What "it would fit" must leave free: more than any usual policy of a plan, so that a plan is never contradicted.
+ROOMY: Final = Headroom(growth_fraction=0.10, growth_least=GIB, growth_display=GIB)
+# The build whose rules these are, and how an emitted file says which one it is for.
+BUILD: Final = 11434
+_BUILD: Final = re.compile(r"^# omniplan \S+ for llama\.cpp b(\d{1,6})\b")
+_VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
+# A router's models have options of their own, the others only tell something.
+_LOADS_NOTHING: Final = ("models-preset", "models-dir", "help", "version", "list-devices", "cache-list")
+# As in a plan: one request of a prompt of 2048 tokens and an answer of 256.
+_WORKLOAD: Final = (2048, 256, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Companion:
+    """A further model file that a command loads: the flag, the bytes of the file, its model where it is one."""
+
+    option: Option
+    nbytes: int
+    model: Model | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Case:
+    """A command and what is known around it.
+
+    ``model_problem`` is why the model file that is there cannot be read; ``comments`` are the texts around the
+    command with their lines. ``is_literal`` says that nothing fills in variables any more.
+    """
+
+    command: Command
+    model: Model | None = None
+    given_machine: Machine | None = None
+    model_problem: OmniplanError | None = None
+    companions: tuple[Companion, ...] = ()
+    comments: tuple[Word, ...] = ()
+    is_literal: bool = False
+
+    @cached_property
+    def reading(self) -> Reading:
+        """The command option by option."""
+        return read(self.command, is_literal=self.is_literal)
+
+    @property
+    def params(self) -> ServerParams:
+        """The parameters as written."""
+        return self.reading.params
+
+    @cached_property
+    def is_open(self) -> bool:
+        """Whether a variable decides something that is priced, so that nothing can be computed."""
+        return any(option.row is None or option.row.param or option.row.sets for option in self.reading.open)
+
+    def may_have(self, key: str) -> bool:
+        """Whether a variable may set that row's flag, or this is no command that loads a model."""
+        if any(option.row and option.row.key in _LOADS_NOTHING for option in self.reading.options):
+            return True
+        unknown = any(option.row is None or option.row.key == key for option in self.reading.open)
+        names = [option.variable for option in self.reading.options]
+        return unknown or all(name and not name.startswith("LLAMA_ARG_") for name in names)
+
+    def option(self, key: str) -> Option | None:
+        """The option of that row of the flags table which counts: the last on the command line, else a variable.
+
+        One that a variable decides is none.
+        """
+        return next((option for option in reversed(self.options(key)) if option not in self.reading.open), None)
+
+    def options(self, key: str) -> tuple[Option, ...]:
+        """All options of that row."""
+        return tuple(option for option in self.reading.options if option.row and option.row.key == key)
+
+    @cached_property
+    def machine(self) -> Machine | None:
+        """The machine as the command sees it: CUDA_VISIBLE_DEVICES chooses and orders its GPUs."""
+        if self.given_machine is None:
+            return None
+        wanted = [word for word in self.command.env.get(_VISIBLE, "").split(",") if word.strip() not in ("", "-1")]
+        try:
+            gpus = as_visible(self.given_machine.gpus, self.command.env)
+        except InputError:
+            return self.given_machine
+        # A UUID that the machine file does not have names a GPU all the same.
+        return replace(self.given_machine, gpus=gpus) if len(gpus) >= len(wanted) else self.given_machine
+
+    @cached_property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """GPUs of the machine that compute for this command, in split order; none without a machine."""
+        if self.machine is None:
+            return ()
+        names = devices_in_use(self.params, tuple(gpu.name for gpu in self.machine.gpus))
+        return tuple(gpu for name in names for gpu in self.machine.gpus if gpu.name == name)
+
+    def price(self, params: ServerParams) -> Footprint | None:
+        """What ``params`` take, None where they are refused or model or machine is not at hand."""
+        known = self._prices.get(params)
+        if known is None and self.model is not None and self.machine is not None and not self.is_open:
+            try:
+                known = self._prices[params] = footprint(self.model, self.machine, params)
+            except ArgumentError:
+                return None
+        return known
+
+    @cached_property
+    def _prices(self) -> dict[ServerParams, Footprint]:
+        return {}
+
+    @cached_property
+    def fitted(self) -> FitResult | None:
+        """What --fit does to the arguments, None when it is off, or model or machine is not at hand."""
+        if self.model is None or self.machine is None or not self.params.fit or self.is_open:
+            return None
+        try:
+            return fit(self.model, self.machine, self.params)
+        except ArgumentError:
+            return None
+
+    @cached_property
+    def settled(self) -> ServerParams:
+        """The parameters that the server runs with: as written, changed by --fit where that acts."""
+        if self.fitted is None or not self.fitted.changed:
+            return self.params
+        return parse([*self.reading.args, *self.fitted.args], env=self.reading.env)
+
+    @cached_property
+    def priced(self) -> Footprint | None:
+        """What the server will take."""
+        return self.price(self.settled)
+
+    def speed(self, params: ServerParams) -> Prediction | None:
+        """How fast ``params`` run, None as for ``price``."""
+        priced = self.price(params)
+        if priced is None or self.model is None or self.machine is None:
+            return None
+        return predict_priced(self.model, self.machine, params, priced, *_WORKLOAD)
+
+    def fits(self, params: ServerParams, policy: Headroom = ROOMY) -> bool:
+        """Whether every GPU keeps ``policy`` and RAM is not short."""
+        priced = self.price(params)
+        if priced is None or RAM in priced.shortfall:
+            return False
+        return all(pool.used <= self._budget(pool.name, policy) for pool in priced.pools if pool.name != RAM)
+
+    def _budget(self, name: str, policy: Headroom) -> int:
+        assert self.machine is not None
+        return policy.budget_of(self.machine.gpu(name))
+
+    @cached_property
+    def is_for_older(self) -> bool:
+        """Whether a comment of omniplan's own says that the command is for an older llama.cpp."""
+        builds = (_BUILD.search(word.text) for word in self.comments)
+        return any(int(match[1]) < BUILD for match in builds if match)
+
+    @property
+    def host_weights(self) -> int:
+        """Bytes of weights that a token reads from RAM."""
+        if self.priced is None:
+            return 0
+        return sum(size.model for name, size in self.priced.buffers.items() if buffers.is_host(name))
+
+    @cached_property
+    def is_moe(self) -> bool:
+        """Whether the model has routed experts."""
+        return self.model is not None and Role.ROUTED_EXPERT in self.model.roles.values()

@@ -1,0 +1,219 @@
+"""A file as the critic reads it: what kind it is, the commands in it, and the comments around each."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import PurePath
+from typing import Final
+
+from omniplan.check.case import Case
+from omniplan.check.options import split_options
+from omniplan.documents.text_file import lines_of
+from omniplan.domain.machine import Machine
+from omniplan.errors import InputError
+from omniplan.formats import compose, dotenv, kubernetes, llama_swap, models_conf, preset_ini, shell, systemd, wrapper
+from omniplan.formats.command import Command, Word
+
+
+class Kind(StrEnum):
+    """What a file is."""
+
+    ARGS = "arguments"
+    ARGV = "argument list"
+    SHELL = "shell script"
+    MODELS_CONF = "models.conf"
+    PRESET = "preset INI"
+    ENV = ".env"
+    LLAMA_SWAP = "llama-swap"
+    COMPOSE = "Compose file"
+    SYSTEMD = "systemd unit"
+    KUBERNETES = "Kubernetes Deployment"
+    BUILD = "build file"
+    LOG = "log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One file: ``commands`` are the llama-server commands it starts, ``text`` every byte of it."""
+
+    path: str
+    text: str
+    kind: Kind
+    commands: tuple[Command, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        """Lines with their ends."""
+        return lines_of(self.text)
+
+    def places(self, word: Word) -> list[int]:
+        """Lines that ``word`` may stand on: its own, and those below it in YAML, where folded text begins there."""
+        if self.kind not in _FOLDS:
+            return [word.line]
+        lines = self.lines[word.line - 1 : word.line - 1 + _FOLDED]
+        found = [number for number, line in enumerate(lines, word.line) if stands_in(word.text).search(line)]
+        return found or [word.line]
+
+    def code(self) -> Iterator[tuple[int, str]]:
+        """Lines that are no comment, numbered from 1, without the comment at their end."""
+        for number, line in enumerate(self.lines, 1):
+            bare = re.sub(r"(^|\s)#.*", "", line.rstrip("\r\n"))
+            if bare.strip():
+                yield number, bare
+
+    def comments(self, command: Command) -> tuple[Word, ...]:
+        """Comment lines directly above ``command`` and inside it, and the titles that models.conf gives it."""
+        lines = self.lines
+        last = max([command.line, *(word.line for word in command.words), *self._titles(command)])
+        first = command.line
+        while 1 < first <= len(lines) + 1 and lines[first - 2].lstrip().startswith(_MARKS):
+            first -= 1
+        marks = (*_MARKS, *_TITLES) if self.kind is Kind.MODELS_CONF else _MARKS
+        return tuple(
+            Word(text=line.strip(), line=number)
+            for number, line in enumerate(lines[first - 1 : last], first)
+            if line.lstrip().startswith(marks)
+        )
+
+    def _titles(self, command: Command) -> Iterator[int]:
+        """Lines of the section's titles."""
+        if self.kind is Kind.MODELS_CONF:
+            for section in models_conf.parse(self.text).sections:
+                if section.line == command.line:
+                    yield section.last_line
+
+
+_FOLDS: Final = (Kind.COMPOSE, Kind.LLAMA_SWAP, Kind.KUBERNETES)
+_FOLDED: Final = 60
+# What editors on Windows put before UTF-8.
+_MARK_OF_ORDER: Final = "\ufeff"
+_MARKS: Final = ("#", ";")
+_TITLES: Final = ("NAME=", "DESCRIPTION=")
+
+
+def stands_in(text: str) -> re.Pattern[str]:
+    """A pattern that finds ``text`` where it is not part of a longer word."""
+    return re.compile(rf"(?<![\w.-]){re.escape(text)}(?![\w.-])")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A document with its commands as cases, on one machine."""
+
+    document: Document
+    cases: tuple[Case, ...]
+    machine: Machine | None = None
+
+
+def read(path: str, text: str, kind: Kind | None = None) -> Document:
+    """The document of ``text``; raises InputError where the format has no such text."""
+    bare = text.removeprefix(_MARK_OF_ORDER)
+    kind = kind_of(path, bare) if kind is None else kind
+    if "\0" in text and kind is not Kind.LOG:
+        raise InputError(f"{path}: holds NUL bytes, so it is no text in UTF-8")
+    commands = tuple(_READERS[kind](bare, path))
+    if kind in _HAVE_DEFAULTS:
+        commands = tuple(map(_with_defaults, commands))
+    return Document(path=path, text=text, kind=kind, commands=commands)
+
+
+def _with_defaults(command: Command) -> Command:
+    """The command as it is when nobody sets its variables: ``${NAME:-99}`` is 99."""
+    return replace(
+        command,
+        words=tuple(map(_default, command.words)),
+        environment=tuple((name, _default(word)) for name, word in command.environment),
+    )
+
+
+def _default(word: Word) -> Word:
+    return Word(text=_DEFAULT.sub(lambda match: match[1], word.text), line=word.line)
+
+
+_DEFAULT: Final = re.compile(r"\$\{\w+:?-([^\s{}$]+)\}")
+
+
+def of_arguments(args: Sequence[str], environment: Mapping[str, str]) -> Document:
+    """Bare arguments as a document with one option a line, after one line for each variable."""
+    lines = [f"{_EXPORT} {shlex.quote(f'{name}={value}')}" for name, value in environment.items()]
+    lines += [shlex.join(option) for option in split_options(args)]
+    return read("arguments", "".join(f"{line}\n" for line in lines), Kind.ARGS)
+
+
+_EXPORT: Final = "export"
+
+
+def kind_of(path: str, text: str) -> Kind:
+    """The kind of a file by its name, else by what it says; a shell script when nothing tells."""
+    name = PurePath(path).name.lower()
+    for pattern, kind in _NAMES:
+        if re.search(pattern, name):
+            return kind
+    return next((kind for pattern, kind in _CONTENTS if re.search(pattern, text, re.MULTILINE)), Kind.SHELL)
+
+
+_NAMES: Final = (
+    (r"^models.*\.conf$", Kind.MODELS_CONF),
+    (r"\.ini$", Kind.PRESET),
+    (r"^\.env|\.env$|\.env\.", Kind.ENV),
+    (r"^(dockerfile|containerfile)|\.(dockerfile|cmake)$|^cmakelists\.txt$", Kind.BUILD),
+    (r"\.log$", Kind.LOG),
+    (r"\.service$", Kind.SYSTEMD),
+    (r"\.(sh|bash|zsh)$", Kind.SHELL),
+)
+_CONTENTS: Final = (
+    (r"\A#!", Kind.SHELL),
+    (r"\A--?[a-zA-Z]", Kind.ARGV),
+    (r"^services:", Kind.COMPOSE),
+    (r"^kind:\s*Deployment", Kind.KUBERNETES),
+    (r"^ExecStart\s*=", Kind.SYSTEMD),
+    (r"^models:", Kind.LLAMA_SWAP),
+    (r"\A(?=[\s\S]*^\[[\w-]+\]\s*$)[\s\S]*^\s*MODEL=", Kind.MODELS_CONF),
+    (r"^\[[^\]\n]+\]$", Kind.PRESET),
+    (r"^FROM \S", Kind.BUILD),
+    (r"^(ggml_cuda_init|llama_model_loader|load_tensors|llm_load_tensors|print_info):", Kind.LOG),
+)
+
+
+def _nothing(_text: str, _path: str) -> tuple[Command, ...]:
+    return ()
+
+
+def _arguments(text: str, _path: str) -> tuple[Command, ...]:
+    words = shell.split(text)
+    at, environment = 0, []
+    while at + 1 < len(words) and words[at].text == _EXPORT:
+        name, _, value = words[at + 1].text.partition("=")
+        environment.append((name, Word(text=value, line=words[at].line)))
+        at += 2
+    return (Command(name="", line=1, words=words[at:], environment=tuple(environment)),)
+
+
+def _words(text: str, _path: str) -> tuple[Command, ...]:
+    return (Command(name="", line=1, words=shell.split(text)),)
+
+
+def _sections(text: str, _path: str) -> Iterator[Command]:
+    return (wrapper.section_command(section) for section in models_conf.parse(text).sections)
+
+
+_HAVE_DEFAULTS: Final = (Kind.SHELL, Kind.COMPOSE)
+
+_READERS: Final[Mapping[Kind, Callable[[str, str], Iterator[Command] | tuple[Command, ...]]]] = {
+    Kind.ARGS: _arguments,
+    Kind.ARGV: _words,
+    Kind.SHELL: lambda text, _path: shell.commands(text),
+    Kind.MODELS_CONF: _sections,
+    Kind.PRESET: lambda text, path: preset_ini.commands(text, where=path),
+    Kind.ENV: lambda text, _path: dotenv.commands(text),
+    Kind.LLAMA_SWAP: lambda text, path: llama_swap.commands(text, where=path),
+    Kind.COMPOSE: lambda text, path: compose.commands(text, where=path),
+    Kind.SYSTEMD: lambda text, _path: systemd.commands(text),
+    Kind.KUBERNETES: lambda text, path: kubernetes.commands(text, where=path),
+    Kind.BUILD: _nothing,
+    Kind.LOG: _nothing,
+}

@@ -1,0 +1,112 @@
+"""A check from end to end: read, ask every rule that has what it needs, and put the answers in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from omniplan.check import mend
+from omniplan.check.case import Case
+from omniplan.check.document import Document, File, Kind
+from omniplan.check.hit import Hit
+from omniplan.check.models import Models
+from omniplan.check.registry import COMMAND_RULES, FILE_RULES
+from omniplan.check.table import Need, RuleRow, rows
+from omniplan.check.values import CheckReport, Finding, Severity
+from omniplan.domain.machine import Machine
+from omniplan.domain.model import Model
+from omniplan.errors import OmniplanError
+from omniplan.formats.command import Command, Word
+
+_ORDER: Final = list(Severity)
+
+
+def check(
+    document: Document, *, model: Model | None, machine: Machine | None, only: Collection[str] = ()
+) -> CheckReport:
+    """All findings about ``document``; ``model`` is the one given for it, ``machine`` the one it shall run on.
+
+    ``only`` names the rules to ask, none for all of them.
+    """
+    file = _file(document, model, machine)
+    asked = [row for row in rows().values() if not only or row.id in only]
+    found = sorted(
+        _findings(file, asked), key=lambda pair: (pair[0].line, _ORDER.index(pair[0].severity), pair[0].rule)
+    )
+    edits = [hit.edits for finding, hit in found if finding.severity is not Severity.INFO]
+    return CheckReport(
+        file=_text(document.path),
+        n_commands=len(file.cases),
+        n_models=sum(1 for case in file.cases if case.model is not None),
+        machine=machine.name if machine else "",
+        findings=tuple(dict.fromkeys(finding for finding, _ in found)),
+        diff=mend.diff(document, edits),
+    )
+
+
+def _file(document: Document, model: Model | None, machine: Machine | None) -> File:
+    models = Models(Path(document.path).parent, model)
+    named = frozenset(Case(command=command).params.model or "" for command in document.commands)
+    cases = tuple(_case(document, command, models, named, machine) for command in document.commands)
+    return File(document=document, cases=cases, machine=machine)
+
+
+def _case(document: Document, command: Command, models: Models, named: frozenset[str], machine: Machine | None) -> Case:
+    found = models.model_of(command, named)
+    return Case(
+        command=command,
+        model=found if isinstance(found, Model) else None,
+        model_problem=found if isinstance(found, OmniplanError) else None,
+        given_machine=machine,
+        companions=tuple(models.companions(Case(command=command))),
+        comments=document.comments(command),
+        is_literal=document.kind is Kind.ARGS,
+    )
+
+
+def _findings(file: File, asked: Iterable[RuleRow]) -> Iterator[tuple[Finding, Hit]]:
+    for row in asked:
+        if row.id in FILE_RULES:
+            for hit in FILE_RULES[row.id](file):
+                yield _finding(row, hit, file.document, None), hit
+            continue
+        for case in file.cases:
+            if _has_needed(row, case):
+                for hit in COMMAND_RULES[row.id](case):
+                    yield _finding(row, hit, file.document, case), hit
+
+
+def _has_needed(row: RuleRow, case: Case) -> bool:
+    has: dict[Need, Callable[[], object]] = {
+        Need.MODEL: lambda: case.model,
+        Need.MACHINE: lambda: case.machine,
+    }
+    return all(has[need]() is not None for need in row.needs if need in has)
+
+
+def _finding(row: RuleRow, hit: Hit, document: Document, case: Case | None) -> Finding:
+    command = case.command if case else None
+    return Finding(
+        rule=row.id,
+        severity=hit.severity or row.severity,
+        file=_text(document.path),
+        line=_line(hit.at, command, document),
+        command=_text(command.name) if command else "",
+        message=_text(hit.message),
+        why=row.why,
+        source=row.source,
+        fix=_text(hit.fix or row.fix),
+    )
+
+
+def _line(at: Word | int | None, command: Command | None, document: Document) -> int:
+    if isinstance(at, Word):
+        return max(1, document.places(at)[0])
+    return max(1, at if at is not None else command.line if command else 1)
+
+
+def _text(text: str) -> str:
+    """``text`` on one line that any terminal and any JSON reader takes."""
+    printable = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return printable.encode("utf-8", "backslashreplace").decode("utf-8")

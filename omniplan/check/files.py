@@ -1,0 +1,119 @@
+"""Rules about model files: the model itself, its parts, and what is loaded beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from omniplan.check.case import Case, Companion
+from omniplan.check.hit import Hit
+from omniplan.check.rule import CommandRule
+from omniplan.check.values import Severity
+from omniplan.domain.header import ArrayInfo, Value
+from omniplan.domain.model import Model
+from omniplan.formats.command import Word
+from omniplan.gguf.model import architectures
+from omniplan.llamacpp.load.footprint import RAM
+from omniplan.units import gib, mib
+
+_PART: Final = re.compile(r"-(\d{5})-of-\d{5}\.gguf$")
+_COMPANIONS: Final = ("mmproj", "spec-draft-model")
+
+
+def unreadable(case: Case) -> Iterator[Hit]:
+    """The model's file is there and is wrong: cut short, parts missing, not a language model."""
+    if case.model_problem is not None:
+        given = case.option("model")
+        yield Hit(message=str(case.model_problem), at=given.at if given else None)
+
+
+def not_first_part(case: Case) -> Iterator[Hit]:
+    """``-m`` names a part of a split model that is not the first."""
+    given = case.option("model")
+    part = _PART.search(given.value) if given else None
+    if given and part and part[1] != "00001":
+        yield Hit(message=f"{given.value} is part {int(part[1])} of its model", at=given.at)
+
+
+def unknown_architecture(case: Case) -> Iterator[Hit]:
+    """An architecture that llama.cpp b11434 does not have."""
+    if case.model is not None and case.model.arch not in architectures.known():
+        given = case.option("model")
+        yield Hit(
+            message=f"general.architecture is '{case.model.arch}', which llama.cpp b11434 does not know",
+            at=given.at if given else None,
+        )
+
+
+def unaccounted(case: Case) -> Iterator[Hit]:
+    """A projector, a draft model or an MTP context: bytes that no figure here holds."""
+    for key in _COMPANIONS:
+        given = case.option(key)
+        if given is not None and given.value:
+            found = next((item for item in case.companions if item.option is given), None)
+            yield _beside(case, given.at.text, given.at, found)
+
+
+def _beside(case: Case, name: str, at: Word, found: Companion | None) -> Hit:
+    how = "" if case.params.fit else ", and --fit, which would leave room for it, is off"
+    mild = Severity.INFO if case.params.fit else None
+    if found is None:
+        return Hit(message=f"{name} takes memory that no figure here holds{how}", at=at, severity=mild)
+    left = {pool.name: pool.left for pool in case.priced.pools if pool.left is not None} if case.priced else {}
+    most = max((size for pool, size in left.items() if pool != RAM), default=None)
+    if most is not None and most < found.nbytes and not case.params.fit:
+        return Hit(message=f"{name} takes {mib(found.nbytes)} and no GPU has more than {mib(max(0, most))} left", at=at)
+    return Hit(
+        message=f"{name} takes {mib(found.nbytes)} that no figure here holds{how}", at=at, severity=Severity.INFO
+    )
+
+
+def draft_of_another_kind(case: Case) -> Iterator[Hit]:
+    """A draft model whose vocabulary is not the model's."""
+    for item in case.companions:
+        if case.model is None or item.model is None or item.option.row is None:
+            continue
+        own, other = _vocabulary(case.model), _vocabulary(item.model)
+        if None in (*own, *other):
+            continue
+        if own[0] != other[0] or abs((own[1] or 0) - (other[1] or 0)) > _VOCABULARIES_DIFFER:
+            yield Hit(
+                message=f"the draft model has the tokenizer {other[0]} with {other[1]:,} tokens, "
+                f"the model {own[0]} with {own[1]:,}",
+                at=item.option.at,
+            )
+
+
+# common/speculative.cpp: SPEC_VOCAB_MAX_SIZE_DIFFERENCE.
+_VOCABULARIES_DIFFER: Final = 128
+
+
+def _vocabulary(model: Model) -> tuple[Value | None, int | None]:
+    """Kind of tokenizer and number of tokens."""
+    tokens = model.header.metadata.get("tokenizer.ggml.tokens")
+    count = tokens.length if isinstance(tokens, ArrayInfo) else len(tokens) if isinstance(tokens, tuple) else None
+    return model.header.metadata.get("tokenizer.ggml.model"), count
+
+
+def in_ram(case: Case) -> Iterator[Hit]:
+    """Weights stay in RAM: what that costs."""
+    if case.priced is None or not case.gpus or case.host_weights < 1 << 30:
+        return
+    speed = case.speed(case.settled)
+    if speed is not None:
+        rate = speed.decode_tokens_per_second
+        yield Hit(
+            message=f"{gib(case.host_weights)} of weights stay in RAM: {rate.value:.1f} tokens/s predicted "
+            f"({rate.low:.1f} to {rate.high:.1f})"
+        )
+
+
+RULES: Final[Mapping[str, CommandRule]] = {
+    "model-unreadable": unreadable,
+    "model-not-first-part": not_first_part,
+    "architecture-unknown": unknown_architecture,
+    "loaded-beside": unaccounted,
+    "draft-of-another-kind": draft_of_another_kind,
+    "weights-in-ram": in_ram,
+}

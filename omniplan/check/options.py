@@ -1,0 +1,147 @@
+"""A command's words as options: which flag, with which values, and which of them llama-server would refuse."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from omniplan.domain.params import ServerParams
+from omniplan.errors import ArgumentError
+from omniplan.formats.command import Command, Word
+from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.flags.table import FlagRow, Kind, load_flags, spellings
+
+# What a shell, Compose, llama-swap or systemd fills in later.
+_VARIABLE: Final = re.compile(r"\$[\w{(@*#?!]|`|%[a-zA-Z]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Option:
+    """One flag with its values; ``row`` is None for a flag nobody knows, ``flag`` the variable's value for one set so.
+
+    ``variable`` is the environment variable that set it, "" on the command line.
+    """
+
+    row: FlagRow | None
+    flag: Word
+    values: tuple[Word, ...] = ()
+    variable: str = ""
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """Flag and values."""
+        return (self.flag, *self.values)
+
+    @property
+    def value(self) -> str:
+        """The value's text, "" for none."""
+        return self.at.text if self.values or self.variable else ""
+
+    @property
+    def at(self) -> Word:
+        """The word a value would be changed in."""
+        return self.values[-1] if self.values else self.flag
+
+    @property
+    def name(self) -> str:
+        """How it was written."""
+        return self.variable or self.flag.text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A command as far as it can be read: ``params`` of the options that llama-server takes, and the refused ones.
+
+    ``open`` are options that a variable decides, of which nobody can say more.
+    """
+
+    options: tuple[Option, ...]
+    params: ServerParams
+    args: tuple[str, ...]
+    env: dict[str, str]
+    refused: tuple[tuple[Option | None, ArgumentError], ...]
+    open: tuple[Option, ...]
+
+
+def read(command: Command, *, is_literal: bool = False) -> Reading:
+    """Read ``command`` option by option; what llama-server would refuse is left out of the parameters.
+
+    Unless it ``is_literal``, a variable in a value may become anything.
+    """
+    options = (*_variables(command), *_options(command.words))
+    refused: list[tuple[Option | None, ArgumentError]] = []
+    undecided: list[Option] = []
+    args: list[str] = []
+    env = {name: word.text for name, word in command.environment if name not in _variable_rows()}
+    for option in options:
+        own = [] if option.variable else [word.text for word in option.words]
+        named = {option.variable: option.value} if option.variable else {}
+        try:
+            parse(own, env=named)
+        except ArgumentError as error:
+            if not is_literal and any(_VARIABLE.search(word.text) for word in option.words):
+                undecided.append(option)
+            else:
+                refused.append((option, error))
+        else:
+            args += own
+            env |= named
+    try:
+        params = parse(args, env=env)
+    except ArgumentError as error:
+        refused.append((None, error))
+        params = ServerParams()
+    return Reading(
+        options=options, params=params, args=tuple(args), env=env, refused=tuple(refused), open=tuple(undecided)
+    )
+
+
+@cache
+def _variable_rows() -> dict[str, FlagRow]:
+    rows = load_flags()
+    return {row.env: row for row in rows if row.env} | {row.negative_env: row for row in rows if row.negative_env}
+
+
+def _variables(command: Command) -> Iterator[Option]:
+    known = _variable_rows()
+    named = dict(command.environment)
+    for name, word in named.items():
+        if name in known:
+            yield Option(row=known[name], flag=word, variable=name)
+
+
+def _options(words: Sequence[Word]) -> Iterator[Option]:
+    at = 0
+    while at < len(words):
+        flag = words[at]
+        row = spellings().get(canonical(flag.text))
+        values = tuple(_values(row, words[at + 1 :]))
+        yield Option(row=row, flag=flag, values=values)
+        at += 1 + len(values)
+
+
+def split_options(args: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """``args`` cut into one piece for each option."""
+    for option in _options([Word(text=text, line=1) for text in args]):
+        yield tuple(word.text for word in option.words)
+
+
+def canonical(text: str) -> str:
+    """A flag as the table spells it."""
+    return text.replace("_", "-") if text.startswith("--") else text
+
+
+def _values(row: FlagRow | None, rest: Sequence[Word]) -> Iterator[Word]:
+    """The words that belong to a flag; a flag where a value of a closed set belongs is none."""
+    if row is None:
+        # An unknown flag takes what does not look like a flag, so that the words behind it are read in step.
+        yield from (word for word in rest[:1] if not word.text.startswith("-"))
+        return
+    count = {Kind.NONE: 0, Kind.PAIR: 2}.get(row.kind, 1)
+    for word in rest[:count]:
+        if row.kind in (Kind.SWITCH, Kind.ENUM) and canonical(word.text) in spellings():
+            return
+        yield word

@@ -1,0 +1,69 @@
+"""What a check of arguments or of a file finds: each finding with its place, its reason and its way out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from omniplan.documents.as_json import as_json
+
+
+class Severity(StrEnum):
+    """How much a finding matters.
+
+    An error stops the server or loses what was meant; a warning says what to change; an info is a choice, or a fact of
+    the machine that no argument changes.
+    """
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One rule that applies.
+
+    ``line`` counts from 1 in ``file``; for bare arguments it is the place of the option. ``command`` is the section,
+    model or service, "" where there is only one. ``message`` has the figures of this case; ``why``, ``source`` and
+    ``fix`` are the rule's.
+    """
+
+    rule: str
+    severity: Severity
+    file: str
+    line: int
+    command: str
+    message: str
+    why: str
+    source: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport:
+    """All findings of one file or one set of arguments, worst first where they stand on one line.
+
+    ``n_commands`` llama-server commands were read, ``n_models`` of their models were at hand. ``diff`` is a unified
+    diff of what can be mended without asking, empty when nothing can.
+    """
+
+    file: str
+    n_commands: int
+    n_models: int
+    machine: str
+    findings: tuple[Finding, ...]
+    diff: str = ""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is above info."""
+        return all(finding.severity is Severity.INFO for finding in self.findings)
+
+    def of(self, rule: str) -> tuple[Finding, ...]:
+        """The findings of one rule."""
+        return tuple(finding for finding in self.findings if finding.rule == rule)
+
+    def to_json(self) -> str:
+        """The report as JSON."""
+        return as_json(self)

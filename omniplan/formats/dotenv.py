@@ -1,0 +1,101 @@
+"""``.env`` files: variables of llama-server (``LLAMA_ARG_*``) or of the start script around ``models.conf``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from omniplan.documents.text_file import lines_of
+from omniplan.errors import InputError
+from omniplan.formats import wrapper
+from omniplan.formats.command import Command, Word
+from omniplan.formats.format import Format, Options, only
+from omniplan.formats.launch import Launch, commented, printable, rationale
+from omniplan.llamacpp.flags.args import Flag, read_flags
+from omniplan.llamacpp.flags.table import CHECKED, Kind
+
+_LINE: Final = re.compile(
+    r"""\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_.]*)\s*=[ \t]*
+    (?:'(?P<single>[^']*)'|"(?P<double>(?:\\.|[^"\\])*)"|(?P<plain>.*?))
+    \s*(?:(?<=\s)\#.*)?\s*""",
+    re.VERBOSE,
+)
+_ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t"}
+
+
+def parse(text: str) -> tuple[tuple[str, Word], ...]:
+    """Variables in file order with their lines, quotes taken off, references to other variables left as written."""
+    found = []
+    for number, line in enumerate(lines_of(text), start=1):
+        if not line.lstrip().startswith("#") and (match := _LINE.fullmatch(line)):
+            found.append((match["name"], Word(text=_value(match), line=number)))
+    return tuple(found)
+
+
+def _value(match: re.Match[str]) -> str:
+    if match["double"] is not None:
+        return re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[1]), match["double"])
+    return match["single"] if match["single"] is not None else match["plain"]
+
+
+def commands(text: str) -> tuple[Command, ...]:
+    """The one command that the file configures: the start script's, or llama-server's own with nothing but it."""
+    variables = parse(text)
+    named = dict(variables)
+    if wrapper.is_wrapper_env(named):
+        return (wrapper.variables_command(named),)
+    return (Command(name="", line=1, words=(), environment=variables),) if variables else ()
+
+
+_BARE: Final = re.compile(r"[A-Za-z0-9_./,:=@%+-]+")
+_BATCH: Final = "threads-batch"
+_THREADS: Final = ("threads", _BATCH)
+_JOINED: Final = frozenset({"override-tensor", "override-kv"})
+
+
+def _write(items: Sequence[Launch], options: Options) -> str:
+    del options
+    item = only(items, "env: the file")
+    values = {"LLAMA_ARG_MODEL": item.model, **_variables(item), **item.environment}
+    return "\n".join((*commented(rationale(item)), *(f"{name}={_quoted(value)}" for name, value in values.items()), ""))
+
+
+def _variables(item: Launch) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for flag in item.flags:
+        name, value = _variable(flag)
+        joined = name in values and flag.row.key in _JOINED
+        values[name] = f"{values[name]},{value}" if joined else value
+    return values
+
+
+def _variable(flag: Flag) -> tuple[str, str]:
+    row = flag.row
+    if not row.env:
+        raise InputError(f".env: {flag.name}: llama-server has no variable for it; use --as shell")
+    if row.kind is not Kind.NONE:
+        return row.env, " ".join(flag.values)
+    return (row.negative_env, "1") if flag.name in row.negated else (row.env, "1")
+
+
+def _quoted(value: str) -> str:
+    if _BARE.fullmatch(value):
+        return value
+    if "'" in value or "\n" in value or "\r" in value:
+        raise InputError(f".env: {printable(value)}: its readers agree on no way to write a quote or a line's end")
+    return f"'{value}'"
+
+
+def _prepare(item: Launch, options: Options) -> Launch:
+    """The launch without a ``-tb`` that says what ``-t`` says: llama.cpp takes it over, and has no variable for it."""
+    del options
+    if item.build < CHECKED:
+        raise InputError(f".env: variables are known from b{CHECKED} on, not of b{item.build}; use --as shell")
+    threads = {flag.row.key: flag.values for flag in item.flags if flag.row.key in _THREADS}
+    if len(set(map(threads.get, _THREADS))) > 1:
+        return item
+    return item.with_args(*(arg for flag in read_flags(item.args) if flag.row.key != _BATCH for arg in flag.args))
+
+
+FORMAT: Final = Format(name="env", write=_write, read=commands, prepare=_prepare, is_exact=False)

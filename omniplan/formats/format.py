@@ -1,0 +1,88 @@
+"""What a file format is: how launches are written, and how its own reader reads them back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Final
+
+from omniplan.errors import InputError
+from omniplan.formats.command import Command
+from omniplan.formats.launch import Launch, printable
+
+# Where containers see the folder that holds the models.
+MODELS: Final = "/models"
+
+
+# What a section may be called where its format says nothing of its own.
+PLAIN_IDS: Final = re.compile(r"[a-zA-Z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a file needs to know beside the plan.
+
+    ``models_dir`` is the host's folder that containers see as ``/models``; None is the nearest folder named ``models``
+    above the model, else the model's own. ``ttl`` is seconds of idling after which llama-swap unloads, 0 for never.
+    """
+
+    models_dir: str | None = None
+    ttl: int = 0
+
+    def __post_init__(self) -> None:
+        if self.ttl < 0:
+            raise InputError(f"--ttl {self.ttl}: expected seconds of idling, 0 for never")
+
+
+def _as_it_is(item: Launch, options: Options) -> Launch:  # noqa: ARG001 - the shape of every format's prepare
+    return item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One format.
+
+    ``ids`` is what a section of it may be called. ``write`` makes a whole file of launches that ``prepare`` adapted;
+    ``put`` places one in the text of a file, where the format has several in one. ``read`` is its reader. ``is_exact``
+    says that the arguments come back as they are, not merely with the same effect; ``carries_environment`` that
+    variables come back too.
+    """
+
+    name: str
+    ids: re.Pattern[str] = PLAIN_IDS
+    write: Callable[[Sequence[Launch], Options], str]
+    read: Callable[[str], Sequence[Command]]
+    prepare: Callable[[Launch, Options], Launch] = _as_it_is
+    put: Callable[[str, Launch, Options], str] | None = None
+    is_exact: bool = True
+    carries_environment: bool = True
+
+
+def only(items: Sequence[Launch], what: str) -> Launch:
+    """The one launch of a file that holds no second; raises InputError for more or none."""
+    if len(items) != 1:
+        raise InputError(f"{what} holds one model, not {len(items)}; write one file each")
+    return items[0]
+
+
+def _mounted(model: str, options: Options) -> tuple[str, str]:
+    path = PurePosixPath(model)
+    if options.models_dir is not None:
+        folder = PurePosixPath(options.models_dir)
+    else:
+        named = (parent for parent in path.parents if parent.name == "models")
+        folder = next(named, path.parent)
+    if folder not in path.parents:
+        raise InputError(f"model {printable(model)}: not below the models folder {printable(str(folder))}")
+    inside = path.relative_to(folder)
+    if ".." in inside.parts:
+        raise InputError(f"model {printable(model)}: its path leaves the models folder; give it without ..")
+    return str(folder), str(inside)
+
+
+def in_container(item: Launch, options: Options) -> Launch:
+    """The launch with the model where a container sees it; raises InputError when no folder holds it."""
+    folder, inside = _mounted(item.model, options)
+    return replace(item, folder=folder, inside=f"{MODELS}/{inside}")

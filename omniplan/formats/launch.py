@@ -1,0 +1,198 @@
+"""What every file format writes: one llama-server command of a plan, and the lines that say where it comes from."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from omniplan.domain.plan import Plan, Request
+from omniplan.errors import InputError
+from omniplan.llamacpp.flags.args import Flag
+from omniplan.llamacpp.flags.dialect import build_number, spoken
+from omniplan.text.speed import digits, rate
+from omniplan.units import gib, mib
+
+_WIDTH: Final = 110
+# A command stays on one line, to be copied as it is.
+_REGENERATE: Final = "regenerate: "
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """One command to write down.
+
+    ``id`` names its section, service or unit; ``model`` is the path on the machine that runs it; ``args`` are b11434's
+    arguments without ``-m``, ``flags`` the same as ``build`` spells them. ``format`` is what it is written as. In a
+    container, ``folder`` of the machine is what holds the model, which is at ``inside`` there. ``origin`` is the
+    command that makes it, where that is not the one of the plan alone.
+    """
+
+    plan: Plan
+    id: str
+    model: str
+    args: tuple[str, ...]
+    flags: tuple[Flag, ...]
+    build: int
+    format: str = ""
+    folder: str = ""
+    inside: str = ""
+    origin: str = ""
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """llama-server's arguments as the build spells them, the model first."""
+        return ("-m", self.inside or self.model, *(arg for flag in self.flags for arg in flag.args))
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What must be set beside the arguments."""
+        return self.plan.environment
+
+    def with_args(self, *args: str) -> Launch:
+        """The same command with other arguments of b11434."""
+        return replace(self, args=args, flags=spoken(args, self.build))
+
+
+def launch(plan: Plan, *, id: str | None = None, model: str | None = None, llama_cpp: str | None = None) -> Launch:
+    """The command of ``plan``, for ``model`` on the machine that runs it and the build ``llama_cpp``.
+
+    Raises InputError for a path that is no text, and ArgumentError for a flag the build lacks.
+    """
+    path = plan.model.path if model is None else model
+    if "\0" in path or path.encode("utf-8", "replace") != path.encode("utf-8", "surrogatepass"):
+        raise InputError(f"model path {printable(path)}: not UTF-8 text, which files cannot hold; rename the model")
+    if not path:
+        raise InputError("model path: empty; give one with --model")
+    chosen = default_id(plan) if id is None else id
+    build = build_number(plan.llama_cpp if llama_cpp is None else llama_cpp)
+    args = plan.server_args
+    return Launch(plan=plan, id=chosen, model=path, args=args, flags=spoken(args, build), build=build)
+
+
+def default_id(plan: Plan) -> str:
+    """An id from the model's file name, such as ``glm-4-7-flash-q8_0``."""
+    stem = re.sub(r"(-\d{5}-of-\d{5})?(\.gguf)?$", "", plan.model.path.replace("\\", "/").rpartition("/")[2])
+    return re.sub(r"[^a-z0-9_]+", "-", stem.lower()).strip("-") or "model"
+
+
+def printable(text: str) -> str:
+    """``text`` on one line: control characters and what is not text escaped."""
+    escaped = _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    return escaped.encode("utf-8", "backslashreplace").decode()
+
+
+def rationale(item: Launch) -> list[str]:
+    """Who made this, from what, and why, one statement after another, without comment marks."""
+    return [line for text in _statements(item) for line in _wrapped(text)]
+
+
+def _wrapped(text: str) -> list[str]:
+    if text.startswith(_REGENERATE):
+        return [text]
+    return textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def commented(lines: list[str]) -> list[str]:
+    """``lines`` as comments."""
+    return [f"# {line}".rstrip() for line in lines]
+
+
+def _statements(item: Launch) -> Iterator[str]:
+    plan = item.plan
+    yield printable(
+        f"omniplan {plan.version} for llama.cpp b{item.build}: {_name(plan)} on {plan.machine.name}, {plan.strategy}"
+    )
+    yield printable(_REGENERATE + _regenerate(item))
+    yield printable(f"architecture: {_architecture(plan)}")
+    yield f"memory: {_memory(plan)} (source: simulation of llama.cpp {plan.llama_cpp})"
+    yield f"speed: {_speed(plan)} (source: time model, not measured)"
+    environment = " ".join(f"{name}={value}" for name, value in item.environment.items())
+    if environment:
+        yield printable(f"environment: {environment}")
+    for reason in plan.reasons:
+        if reason.verdict == "chosen" and reason.subject != environment:
+            yield printable(f"{reason.subject}: {reason.statement} (source: {reason.source})")
+    for assumption in plan.assumptions:
+        yield printable(f"assumed: {assumption.subject}: {assumption.statement} (source: {assumption.source})")
+
+
+def _name(plan: Plan) -> str:
+    return plan.model.name or plan.model.architecture
+
+
+def _architecture(plan: Plan) -> str:
+    model = plan.model
+    nextn = f" and {model.n_layer_nextn} nextn" if model.n_layer_nextn else ""
+    kind = f"MoE, {model.n_expert} experts, {model.n_expert_used} used" if model.n_expert else "dense"
+    size = gib(model.tensor_bytes)
+    return (
+        f"{model.architecture}, {model.n_layer}{nextn} layers, {kind}, trained for {model.n_ctx_train:,} tokens, "
+        f"{size} of tensors (source: GGUF header of {model.path})"
+    )
+
+
+def _memory(plan: Plan) -> str:
+    return ", ".join(
+        f"{pool.name} {mib(pool.used)}" + (f" of {mib(pool.free)}" if pool.free is not None else "")
+        for pool in plan.footprint.pools
+    )
+
+
+def _speed(plan: Plan) -> str:
+    prediction = plan.prediction
+    prompt = f", prompt {rate(prediction.prompt_tokens_per_second)}" if prediction.prompt_terms else ""
+    return f"~estimated {rate(prediction.decode_tokens_per_second)}{prompt}"
+
+
+def speed_label(plan: Plan) -> str:
+    """A speed for a menu: marked as estimated, as a range."""
+    estimate = plan.prediction.decode_tokens_per_second
+    return f"~estimated {digits(estimate.low)}-{digits(estimate.high)} t/s"
+
+
+def _regenerate(item: Launch) -> str:
+    if item.origin:
+        return f"{item.origin} --as {item.format}"
+    plan, request = item.plan, item.plan.request
+    words = ["omniplan", "plan", plan.model.path, "--machine", request.machine or plan.machine.name, *_asked(request)]
+    words += [] if plan.baselines else ["--no-baselines"]
+    emit = ["omniplan", "emit", "PLAN.json", "--as", item.format, "--section", item.id]
+    emit += ["--model", item.model] if item.model != plan.model.path else []
+    emit += ["--llama-cpp", f"b{item.build}"] if f"b{item.build}" != plan.llama_cpp else []
+    return f"{shlex.join(words)} --json > PLAN.json && {shlex.join(emit)}"
+
+
+def _asked(request: Request) -> Iterator[str]:
+    """The options of ``omniplan plan`` that ask for ``request``, those that are not the default."""
+    if request.n_ctx_given:
+        yield from ("--ctx", str(request.n_ctx) if request.n_ctx_least is None else _contexts(request))
+    types = ",".join(request.cache_types)
+    given = {
+        "--parallel": (request.n_parallel, 1),
+        "--cache-type": (types, ""),
+        "--cache-type-k": (request.cache_type_k, request.cache_type_k if types else "f16"),
+        "--cache-type-v": (request.cache_type_v, request.cache_type_v if types else "f16"),
+        "--ubatch": ("auto" if request.any_ubatch else request.n_ubatch, 512),
+        "--load-mode": (request.load_mode, "auto"),
+        "--headroom": (request.headroom, "default"),
+        "--calibration": (request.calibration, None),
+        "--max-patterns": (request.max_patterns, None),
+        "--n-prompt": (request.n_prompt, 2048),
+        "--n-gen": (request.n_gen, 256),
+        "--objective": (request.objective, "request"),
+    }
+    for flag, (value, default) in given.items():
+        yield from (flag, str(value)) if value != default else ()
+    for pin in request.pins:
+        yield from ("--pin", pin)
+    yield from () if request.cpu_experts else ("--no-cpu-experts",)
+    yield from () if request.cpu_weights else ("--gpu-only",)
+
+
+def _contexts(request: Request) -> str:
+    return f"{request.n_ctx_least}..{request.n_ctx_wish or request.n_ctx}"

@@ -1,0 +1,213 @@
+"""llama.cpp's router preset (``--models-preset``): an INI file by the grammar of common/preset.cpp (b11434).
+
+A value ends before white space and ``;`` or ``#``, wherever they stand, and is not quoted. A section written twice
+counts once, from its last header on; entries before the first header belong to ``default``; ``[*]`` is for all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from omniplan.documents.text_file import lines_of
+from omniplan.errors import InputError
+from omniplan.formats import sections
+from omniplan.formats.command import Command, Word
+from omniplan.formats.format import Format, Options
+from omniplan.formats.launch import Launch, commented, printable, rationale
+from omniplan.llamacpp.flags.args import Flag
+from omniplan.llamacpp.flags.dialect import spoken
+from omniplan.llamacpp.flags.table import FlagRow, Kind, load_flags
+
+DEFAULT: Final = "default"
+GLOBAL: Final = "*"
+
+_END: Final = r"[ \t]*+(?:[;#][^\r\n]*+)?(?:\r\n|\n|\r|\Z)"
+_HEADER: Final = re.compile(rf"\[[ \t]*+([^\]]++)[ \t]*+\]{_END}")
+_ENTRY: Final = re.compile(
+    rf"([a-zA-Z_][a-zA-Z0-9_.-]*+)[ \t]*+=[ \t]*+((?:(?![ \t]*(?:[;#\r\n]|\Z)).)*+){_END}", re.DOTALL
+)
+_NOTHING: Final = re.compile(_END)
+
+# Keys of a preset that are no arguments of llama-server (common/arg.cpp: common_params_add_preset_options).
+_PRESET_ONLY: Final = frozenset({"version", "load-on-startup", "stop-timeout", "dedup-cache-models"})
+_FALSE: Final = frozenset({"off", "disabled", "false", "0"})
+_TRUE: Final = frozenset({"on", "enabled", "true", "1"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One preset as written: entries are (key, word); ``line``, ``last_line`` and ``comments`` say where it stands."""
+
+    id: str
+    line: int
+    last_line: int
+    entries: tuple[tuple[str, Word], ...]
+    comments: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A whole preset file: ``text`` is what was read, byte for byte."""
+
+    text: str
+    sections: tuple[Section, ...]
+
+    def put(self, id: str, text: str) -> Document:
+        """The document with ``text`` as its section ``id``, in the place of the old one or at the end."""
+        return parse(
+            sections.put(self.text, [section for section in sections.named(self.sections, id) if section.line], text)
+        )
+
+
+def parse(text: str, *, where: str = "preset") -> Document:
+    """The document that ``text`` is; raises InputError with the line on which llama.cpp would give up."""
+    found: list[Section] = [Section(id=DEFAULT, line=0, last_line=0, entries=())]
+    lines = [line.strip() for line in lines_of(text)]
+    at = 0
+    while at < len(text):
+        line = text.count("\n", 0, at) + 1
+        if header := _HEADER.match(text, at):
+            comments = sections.comments_above(lines, line - 1, ";#")
+            found.append(Section(id=header[1], line=line, last_line=line, entries=(), comments=comments))
+        elif entry := _ENTRY.match(text, at):
+            found[-1] = _with(found[-1], entry[1], entry[2], line)
+        elif not _NOTHING.match(text, at):
+            raise InputError(f"{where}: line {line}: neither [section], key = value nor a comment")
+        at = next(match.end() for shape in _SHAPES if (match := shape.match(text, at)))
+    return Document(text=text, sections=tuple(section for section in found if section.line or section.entries))
+
+
+_SHAPES: Final = (_HEADER, _ENTRY, _NOTHING)
+
+
+def _with(section: Section, key: str, value: str, line: int) -> Section:
+    entries = (*section.entries, (key, Word(text=value, line=line)))
+    return Section(id=section.id, line=section.line, last_line=line, entries=entries, comments=section.comments)
+
+
+def commands(text: str, *, where: str = "preset") -> tuple[Command, ...]:
+    """llama-server's command for every preset but ``[*]``, whose options each of them starts from."""
+    found = {section.id: section for section in parse(text, where=where).sections}
+    shared = found.pop(GLOBAL, None)
+    return tuple(
+        Command(name=name, line=section.line, words=tuple(_words(_options(shared, section))))
+        for name, section in found.items()
+        if name != DEFAULT or _options(section)
+    )
+
+
+_Chosen = dict[str, tuple[str, Word]]
+
+
+def _options(*layers: Section | None) -> _Chosen:
+    """Key as written and value by the option it sets; a later one takes the place of an earlier one.
+
+    llama.cpp sorts a section's keys: of two spellings of one option, the last by alphabet counts, not by line.
+    """
+    options: _Chosen = {}
+    for section in filter(None, layers):
+        for key, word in sorted(dict(section.entries).items()):
+            if key not in _PRESET_ONLY:
+                row = keys().get(key)
+                options[row.key if row else key] = (key, word)
+    return options
+
+
+@cache
+def keys() -> Mapping[str, FlagRow]:
+    """Rows by everything a preset may call them: their spellings without dashes, and their variables.
+
+    Presets for older builds have options that are removed since.
+    """
+    rows = sorted(load_flags(), key=lambda row: not row.is_removed)
+    named = {name.lstrip("-"): row for row in rows for name in row.spellings}
+    return named | {name: row for row in rows for name in (row.env, row.negative_env) if name}
+
+
+def _words(options: _Chosen) -> Iterator[Word]:
+    for name, (key, word) in sorted(options.items(), key=_applied):
+        row = keys().get(key)
+        for text in [f"--{name}", word.text] if row is None else _argument(row, key, word.text):
+            yield Word(text=text, line=word.line)
+
+
+def _applied(option: tuple[str, tuple[str, Word]]) -> bytes:
+    """llama.cpp keeps options in the order of their first spellings (arg.h: ``operator<``)."""
+    row = keys().get(option[1][0])
+    return (row.names[0] if row else option[0]).encode("utf-8", "surrogateescape")
+
+
+def _argument(row: FlagRow, key: str, value: str) -> Sequence[str]:
+    """What the router puts on the child's command line (preset.cpp: ``parse_bool_arg``, ``to_args``)."""
+    if row.kind is not Kind.NONE:
+        return (row.names[-1], value)
+    if row.negated and any(name.lstrip("-") == key for name in row.negated):
+        value = "false" if value in _TRUE else "true"
+    if value not in _FALSE:
+        return (row.names[-1],)
+    return row.negated[-1:]
+
+
+# Flags of which every one counts: a preset has each key once, so their lists become one.
+_JOINED: Final = frozenset({"override-tensor", "override-kv", "spec-draft-override-tensor"})
+
+
+def section(item: Launch) -> str:
+    """One preset with its comments."""
+    entries: dict[str, str] = {"model": item.model}
+    for flag in item.flags:
+        key, value = _entry(flag)
+        known = entries.get(key)
+        entries[key] = f"{known},{value}" if known is not None and flag.row.key in _JOINED else value
+    lines = (f"{key} = {value}" for key, value in entries.items())
+    return "\n".join((*commented([*rationale(item), *_environment(item)]), f"[{item.id}]", *lines, ""))
+
+
+def _entry(flag: Flag) -> tuple[str, str]:
+    if flag.row.kind is Kind.PAIR:
+        raise InputError(f"preset: {flag.name}: llama.cpp takes no flag with two values from a preset")
+    if flag.row.kind is not Kind.NONE:
+        return flag.row.names[-1].lstrip("-"), "".join(flag.values)
+    return flag.row.names[-1].lstrip("-"), "false" if flag.name in flag.row.negated else "true"
+
+
+def _environment(item: Launch) -> Iterator[str]:
+    if item.environment:
+        yield "a preset has no variables: start the router itself in the environment above"
+
+
+def prepare(item: Launch, options: Options) -> Launch:
+    """The launch, unless its build knows no presets or its path ends a line."""
+    del options
+    if "\n" in item.model or "\r" in item.model:
+        raise InputError(f"preset: model {printable(item.model)}: a value ends with its line; use --as shell")
+    spoken(("--models-preset", "FILE"), item.build)
+    return item
+
+
+def write(items: Sequence[Launch], options: Options) -> str:
+    """A file of presets."""
+    del options
+    return "version = 1\n\n" + "\n".join(section(item) for item in items)
+
+
+def put(text: str, item: Launch, options: Options) -> str:
+    """``text`` with the preset in the place of the one with its name, or at the end."""
+    del options
+    return parse(text).put(item.id, section(item)).text
+
+
+FORMAT: Final = Format(
+    name="preset",
+    ids=re.compile(r"[a-zA-Z0-9_./:-]+"),
+    write=write,
+    read=commands,
+    prepare=prepare,
+    put=put,
+    is_exact=False,
+    carries_environment=False,
+)

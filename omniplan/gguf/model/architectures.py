@@ -1,0 +1,101 @@
+"""Rows of ``data/architectures.toml``: what an architecture's header may leave out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from omniplan.documents.source import read_table
+from omniplan.errors import TableError
+
+_FILE = "architectures.toml"
+
+
+class Memory(StrEnum):
+    """What llama.cpp's ``create_memory`` builds for an architecture."""
+
+    KV = "kv"
+    NONE = "none"
+    RECURRENT = "recurrent"
+    HYBRID = "hybrid"
+    HYBRID_ALL = "hybrid_all"
+    HYBRID_NO_FF = "hybrid_no_ff"
+    HYBRID_IDX = "hybrid_idx"
+    DSA = "dsa"
+    DSA_ISWA = "dsa_iswa"
+    DSV4 = "dsv4"
+    MSA = "msa"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwaRow:
+    """Which layers slide, and over how many tokens; see the comment at the head of the table."""
+
+    period: int = 1
+    dense_first: bool = False
+    n_swa: int = 0
+    fixed: bool = False
+    if_positive: bool = False
+    unless_zero: bool = False
+    if_n_layer: int = 0
+    from_header: bool = False
+    attention_layers: bool = False
+    chunked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchRow:
+    """Facts about one architecture; the defaults are llama.cpp's general rule."""
+
+    swa: SwaRow | None = None
+    recurrent: str = ""
+    interval: int = 0
+    memory: Memory = Memory.KV
+    causal: bool = True
+    skips_nextn: bool = False
+    nextn_loaded: tuple[str, ...] = ()
+    n_layer_kv_from_start: int = -1
+    shared_kv_layers: bool = False
+    embedding_twice: bool = False
+    input_head: bool = False
+    embedding_norm_is_output: bool = False
+    factors_on_full: bool = False
+    lazy_rows: bool = False
+    indexer_rows: int = 1
+    indexer_full: str = ""
+    value_length: str = ""
+    linear_attention: bool = False
+    loops: bool = False
+    source: str = ""
+
+
+@cache
+def rows() -> dict[str, ArchRow]:
+    """Every row by architecture name; raises TableError on an unknown key or value."""
+    table = read_table(_FILE)
+    source = str(table["default"]["source"])
+    return {name: _row(name, {"source": source, **row}) for name, row in table["arch"].items()}
+
+
+def row(arch: str) -> ArchRow:
+    """The row of ``arch``, or the general rule."""
+    return rows().get(arch, ArchRow())
+
+
+@cache
+def known() -> frozenset[str]:
+    """Names of all architectures of llama.cpp b11434."""
+    return frozenset(str(read_table("architecture_names.toml")["names"]).split())
+
+
+def _row(name: str, raw: dict[str, Any]) -> ArchRow:
+    try:
+        swa = SwaRow(**raw["swa"]) if "swa" in raw else None
+        memory = Memory(raw.get("memory", Memory.KV))
+        loaded = tuple(str(raw.get("nextn_loaded", "")).split())
+        return ArchRow(**{**raw, "swa": swa, "memory": memory, "nextn_loaded": loaded})
+    except (TypeError, ValueError) as error:
+        known = ", ".join(field.name for field in fields(ArchRow))
+        raise TableError(f"{_FILE}: arch.{name}: {error}; known keys are {known}") from error

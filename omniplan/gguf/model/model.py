@@ -1,0 +1,89 @@
+"""Header to Model: hyper-parameters, layers by kind, and what had to be assumed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final
+
+from omniplan.domain.evidence import Assumption
+from omniplan.domain.header import Header, Tensor
+from omniplan.domain.hparams import Hparams
+from omniplan.domain.model import Layer, Model
+from omniplan.domain.roles import layer_of
+from omniplan.errors import UnsupportedModel
+from omniplan.gguf.model import architectures
+from omniplan.gguf.model import hparams as loader
+
+# Files of these architectures are parts of a model, not models (llama.cpp b11434 llama-model.cpp).
+_NOT_LANGUAGE_MODELS: Final = ("clip", "gptj", "mmproj")
+
+
+def build_model(header: Header) -> Model:
+    """The Model of ``header``; raises UnsupportedModel for what llama.cpp would not load as a language model."""
+    arch = header.architecture
+    path = header.paths[0]
+    if not arch:
+        raise UnsupportedModel(f"{path}: general.architecture is missing; this is not a language model file")
+    if arch in _NOT_LANGUAGE_MODELS:
+        raise UnsupportedModel(
+            f"{path}: architecture {arch!r} is a projector, not a language model; pass it as --mmproj"
+        )
+    if not header.tensors:
+        raise UnsupportedModel(f"{path}: the file holds no tensors; a vocabulary-only file cannot be planned")
+    hparams = loader.load(header, architectures.row(arch))
+    layers = _layers(header, hparams)
+    return Model(header=header, arch=arch, hparams=hparams, layers=layers, assumptions=_assumptions(header))
+
+
+def _layers(header: Header, hparams: Hparams) -> tuple[Layer, ...]:
+    tensors: dict[int, list[Tensor]] = defaultdict(list)
+    for tensor in header.tensors:
+        il = layer_of(tensor.name)
+        if il is not None:
+            tensors[il].append(tensor)
+    return tuple(
+        Layer(
+            il=il,
+            mixer=_mixer(il, hparams, tensors[il]),
+            ffn=_ffn(tensors[il]),
+            is_nextn=il >= hparams.n_layer,
+            tensors=tuple(tensors[il]),
+        )
+        for il in range(hparams.n_layer_all)
+    )
+
+
+def _mixer(il: int, hparams: Hparams, tensors: list[Tensor]) -> str:
+    has_attention = any(".attn_" in t.name and "norm" not in t.name and "gate" not in t.name for t in tensors)
+    if hparams.is_recr[il]:
+        has_both = any(".attn_output." in t.name for t in tensors) and hparams.n_head_kv[il] > 0
+        return "recurrent+attention" if has_both else "recurrent"
+    if not has_attention:
+        return "none"
+    kind = "mla" if hparams.is_mla or any(".attn_kv_a_mqa." in t.name for t in tensors) else _heads(il, hparams)
+    return f"{kind} sliding" if hparams.is_swa[il] else kind
+
+
+def _heads(il: int, hparams: Hparams) -> str:
+    if hparams.n_head_kv[il] == hparams.n_head[il]:
+        return "mha"
+    return "mqa" if hparams.n_head_kv[il] == 1 else "gqa"
+
+
+def _ffn(tensors: list[Tensor]) -> str:
+    names = [tensor.name for tensor in tensors]
+    if any("_exps" in name or ".ffn_down.0." in name for name in names):
+        return "moe+shared" if any("_shexp" in name for name in names) else "moe"
+    return "dense" if any(".ffn_" in name and "norm" not in name for name in names) else "none"
+
+
+def _assumptions(header: Header) -> tuple[Assumption, ...]:
+    if header.architecture in architectures.known():
+        return ()
+    return (
+        Assumption(
+            subject=f"architecture {header.architecture}",
+            statement="not in llama.cpp b11434: planned by the general rule (KV cache on every layer)",
+            source="llama.cpp b11434 src/llama-arch.cpp:LLM_ARCH_NAMES",
+        ),
+    )

@@ -1,0 +1,1 @@
+"""What --fit chooses (common/fit.cpp)."""

@@ -1,0 +1,205 @@
+"""What ``--fit`` of b11434 does for the free memory of a machine that need not be there (``common/fit.cpp``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, Final
+
+from omniplan.domain.fit import FitResult
+from omniplan.domain.footprint import BufferSize
+from omniplan.domain.machine import Machine
+from omniplan.domain.model import Model
+from omniplan.domain.params import MAX_DEVICES, NEVER_SHRINK, LoadMode, Override, ServerParams, SplitMode
+from omniplan.errors import ArgumentError
+from omniplan.llamacpp.fit.fit_layers import Layout, Shares
+from omniplan.llamacpp.flags import refusals
+from omniplan.llamacpp.flags.refusals import devices_in_use
+from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.load.footprint import host_bytes, measure, place
+
+_ALL_EXPERTS: Final = Override(r"blk\.\d+\.ffn_(up|down|gate_up|gate)_(ch|)exps", buffers.CPU)
+
+
+_NO_BYTES: Final[dict[str, Any]] = {
+    "fit_target": (),
+    "load_mode": LoadMode.AUTO,
+    "n_threads": -1,
+    "n_threads_batch": -1,
+}
+
+
+class _GaveUp(Exception):
+    """Fit leaves the parameters as they are from here on."""
+
+
+def fit(model: Model, machine: Machine, params: ServerParams) -> FitResult:
+    """The context, layers, split and overrides that ``--fit on`` chooses for ``params`` on ``machine``.
+
+    Raises ArgumentError for what llama-server would refuse.
+    """
+    refusals.check(params, model, tuple(gpu.name for gpu in machine.gpus))
+    fitter = _Fitter(model, machine, params)
+    if len(fitter.names) > MAX_DEVICES:
+        # common/common.h: fit_params_target has room for llama_max_devices().
+        problem = f"llama.cpp has room for {MAX_DEVICES} devices, and there are {len(fitter.names)}"
+        raise ArgumentError("--fit", problem, remedy=f"name at most {MAX_DEVICES} with -dev")
+    failure = ""
+    try:
+        fitter.run()
+    except _GaveUp as reason:
+        failure = str(reason)
+    chosen = fitter.chosen
+    return FitResult(
+        n_ctx=fitter.n_ctx,
+        n_gpu_layers=chosen.n_gpu_layers if chosen else -1,
+        tensor_split=list(chosen.tensor_split) if chosen else [],
+        overrides=[(o.pattern, o.buffer_type) for o in chosen.overrides] if chosen else [],
+        changed=chosen is not None or fitter.n_ctx != fitter.n_ctx_before,
+        failure=failure,
+        probes=fitter.probes,
+    )
+
+
+@dataclass(slots=True)
+class _Used:
+    """One measurement: bytes per device, of which weights, and bytes in RAM."""
+
+    devices: list[int]
+    model: int
+    host: int
+
+
+@dataclass(slots=True)
+class _Fitter:
+    """One run of fit; the steps are numbered as in common/fit.cpp."""
+
+    model: Model
+    machine: Machine
+    params: ServerParams
+    probes: int = 0
+    chosen: Layout | None = None
+    names: tuple[str, ...] = ()
+    targets: list[int] = field(default_factory=list)
+    n_ctx: int = 0
+    n_ctx_before: int = 0
+    known: dict[Layout, Sequence[int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.names = devices_in_use(self.params, tuple(gpu.name for gpu in self.machine.gpus))
+        self.targets = [
+            self.machine.gpu(name).free - margin
+            for name, margin in zip(self.names, self.params.fit_target, strict=False)
+        ]
+        trained = self.model.hparams.n_ctx_train * self._n_streams
+        self.n_ctx = self.n_ctx_before = self.params.n_ctx_asked or trained
+
+    @property
+    def _n_streams(self) -> int:
+        return 1 if self.params.is_kv_unified else self.params.n_seq_max
+
+    def run(self) -> None:
+        """Steps 1 to 4; raises _GaveUp where fit does."""
+        if self.params.split_mode is SplitMode.TENSOR:
+            raise _GaveUp("--fit is not implemented for -sm tensor")
+        full = self._measure(self.params)
+        if not self._needs_change(full):
+            return
+        if self._shrink_context(full):
+            return
+        self._refuse_what_is_set()
+        self._assign_layers()
+
+    def _measure(self, params: ServerParams) -> _Used:
+        self.probes += 1
+        # These change no bytes, and runs that differ in nothing else measure the same layouts.
+        asked = replace(params, n_ctx=self.n_ctx, **_NO_BYTES)
+        sizes = _measured(self.model, self.machine, asked)
+        mine = [sizes[name] for name in self.names]
+        return _Used([size.total for size in mine], sum(size.model for size in mine), host_bytes(sizes))
+
+    def _needs_change(self, full: _Used) -> bool:
+        """Step 1: whether any device misses its target."""
+        if not self.names:
+            memory = self.machine.memory
+            return memory is not None and memory.total - full.host < self.params.fit_target[0]
+        return any(used > target for used, target in zip(full.devices, self.targets, strict=True))
+
+    def _shrink_context(self, full: _Used) -> bool:
+        """Step 2: less context, when it was left to fit; true when that alone is enough."""
+        used = sum(full.devices) if self.names else full.host
+        target = sum(self.targets) if self.names else self._host_target()
+        least = self.params.fit_ctx * self._n_streams
+        is_auto = self.params.n_ctx_asked == 0 and self.params.fit_ctx != NEVER_SHRINK
+        if used <= target or not is_auto or self.n_ctx <= least:
+            return self._no_devices()
+        if len(self.names) > 1:
+            target -= self._expected_waste(full)
+        most = self.n_ctx
+        self.n_ctx = least
+        smallest = self._measure(self.params)
+        floor = sum(smallest.devices) if self.names else smallest.host
+        if target <= floor:
+            return self._no_devices()
+        self.n_ctx += (most - least) * (target - floor) // (used - floor)
+        self.n_ctx = max(self.n_ctx - self.n_ctx % (256 * self._n_streams), least)
+        return len(self.names) <= 1
+
+    def _host_target(self) -> int:
+        memory = self.machine.memory
+        return (memory.total if memory else 0) - self.params.fit_target[0]
+
+    def _no_devices(self) -> bool:
+        if not self.names:
+            raise _GaveUp("the model does not fit into RAM with less context")
+        return False
+
+    def _expected_waste(self, full: _Used) -> int:
+        """Whole layers cannot be cut: fit expects half a layer lost per device, a sixth for experts."""
+        per_layer = full.model // self._n_layer
+        return (len(self.names) + 1) * per_layer // (6 if self.model.hparams.n_expert else 2)
+
+    @property
+    def _n_layer(self) -> int:
+        # The quirk: layers without nextn here, with nextn in the loader.
+        h = self.model.hparams
+        return h.n_layer_all if self.params.load_mtp else h.n_layer
+
+    def _refuse_what_is_set(self) -> None:
+        params = self.params
+        if params.n_gpu_layers != -1:
+            raise _GaveUp(f"-ngl is set to {params.n_gpu_layers}")
+        if len(self.names) > 1 and any(params.tensor_split):
+            raise _GaveUp("-ts is set")
+        if len(self.names) > 1 and params.split_mode is SplitMode.ROW:
+            raise _GaveUp("-sm row cannot be fitted")
+        if params.overrides:
+            raise _GaveUp("-ot, -cmoe, -ncmoe or -ncffn is set")
+
+    def _assign_layers(self) -> None:
+        """Steps 3 and 4."""
+        is_moe = self.model.hparams.n_expert > 0
+        surplus = 0
+        if is_moe:
+            without = self._measure(replace(self.params, overrides=(_ALL_EXPERTS,)))
+            surplus = sum(self.targets) - sum(without.devices)
+        shares = Shares(names=self.names, n_layer=self._n_layer, is_moe=is_moe, targets=self.targets)
+        layout = shares.fill_back_to_front(self._used_by)
+        if is_moe and surplus > 0:
+            layout = shares.fill_front_to_back(layout, self._used_by)
+        self.chosen = layout
+
+    def _used_by(self, layout: Layout) -> Sequence[int]:
+        if layout not in self.known:
+            self.known[layout] = self._measure(self._with(layout)).devices
+        return self.known[layout]
+
+    def _with(self, layout: Layout) -> ServerParams:
+        split = tuple(float(count) for count in layout.tensor_split)
+        return replace(self.params, n_gpu_layers=layout.n_gpu_layers, tensor_split=split, overrides=layout.overrides)
+
+
+@lru_cache(maxsize=256)
+def _measured(model: Model, machine: Machine, params: ServerParams) -> Mapping[str, BufferSize]:
+    return measure(model, place(model, machine, params))

@@ -1,0 +1,206 @@
+"""How ``--fit`` hands layers to devices: false position on measured memory, back to front, then front to back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Final
+
+from omniplan.domain.params import Override
+from omniplan.llamacpp.load import buffers
+
+
+class Overflow(Enum):
+    """Which tensors of a device's first partial layer go elsewhere; the values are fit's patterns."""
+
+    ATTN = "ffn_(gate|up|gate_up|down).*"
+    UP = "ffn_(gate|gate_up|down).*"
+    GATE = "ffn_down.*"
+    MOE = "ffn_(up|down|gate_up|gate)_(ch|)exps"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One device's share: layers in all, those without experts, and what overflows from the first of these."""
+
+    n_layer: int = 0
+    n_part: int = 0
+    overflow: Overflow = Overflow.MOE
+    spill: str = buffers.CPU
+
+    @property
+    def n_full(self) -> int:
+        """Layers with everything on the device."""
+        return self.n_layer - self.n_part
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Shares of all devices of a model with ``n_layer`` layers and an output layer."""
+
+    parts: tuple[Part, ...]
+    n_layer: int
+
+    @property
+    def n_gpu_layers(self) -> int:
+        """``-ngl``."""
+        return sum(part.n_layer for part in self.parts)
+
+    @property
+    def tensor_split(self) -> tuple[int, ...]:
+        """``-ts``; empty with one device."""
+        return tuple(part.n_layer for part in self.parts) if len(self.parts) > 1 else ()
+
+    @property
+    def overrides(self) -> tuple[Override, ...]:
+        """``-ot``, one pattern a partial layer."""
+        found, il = [], self.n_layer + 1 - self.n_gpu_layers
+        for part in self.parts:
+            il += part.n_full
+            for k in range(part.n_part):
+                kind, buffer = (part.overflow, part.spill) if k == 0 else (Overflow.MOE, buffers.CPU)
+                found.append(Override(rf"blk\.{il + k}\.{kind.value}", buffer))
+            il += part.n_part
+        return tuple(found)
+
+    def give(self, index: int, **changes: object) -> Layout:
+        """A copy in which one device's share differs."""
+        part = replace(self.parts[index], **changes)  # type: ignore[arg-type]
+        return replace(self, parts=(*self.parts[:index], part, *self.parts[index + 1 :]))
+
+
+Measure = Callable[[Layout], Sequence[int]]
+_WRAP: Final = 1 << 32
+
+
+@dataclass(slots=True, kw_only=True)
+class Shares:
+    """The search for shares that keep every target; ``targets`` are bytes a device may use."""
+
+    names: tuple[str, ...]
+    n_layer: int
+    is_moe: bool
+    targets: Sequence[int]
+
+    def fill_back_to_front(self, measure: Measure) -> Layout:
+        """Step 3: as many layers per device as fit, last device first; experts all in RAM."""
+        layout = Layout((Part(),) * len(self.names), self.n_layer)
+        used = measure(layout)
+        for d in reversed(range(len(self.names))):
+            layout, used = self._fill(layout, used, d, measure)
+        return layout
+
+    def _fill(self, low: Layout, used: Sequence[int], d: int, measure: Measure) -> tuple[Layout, Sequence[int]]:
+        left = self.n_layer + 1 - sum(part.n_layer for part in low.parts[d + 1 :])
+        is_last = d == len(self.names) - 1
+        if left == 0:
+            return low, used
+
+        def with_layers(n: int) -> Layout:
+            # The output layer, on the last device, has no experts to leave behind.
+            return low.give(d, n_layer=n, n_part=max(0, n - is_last) if self.is_moe else 0)
+
+        high = with_layers(left)
+        used_high = measure(high)
+        if used_high[d] <= self.targets[d]:
+            return high, used_high
+        n_low, n_high = low.parts[d].n_layer, left
+        best = low
+        while n_high - n_low > 1:
+            n = n_low + self._step(d, n_high - n_low, used, used_high)
+            tried = with_layers(n)
+            used_tried = measure(tried)
+            if used_tried[d] <= self.targets[d]:
+                n_low, best, used = n, tried, used_tried
+            else:
+                n_high, used_high = n, used_tried
+        return best, used
+
+    def _step(self, d: int, delta: int, low: Sequence[int], high: Sequence[int]) -> int:
+        """False position in fit's integer arithmetic: a negative step wraps around and is cut to ``delta - 1``."""
+        span = high[d] - low[d]
+        step = int(delta * (self.targets[d] - low[d]) / span) if span else 1
+        return min(max(step % _WRAP if step < 0 else step, 1), delta - 1)
+
+    def fill_front_to_back(self, layout: Layout, measure: Measure) -> Layout:
+        """Step 4: turn layers without experts into full ones, first device first, one partial layer at each border."""
+        used = measure(layout)
+        dense = next((d for d, part in enumerate(layout.parts) if part.n_layer), len(layout.parts) - 1)
+        d = 0
+        while d <= dense < len(self.names):
+            layout, used, dense = self._convert(layout, used, dense, d, measure)
+            layout, used, dense = self._one_more(layout, used, dense, d, measure)
+            d += 1
+        return layout
+
+    def _convert(
+        self, low: Layout, used: Sequence[int], dense: int, d: int, measure: Measure
+    ) -> tuple[Layout, Sequence[int], int]:
+        high, dense_high = self._take_all(low, dense, d), len(self.names) - 1
+        used_high = measure(high)
+        if used_high[d] <= self.targets[d]:
+            return high, used_high, dense_high
+        n_high = high.parts[d].n_full
+        while (delta := n_high - low.parts[d].n_full) > 1:
+            tried, dense_tried = self._take(low, dense, d, self._step(d, delta, used, used_high))
+            used_tried = measure(tried)
+            if used_tried[d] <= self.targets[d]:
+                low, used, dense = tried, used_tried, dense_tried
+            else:
+                n_high, used_high = tried.parts[d].n_full, used_tried
+        return low, used, dense
+
+    def _take_all(self, layout: Layout, dense: int, d: int) -> Layout:
+        for j in range(dense, len(self.names)):
+            part = layout.parts[j]
+            moved = part.n_layer - (j == len(self.names) - 1)
+            layout = layout.give(d, n_layer=layout.parts[d].n_layer + moved)
+            layout = layout.give(j, n_layer=layout.parts[j].n_layer - moved, n_part=0)
+        return layout
+
+    def _take(self, layout: Layout, dense: int, d: int, count: int) -> tuple[Layout, int]:
+        """Move ``count`` layers without experts, from the first device that has them, to ``d`` as full ones."""
+        while dense < len(self.names):
+            part = layout.parts[dense]
+            moved = min(count, part.n_part)
+            layout = layout.give(dense, n_layer=part.n_layer - moved, n_part=part.n_part - moved)
+            layout = layout.give(d, n_layer=layout.parts[d].n_layer + moved)
+            count -= moved
+            if layout.parts[dense].n_part > 0:
+                break
+            dense += 1
+        return layout, dense
+
+    def _one_more(
+        self, layout: Layout, used: Sequence[int], dense: int, d: int, measure: Measure
+    ) -> tuple[Layout, Sequence[int], int]:
+        """Part of one more layer: up and what fits with it, else attention alone; the rest goes one device on."""
+        is_last = d == len(self.names) - 1
+        if layout.parts[dense].n_layer <= is_last:
+            return layout, used, dense
+        source = layout.parts[dense]
+        tried = layout.give(dense, n_layer=source.n_layer - 1, n_part=source.n_part - 1)
+        after = dense + (tried.parts[dense].n_part == 0)
+        mine = tried.parts[d]
+        spill = buffers.CPU if is_last else self.names[d + 1]
+        tried = tried.give(d, n_layer=mine.n_layer + 1, n_part=mine.n_part + 1, spill=spill)
+        chosen = self._best_overflow(tried, d, measure)
+        if chosen is None:
+            return layout, used, dense
+        return chosen, measure(chosen), after
+
+    def _best_overflow(self, layout: Layout, d: int, measure: Measure) -> Layout | None:
+        """The most of device ``d``'s first partial layer that fits; fit tries attention only when up does not fit."""
+        best = None
+        for kind in (Overflow.UP, Overflow.GATE):
+            option = layout.give(d, overflow=kind)
+            if not self._fits(option, d, measure):
+                break
+            best = option
+        alone = layout.give(d, overflow=Overflow.ATTN)
+        return best or (alone if self._fits(alone, d, measure) else None)
+
+    def _fits(self, layout: Layout, d: int, measure: Measure) -> bool:
+        used = measure(layout)
+        return used[d] < self.targets[d] and (d + 1 == len(self.names) or used[d + 1] < self.targets[d + 1])

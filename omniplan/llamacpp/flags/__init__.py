@@ -1,0 +1,1 @@
+"""Command lines: what common/arg.cpp reads, checks and refuses."""

@@ -1,0 +1,178 @@
+"""llama-server's command line and environment to ``ServerParams``, by the rules of common/arg.cpp (b11434).
+
+The environment applies first, in the order of the table; the command line overrides it, in its own order. What only
+a model or a machine can refute is in ``refusals``. Files named by a flag are not opened.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
+
+from omniplan.domain.params import MAX_OVERRIDES, ServerParams
+from omniplan.errors import ArgumentError
+from omniplan.llamacpp.flags.numbers import stof, stoi, stoul
+from omniplan.llamacpp.flags.settings import Value, change
+from omniplan.llamacpp.flags.table import FlagRow, Kind, load_flags, spellings
+
+_NO_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType({})
+_RECORDED: Final = ("LLAMA_", "GGML_", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+
+# common/arg.cpp: is_truthy, is_falsey, is_autoy.
+_SWITCH: Final = {
+    **dict.fromkeys(("on", "enabled", "true", "1"), "on"),
+    **dict.fromkeys(("off", "disabled", "false", "0"), "off"),
+    **dict.fromkeys(("auto", "-1"), "auto"),
+}
+
+
+def parse(args: Sequence[str], *, env: Mapping[str, str] = _NO_ENVIRONMENT) -> ServerParams:
+    """Parameters of ``llama-server args`` under ``env``; an ``ArgumentError`` where llama-server would exit."""
+    params = replace(ServerParams(), env=tuple(_recorded(env)))
+    for row, text, name in _environment(env):
+        params = _apply(params, row, text, spelled=name)
+    for row, text, name in _command_line(args):
+        params = _apply(params, row, text, spelled=name)
+    if len(params.overrides) >= MAX_OVERRIDES:
+        problem = f"{len(params.overrides)} tensor overrides, llama.cpp aborts from {MAX_OVERRIDES} on"
+        raise ArgumentError("--override-tensor", problem, remedy="use one pattern for many blocks, or -cmoe")
+    return params
+
+
+def _recorded(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    known = {row.env for row in load_flags() if row.env}
+    for name in sorted(env):
+        if name in known or name.startswith(_RECORDED):
+            yield name, env[name]
+
+
+def _environment(env: Mapping[str, str]) -> Iterator[tuple[FlagRow, str | bool, str]]:
+    """Flags that the environment sets; a ``LLAMA_ARG_NO_`` variable wins over its positive form, whatever its value."""
+    for row in load_flags():
+        if row.negative_env in env:
+            yield row, False, row.negative_env
+        elif row.env and row.env in env:
+            yield from _from_variable(row, env[row.env])
+
+
+def _from_variable(row: FlagRow, text: str) -> Iterator[tuple[FlagRow, str | bool, str]]:
+    if row.kind is not Kind.NONE:
+        yield row, text, row.env
+    elif _SWITCH.get(text) == "on" and text != "-1":
+        yield row, True, row.env
+    elif row.negated:
+        if _SWITCH.get(text) != "off":
+            raise ArgumentError(row.env, f"'{text}' is neither on nor off", remedy=f"set {row.env}=on or {row.env}=off")
+        yield row, False, row.env
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """One flag as written: its row, its spelling, and the arguments that follow it."""
+
+    row: FlagRow
+    name: str
+    values: tuple[str, ...] = ()
+
+    @property
+    def args(self) -> tuple[str, ...]:
+        """The flag as arguments."""
+        return (self.name, *self.values)
+
+
+def read_flags(args: Sequence[str]) -> Iterator[Flag]:
+    """The flags of a command line in order; an ``ArgumentError`` for one nobody knows, or one without its value."""
+    rest = iter(args)
+    for arg in rest:
+        name = arg.replace("_", "-") if arg.startswith("--") else arg
+        row = spellings().get(name) or _unknown(arg)
+        count = 0 if row.kind is Kind.NONE else 2 if row.kind is Kind.PAIR and not row.is_removed else 1
+        values = tuple(value for _ in range(count) if (value := next(rest, None)) is not None)
+        if len(values) < count and not row.is_removed:
+            raise ArgumentError(name, "expected a value", remedy=_usage(row))
+        yield Flag(row=row, name=name, values=values)
+
+
+def _command_line(args: Sequence[str]) -> Iterator[tuple[FlagRow, str | bool, str]]:
+    for flag in read_flags(args):
+        is_switch = flag.row.kind is Kind.NONE
+        yield flag.row, flag.name not in flag.row.negated if is_switch else " ".join(flag.values), flag.name
+
+
+def _unknown(arg: str) -> FlagRow:
+    known = [name for name, row in spellings().items() if not row.is_removed]
+    head = arg.partition("=")[0].replace("_", "-")
+    if "=" in arg and head in known:
+        raise ArgumentError(arg, "llama-server does not know this flag", remedy=f"write '{head}' and its value apart")
+    close = difflib.get_close_matches(head, known, n=1, cutoff=0.75)
+    hint = f"did you mean {close[0]}?" if close else ""
+    raise ArgumentError(arg, "llama-server does not know this flag", remedy=hint)
+
+
+def _apply(params: ServerParams, row: FlagRow, text: str | bool, *, spelled: str) -> ServerParams:
+    if row.is_removed:
+        raise ArgumentError(spelled, "this argument has been removed from llama-server", remedy=f"use {row.instead}")
+    try:
+        value = text if isinstance(text, bool) else _convert(row, text)
+        return change(params, row, value)
+    except ValueError as error:
+        raise ArgumentError(spelled, str(error), remedy=_usage(row)) from error
+
+
+def _usage(row: FlagRow) -> str:
+    if row.choices:
+        return f"use one of {', '.join((*(word for word in row.words if word), *row.choices))}"
+    bounds = [f"at least {row.min}"] * (row.min is not None) + [f"at most {row.max}"] * (row.max is not None)
+    words = [f"or {word}" for word in row.words]
+    return f"{' / '.join(row.names)} takes {' '.join((_NOUNS[row.kind], *bounds, *words))}"
+
+
+_NOUNS: Final[dict[Kind, str]] = {
+    Kind.NONE: "no value",
+    Kind.INT: "an integer",
+    Kind.UINT: "an integer",
+    Kind.FLOAT: "a number",
+    Kind.STRING: "a value",
+    Kind.ENUM: "a word",
+    Kind.SWITCH: "on or off",
+    Kind.LIST: "a list",
+    Kind.PAIR: "two values",
+}
+
+
+def _convert(row: FlagRow, text: str) -> Value:
+    if text in row.words:
+        return row.words[text]
+    return _CONVERTERS[row.kind](row, text)
+
+
+def _integer(row: FlagRow, text: str) -> int:
+    value = stoi(text)
+    low = row.min is not None and value < row.min
+    high = row.max is not None and value > row.max
+    if low or high or value in row.forbidden:
+        raise ValueError(f"{value} is not allowed")
+    return value
+
+
+def _choice(row: FlagRow, text: str) -> str:
+    word = _SWITCH.get(text, text) if row.kind is Kind.SWITCH else text
+    if word not in row.choices:
+        raise ValueError(f"'{text}' is not a value it knows")
+    return word
+
+
+_CONVERTERS: Final[dict[Kind, Callable[[FlagRow, str], Value]]] = {
+    Kind.NONE: lambda _, text: text,
+    Kind.INT: _integer,
+    Kind.UINT: lambda _, text: stoul(text),
+    Kind.FLOAT: lambda _, text: stof(text),
+    Kind.STRING: lambda _, text: text,
+    Kind.ENUM: _choice,
+    Kind.SWITCH: _choice,
+    Kind.LIST: lambda _, text: text,
+    Kind.PAIR: lambda _, text: text,
+}

@@ -1,0 +1,179 @@
+"""Arguments that only a model or a machine shows to be wrong: llama.cpp b11434 refuses them or aborts later on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from omniplan.documents.source import read_table
+from omniplan.domain.model import Model
+from omniplan.domain.params import MAX_SEQUENCES, FlashAttn, ServerParams, SplitMode
+from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
+from omniplan.errors import ArgumentError
+from omniplan.llamacpp.flags.overrides import CPU, first_match
+from omniplan.llamacpp.load.context import resolve
+
+# src/llama-context.cpp: llama_init_from_model switches flash attention off for it, whatever was asked.
+_NO_FLASH_ATTN: Final = frozenset({"grok"})
+# Its graph (src/models/kimi-linear.cpp) loses the tokens that are added so that all sequences get as many.
+_WHOLE_SEQUENCES: Final = frozenset({"kimi-linear"})
+# Besides MLA models: one tensor holds K and V.
+_ONE_CACHE_TYPE: Final = frozenset({"deepseek4"})
+
+
+def check(params: ServerParams, model: Model, device_names: Sequence[str]) -> None:
+    """Raise the ``ArgumentError`` that ``params`` earn with ``model`` where ``device_names`` are the registered GPUs.
+
+    Names are ggml's (``CUDA0``), in registry order. Checks stand in the order in which llama.cpp reaches them.
+    """
+    for refuse in _CHECKS:
+        refuse(params, model, tuple(device_names))
+
+
+def _counts(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
+    del names
+    n_seq_max = params.n_seq_max
+    if n_seq_max > MAX_SEQUENCES:
+        raise ArgumentError(
+            "--parallel", f"{n_seq_max} slots, llama.cpp has at most {MAX_SEQUENCES}", remedy="lower -np"
+        )
+    for flag, value, least in (("--ctx-size", params.n_ctx, 0), ("--batch-size", params.n_batch, 1)):
+        if value < least:
+            raise ArgumentError(flag, f"{value} is no number of tokens", remedy=f"use at least {least}")
+    if params.n_ubatch < 0:
+        raise ArgumentError("--ubatch-size", f"{params.n_ubatch} is no number of tokens", remedy="use at least 1")
+    if params.n_ctx_asked == 0 and model.hparams.n_ctx_train == 0:
+        raise ArgumentError("--ctx-size", "the model does not say its training context", remedy="give -c")
+
+
+def _devices(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
+    del model
+    named = ("--device", params.devices), ("--spec-draft-device", params.draft.devices)
+    projector = ("--mmproj-device", None if params.mmproj_device is None else (params.mmproj_device,))
+    for flag, devices in (*named, projector):
+        for device in devices or ():
+            if device not in names:
+                problem = f"there is no device '{device}'"
+                raise ArgumentError(flag, problem, remedy=_available(device, (*names, "none")))
+
+
+def _buffer_types(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
+    del model
+    known = (CPU, *names)
+    flags = ("--override-tensor", params.overrides), ("--spec-draft-override-tensor", params.draft.overrides)
+    for flag, overrides in flags:
+        for override in overrides:
+            if override.buffer_type not in known:
+                problem = f"unknown buffer type '{override.buffer_type}' for pattern '{override.pattern}'"
+                raise ArgumentError(flag, problem, remedy=_available(override.buffer_type, known))
+
+
+def _available(wrong: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(wrong, known, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"{hint}this machine has {', '.join(known)}"
+
+
+def _main_gpu(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
+    del model
+    devices = _selected(params, names)
+    if params.split_mode is SplitMode.NONE and devices and params.main_gpu >= len(devices):
+        problem = f"{params.main_gpu} is out of range, {len(devices)} devices are available"
+        raise ArgumentError("--main-gpu", problem, remedy=f"use 0 to {len(devices) - 1}")
+
+
+def _split_mode(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
+    devices = _selected(params, names)
+    table = read_table("split_mode_tensor.toml")
+    if params.split_mode is SplitMode.ROW:
+        for device in devices:
+            if not device.startswith(tuple(table["row"]["devices"])):
+                raise ArgumentError("--split-mode", f"device {device} cannot split by rows", remedy="use -sm layer")
+    if params.split_mode is not SplitMode.TENSOR:
+        return
+    if model.arch in table["unsupported"]:
+        problem = f"tensor is not implemented for architecture '{model.arch}'"
+        raise ArgumentError("--split-mode", problem, remedy="use -sm layer")
+    if not devices:
+        raise ArgumentError("--split-mode", "tensor needs a GPU", remedy="use -sm layer")
+    if params.flash_attn is FlashAttn.OFF:
+        raise ArgumentError("--split-mode", "tensor needs flash attention", remedy="use -fa on or -fa auto")
+
+
+def _unused_devices(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
+    """Weights on a device that computes nothing make the scheduler abort: no back end can run their operation."""
+    used = {CPU, *devices_in_use(params, names)}
+    if not any(override.buffer_type not in used for override in params.overrides):
+        return
+    for name, override in first_match(params.overrides, _loaded(params, model)).items():
+        if override.buffer_type not in used:
+            problem = f"'{override.pattern}={override.buffer_type}' puts {name} on a device that is not in use"
+            remedy = f"in use are {', '.join(sorted(used))}: change the override, --split-mode, --main-gpu or --device"
+            raise ArgumentError("--override-tensor", problem, remedy=remedy)
+
+
+def devices_in_use(params: ServerParams, names: Sequence[str]) -> tuple[str, ...]:
+    """GPUs that compute, in split order: ``-dev`` or all with RPC first, then one of them with ``-sm none``."""
+    devices = _selected(params, names)
+    if params.split_mode is not SplitMode.NONE:
+        return devices
+    return devices[params.main_gpu : params.main_gpu + 1] if params.main_gpu >= 0 else ()
+
+
+def _selected(params: ServerParams, names: Sequence[str]) -> tuple[str, ...]:
+    if params.devices is not None:
+        return params.devices
+    return tuple(sorted(names, key=lambda name: not name.startswith("RPC")))
+
+
+def _loaded(params: ServerParams, model: Model) -> Iterable[str]:
+    skipped = {
+        tensor.name for layer in model.layers if layer.is_nextn and not params.load_mtp for tensor in layer.tensors
+    }
+    return (tensor.name for tensor in model.header.tensors if tensor.name not in skipped)
+
+
+def _cache_types(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
+    """``llama_init_from_model``: one type for MLA, flash attention for quantised V, whole blocks per head."""
+    del names
+    type_k, type_v = TYPE_BY_NAME[params.cache_type_k], TYPE_BY_NAME[params.cache_type_v]
+    if (model.hparams.is_mla or model.arch in _ONE_CACHE_TYPE) and type_k is not type_v:
+        problem = f"{model.arch} keeps K and V in one cache, {type_k.name} and {type_v.name} differ"
+        raise ArgumentError("--cache-type-v", problem, remedy=f"use -ctk {type_k.name} -ctv {type_k.name}")
+    is_off = params.flash_attn is FlashAttn.OFF or model.arch in _NO_FLASH_ATTN
+    if type_v.is_quantized and is_off:
+        why = "which is off" if params.flash_attn is FlashAttn.OFF else f"which {model.arch} does not have"
+        remedy = "use -ctv f16" + (" or -fa on" if model.arch not in _NO_FLASH_ATTN else "")
+        raise ArgumentError("--cache-type-v", f"{type_v.name} needs flash attention, {why}", remedy=remedy)
+    if not is_off:
+        _whole_blocks("--cache-type-k", "K", type_k, model.hparams.n_embd_head_k[: model.hparams.n_layer])
+        _whole_blocks("--cache-type-v", "V", type_v, model.hparams.n_embd_head_v[: model.hparams.n_layer])
+
+
+def _sequences(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
+    """``llama_context::graph_reserve`` rounds the batch up to a multiple of the slots, which some graphs abort on."""
+    del names
+    context = resolve(model.hparams, params, flash_attn=True)
+    if model.arch in _WHOLE_SEQUENCES and context.n_stream > 1 and context.n_tokens % context.n_seq_max:
+        problem = f"llama.cpp aborts, {context.n_seq_max} slots do not divide a batch of {context.n_tokens} tokens"
+        raise ArgumentError("--parallel", problem, remedy="use --kv-unified or another --ubatch-size")
+
+
+def _whole_blocks(flag: str, which: str, kind: TensorType, head_sizes: Sequence[int]) -> None:
+    for size in head_sizes if kind.is_quantized else ():
+        if size % kind.block:
+            problem = f"{kind.name} has blocks of {kind.block}, which do not divide the {which} head size {size}"
+            raise ArgumentError(flag, problem, remedy="use f16 or bf16")
+
+
+_CHECKS: Final[tuple[Callable[[ServerParams, Model, tuple[str, ...]], None], ...]] = (
+    _devices,
+    _buffer_types,
+    _counts,
+    _main_gpu,
+    _split_mode,
+    _cache_types,
+    _sequences,
+    _unused_devices,
+)

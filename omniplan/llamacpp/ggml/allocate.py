@@ -1,0 +1,272 @@
+"""How many bytes each compute buffer needs: ggml-alloc.c of b11434, run over a schedule without allocating."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from omniplan.llamacpp.ggml import cuda
+from omniplan.llamacpp.ggml.prepared import Prepared, reuses, same_layout
+from omniplan.llamacpp.ggml.schedule import Backend
+from omniplan.llamacpp.ggml.splits import Schedule
+from omniplan.llamacpp.load import buffers
+from omniplan.units import pad
+
+_ENDLESS: Final = 1 << 62
+_NEVER: Final = 1 << 40  # Users an output has besides its real ones, so that it is never freed nor overwritten.
+
+
+class Arena:
+    """One buffer: its free blocks by address, the last of them endless, and the most bytes ever in use.
+
+    ggml-alloc.c:ggml_dyn_tallocr with one chunk, as no buffer type here limits its size. Empty tensors count: they
+    leave empty blocks behind, which keep neighbours from joining.
+    """
+
+    __slots__ = ("blocks", "peak", "sizes")
+
+    def __init__(self) -> None:
+        self.blocks = [0]
+        self.sizes = [_ENDLESS]
+        self.peak = 0
+
+    def take(self, size: int) -> int:
+        """The address of ``size`` bytes: the tightest free block, of equal ones the last; the last of all if none."""
+        sizes = self.sizes
+        last = best = len(sizes) - 1
+        tightest = _ENDLESS
+        for i in range(last):
+            if size <= sizes[i] <= tightest:
+                best, tightest = i, sizes[i]
+        address = self.blocks[best]
+        if sizes[best] == size:
+            del self.blocks[best], sizes[best]
+        else:
+            self.blocks[best] += size
+            sizes[best] -= size
+        self.peak = max(self.peak, address + size)
+        return address
+
+    def give(self, address: int, size: int) -> None:
+        """Free ``size`` bytes: they join the first block that touches them, and that one its neighbour."""
+        blocks, sizes = self.blocks, self.sizes
+        end, after = address + size, -1
+        for i, start in enumerate(blocks):
+            # Empty blocks can break the order, so this cannot be a bisection.
+            if after < 0 and start >= address:
+                after = i
+            if start + sizes[i] == address:
+                sizes[i] += size
+                self._join(i)
+                return
+            if start == end:
+                blocks[i] = address
+                sizes[i] += size
+                if i:
+                    self._join(i - 1)
+                return
+        at = after if after >= 0 else len(blocks)
+        blocks.insert(at, address)
+        sizes.insert(at, size)
+
+    def _join(self, i: int) -> None:
+        blocks, sizes = self.blocks, self.sizes
+        if i + 1 < len(blocks) and blocks[i] + sizes[i] == blocks[i + 1]:
+            sizes[i] += sizes.pop(i + 1)
+            del blocks[i + 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Allocated:
+    """Bytes of each backend's compute buffer, in the order of ``plan.homes.backends``.
+
+    ``live`` lists, per backend, the tensors it held when its buffer grew for the last time; ``sizes`` are the bytes of
+    every tensor by number.
+    """
+
+    nbytes: tuple[int, ...]
+    live: tuple[tuple[int, ...], ...]
+    sizes: Sequence[int]
+
+
+def allocate(plan: Schedule) -> Allocated:
+    """Run the allocator over ``plan``."""
+    allocation = _Allocation(plan, _arenas(plan))
+    allocation.run()
+    live = tuple(
+        tuple([i for i, address in enumerate(snapshot) if address >= 0 and plan.backend[i] == b])
+        for b, snapshot in enumerate(allocation.at_peak)
+    )
+    return Allocated(allocation.peaks(), live, allocation.sizes)
+
+
+def peaks(plan: Schedule) -> tuple[int, ...]:
+    """``Allocated.nbytes`` alone, a sixth faster."""
+    allocation = _Allocation(plan, _arenas(plan), keeps_peaks=False)
+    allocation.run()
+    return allocation.peaks()
+
+
+def _arenas(plan: Schedule) -> list[Arena]:
+    return [Arena() for _ in plan.homes.backends]
+
+
+class _Allocation:
+    """State of one pass: ``users`` and ``views`` still to come, ``address`` of what is allocated and owned.
+
+    ``at_peak`` is ``address`` as it was when each arena last grew, kept if ``keeps_peaks``.
+    """
+
+    def __init__(self, plan: Schedule, arenas: list[Arena], *, keeps_peaks: bool = True) -> None:
+        self.plan = plan
+        self.arenas = arenas
+        self.keeps_peaks = keeps_peaks
+        copies = len(plan.origin)
+        self.users = plan.graph.uses + [0] * copies
+        self.views = plan.graph.views + [0] * copies
+        self.address = [-1] * len(plan.backend)
+        self.at_peak: list[list[int]] = [[] for _ in arenas]
+        self.sizes = sizes_of(plan)
+        self.root = plan.graph.root + [-1] * copies
+        self.twins = list(plan.graph.twins) + [()] * copies
+        self._retarget()
+
+    def _retarget(self) -> None:
+        """Count users of copies instead of originals, and let nodes overwrite the copies they read."""
+        plan = self.plan
+        for tensor, copy in plan.moved:
+            self.users[tensor] -= 1
+            self.users[copy] += 1
+        for split in plan.splits:
+            for tensor in split.inputs:
+                self.users[tensor] += 1
+        for kept in plan.keep.values():
+            for tensor in kept:
+                self.users[tensor] += 1
+        for tensor in plan.graph.outputs:
+            self.users[tensor] += _NEVER
+        for i in plan.changed:
+            self.twins[i] = _twins(plan, i)
+
+    def run(self) -> None:
+        """Leafs first, then split by split: inputs, their copies, nodes and what they hold."""
+        plan = self.plan
+        self._take_leafs()
+        number = len(plan.graph.tensors)
+        for split in plan.splits:
+            for tensor in split.inputs:
+                self._release((tensor,))
+                self._place(number)
+                number += 1
+            self._run_nodes(plan.order[split.start : split.end])
+
+    def peaks(self) -> tuple[int, ...]:
+        """The most bytes each backend ever used."""
+        return tuple(arena.peak for arena in self.arenas)
+
+    def _take_leafs(self) -> None:
+        plan, graph = self.plan, self.plan.graph
+        extra = plan.homes.n_copies - 1
+        if extra:
+            # Copies for each batch in flight are flagged as inputs and outputs: allocated first, freed never.
+            for i in graph.inputs:
+                self.users[i] += _NEVER
+                for _ in range(extra):
+                    self.arenas[plan.backend[i]].take(self.sizes[i])
+            for copy in range(len(graph.tensors), len(plan.backend)):
+                self.users[copy] += _NEVER
+                for _ in range(extra):
+                    self.arenas[plan.backend[copy]].take(self.sizes[copy])
+                self._place(copy)
+        for leaf in range(graph.n_nodes, len(graph.tensors)):
+            if self.sizes[leaf] >= 0:
+                self._place(leaf)
+
+    def _place(self, i: int) -> None:
+        if self.address[i] < 0:
+            b = self.plan.backend[i]
+            arena = self.arenas[b]
+            peak = arena.peak
+            self.address[i] = arena.take(self.sizes[i])
+            if arena.peak > peak and self.keeps_peaks:
+                self.at_peak[b] = self.address.copy()
+
+    def _release(self, tensors: tuple[int, ...] | list[int]) -> None:
+        """One use less of each tensor; the last one frees it."""
+        for s in tensors:
+            self.users[s] -= 1
+            if not (self.users[s] or self.views[s]):
+                self._free(s)
+
+    def _free(self, unused: int) -> None:
+        """Free a tensor, or what it views if this was the last view."""
+        views, address, whole = self.views, self.address, self.root[unused]
+        if whole < 0:
+            whole = unused
+        else:
+            views[whole] -= 1
+            if views[whole] or self.users[whole]:
+                return
+        if address[whole] >= 0:
+            self.arenas[self.plan.backend[whole]].give(address[whole], self.sizes[whole])
+            address[whole] = -1
+
+    def _run_nodes(self, program: list[int]) -> None:
+        """The hot loop: place each node, over a source if it may, and free what nobody needs any more."""
+        plan = self.plan
+        address, users, views, sizes, twins = self.address, self.users, self.views, self.sizes, self.twins
+        live, backend, arenas, keep = plan.live, plan.backend, self.arenas, plan.keep
+        place, free = self._place, self._free
+        for i in program:
+            need = sizes[i]
+            if need >= 0 and address[i] < 0:
+                for s in twins[i]:
+                    if users[s] == 1 and not views[s] and address[s] >= 0:
+                        address[i] = address[s]
+                        address[s] = -1
+                        if sizes[s] > need:
+                            arenas[backend[s]].give(address[i] + need, sizes[s] - need)
+                        break
+                else:
+                    place(i)
+            for s in live[i]:
+                left = users[s] - 1
+                users[s] = left
+                if not (left or views[s]):
+                    free(s)
+            if i in keep:
+                self._release(keep[i])
+
+
+def _twins(plan: Schedule, i: int) -> tuple[int, ...]:
+    tensors, base = plan.graph.tensors, len(plan.graph.tensors)
+    if not reuses(plan.graph.op[i]):
+        return ()
+    layouts = [(s, tensors[plan.origin[s - base]] if s >= base else tensors[s]) for s in plan.live[i]]
+    return tuple([s for s, layout in layouts if same_layout(layout, tensors[i])])
+
+
+def sizes_of(plan: Schedule) -> list[int]:
+    """Aligned bytes of every tensor where it was scheduled, copies included; -1 for what is not allocated."""
+    graph, backends = plan.graph, plan.homes.backends
+    tables = [_table(graph, b) for b in backends]
+    sizes = [tables[b][i] for i, b in enumerate(plan.backend[: len(graph.tensors)])]
+    for i in plan.changed:
+        capability = backends[plan.backend[i]].capability
+        if graph.op[i] == "FLASH_ATTN_EXT" and capability is not None and plan.src[i][2] >= len(graph.tensors):
+            sizes[i] = cuda.alloc_size(graph.tensors[i], capability, shares=False)
+    for copy, tensor in enumerate(plan.origin, len(sizes)):
+        node = graph.tensors[tensor]
+        backend = backends[plan.backend[copy]]
+        if backend.capability is None:
+            sizes.append(pad(node.nbytes, buffers.alignment(backend.buffer)))
+        else:
+            sizes.append(cuda.copy_size(node))
+    return sizes
+
+
+def _table(graph: Prepared, backend: Backend) -> list[int]:
+    if backend.capability is None:
+        return graph.host_sizes(buffers.alignment(backend.buffer))
+    return graph.cuda_sizes(backend.capability)

@@ -1,0 +1,71 @@
+"""What a compute buffer is made of when it is fullest: masks, activations, copies of weights, pipeline copies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from enum import StrEnum
+
+from omniplan.llamacpp.ggml.allocate import Allocated
+from omniplan.llamacpp.ggml.splits import Schedule
+from omniplan.llamacpp.graph.node import WEIGHT
+
+
+class Part(StrEnum):
+    """Named parts of a compute buffer, and the flag each answers to."""
+
+    MASKS = "attention masks"  # -c, -ub, -np
+    OFFLOAD = "offloaded weights"  # weights on the CPU; --no-op-offload
+    KV_COPIES = "f16 copies of K and V"  # -ctk, -ctv with -fa on
+    ACTIVATIONS = "activations"  # -ub
+    INPUTS = "other inputs"
+    PIPELINE = "pipeline copies"  # several GPUs without -ot
+    GAPS = "gaps"  # freed in an order that leaves holes
+
+
+def parts(plan: Schedule, allocated: Allocated) -> dict[str, Mapping[str, int]]:
+    """Bytes of each part by buffer; they sum to the buffer's size."""
+    return {
+        backend.buffer: _parts_of(plan, allocated, b)
+        for b, backend in enumerate(plan.homes.backends)
+        if allocated.nbytes[b]
+    }
+
+
+def _parts_of(plan: Schedule, allocated: Allocated, b: int) -> dict[str, int]:
+    sizes: Counter[Part] = Counter()
+    for i in allocated.live[b]:
+        part = _part(plan, i)
+        extra = _kv_copies(plan, allocated, i)
+        sizes[Part.KV_COPIES] += extra
+        sizes[part] += allocated.sizes[i] - extra
+    sizes[Part.PIPELINE] = _pipeline(plan, allocated, b)
+    sizes[Part.GAPS] = allocated.nbytes[b] - sum(sizes.values())
+    return {part.value: sizes[part] for part in Part if sizes[part]}
+
+
+def _part(plan: Schedule, i: int) -> Part:
+    base = len(plan.graph.tensors)
+    origin = plan.origin[i - base] if i >= base else i
+    node = plan.graph.tensors[origin]
+    if node.home == WEIGHT:
+        return Part.OFFLOAD
+    if node.op != "NONE":
+        return Part.ACTIVATIONS
+    return Part.MASKS if "mask" in node.name else Part.INPUTS
+
+
+def _kv_copies(plan: Schedule, allocated: Allocated, i: int) -> int:
+    """Bytes a flash attention reserves behind its result for K and V in f16 (ggml-cuda fattn.cu)."""
+    if i >= plan.graph.n_nodes or plan.graph.op[i] != "FLASH_ATTN_EXT":
+        return 0
+    extra: int = allocated.sizes[i] - plan.graph.tensors[i].nbytes
+    return max(0, extra)
+
+
+def _pipeline(plan: Schedule, allocated: Allocated, b: int) -> int:
+    """The second to last copy of every input and split input of backend ``b``."""
+    base = len(plan.graph.tensors)
+    copied = [*plan.graph.inputs, *range(base, len(plan.backend))]
+    once: int = sum(allocated.sizes[i] for i in copied if plan.backend[i] == b)
+    return (plan.homes.n_copies - 1) * once

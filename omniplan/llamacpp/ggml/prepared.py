@@ -1,0 +1,153 @@
+"""What scheduling and allocation need of a graph that no placement changes: numbers, users, support, sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from omniplan.llamacpp.ggml import cuda
+from omniplan.llamacpp.graph.node import FLAG_INPUT, FLAG_OUTPUT, WEIGHT, Node
+from omniplan.units import pad
+
+# ggml-backend.cpp:ggml_is_view_op, the ops that take no place in a split.
+VIEW_OPS: Final = frozenset(("VIEW", "RESHAPE", "PERMUTE", "TRANSPOSE"))
+# ggml-alloc.c:ggml_op_can_inplace
+_INPLACE: Final = frozenset(
+    "FILL SCALE DIAG_MASK_ZERO DIAG_MASK_INF ADD ADD_ID ADD1 SUB MUL DIV SQR SQRT LOG UNARY ROPE ROPE_BACK SILU_BACK "
+    "RMS_NORM RMS_NORM_BACK CLAMP SOFT_MAX SOFT_MAX_BACK".split()
+)
+# ggml-backend.cpp:ggml_backend_sched_backend_id_from_cur: their weights are too small to decide.
+_IGNORES_WEIGHTS: Final = frozenset(("ROPE", "FLASH_ATTN_EXT"))
+# llama-context.cpp:graph_get_cb, the names whose tensors go to the device of their layer.
+_PINNED_NAMES: Final = ("norm", "l_last")
+
+
+def same_layout(a: Node, b: Node) -> bool:
+    """Whether one tensor can take the place of the other (ggml-impl.h:ggml_are_same_layout)."""
+    return a.ne == b.ne and a.nb == b.nb and a.type is b.type
+
+
+def reuses(op: str) -> bool:
+    """Whether the result of ``op`` may lie where one of its sources was."""
+    return op in _INPLACE
+
+
+def leafs_of(nodes: Sequence[Node]) -> list[Node]:
+    """Sources that no node computes, in the order a walk over ``nodes`` meets them."""
+    seen = set(map(id, nodes))
+    leafs: list[Node] = []
+    for node in nodes:
+        for src in node.src:
+            if id(src) not in seen:
+                seen.add(id(src))
+                leafs.append(src)
+    return leafs
+
+
+class Prepared:
+    """A numbered graph: its nodes in order, then its leafs; every list is indexed by that number.
+
+    ``leafs`` should be in the order llama.cpp meets them; their order only matters for the host's buffer.
+    ``on_cpu`` are nodes that llama.cpp pins to the CPU; a node named "norm" or "l_last" is pinned to its layer ``il``.
+    """
+
+    __slots__ = (
+        "_cuda_sizes", "_host_sizes", "cuda_runs", "fuses", "home_sources", "homed", "inputs", "late", "live",
+        "n_nodes", "namesakes", "offloads", "on_cpu", "op", "outputs", "pinned", "root", "rooted", "src", "tensors",
+        "twins", "uses", "views", "weighted", "weights", "work",
+    )  # fmt: skip
+
+    def __init__(self, nodes: Sequence[Node], leafs: Sequence[Node] | None = None, on_cpu: Iterable[Node] = ()) -> None:
+        self.n_nodes = len(nodes)
+        self.tensors = [*nodes, *(leafs_of(nodes) if leafs is None else leafs)]
+        self._number()
+        held = set(map(id, on_cpu))
+        self.on_cpu = [i for i in range(self.n_nodes) if id(self.tensors[i]) in held]
+        self._judge()
+        self._count()
+        self._cuda_sizes: dict[int, list[int]] = {}
+        self._host_sizes: dict[int, list[int]] = {}
+
+    def _number(self) -> None:
+        """Replace references by numbers: sources, roots of views, leafs with a home."""
+        number = {id(node): i for i, node in enumerate(self.tensors)}
+        get = number.__getitem__
+        self.src = [tuple([get(id(s)) for s in node.src]) for node in self.tensors]
+        self.root = [-1 if node.view_src is None else get(id(node.view_src)) for node in self.tensors]
+        self.op = [node.op.partition(":")[0] for node in self.tensors]
+        self.homed = [i for i, node in enumerate(self.tensors) if node.home is not None]
+        at_home = set(self.homed)
+        self.rooted = [i for i, root in enumerate(self.root) if root in at_home]
+        self.live = [tuple([s for s in src if s not in at_home]) for src in self.src]
+        self.work = [i for i in range(self.n_nodes) if self.op[i] not in VIEW_OPS]
+        self.inputs = [i for i, node in enumerate(self.tensors) if node.flags & FLAG_INPUT]
+        self.outputs = [i for i, node in enumerate(self.tensors) if node.flags & FLAG_OUTPUT]
+        self.pinned = [
+            (i, node.il) for i, node in enumerate(self.tensors) if node.name in _PINNED_NAMES and node.il >= 0
+        ]
+        self.late = self._find_late()
+        self.namesakes = self._find_namesakes()
+        self.home_sources = [
+            tuple([s for s in src if s in at_home]) if len(live) < len(src) else ()
+            for src, live in zip(self.src, self.live, strict=True)
+        ]
+
+    def _find_late(self) -> list[int]:
+        """Nodes that may have no backend, or a source without one, when all others have theirs."""
+        loose = {i for i in range(self.n_nodes, len(self.tensors)) if self.tensors[i].home is None}
+        return [i for i in range(self.n_nodes) if self.op[i] in VIEW_OPS or not loose.isdisjoint(self.src[i])]
+
+    def _find_namesakes(self) -> list[list[int]]:
+        """Leafs that are one tensor of the file, and one tensor in memory where they share a buffer type."""
+        by_name: dict[str, list[int]] = {}
+        for i in self.homed:
+            if self.tensors[i].home == WEIGHT:
+                by_name.setdefault(self.tensors[i].name, []).append(i)
+        return [group for group in by_name.values() if len(group) > 1]
+
+    def _judge(self) -> None:
+        """Find out what a device could run and would like to run."""
+        tensors = self.tensors
+        self.weights = [
+            tuple([s for s in homes if tensors[s].home == WEIGHT]) if homes else () for homes in self.home_sources
+        ]
+        self.weighted = [
+            (i, self.weights[i][0]) for i in self.work if self.weights[i] and self.op[i] not in _IGNORES_WEIGHTS
+        ]
+        self.cuda_runs = [cuda.supports(node) for node in tensors[: self.n_nodes]]
+        self.offloads = {i: cuda.is_offloaded(tensors[i]) for i, _ in self.weighted}
+        self.fuses = "MUL_MAT_ID" in self.op
+
+    def _count(self) -> None:
+        """Count users and views, and find the sources each node could overwrite."""
+        tensors = self.tensors
+        self.uses = [0] * len(tensors)
+        self.views = [0] * len(tensors)
+        for i in range(self.n_nodes):
+            for s in self.src[i]:
+                self.uses[s] += 1
+            if self.root[i] >= 0:
+                self.views[self.root[i]] += 1
+        self.twins = [
+            tuple([s for s in live if same_layout(tensors[s], node)]) if op in _INPLACE else ()
+            for live, node, op in zip(self.live, tensors, self.op, strict=True)
+        ]
+
+    def _owned(self) -> Iterable[tuple[Node, bool]]:
+        return ((node, node.home is None and node.view_src is None) for node in self.tensors)
+
+    def host_sizes(self, alignment: int) -> list[int]:
+        """Bytes each tensor takes in host memory; -1 for views and for tensors that live elsewhere."""
+        sizes = self._host_sizes.get(alignment)
+        if sizes is None:
+            sizes = [pad(node.nbytes, alignment) if own else -1 for node, own in self._owned()]
+            self._host_sizes[alignment] = sizes
+        return sizes
+
+    def cuda_sizes(self, capability: int) -> list[int]:
+        """Aligned bytes each tensor takes on a device; -1 for views and for tensors that live elsewhere."""
+        sizes = self._cuda_sizes.get(capability)
+        if sizes is None:
+            sizes = [cuda.alloc_size(node, capability) if own else -1 for node, own in self._owned()]
+            self._cuda_sizes[capability] = sizes
+        return sizes

@@ -1,0 +1,122 @@
+"""Cutting a graph into splits, with the copies each one takes in: ggml_backend_sched_split_graph of b11434."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from omniplan.llamacpp.ggml.fusion import Fuser
+from omniplan.llamacpp.ggml.prepared import Prepared
+from omniplan.llamacpp.ggml.schedule import Homes, assign, shared_weights
+
+
+@dataclass(slots=True, kw_only=True)
+class Split:
+    """A run of nodes on one backend: ``start`` to ``end`` of the order, and the tensors it copies in."""
+
+    backend: int
+    start: int
+    end: int = 0
+    inputs: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class Schedule:
+    """A graph cut into splits, ready for allocation.
+
+    Numbers from ``len(graph.tensors)`` on are copies: copy ``k`` of ``origin[k]`` for backend ``backend[number]``.
+    ``src`` and ``live`` are the sources after copies took their place, ``live`` without weights and caches.
+    ``changed`` are the nodes that read copies; ``moved`` lists (tensor, copy) for each use that went from one to the
+    other. ``order`` is the order of nodes after CUDA's reordering; ``keep`` the tensors that must survive a node.
+    """
+
+    graph: Prepared
+    homes: Homes
+    backend: list[int]
+    order: list[int]
+    src: list[tuple[int, ...]]
+    live: list[tuple[int, ...]]
+    splits: list[Split]
+    origin: list[int]
+    changed: list[int]
+    moved: list[tuple[int, int]]
+    keep: dict[int, list[int]]
+
+
+def schedule(graph: Prepared, homes: Homes) -> Schedule:
+    """Assign backends, cut splits, and let the devices reorder and tie their nodes."""
+    cut = _Cut(graph, assign(graph, homes), shared_weights(graph, homes))
+    cut.run()
+    order = list(range(graph.n_nodes))
+    keep: dict[int, list[int]] = {}
+    if graph.fuses:
+        fuser = Fuser(graph, order, cut.src, cut.origin, keep)
+        for split in cut.splits:
+            if homes.backends[split.backend].capability is not None:
+                fuser.run(split.start, split.end)
+    return Schedule(
+        graph=graph, homes=homes, backend=cut.backend, order=order, src=cut.src, live=cut.live, splits=cut.splits,
+        origin=cut.origin, changed=cut.changed, moved=cut.moved, keep=keep,
+    )  # fmt: skip
+
+
+class _Cut:
+    """Pass 5, with the lists it builds."""
+
+    def __init__(self, graph: Prepared, backend: list[int], same: dict[int, int]) -> None:
+        self.graph = graph
+        self.same = same
+        self.backend = backend
+        self.src = list(graph.src)
+        self.live = list(graph.live)
+        self.splits: list[Split] = []
+        self.origin: list[int] = []
+        self.changed: list[int] = []
+        self.moved: list[tuple[int, int]] = []
+        self._copies: dict[tuple[int, int], int] = {}
+
+    def run(self) -> None:
+        """Walk the nodes once; a split ends where the backend changes or another weight must come in."""
+        graph, backend, weights = self.graph, self.backend, self.graph.weights
+        split = Split(backend=backend[graph.work[0]] if graph.work else len(backend) - 1, start=0)
+        self.splits.append(split)
+        current = split.backend
+        for i in graph.work:
+            if backend[i] != current or (split.inputs and weights[i] and self._needs_weight(i, current)):
+                split.end = i
+                current = backend[i]
+                split = Split(backend=current, start=i)
+                self.splits.append(split)
+            for s in graph.src[i]:
+                if backend[s] != current:
+                    self._bring(i, split)
+                    break
+        split.end = graph.n_nodes
+
+    def _needs_weight(self, i: int, current: int) -> bool:
+        for w in self.graph.weights[i]:  # noqa: SIM110 - asked for every weight, and mostly there is one
+            if self.backend[w] != current:
+                return True
+        return False
+
+    def _bring(self, i: int, split: Split) -> None:
+        """Point node ``i`` at copies of the sources that are elsewhere."""
+        backend, here = self.backend, split.backend
+        src = tuple([s if backend[s] == here else self._local(s, split) for s in self.graph.src[i]])
+        self.src[i] = src
+        self.changed.append(i)
+        homes: Sequence[int] = self.graph.home_sources[i]
+        self.live[i] = tuple([s for s in src if s not in homes]) if homes else src
+
+    def _local(self, s: int, split: Split) -> int:
+        """The copy for ``split`` of a tensor that is elsewhere."""
+        s = self.same.get(s, s)
+        key = s, split.backend
+        copy = self._copies.get(key)
+        if copy is None:
+            copy = self._copies[key] = len(self.backend)
+            self.backend.append(split.backend)
+            self.origin.append(s)
+            split.inputs.append(s)
+        self.moved.append((s, copy))
+        return copy

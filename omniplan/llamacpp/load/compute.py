@@ -1,0 +1,180 @@
+"""Compute buffers and graph splits of a placement: build both graphs, schedule them, allocate the prompt batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final
+
+from omniplan.domain.footprint import GraphSplits
+from omniplan.domain.model import Model
+from omniplan.llamacpp.ggml.allocate import allocate, peaks
+from omniplan.llamacpp.ggml.parts import parts
+from omniplan.llamacpp.ggml.prepared import Prepared
+from omniplan.llamacpp.ggml.schedule import Backend, Homes, assign
+from omniplan.llamacpp.ggml.splits import Schedule, schedule
+from omniplan.llamacpp.graph import families
+from omniplan.llamacpp.graph.graph import Batch
+from omniplan.llamacpp.graph.node import CACHE, Node
+from omniplan.llamacpp.load import buffers, capacity
+from omniplan.llamacpp.load.context import Context
+from omniplan.llamacpp.load.placement import Placement
+from omniplan.llamacpp.load.weights import OUTPUT, TOKEN_EMBEDDING
+
+# llama_context::graph_get_cb: below this many tokens norms are pinned to their layer's device.
+_PIN_BELOW_TOKENS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    switch: str
+    op: str
+    n_tokens: int = 1
+
+
+_FLASH_ATTENTION: Final = _Probe("flash_attn", "FLASH_ATTN_EXT")
+# llama-context.cpp:llm_fused_op_*_probe, in this order. b11434 never asks about the gated delta net and the lightning
+# indexer (cparams.auto_fgdn and auto_flid are false): those kernels are always used.
+_PROBES: Final = (
+    _Probe("fused_hc_pre", "DSV4_HC_PRE"),
+    _Probe("fused_hc_comb", "DSV4_HC_COMB"),
+    _Probe("fused_hc_post", "DSV4_HC_POST"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserved:
+    """What the scheduler reserves: bytes per buffer type, their parts, splits, nodes of the prompt batch."""
+
+    nbytes: Mapping[str, int]
+    parts: Mapping[str, Mapping[str, int]]
+    splits: GraphSplits
+    n_nodes: int
+
+
+def reserve(model: Model, placement: Placement) -> Reserved:
+    """Reserve both graphs of ``model`` as b11434 does (``llama_context::sched_reserve``)."""
+    plan = _prompt(model, placement)
+    allocated = allocate(plan)
+    decode = _prepared(model, placement.context, Batch.decode(placement.context))
+    token = schedule(decode, homes(model, placement, placement.context.n_seq_max))
+    return Reserved(
+        nbytes=_nbytes(plan, allocated.nbytes),
+        parts=parts(plan, allocated),
+        splits=GraphSplits(prefill=len(plan.splits), decode=len(token.splits)),
+        n_nodes=plan.graph.n_nodes,
+    )
+
+
+def reserved_bytes(model: Model, placement: Placement) -> Mapping[str, int]:
+    """Bytes per buffer type alone, in two thirds of the time of ``reserve``."""
+    plan = _prompt(model, placement)
+    return _nbytes(plan, peaks(plan))
+
+
+def _prompt(model: Model, placement: Placement) -> Schedule:
+    """The prompt batch, which is the graph that needs the most."""
+    graph = _prepared(model, placement.context, Batch.prefill(placement.context))
+    capacity.check(model, placement.context, placement.weights.n_tensors, len(graph.tensors))
+    return schedule(graph, homes(model, placement, placement.context.n_tokens, measured=True))
+
+
+def _nbytes(plan: Schedule, sizes: Sequence[int]) -> dict[str, int]:
+    return {backend.buffer: size for backend, size in zip(plan.homes.backends, sizes, strict=True)}
+
+
+def attention_follows_layers(model: Model, placement: Placement) -> bool:
+    """Whether every flash attention runs on its layer's device; ``-fa auto`` turns it off otherwise."""
+    return _follows_layers(model, placement, _FLASH_ATTENTION)
+
+
+def resolve_fused(model: Model, placement: Placement) -> Placement:
+    """The placement without the fused kernels that would run away from their layer's device.
+
+    Flash attention is left alone: only ``-fa auto`` asks. Upstream: ``llama_context::resolve_fused_ops``.
+    """
+    used = set(_prepared(model, placement.context, Batch.decode(placement.context)).op)
+    for probe in _PROBES:
+        if probe.op in used and not _follows_layers(model, placement, probe):
+            placement = replace(placement, context=replace(placement.context, **{probe.switch: False}))  # type: ignore[arg-type]
+    return placement
+
+
+def _follows_layers(model: Model, placement: Placement, probe: _Probe) -> bool:
+    """It looks at the device of the layer even when the cache is not offloaded."""
+    if placement.is_offloaded and all(model.hparams.has_kv):
+        # With every layer and its own cache on a GPU only a missing kernel can send the operation elsewhere.
+        return _has_kernels(model, placement.context, probe)
+    n_seqs = placement.context.n_seq_max
+    n_tokens = probe.n_tokens * n_seqs
+    graph = _prepared(model, placement.context, Batch(n_tokens=n_tokens, n_seqs=n_seqs, n_outputs=n_tokens))
+    backend = assign(graph, homes(model, placement, n_tokens))
+    index = {device: i for i, device in enumerate(placement.devices)}
+    cpu = len(placement.devices)
+    for i, node in enumerate(graph.tensors[: graph.n_nodes]):
+        # The layer is the one that computes, also where it reads the cache of another. Attention that an architecture
+        # builds by itself (minimax-m3's sparse layers) belongs to no layer: llama.cpp never asks about it.
+        is_asked = node.op == probe.op and node.il >= 0
+        if is_asked and backend[i] != index.get(placement.layers[node.il], cpu):
+            return False
+    return True
+
+
+@lru_cache(maxsize=16)
+def _has_kernels(model: Model, context: Context, probe: _Probe) -> bool:
+    graph = _prepared(model, context, Batch.decode(context))
+    return all(graph.cuda_runs[i] for i, op in enumerate(graph.op[: graph.n_nodes]) if op == probe.op)
+
+
+def homes(model: Model, placement: Placement, n_tokens: int, *, measured: bool = False) -> Homes:
+    """The placement in the scheduler's words.
+
+    ``measured``: b11434 takes sizes with ``ggml_backend_sched_reserve_size``, which forgets pinned backends.
+    """
+    names = placement.devices
+    index = {device: i for i, device in enumerate(names)}
+    buffer_of = placement.weights.buffer_of
+    n_layer_all = model.hparams.n_layer_all
+
+    def home(node: Node) -> str:
+        if node.home == CACHE:
+            return placement.cache_device(node.il)
+        if node.name == TOKEN_EMBEDDING and node.il == n_layer_all:
+            return buffer_of[OUTPUT]
+        if node.name.startswith("rope_f") and node.il >= 0:
+            return placement.weights.factors.get(node.il, buffers.CPU)
+        return buffer_of[node.name]
+
+    gpus = tuple(
+        Backend(name=name, buffer=name, capability=capability(cc))
+        for name, cc in zip(names, placement.compute_capability, strict=True)
+    )
+    compute_host = buffers.CUDA_HOST if names else buffers.CPU
+    layers = [index.get(device, len(names)) for device in placement.layers]
+    return Homes(
+        backends=(*gpus, Backend(name=buffers.CPU, buffer=compute_host)),
+        home=home,
+        layers=layers,
+        pins_norms=not measured and (placement.layers[0] != buffers.CPU or n_tokens < _PIN_BELOW_TOKENS),
+        pins_attention=not measured,
+        op_offload=placement.context.op_offload,
+        n_copies=placement.n_copies,
+    )
+
+
+def capability(text: str) -> int:
+    """890 for "8.9"; an unknown GPU counts as Ampere, which has the same kernels as everything later."""
+    major, _, minor = text.partition(".")
+    return int(major) * 100 + int(minor or 0) * 10 if major.isdigit() else 800
+
+
+def _prepared(model: Model, context: Context, batch: Batch) -> Prepared:
+    # Whether operations are offloaded changes where a graph runs and not the graph.
+    return _built(model, replace(context, op_offload=True), batch)
+
+
+@lru_cache(maxsize=16)
+def _built(model: Model, context: Context, batch: Batch) -> Prepared:
+    graph = families.build(model, context, batch)
+    return Prepared(graph.nodes, graph.leafs, graph.on_cpu)

@@ -1,0 +1,154 @@
+"""The price of given arguments: weights, caches and compute buffers per buffer type, added up as b11434 does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+from omniplan.domain.evidence import Assumption
+from omniplan.domain.footprint import BufferSize, Footprint, Pool
+from omniplan.domain.machine import Machine
+from omniplan.domain.model import Model
+from omniplan.domain.params import FlashAttn, LazyMode, ServerParams
+from omniplan.llamacpp.flags import overrides, refusals
+from omniplan.llamacpp.graph import families
+from omniplan.llamacpp.load import buffers, compute, layers, memory, weights
+from omniplan.llamacpp.load.context import resolve
+from omniplan.llamacpp.load.placement import Placement
+
+RAM: Final = "RAM"
+# llama.cpp b11434 src/llama-context.cpp: grok forces flash attention off.
+_NO_FLASH_ATTENTION: Final = ("grok",)
+# src/llama-model-loader.cpp: auto_min_size.
+_LAZY_AUTO: Final = 4 << 30
+
+
+def footprint(model: Model, machine: Machine, params: ServerParams) -> Footprint:
+    """Price ``params`` for ``model`` on ``machine``; raises ArgumentError for what llama-server would refuse."""
+    priced = price(model, machine, place(model, machine, params))
+    return replace(priced, assumptions=(*priced.assumptions, *_unpriced(params)))
+
+
+def _unpriced(params: ServerParams) -> Iterator[Assumption]:
+    """What the arguments load besides the model and its one context: it takes bytes that no figure here holds."""
+    loaded = (
+        ("--mmproj", params.mmproj is not None, "the projector's weights and compute buffer"),
+        ("--spec-draft-model", params.draft.model is not None, "the draft model, its cache and its compute buffer"),
+        (
+            "--spec-type draft-mtp",
+            "draft-mtp" in params.spec_types,
+            "the MTP layers' weights, cache and compute buffer",
+        ),
+    )
+    for flag, is_asked, what in loaded:
+        if is_asked:
+            yield Assumption(
+                subject=flag,
+                statement=f"no bytes are counted for {what}; leave room for them",
+                source="tools/server/server-context.cpp: load_model",
+            )
+
+
+def place(model: Model, machine: Machine, params: ServerParams) -> Placement:
+    """Resolve ``params`` to a context, a device per layer and a buffer type per weight."""
+    refusals.check(params, model, tuple(gpu.name for gpu in machine.gpus))
+    devices = refusals.devices_in_use(params, tuple(gpu.name for gpu in machine.gpus))
+    layer_devices = layers.layer_devices(params, machine, devices, model.hparams.n_layer_all)
+    host = buffers.CUDA_HOST if devices and not params.no_host else buffers.CPU
+    matched = overrides.first_match(params.overrides, model.header.by_name)
+    forced = {name: override.buffer_type for name, override in matched.items()}
+    wanted = params.flash_attn is not FlashAttn.OFF and model.arch not in _NO_FLASH_ATTENTION
+    placement = Placement(
+        context=resolve(model.hparams, params, flash_attn=wanted),
+        devices=devices,
+        compute_capability=tuple(machine.gpu(name).compute_capability for name in devices),
+        layers=layer_devices,
+        weights=weights.place(
+            model, layer_devices, devices, forced, host=host, lazy_over=_lazy_over(params, machine, devices)
+        ),
+        host=host,
+        n_copies=layers.pipeline_copies(params, model.hparams.n_layer_all, devices),
+    )
+    # With a quantised V cache llama.cpp turns auto into on before it looks at devices (llama_init_from_model).
+    is_auto = wanted and params.flash_attn is FlashAttn.AUTO and not placement.context.type_v.is_quantized
+    if is_auto and not compute.attention_follows_layers(model, placement):
+        placement = replace(placement, context=replace(placement.context, flash_attn=False))
+    return compute.resolve_fused(model, placement)
+
+
+def _lazy_over(params: ServerParams, machine: Machine, devices: tuple[str, ...]) -> int | None:
+    """Bytes over which rows are read on demand, None for never (src/llama-model-loader.cpp: ``lazy_read::add``)."""
+    if params.lazy_mode is LazyMode.AUTO:
+        # An integrated GPU cannot map files.
+        return None if any(machine.gpu(name).is_unified for name in devices) else _LAZY_AUTO
+    return 0 if params.lazy_mode is LazyMode.ON else None
+
+
+def price(model: Model, machine: Machine, placement: Placement) -> Footprint:
+    """Bytes of a resolved placement, and whether each pool of ``machine`` holds its share."""
+    context = placement.context
+    reserved = compute.reserve(model, placement)
+    sizes = _sizes(model, placement, reserved.nbytes)
+    return Footprint(
+        layers=placement.layers,
+        buffers=sizes,
+        graph_splits=reserved.splits,
+        pools=tuple(pools(machine, sizes)),
+        n_ctx=context.n_ctx,
+        n_ctx_seq=context.n_ctx_seq,
+        n_seq_max=context.n_seq_max,
+        n_ubatch=context.n_ubatch,
+        flash_attn=context.flash_attn,
+        n_nodes=reserved.n_nodes,
+        sched_copies=placement.n_copies,
+        compute_parts=reserved.parts,
+        assumptions=tuple(_assumptions(model)),
+        output_buffer=4 * context.n_seq_max * model.hparams.n_vocab,
+    )
+
+
+def measure(model: Model, placement: Placement) -> Mapping[str, BufferSize]:
+    """Bytes per buffer type of a resolved placement: what ``--fit`` asks llama.cpp for, and no more."""
+    return _sizes(model, placement, compute.reserved_bytes(model, placement))
+
+
+def _sizes(model: Model, placement: Placement, reserved: Mapping[str, int]) -> dict[str, BufferSize]:
+    held = context_bytes(model, placement)
+    model_bytes = placement.weights.nbytes
+    return {
+        name: BufferSize(model=model_bytes.get(name, 0), context=held[name], compute=reserved.get(name, 0))
+        for name in dict.fromkeys((*placement.devices, *model_bytes, *held, *reserved))
+    }
+
+
+def _assumptions(model: Model) -> Iterator[Assumption]:
+    yield from model.assumptions
+    if not families.is_known(model.arch):
+        yield Assumption(
+            subject=f"graph of {model.arch}",
+            statement="compute buffers and splits are those of a llama decoder with these tensors, not checked",
+            source="no graph of this architecture in omniplan.llamacpp.graph.families",
+        )
+
+
+def context_bytes(model: Model, placement: Placement) -> Counter[str]:
+    """Bytes of KV caches and recurrent states per buffer type."""
+    held: Counter[str] = Counter()
+    for cache in memory.caches(model, placement.context):
+        buffer = placement.cache_device(cache.il)
+        held[buffer] += buffers.padded_size(buffer, cache.type, cache.row, cache.nbytes)
+    return held
+
+
+def pools(machine: Machine, sizes: Mapping[str, BufferSize]) -> Iterator[Pool]:
+    """What each pool of ``machine`` has free, and what buffers of these sizes take of it."""
+    for gpu in machine.gpus:
+        yield Pool(name=gpu.name, free=gpu.free, used=sizes[gpu.name].total if gpu.name in sizes else 0)
+    yield Pool(name=RAM, free=machine.memory.available if machine.memory else None, used=host_bytes(sizes))
+
+
+def host_bytes(sizes: Mapping[str, BufferSize]) -> int:
+    """Bytes in RAM, pinned or not."""
+    return sum(size.total for name, size in sizes.items() if buffers.is_host(name))

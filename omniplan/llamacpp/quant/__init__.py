@@ -1,0 +1,1 @@
+"""What llama-quantize makes of a header (llama-quant.cpp)."""

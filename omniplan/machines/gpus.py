@@ -1,0 +1,112 @@
+"""Rows of ``data/gpus.toml``: what makers say of their GPUs, found by the names people and drivers use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from omniplan.documents.fields import Fields
+from omniplan.documents.source import read_table, wrong_rows
+from omniplan.units import MIB
+
+_FILE: Final = "gpus.toml"
+# Words that say nothing about which card it is.
+_NOISE: Final = {"nvidia", "geforce", "amd", "radeon", "intel", "generation", "edition", "graphics", "gpu", "tm", "r"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuRow:
+    """One GPU model: bytes, bytes per second, dense tensor operations per second; None where makers do not say.
+
+    ``visible`` is the total a driver shows, where it was seen; ``group`` the section of the table.
+    """
+
+    name: str
+    group: str
+    memory: int
+    source: str
+    visible: int | None = None
+    bandwidth: float | None = None
+    compute_capability: str = ""
+    fp16_flops: float | None = None
+    int8_ops: float | None = None
+    pcie: int | None = None
+    lanes: int | None = None
+    is_unified: bool = False
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def is_spec_only(self) -> bool:
+        """Whether no plan has been checked on this kind of GPU (AMD, Intel, Apple)."""
+        return self.group in ("amd", "intel", "apple")
+
+
+@cache
+def gpu_rows() -> tuple[GpuRow, ...]:
+    """Every row, in the table's order; raises TableError."""
+    table = read_table(_FILE)
+    with wrong_rows(_FILE):
+        groups = [(group, Fields.of(rows, group)) for group, rows in table.items()]
+        return tuple(_row(group, name, fields) for group, fields in groups for name in fields.raw)
+
+
+def _row(group: str, name: str, table: Fields) -> GpuRow:
+    fields = table.table(name)
+    assert fields is not None
+    row = GpuRow(
+        name=name,
+        group=group,
+        memory=fields.required_mib("memory_mib"),
+        source=fields.text("source"),
+        visible=fields.mib("visible_mib"),
+        bandwidth=fields.scaled("bandwidth_gbs", 1e9),
+        compute_capability=fields.matching("compute_capability", r"\d{1,2}\.\d", "8.9"),
+        fp16_flops=fields.scaled("fp16_tflops", 1e12),
+        int8_ops=fields.scaled("int8_tops", 1e12),
+        pcie=fields.count("pcie"),
+        lanes=fields.count("lanes"),
+        is_unified=fields.flag("unified"),
+        aliases=fields.texts("aliases"),
+    )
+    fields.done()
+    return row
+
+
+def key_of(name: str) -> str:
+    """A name without maker, punctuation and spacing: "NVIDIA GeForce RTX 4090" and "rtx4090" are one."""
+    words = re.findall(r"[a-z]+|\d+(?:\.\d+)?", name.lower().replace("gib", "gb"))
+    return "".join(word for word in words if word not in _NOISE)
+
+
+@cache
+def _index() -> dict[str, tuple[GpuRow, ...]]:
+    found: dict[str, list[GpuRow]] = {}
+    for row in gpu_rows():
+        for name in dict.fromkeys(key_of(name) for name in (row.name, *row.aliases)):
+            found.setdefault(name, []).append(row)
+    return {name: tuple(rows) for name, rows in found.items()}
+
+
+def find_gpus(name: str) -> tuple[GpuRow, ...]:
+    """Rows called ``name``: none, one, or several that differ in memory."""
+    return _index().get(key_of(name), ())
+
+
+def find_gpu(name: str, total: int | None = None) -> GpuRow | None:
+    """The row called ``name``; among several, the one of ``total`` bytes, or of just that name; None if unclear."""
+    rows = find_gpus(name)
+    if total is None:
+        named = [row for row in rows if key_of(row.name) == key_of(name)] or list(rows)
+        return named[0] if len(named) == 1 else None
+    near = [row for row in rows if abs(row.memory - total) <= row.memory // 16 or row.is_unified]
+    nearest = min((abs(row.memory - total) for row in near), default=0)
+    near = [row for row in near if abs(row.memory - total) <= nearest + 64 * MIB]
+    return near[0] if len(near) == 1 else None
+
+
+def known_names() -> Iterable[str]:
+    """Every name and alias, for suggestions."""
+    return (name for row in gpu_rows() for name in (row.name, *row.aliases))

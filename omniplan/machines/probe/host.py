@@ -1,0 +1,188 @@
+"""The host at hand as a Machine: every probe asked in turn, and a note for what none of them could see."""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from omniplan.domain.cpuset import format_cpus
+from omniplan.domain.machine import Cpu, Gpu, Machine, Memory
+from omniplan.errors import InputError
+from omniplan.machines.cpus import find_cpu
+from omniplan.machines.gpus import find_gpu
+from omniplan.machines.probe import hwloc, nvml
+from omniplan.machines.probe.cpuinfo import read_cpuinfo, slow_brand
+from omniplan.machines.probe.limits import Limits, read_limits
+from omniplan.machines.probe.memory import MODULES_UNKNOWN, read_memory, read_modules
+from omniplan.machines.probe.order import cuda_order
+from omniplan.machines.probe.sysfs import read_topology
+from omniplan.machines.probe.topology import Topology
+
+T = TypeVar("T")
+
+# NVML, libhwloc and py-cpuinfo answer within half a second, or wait for something that will not come.
+PATIENCE: Final = 5.0
+NO_GPU: Final = (
+    "no NVIDIA GPU seen: {why}. Write [[gpus]] by hand, or use omniplan probe --from SAVED, from nvidia-smi -q -x"
+)
+
+OTHER_GPU: Final = "a display controller without NVML at PCI {places}; write [[gpus]] by hand if llama.cpp can use it"
+
+
+def probe_machine(
+    *,
+    root: Path = Path("/"),
+    name: str = "",
+    library: Any = None,
+    load_hwloc: Callable[[], hwloc.Hwloc] = hwloc.load,
+    environment: Mapping[str, str] | None = None,
+    affinity: frozenset[int] | None = None,
+    brand: bool = True,
+    modules: str | None = None,
+) -> Machine:
+    """The host at hand; what cannot be seen stays unknown, with a note how to supply it. Needs no root, never hangs.
+
+    Raises InputError only for CUDA variables in the environment that CUDA itself would refuse.
+    ``brand`` allows py-cpuinfo (1 to 2 seconds) where the kernel does not name the CPU. The other arguments are the
+    seams: a file tree, a pynvml, a libhwloc loader, the environment, the CPUs allowed, dmidecode's text.
+    """
+    notes: list[str] = []
+    limits = read_limits(root)
+    topology = _topology(root, load_hwloc, notes)
+    sockets = max(1, len(topology.packages)) if topology else 1
+    memory = read_memory(root, limits, read_modules() if modules is None else modules, sockets)
+    gpus = read_nvidia(library, os.environ if environment is None else environment, notes)
+    gpus = tuple(placed(described(gpu), topology, memory) for gpu in gpus)
+    allowed = limits.cpus & _affinity(affinity) if limits.cpus else _affinity(affinity)
+    cpu = limited(_cpu(root, topology, brand=brand), topology, limits, allowed)
+    if memory is None:
+        notes.append("memory unknown: no /proc/meminfo; write [memory] with total_mib by hand")
+    elif memory.channels is None or memory.speed_mts is None:
+        notes.append(MODULES_UNKNOWN)
+    if not gpus and topology and topology.pci:
+        notes.append(OTHER_GPU.format(places=", ".join(topology.pci)))
+    return Machine(
+        name=name or "this-host",
+        description=_describe(cpu, gpus),
+        gpus=gpus,
+        memory=memory,
+        numa_nodes=topology.numa_nodes() if topology else (),
+        nps=topology.nodes_per_socket if topology else None,
+        cpu=cpu,
+        notes=tuple(notes),
+        source="omniplan probe",
+    )
+
+
+def _topology(root: Path, load_hwloc: Callable[[], hwloc.Hwloc], notes: list[str]) -> Topology | None:
+    """What hwloc sees, or the kernel's where the library is absent or another tree than this host's is read."""
+    if root == Path("/"):
+        try:
+            return within(PATIENCE, lambda: load_hwloc().this_machine())
+        except (hwloc.HwlocMissing, InputError, TimeoutError) as error:
+            notes.append(f"topology read from /sys: {error}")
+    found = read_topology(root)
+    if found is None:
+        notes.append("topology unknown: neither libhwloc nor /sys; save lstopo --of xml elsewhere and use --from")
+    return found
+
+
+def read_nvidia(library: Any, environment: Mapping[str, str], notes: list[str]) -> tuple[Gpu, ...]:
+    """NVML's GPUs in CUDA's order; none, and a note, where there is no NVML."""
+    try:
+        seen, said = within(PATIENCE, lambda: nvml.read_gpus(library))
+    except (nvml.NvmlMissing, TimeoutError) as error:
+        notes.append(NO_GPU.format(why=error))
+        return ()
+    order = cuda_order(seen, environment)
+    notes.extend((*said, *order.assumptions))
+    if order.pin and len(seen) > 1:
+        notes.append("pin this order: " + " ".join(f"{key}={value}" for key, value in order.pin.items()))
+    return order.gpus
+
+
+def described(gpu: Gpu) -> Gpu:
+    """``gpu`` with what its table row knows and the probe does not."""
+    row = find_gpu(gpu.description, gpu.total or None)
+    if row is None:
+        return gpu
+    return replace(
+        gpu,
+        compute_capability=gpu.compute_capability or row.compute_capability,
+        bandwidth=gpu.bandwidth or row.bandwidth,
+        fp16_flops=gpu.fp16_flops or row.fp16_flops,
+        int8_ops=gpu.int8_ops or row.int8_ops,
+        pcie_generation_max=gpu.pcie_generation_max or row.pcie,
+        pcie_width_max=gpu.pcie_width_max or row.lanes,
+    )
+
+
+def placed(gpu: Gpu, topology: Topology | None, memory: Memory | None) -> Gpu:
+    """``gpu`` with its NUMA node; one without memory of its own uses the RAM."""
+    node = topology.pci.get(gpu.pci) if topology and gpu.pci else None
+    if gpu.is_unified and gpu.total == 0 and memory is not None:
+        gpu = replace(gpu, total=memory.total, free=memory.available)
+    return replace(gpu, numa_node=node if gpu.numa_node is None else gpu.numa_node)
+
+
+def _cpu(root: Path, topology: Topology | None, *, brand: bool) -> Cpu:
+    model, features = read_cpuinfo(root)
+    if not model and brand and root == Path("/"):
+        model = _brand()
+    cpu = topology.cpu() if topology else Cpu(n_threads=os.cpu_count() or 0)
+    row = find_cpu(model) if model else None
+    return replace(cpu, model=model or cpu.model, features=features or (row.features if row else ()))
+
+
+def _brand() -> str:
+    try:
+        return within(PATIENCE, slow_brand)
+    except TimeoutError:
+        return ""
+
+
+def within(seconds: float, ask: Callable[[], T]) -> T:
+    """What ``ask`` returns or raises; TimeoutError when a driver or library does not answer in time."""
+    answers: list[T] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            answers.append(ask())
+        except BaseException as error:  # noqa: BLE001 (raised again below, in the caller's thread)
+            errors.append(error)
+
+    # A daemon, because a thread that waits for a wedged driver never ends.
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not answers:
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    return answers[0]
+
+
+def limited(cpu: Cpu, topology: Topology | None, limits: Limits, allowed: frozenset[int]) -> Cpu:
+    """``cpu`` with what a container or an affinity leaves of it."""
+    if topology is None or not allowed or topology.cpus <= allowed:
+        return replace(cpu, quota=limits.quota)
+    mine = topology.cpus & allowed
+    cores = topology.cores_in(mine)
+    return replace(cpu, quota=limits.quota, allowed=format_cpus(mine), allowed_cores=cores or None)
+
+
+def _affinity(affinity: frozenset[int] | None) -> frozenset[int]:
+    if affinity is not None:
+        return affinity
+    return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
+
+
+def _describe(cpu: Cpu, gpus: tuple[Gpu, ...]) -> str:
+    parts = [cpu.model or platform.machine(), *(gpu.description for gpu in gpus)]
+    return ", ".join(part for part in parts if part)

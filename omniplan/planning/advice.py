@@ -1,0 +1,67 @@
+"""What the machine itself asks for beside a placement: threads, NUMA, and GPUs pinned by identity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from omniplan.domain.evidence import Reason
+from omniplan.domain.footprint import Footprint
+from omniplan.domain.machine import Machine
+from omniplan.llamacpp.load import buffers
+from omniplan.machines.probe.advice import advise, threads
+from omniplan.machines.probe.order import pin
+from omniplan.units import mib
+
+# Less than this on the CPU is the token embedding, which is looked up and not streamed.
+_STREAMS = 1 << 30
+
+
+def streamed(priced: Footprint) -> int:
+    """Bytes of weights a token reads from RAM, 0 when only the token embedding is there."""
+    held = sum(size.model for name, size in priced.buffers.items() if buffers.is_host(name))
+    return held if held >= _STREAMS else 0
+
+
+def thread_args(machine: Machine, priced: Footprint) -> tuple[str, ...]:
+    """``-t`` and ``-tb`` where weights stream from RAM and the cores are known; nothing otherwise."""
+    size = streamed(priced)
+    if not size:
+        return ()
+    counts = threads(machine, size)
+    decode = ("-t", str(counts.decode)) if counts.decode else ()
+    return (*decode, "-tb", str(counts.batch)) if counts.batch else decode
+
+
+def machine_reasons(machine: Machine, priced: Footprint) -> Iterator[Reason]:
+    """Advice on NUMA and threads with its measurements, for weights that stream from RAM; how GPUs were pinned."""
+    if size := streamed(priced):
+        yield from (item.reason() for item in advise(machine, size))
+    yield from _learned(machine, priced)
+    if environment := environment_of(machine):
+        yield Reason(
+            verdict="chosen",
+            subject=" ".join(f"{name}={value}" for name, value in environment.items()),
+            statement="CUDA's order, nvidia-smi's and PCI's differ: the GPUs are pinned so that CUDA0 is the one meant",
+            source="CUDA C++ Programming Guide, environment variables; Protocol OMNI lint rule L1",
+        )
+
+
+def _learned(machine: Machine, priced: Footprint) -> Iterator[Reason]:
+    """What runs taught about the GPUs in use and about speed, and how the plan keeps to it."""
+    for gpu in machine.gpus:
+        used = priced.buffers.get(gpu.name)
+        if not gpu.learned or used is None or not used.total:
+            continue
+        beside = f"{mib(gpu.beside)} in use beside a model" if gpu.beside is not None else ""
+        factor = gpu.compute_factor
+        compute = f"compute buffers {factor:.2f} times the predicted" if factor is not None else ""
+        statement = f"{', '.join(filter(None, (beside, compute)))}; the headroom above keeps to that"
+        yield Reason(verdict="note", subject=f"learned on {gpu.name}", statement=statement, source=gpu.learned)
+    if machine.constants:
+        statement = f"{len(machine.constants)} constants of the time model are this machine's own"
+        yield Reason(verdict="note", subject="learned speed", statement=statement, source=machine.learned)
+
+
+def environment_of(machine: Machine) -> Mapping[str, str]:
+    """The environment that makes CUDA number the GPUs as the machine lists them."""
+    return pin(machine.gpus)

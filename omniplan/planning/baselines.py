@@ -1,0 +1,205 @@
+"""What one would do without a planner, on the same terms; no plan is predicted slower than one that fits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from omniplan.domain.evidence import Reason
+from omniplan.domain.params import MAX_DEVICES
+from omniplan.domain.plan import Baseline
+from omniplan.errors import ArgumentError
+from omniplan.llamacpp.fit.fit import fit
+from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.load import buffers, layers
+from omniplan.llamacpp.load.footprint import place
+from omniplan.planning import arguments
+from omniplan.planning.arguments import Candidate
+from omniplan.planning.problem import Problem
+from omniplan.planning.reporter import Reporter
+from omniplan.planning.solution import Solution
+from omniplan.planning.timing import MODEL
+from omniplan.units import GIB, MIB
+
+FIT: Final = "fit"
+FIT_SET: Final = "fit, plan's settings"
+ALL: Final = "all layers"
+BEST_NGL: Final = "best -ngl"
+# Rounds in which -ngl is counted with the compute buffers of the last price.
+_ROUNDS: Final = 3
+
+# A name, whose baseline it is, and its arguments, with ``--fit on`` for what --fit is to place.
+_Entry = tuple[str, Problem, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rival:
+    """A baseline and its price; ``asked`` are the arguments that leave it to --fit, empty for the others."""
+
+    baseline: Baseline
+    solution: Solution
+    asked: tuple[str, ...] = ()
+
+
+def rivals(problem: Problem, plain: Problem, reporter: Reporter) -> dict[str, Rival]:
+    """Every baseline that llama.cpp would accept, by name.
+
+    ``plain`` is what the user asked for; ``problem`` has what the search settled besides, which only
+    "fit, plan's settings" shares.
+    """
+    found: dict[str, Rival] = {}
+    for name, owner, args in _entries(problem, plain, found):
+        try:
+            found[name] = _rival(owner, name, args, is_plain=owner is plain)
+        except ArgumentError as error:
+            reporter.note(_refused(name, error))
+    if ALL in found and not found[ALL].baseline.fits and (best := _best_ngl(plain, found[ALL].solution)):
+        found[BEST_NGL] = _rated(plain, best)
+    return found
+
+
+def _entries(problem: Problem, plain: Problem, found: Mapping[str, Rival]) -> Iterator[_Entry]:
+    """All but the best -ngl, none for more GPUs than llama.cpp can use; ``found`` are those so far."""
+    machine, h = plain.machine, plain.model.hparams
+    asked = _asked(plain)
+    if len(machine.gpus) > MAX_DEVICES:
+        return
+    yield FIT, plain, (*asked, "--fit", "on")
+    if not machine.gpus:
+        return
+    kept = FIT in found and found[FIT].baseline.fits and problem.request == plain.request
+    if kept and problem.run_args(found[FIT].solution.footprint):
+        yield FIT_SET, problem, (*asked, "--fit", "on")
+    elif not kept and len(machine.gpus) < MAX_DEVICES:
+        margins = ",".join(str(_margin(problem, gpu.name)) for gpu in machine.gpus)
+        yield FIT_SET, problem, (*_asked(problem), "--fit", "on", "-fitt", margins)
+    every = (*asked, "-ngl", arguments.all_layers(h.n_layer_all))
+    yield ALL, plain, every
+    if h.n_expert:
+        yield "cpu-moe", plain, (*every, "-cmoe")
+    if 1 < len(machine.gpus) < MAX_DEVICES:
+        sizes = ",".join(f"{max(1, round(gpu.total / GIB))}" for gpu in machine.gpus)
+        yield "nominal split", plain, (*every, "-ts", sizes)
+
+
+def _asked(problem: Problem) -> tuple[str, ...]:
+    return (*arguments.request_args(problem.request), *arguments.pin_args(problem.pins))
+
+
+def _margin(problem: Problem, name: str) -> int:
+    """MiB that --fit must leave on a GPU to keep the headroom."""
+    gpu = problem.machine.gpu(name)
+    return -(-(problem.headroom.context_of(gpu) + problem.headroom.growth_of(gpu)) // MIB)
+
+
+def _fitted(problem: Problem, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """What --fit chooses, without the flags that ask it."""
+    chosen = fit(problem.model, problem.machine, parse(asked))
+    # The context comes first in both.
+    return (*asked[: asked.index("--fit")], *chosen.args[2:])
+
+
+def _best_ngl(problem: Problem, whole: Solution) -> Solution | None:
+    """The most layers that whole layers alone put on the GPUs: no overrides, llama.cpp's own split."""
+    solution, best, tried = whole, None, {0}
+    for _ in range(_ROUNDS):
+        n = _most_layers(problem, solution)
+        if n in tried or n < max(tried) * (best is not None):
+            break
+        tried.add(n)
+        solution = _price(problem, BEST_NGL, (*_asked(problem), "-ngl", str(n)), is_plain=True)
+        best = best if solution.missing else solution
+    return best
+
+
+def _most_layers(problem: Problem, like: Solution) -> int:
+    """How many layers fit if compute buffers are as in ``like`` and what was missing there stays missing."""
+    machine, costs = problem.machine, problem.costs
+    names = [gpu.name for gpu in machine.gpus]
+    room = {
+        gpu.name: problem.headroom.budget_of(gpu) - costs.shared - costs.fixed.get(gpu.name, 0) for gpu in machine.gpus
+    }
+    n_all = len(costs.base)
+    for n in range(n_all - 1, 0, -1):
+        held: Counter[str] = Counter()
+        for il, device in enumerate(layers.split(n_all - 1, n, names, [float(gpu.free) for gpu in machine.gpus])):
+            held[device] += costs.base[il] + costs.movable[il]
+        if all(
+            not held[name] or held[name] + like.footprint.buffers[name].compute <= room[name]
+            for name in names
+            if name != buffers.CPU
+        ):
+            return n
+    return 0
+
+
+def _rival(problem: Problem, name: str, args: tuple[str, ...], *, is_plain: bool) -> Rival:
+    if "--fit" not in args:
+        return _rated(problem, _price(problem, name, args, is_plain=is_plain))
+    solution = _price(problem, name, _fitted(problem, args), is_plain=is_plain)
+    beside = () if is_plain else problem.run_args(solution.footprint)
+    return _rated(problem, solution, asked=(*args, *beside))
+
+
+def _rated(problem: Problem, solution: Solution, *, asked: tuple[str, ...] = ()) -> Rival:
+    baseline = Baseline(
+        args=solution.args,
+        fits=not solution.missing,
+        loads=solution.footprint.fits,
+        is_allowed=problem.keeps(solution),
+        prediction=solution.prediction,
+    )
+    return Rival(baseline=baseline, solution=solution, asked=asked)
+
+
+def _price(problem: Problem, name: str, args: tuple[str, ...], *, is_plain: bool) -> Solution:
+    candidate = Candidate(strategy=f"as {name}", args=_pinned(problem, args), is_baseline=True)
+    return problem.price(candidate, is_plain=is_plain)
+
+
+def _pinned(problem: Problem, args: tuple[str, ...]) -> tuple[str, ...]:
+    """The same placement said outright: layers, split, no fit."""
+    machine = problem.machine
+    if "-ngl" not in args:
+        args = (*args, "-ngl", arguments.all_layers(problem.model.hparams.n_layer_all) if machine.gpus else "0")
+    if 1 < len(machine.gpus) < MAX_DEVICES and "-ts" not in args:
+        held = Counter(place(problem.model, machine, parse(args)).layers)
+        args = (*args, "-ts", ",".join(str(held[gpu.name]) for gpu in machine.gpus))
+    return (*args, "--fit", "off")
+
+
+def best_of(found: Solution | None, known: dict[str, Rival], reporter: Reporter) -> Solution | None:
+    """The search's own result, or the fastest allowed baseline that fits where that is faster."""
+    took = {
+        name: rival.solution.seconds
+        for name, rival in known.items()
+        if rival.baseline.fits and rival.baseline.is_allowed
+    }
+    if not took:
+        return found
+    name = min(took, key=took.__getitem__)
+    if found is not None and found.seconds <= took[name]:
+        return found
+    reporter.note(_taken(known[name].solution, name, found))
+    return known[name].solution
+
+
+def _refused(name: str, error: ArgumentError) -> Reason:
+    return Reason(verdict="note", subject=f"baseline {name}", statement=str(error), source="llama.cpp b11434")
+
+
+def _taken(solution: Solution, name: str, ours: Solution | None) -> Reason:
+    rest = (
+        "which the search found no placement for"
+        if ours is None
+        else f"against {ours.seconds:.3g} s of the search's own"
+    )
+    return Reason(
+        verdict="chosen",
+        subject=solution.candidate.strategy,
+        statement=f"the layout of the baseline {name}, said outright: predicted {solution.seconds:.3g} s, {rest}; "
+        "headroom kept",
+        source=MODEL,
+    )

@@ -1,0 +1,164 @@
+"""What may be chosen besides the placement: cache types, context, micro-batch, op offload, the output's place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from omniplan.domain.evidence import Reason
+from omniplan.errors import ArgumentError
+from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.load import weights
+from omniplan.llamacpp.load.context import CELL_PAD
+from omniplan.planning.ladder import Ladder
+from omniplan.planning.microbatch import best_size
+from omniplan.planning.problem import Problem
+from omniplan.planning.solution import Solution
+from omniplan.planning.timing import ERROR, MODEL, seconds
+from omniplan.predict.request import predict_priced
+
+# Contexts between the least and the wish that are looked at, by bisection.
+_STEPS: Final = 16
+# What a change of the usual arguments must save to be worth reading.
+_EARNS: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """``cache_types`` are pairs for K and V, the preferred first; ``any_ubatch`` says that ``-ub`` is free."""
+
+    cache_types: tuple[tuple[str, str], ...]
+    any_ubatch: bool
+
+
+Outcome = tuple[Ladder, Solution | None]
+
+
+def search(problem: Problem, choices: Choices) -> Outcome:
+    """The best of all that may be chosen; the ladder of what was tried last where nothing fits.
+
+    Cache types come in order of preference, the best in quality first: a later one must be predicted faster than the
+    best so far by more than the time model's error, or be the first that fits.
+    """
+    best: Outcome | None = None
+    tried: list[str] = []
+    for type_k, type_v in choices.cache_types:
+        name = type_k if type_k == type_v else f"{type_k}/{type_v}"
+        try:
+            outcome = _longest(problem.with_request(cache_type_k=type_k, cache_type_v=type_v), choices)
+        except ArgumentError as error:
+            if len(choices.cache_types) == 1:
+                raise
+            tried.append(f"{name}: {error}")
+            continue
+        tried.append(f"{name}: {_said(outcome[1])}")
+        if best is None or _is_clearly_faster(outcome[1], best[1]):
+            best = outcome
+    if best is None:
+        raise ArgumentError("--cache-type", f"none of them can be used: {'; '.join(tried)}")
+    if len(choices.cache_types) > 1:
+        request = best[0].problem.request
+        statement = (
+            f"of {', '.join(tried)}; types are in order of preference, and a later one must be faster by {ERROR:.0%}"
+        )
+        subject = f"-ctk {request.cache_type_k} -ctv {request.cache_type_v}"
+        best[0].reporter.note(Reason(verdict="chosen", subject=subject, statement=statement, source=MODEL))
+    return best
+
+
+def _said(found: Solution | None) -> str:
+    return "does not fit" if found is None else f"{found.footprint.n_ctx:,} tokens, {found.seconds:.3g} s"
+
+
+def _is_clearly_faster(rival: Solution | None, found: Solution | None) -> bool:
+    return rival is not None and (found is None or rival.seconds < (1 - ERROR) * found.seconds)
+
+
+def _longest(problem: Problem, choices: Choices) -> Outcome:
+    """The most context up to the wish that is not clearly slower than the least that was asked for."""
+    least, wish = problem.request.n_ctx_least, problem.request.n_ctx
+    if least is None or least >= wish:
+        return _settled(problem, choices)
+    shortest = _settled(problem.with_request(n_ctx=least), choices)
+    if shortest[1] is None:
+        return shortest
+    best, tried = shortest, [_said(shortest[1])]
+    sizes = _between(least, wish)
+    low, high = 0, len(sizes)
+    at = len(sizes) - 1
+    while low < high:
+        outcome = _settled(problem.with_request(n_ctx=sizes[at]), choices)
+        is_good = outcome[1] is not None and not _is_clearly_faster(shortest[1], outcome[1])
+        tried.append(_said(outcome[1]) if outcome[1] else f"{sizes[at]:,} tokens do not fit")
+        if is_good:
+            best, low = outcome, at + 1
+        else:
+            high = at
+        at = (low + high) // 2
+    statement = (
+        f"the most of {least:,} to {wish:,} tokens that is not {ERROR:.0%} slower than the least; {'; '.join(tried)}"
+    )
+    subject = f"-c {best[0].problem.request.n_ctx}"
+    best[0].reporter.note(Reason(verdict="chosen", subject=subject, statement=statement, source=MODEL))
+    return best
+
+
+def _between(least: int, wish: int) -> list[int]:
+    """Contexts above the least, in whole cells of the cache, the wish last."""
+    points = {least + (wish - least) * step // _STEPS // CELL_PAD * CELL_PAD for step in range(1, _STEPS)}
+    return [*sorted(point for point in points if least < point < wish), wish]
+
+
+def _settled(problem: Problem, choices: Choices) -> Outcome:
+    """The best placement with the context and cache types of the request."""
+    problem = _offloading(problem)
+    ladder, found = best_size(problem) if choices.any_ubatch else _climbed(problem)
+    for changes, what in _changes(ladder, found):
+        rival, other = _climbed(ladder.problem.with_request(**changes))
+        if found is not None and other is not None and other.seconds < (1 - _EARNS) * found.seconds:
+            statement = f"{what}: predicted {other.seconds:.3g} s against {found.seconds:.3g} s"
+            rival.reporter.note(Reason(verdict="chosen", subject=what, statement=statement, source=MODEL))
+            ladder, found = rival, other
+    return ladder, found
+
+
+def _offloading(problem: Problem) -> Problem:
+    """The problem without op offload, where the programme's own figures say that this is clearly faster."""
+    if not problem.may_move or problem.costs.total <= sum(map(problem.headroom.budget_of, problem.machine.gpus)):
+        return problem
+    rival = problem.with_request(op_offload=False)
+    usual, without = (Ladder(each).estimate({}) for each in (problem, rival))
+    return rival if usual is not None and without is not None and without < (1 - ERROR) * usual else problem
+
+
+def _climbed(problem: Problem) -> Outcome:
+    ladder = Ladder(problem)
+    return ladder, ladder.climb()
+
+
+def _changes(ladder: Ladder, found: Solution | None) -> Iterator[tuple[dict[str, object], str]]:
+    """What may be worth another search, after a look at what was found."""
+    problem = ladder.problem
+    if found is None:
+        return
+    if "streaming CPU weights" in found.prediction.prompt_terms and _offload_may_lose(problem, found):
+        yield {"op_offload": False}, "--no-op-offload"
+    if _head_may_move(problem, found):
+        yield {"head_on_cpu": True}, "the output matrix in RAM"
+
+
+def _offload_may_lose(problem: Problem, found: Solution) -> bool:
+    """Whether the very placement is faster when a prompt's share on the CPU is computed there."""
+    request, params = problem.request, parse((*found.args, "--no-op-offload"))
+    rival = predict_priced(problem.model, problem.machine, params, found.footprint, request.n_prompt, request.n_gen, 0)
+    return seconds(rival, request.objective) < found.seconds
+
+
+def _head_may_move(problem: Problem, found: Solution) -> bool:
+    """Whether a dense model has weights on the CPU, of which the output matrix could be one in their place."""
+    is_short = "CPU" in found.footprint.layers or bool(found.candidate.moved)
+    left, own = problem.patterns_left, found.n_patterns - len(problem.pins.texts)
+    heads = {weights.OUTPUT, weights.TOKEN_EMBEDDING}
+    is_free = not heads & problem.pins.homes.keys() and (left is None or left > own)
+    return is_short and is_free and problem.request.cpu_weights and not problem.is_moe

@@ -1,0 +1,48 @@
+"""Any command lines for one model on one machine, priced and predicted side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from omniplan.domain.machine import Machine
+from omniplan.domain.model import Model
+from omniplan.errors import ArgumentError, InputError
+from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.load.footprint import footprint
+from omniplan.planning.comparison import Compared, Comparison
+from omniplan.predict.request import predict_priced
+
+
+def compare(
+    model: Model,
+    machine: Machine,
+    groups: Sequence[Sequence[str]],
+    *,
+    n_prompt: int,
+    n_gen: int,
+    env: Mapping[str, str],
+) -> Comparison:
+    """Price and predict each of ``groups`` as given; raises ArgumentError with the number of the one that is wrong."""
+    if not groups:
+        raise InputError(
+            "compare: nothing to compare; write llama-server's arguments after --, and after each further --"
+        )
+    if min(n_prompt, n_gen) < 0:
+        raise InputError(f"workload: {n_prompt} + {n_gen} tokens: expected 0 or more of each")
+    return Comparison(
+        model=model.header.paths[0],
+        machine=machine.name,
+        rows=tuple(_rows(model, machine, groups, (n_prompt, n_gen), env)),
+    )
+
+
+def _rows(
+    model: Model, machine: Machine, groups: Sequence[Sequence[str]], workload: tuple[int, int], env: Mapping[str, str]
+) -> Iterator[Compared]:
+    for number, args in enumerate(groups, 1):
+        try:
+            params = parse(args, env=env)
+            priced = footprint(model, machine, params)
+        except ArgumentError as error:
+            raise ArgumentError(f"command line {number}: {error.flag}", error.problem, remedy=error.remedy) from error
+        yield Compared.of(tuple(args), priced, predict_priced(model, machine, params, priced, *workload, 0))

@@ -1,0 +1,56 @@
+"""Command lines side by side: what each takes, whether it fits, how fast it would be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from omniplan.documents.as_json import as_json
+from omniplan.domain.footprint import Footprint, GraphSplits
+from omniplan.domain.prediction import Prediction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One command line without ``-m``.
+
+    ``used`` are bytes by pool, ``shortfall`` the missing ones; ``fits`` says that no pool is short, headroom aside.
+    ``prediction`` takes for granted that it runs.
+    """
+
+    args: tuple[str, ...]
+    fits: bool
+    used: Mapping[str, int]
+    shortfall: Mapping[str, int]
+    graph_splits: GraphSplits | None
+    prediction: Prediction
+
+    @classmethod
+    def of(cls, args: tuple[str, ...], priced: Footprint, prediction: Prediction) -> Compared:
+        """What is compared of a footprint and a prediction."""
+        return cls(
+            args=args,
+            fits=priced.fits,
+            used={pool.name: pool.used for pool in priced.pools},
+            shortfall=priced.shortfall,
+            graph_splits=priced.graph_splits,
+            prediction=prediction,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Command lines in the order given, for one model on one machine."""
+
+    model: str
+    machine: str
+    rows: tuple[Compared, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether any of them fits."""
+        return any(row.fits for row in self.rows)
+
+    def to_json(self) -> str:
+        """The comparison as JSON."""
+        return as_json(self)

@@ -1,0 +1,42 @@
+"""When --fit would do as well: its command, what it then chooses, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from omniplan.domain.evidence import Reason
+from omniplan.domain.plan import Alternative
+from omniplan.planning.baselines import FIT, FIT_SET, Rival
+from omniplan.planning.solution import Solution
+from omniplan.planning.timing import ERROR, ERROR_SOURCE
+
+_OWN: Final = "its own margin of 1,024 MiB per GPU keeps the headroom"
+_OURS: Final = "-fitt says the MiB that the headroom policy keeps on each GPU"
+
+
+def fit_instead(plan: Solution, known: Mapping[str, Rival]) -> tuple[Alternative | None, Reason | None]:
+    """--fit's command, where the plan is faster by no more than the time model is off, and a note that compares them.
+
+    Only a --fit that keeps the headroom and what was asked for is offered.
+    """
+    fits = (known[name] for name in (FIT_SET, FIT) if name in known)
+    rival = next((rival for rival in fits if rival.baseline.fits and rival.baseline.is_allowed), None)
+    if rival is None:
+        return None, None
+    theirs, ours = rival.solution.seconds, plan.seconds
+    gain = 1 - ours / theirs if theirs else 0.0
+    compared = f"predicted {ours:.3g} s against {theirs:.3g} s of --fit's own layout, {gain:.0%} less"
+    if gain > ERROR:
+        return None, Reason(verdict="note", subject="--fit", statement=compared, source=ERROR_SOURCE)
+    margins = _OURS if "-fitt" in rival.asked else _OWN
+    why = f"{compared}; the time model is off by {ERROR:.0%}, so --fit does as well; {margins}"
+    found = Alternative(
+        args=rival.asked,
+        chosen=rival.solution.args,
+        footprint=rival.solution.footprint,
+        margins=rival.solution.margins,
+        prediction=rival.solution.prediction,
+        why=why,
+    )
+    return found, Reason(verdict="note", subject="--fit", statement=why, source=ERROR_SOURCE)

@@ -1,0 +1,159 @@
+"""Rounds of filling devices and simulating the result, until compute buffers are the real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import combinations
+from typing import Final
+
+from omniplan.domain.machine import Gpu
+from omniplan.domain.params import MAX_DEVICES
+from omniplan.llamacpp.load.footprint import RAM
+from omniplan.planning import arguments, ranges
+from omniplan.planning.arguments import Candidate
+from omniplan.planning.costs import compute_estimate
+from omniplan.planning.problem import Problem
+from omniplan.planning.reporter import Reporter
+from omniplan.planning.solution import Solution
+
+# Rounds in which the estimate of compute buffers is replaced by what the simulation says.
+_ROUNDS: Final = 4
+# The programme's seconds leave out graph splits; a rival within this factor is priced.
+_CLEARLY: Final = 0.8
+# What another order than CUDA's must save to be used.
+_ORDER: Final = 0.03
+# -ts takes one value less than there may be devices (llama.cpp b11434 common/arg.cpp).
+_MOST_SPLIT: Final = MAX_DEVICES - 1
+
+# Bytes of a device's compute buffer when it is the first device in use, and when it is not.
+Reserves = Mapping[str, tuple[int, int]]
+
+
+class Filler:
+    """Fills the devices of one problem, and tells a reporter what did not fit."""
+
+    def __init__(self, problem: Problem, reporter: Reporter) -> None:
+        self.problem = problem
+        self.reporter = reporter
+        self.is_hopeless = False
+        self.reserves: Reserves = {}
+
+    def best(
+        self, *, may_move: bool, first: int = 0, gpus: Sequence[Gpu] | None = None, least: float = 0.0
+    ) -> Solution | None:
+        """The fastest of a few rounds: fill with estimated compute buffers, simulate, fill again with the real ones.
+
+        ``gpus`` may be used, all by default. Nothing comes when more than ``least`` seconds are clearly taken.
+        """
+        machine = self.problem.machine
+        reserves = self._estimates(machine.gpus if gpus is None else gpus, may_move=may_move)
+        best: Solution | None = None
+        seen: set[tuple[str, ...]] = set()
+        for _ in range(_ROUNDS):
+            candidate = self.fill(reserves, may_move=may_move, first=first)
+            if candidate is None and best is None and any(map(any, reserves.values())):
+                reserves = dict.fromkeys(reserves, (0, 0))
+                candidate = self.fill(reserves, may_move=may_move, first=first)
+            if candidate is None or candidate.args in seen or (least and candidate.seconds * _CLEARLY > least):
+                break
+            seen.add(candidate.args)
+            solution = self.problem.price(candidate)
+            if missing := solution.missing:
+                self.reporter.rejected(candidate, missing)
+            elif best is None or solution.beats(best):
+                best = solution
+            is_final = self._is_final(solution)
+            self.is_hopeless |= is_final or RAM in missing
+            if is_final:
+                break
+            self.reserves = reserves = _next_reserves(reserves, solution)
+        return best and self._uncut(best)
+
+    def _is_final(self, solution: Solution) -> bool:
+        """Whether no other ranges help: RAM alone is short, or a GPU that holds nothing but what is pinned to it."""
+        missing = solution.missing
+        holders = {part.name for part in solution.candidate.ranges}
+        return [*missing] == [RAM] or any(name != RAM and name not in holders for name in missing)
+
+    def fill(self, reserves: Reserves, *, may_move: bool, first: int) -> Candidate | None:
+        """The fastest assignment to the devices that ``reserves`` names, by the programme's figures."""
+        problem = self.problem
+        bins = [self._bin(gpu, *reserves[gpu.name]) for gpu in problem.machine.gpus if gpu.name in reserves]
+        fill = partial(ranges.fill, problem.costs, bins, may_move=may_move, first=first)
+        filled = _least(fill(cuts=cuts) for cuts in self._cuts())
+        if filled is not None and _is_reordered(filled, bins):
+            plain = _least(fill(cuts=cuts, reorder=False) for cuts in self._cuts())
+            if plain is not None and plain.seconds <= (1 + _ORDER) * filled.seconds:
+                filled = plain
+        return None if filled is None else self._candidate(filled.ranges, filled.seconds)
+
+    def _candidate(self, found: Sequence[ranges.Range], seconds: float) -> Candidate:
+        problem = self.problem
+        n_layer_all = problem.model.hparams.n_layer_all
+        candidate = arguments.split(
+            problem.request, problem.machine, found, problem.costs.tensors, n_layer_all, problem.pins
+        )
+        return replace(candidate, seconds=seconds)
+
+    def _cuts(self) -> Iterator[Collection[tuple[str, ...]] | None]:
+        """Sets of projections that cut layers may move: each takes a pattern, and one is for whole layers."""
+        left = self.problem.patterns_left
+        if left is None:
+            yield None
+            return
+        kinds = {option.moved for row in self.problem.costs.partials for option in row}
+        yield from combinations(sorted(kinds), min(max(0, left - 1), len(kinds)))
+
+    def _uncut(self, solution: Solution) -> Solution:
+        """The same without cut layers where these are not faster: graph splits are not in the programme's figures."""
+        candidate = solution.candidate
+        if all(part.cut is None for part in candidate.ranges):
+            return solution
+        whole = [replace(part, cut=None, partial=None) for part in candidate.ranges]
+        rival = self.problem.price(self._candidate(whole, candidate.seconds))
+        return rival if not rival.missing and rival.beats(solution) else solution
+
+    def _estimates(self, gpus: Sequence[Gpu], *, may_move: bool) -> Reserves:
+        problem = self.problem
+        plain = compute_estimate(problem.model, problem.context)
+        copies = may_move and problem.request.op_offload
+        first = compute_estimate(problem.model, problem.context, movable=problem.costs.movable if copies else ())
+        return dict.fromkeys((gpu.name for gpu in gpus[:_MOST_SPLIT]), (first, plain))
+
+    def _bin(self, gpu: Gpu, first: int, later: int) -> ranges.Bin:
+        times = self.problem.times[gpu.name]
+        return ranges.Bin(
+            name=gpu.name,
+            budget=self.problem.headroom.budget_of(gpu),
+            reserve=later,
+            reserve_first=first,
+            kept=times.kept,
+            part=times.part,
+            cpu=times.cpu,
+        )
+
+
+def _least(options: Iterable[ranges.Filled | None]) -> ranges.Filled | None:
+    found = (option for option in options if option is not None)
+    return min(found, key=lambda option: option.seconds, default=None)
+
+
+def _is_reordered(filled: ranges.Filled, bins: Sequence[ranges.Bin]) -> bool:
+    order = [bin_.name for bin_ in bins]
+    used = [order.index(part.name) for part in filled.ranges]
+    return used != sorted(used)
+
+
+def _next_reserves(reserves: Reserves, solution: Solution) -> Reserves:
+    """What the simulation says each device's compute buffer takes in its place; more where that left some missing."""
+    sizes, missing = solution.footprint.buffers, solution.missing
+    used = [part.name for part in solution.candidate.ranges]
+    found = dict(reserves)
+    for name in used:
+        first, later = reserves[name]
+        tried = first if name == used[0] else later
+        size = max(sizes[name].compute, tried + missing[name] if name in missing else 0)
+        found[name] = (size, later) if name == used[0] else (first, size)
+    return found

@@ -1,0 +1,148 @@
+"""Plans over a grid of contexts, cache types, micro-batches and slots, and which of them no other beats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from typing import Final
+
+from omniplan.domain.headroom import Headroom
+from omniplan.domain.machine import Machine
+from omniplan.domain.model import Model
+from omniplan.domain.plan import Plan
+from omniplan.errors import ArgumentError, Infeasible, InputError
+from omniplan.llamacpp.flags.args import parse
+from omniplan.planning.frontier_values import Frontier, Outcome, Point
+from omniplan.planning.planner import DEFAULT_CONTEXT, make_plan
+from omniplan.units import mib
+
+# The default contexts: from this one, doubled up to the model's own, at most so many.
+_LEAST_CONTEXT: Final = 4096
+_MOST_CONTEXTS: Final = 8
+
+
+def make_frontier(
+    model: Model,
+    machine: Machine,
+    *,
+    contexts: Sequence[int] | None,
+    cache_types: Sequence[str],
+    ubatches: Sequence[int],
+    parallels: Sequence[int],
+    headroom: Headroom,
+    n_prompt: int,
+    n_gen: int,
+) -> Frontier:
+    """One plan for every combination, the front marked; raises InputError or ArgumentError for a value nobody can use.
+
+    Costs about half a second per combination; those with more context than one that does not fit cost nothing.
+    """
+    lists = {"--ctx": contexts, "--cache-type": cache_types, "--ubatch": ubatches, "--parallel": parallels}
+    for option, values in lists.items():
+        if values is not None and not values:
+            raise InputError(f"{option}: expected at least one value")
+    for name in cache_types:
+        parse(["-ctk", name, "-ctv", name])
+    asked = sorted(set(default_contexts(model.hparams.n_ctx_train) if contexts is None else contexts))
+    plan = partial(
+        make_plan,
+        model,
+        machine,
+        headroom=headroom,
+        n_prompt=n_prompt,
+        n_gen=n_gen,
+        objective="request",
+        baselines=True,
+    )
+    settings = product(*(sorted(set(parallels)), dict.fromkeys(cache_types), sorted(set(ubatches))))
+    points = [point for setting in settings for point in _line(plan, asked, *setting)]
+    return Frontier(
+        model=str(model.header.metadata.get("general.name", "") or model.arch),
+        machine=machine.name,
+        n_prompt=n_prompt,
+        n_gen=n_gen,
+        points=_marked(sorted(points, key=lambda point: point.n_ctx)),
+    )
+
+
+def default_contexts(n_ctx_train: int) -> tuple[int, ...]:
+    """Powers of two from 4,096 and the training context, in tokens: at most eight, evenly spaced among those."""
+    last = n_ctx_train or DEFAULT_CONTEXT
+    powers = (_LEAST_CONTEXT << shift for shift in range(last.bit_length()))
+    every = (*(n_ctx for n_ctx in powers if n_ctx < last), last)
+    if len(every) <= _MOST_CONTEXTS:
+        return every
+    step = (len(every) - 1) / (_MOST_CONTEXTS - 1)
+    return tuple(every[round(index * step)] for index in range(_MOST_CONTEXTS))
+
+
+def _line(
+    plan: Callable[..., Plan], contexts: Sequence[int], n_parallel: int, cache_type: str, n_ubatch: int
+) -> Iterator[Point]:
+    """Growing contexts, all else equal: no cache shrinks when the context grows, so the first refusal is the last."""
+    refused = ""
+    for n_ctx in contexts:
+        point = Point(n_ctx=n_ctx, cache_type=cache_type, n_ubatch=n_ubatch, n_parallel=n_parallel)
+        if refused:
+            yield replace(point, why_not=refused)
+            continue
+        try:
+            yield _priced(point, _plan(plan, point))
+        except Infeasible as error:
+            yield replace(point, why_not=short(error))
+            refused = f"not tried, since {n_ctx:,} tokens do not fit"
+        except ArgumentError as error:
+            refused = str(error)
+            yield replace(point, why_not=refused)
+
+
+def _plan(plan: Callable[..., Plan], point: Point) -> Plan:
+    return plan(
+        n_ctx=point.n_ctx,
+        n_parallel=point.n_parallel,
+        cache_type_k=point.cache_type,
+        cache_type_v=point.cache_type,
+        n_ubatch=point.n_ubatch,
+    )
+
+
+def _priced(point: Point, plan: Plan) -> Point:
+    """The point with its plan's outcome, or refused where one slot cannot hold the request that is priced."""
+    refused = too_small(plan)
+    return replace(point, why_not=refused) if refused else replace(point, outcome=Outcome.of(plan))
+
+
+def too_small(plan: Plan) -> str:
+    """Why a plan's slots cannot hold the request that is priced; "" when they can."""
+    n_request = plan.prediction.n_prompt + plan.prediction.n_gen
+    slot = plan.footprint.n_ctx_seq
+    return f"a slot of {slot:,} tokens cannot hold the request of {n_request:,}" if slot < n_request else ""
+
+
+def short(error: Infeasible) -> str:
+    """What a refusal lacks, in a few words."""
+    where = ", ".join(f"{mib(size)} on {name}" for name, size in error.shortfall.items())
+    return f"short by {where}" if where else "no pool is large enough"
+
+
+def _marked(points: Sequence[Point]) -> tuple[Point, ...]:
+    """The points, those of the Pareto front marked."""
+    merits = [_merit(point) for point in points]
+    return tuple(
+        replace(point, is_efficient=bool(merit) and not any(_beats(other, merit) for other in merits))
+        for point, merit in zip(points, merits, strict=True)
+    )
+
+
+def _merit(point: Point) -> tuple[float, ...]:
+    """What is better when larger; empty without a plan."""
+    if point.outcome is None:
+        return ()
+    return point.n_ctx, point.n_parallel, -point.outcome.request_seconds.value, -sum(point.outcome.used.values())
+
+
+def _beats(other: tuple[float, ...], merit: tuple[float, ...]) -> bool:
+    """At least as good in everything and better in something."""
+    return bool(other) and other != merit and all(its >= ours for its, ours in zip(other, merit, strict=True))

@@ -1,0 +1,155 @@
+"""The ladder: one GPU, all GPUs, as few experts or FFN weights as possible on the CPU, whole layers."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from typing import Final
+
+from omniplan.planning import arguments
+from omniplan.planning.arguments import Candidate
+from omniplan.planning.filling import Filler
+from omniplan.planning.problem import Problem, speed
+from omniplan.planning.reporter import Reporter
+from omniplan.planning.solution import Solution
+
+# A slower GPU must save this share of the time to be used: an RTX 5090 alone beat RTX 5090 + RTX 4090 by 10 % (24.07
+# against 21.88 tokens/s, ik_llama.cpp #629), one RTX 4090 with 24 layers fewer beat two by 10 % (18.5 against 16.8).
+MARGIN: Final = 0.10
+
+
+class Ladder:
+    """One search: a problem, what was told on the way up, and the first rung that keeps every limit."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.reporter = Reporter()
+        self.filler = Filler(problem, self.reporter)
+
+    def climb(self) -> Solution | None:
+        """The first solution that keeps every limit."""
+        if self.problem.machine.gpus:
+            for rung in (self._single, self._spread, self._spill, self._partial):
+                if found := rung():
+                    return self._without_slow_gpus(found)
+        return self._on_cpu()
+
+    def estimate(self, computes: Mapping[str, int]) -> float | None:
+        """Seconds of the best assignment with compute buffers of these sizes, unpriced; None when none fits."""
+        gpus = self.problem.machine.gpus
+        reserves = {gpu.name: (computes.get(gpu.name, 0),) * 2 for gpu in gpus}
+        candidate = self.filler.fill(reserves, may_move=self.problem.may_move, first=0) if gpus else None
+        return None if candidate is None else candidate.seconds
+
+    def _without_slow_gpus(self, found: Solution) -> Solution:
+        """The same without GPUs slower than the fastest, unless they save the share of time they must."""
+        ranges, gpus = found.candidate.ranges, self.problem.machine.gpus
+        pinned = self.problem.pins.devices
+        fast = [gpu for gpu in gpus if speed(gpu) == max(map(speed, gpus)) or gpu.name in pinned]
+        slow = [part.name for part in ranges if part.name not in {gpu.name for gpu in fast}]
+        if not slow or ranges[0].first > 0:
+            return found
+        told = self.reporter.recall()
+        rival = self.filler.best(may_move=self.problem.may_move, gpus=fast, least=found.seconds)
+        self.reporter.restore(told)
+        if rival is None:
+            return found
+        gain = 1 - found.seconds / rival.seconds
+        self.reporter.second_gpu(slow, gain, MARGIN)
+        return found if gain >= MARGIN else rival
+
+    def _single(self) -> Solution | None:
+        """The whole model on the fastest GPU that holds it."""
+        problem = self.problem
+        gpus = problem.machine.gpus
+        need = problem.costs.total + problem.costs.shared
+        for gpu in sorted(gpus, key=lambda gpu: -speed(gpu)):
+            budget, pinned = problem.headroom.budget_of(gpu), problem.costs.fixed.get(gpu.name, 0)
+            if set(problem.pins.devices) - {gpu.name}:
+                continue
+            if need + pinned > budget:
+                self.reporter.too_big_for(gpu, need + pinned, budget)
+                continue
+            n_layer_all = problem.model.hparams.n_layer_all
+            if found := self._try(arguments.single_gpu(problem.request, gpus.index(gpu), n_layer_all, problem.pins)):
+                return found
+        return None
+
+    def _spread(self) -> Solution | None:
+        """All weights on GPUs, layers in proportion to what each really holds."""
+        return self.filler.best(may_move=False) if len(self.problem.machine.gpus) > 1 else None
+
+    def _spill(self) -> Solution | None:
+        """Every layer on a GPU, the movable weights of some on the CPU, in the least predicted time.
+
+        A dense model may do better with leading layers whole on the CPU: as many bytes there, but fewer hand-overs.
+        """
+        if not self.problem.may_move:
+            return None
+        found = self.filler.best(may_move=True)
+        if found is None or self.problem.is_moe:
+            return found
+        told = self.reporter.recall()
+        rival = self._leading(may_move=False)
+        if rival is None or found.seconds <= rival.seconds:
+            self.reporter.restore(told)
+            return found
+        return rival
+
+    def _partial(self) -> Solution | None:
+        """Leading layers whole on the CPU, when even their attention does not fit."""
+        return self._leading(may_move=self.problem.may_move) if self.problem.request.cpu_weights else None
+
+    def _leading(self, *, may_move: bool) -> Solution | None:
+        """As few leading layers on the CPU as make the others fit, with or without moving parts of these."""
+        names = [gpu.name for gpu in self.problem.machine.gpus]
+        most = self._most_leading()
+        none = dict.fromkeys(names, (0, 0))
+        least = bisect_left(
+            range(1, most + 1), 1, key=lambda first: bool(self.filler.fill(none, may_move=may_move, first=first))
+        )
+        first, failed, found = least + 1, least, None
+        while first <= most:
+            found = self.filler.best(may_move=may_move, first=first)
+            if found or self.filler.is_hopeless:
+                # Every further layer on the CPU takes more RAM, and leaves pins where they are.
+                break
+            failed, first = first, self._enough(first + 1, most, may_move=may_move)
+        for fewer in reversed(range(failed + 1, min(first, most + 1))):
+            is_too_much, self.filler.is_hopeless = found is None, False
+            rival = self.filler.best(may_move=may_move, first=fewer)
+            found = rival or found
+            if rival is None and not (is_too_much and self.filler.is_hopeless):
+                break
+        return found
+
+    def _enough(self, first: int, most: int, *, may_move: bool) -> int:
+        """The least leading layers, from ``first`` on, that leave room for compute buffers as last simulated."""
+        found = bisect_left(
+            range(first, most),
+            1,
+            key=lambda count: bool(self.filler.fill(self.filler.reserves, may_move=may_move, first=count)),
+        )
+        return first + found
+
+    def _most_leading(self) -> int:
+        """How many leading layers may be whole on the CPU."""
+        costs, n_layer_all = self.problem.costs, self.problem.model.hparams.n_layer_all
+        if self.problem.request.cpu_experts or not self.problem.is_moe:
+            return n_layer_all
+        return next((il for il, size in enumerate(costs.movable) if size), n_layer_all)
+
+    def _on_cpu(self) -> Solution | None:
+        problem = self.problem
+        if problem.pins.devices or self._most_leading() < problem.model.hparams.n_layer_all:
+            return None
+        if not problem.request.cpu_weights:
+            return None
+        return self._try(arguments.cpu_only(problem.request, problem.pins, has_gpu=bool(problem.machine.gpus)))
+
+    def _try(self, candidate: Candidate) -> Solution | None:
+        solution = self.problem.price(candidate)
+        if missing := solution.missing:
+            self.reporter.rejected(candidate, missing)
+            return None
+        return solution

@@ -1,0 +1,83 @@
+"""The micro-batch with the least predicted time: large ones stream weights less often, and take more room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from omniplan.domain.evidence import Reason
+from omniplan.domain.footprint import Footprint
+from omniplan.domain.plan import Request
+from omniplan.llamacpp.ggml.parts import Part
+from omniplan.planning.ladder import Ladder
+from omniplan.planning.problem import Problem
+from omniplan.planning.solution import Solution
+from omniplan.planning.timing import MODEL
+
+USUAL_BATCH: Final = 512
+SIZES: Final = (256, 512, 1024, 2048, 4096, 8192)
+# Sizes that are searched and simulated in full, after all have been estimated from one simulation: one more where all
+# is on GPUs, since the programme knows nothing of micro-batches that overlap.
+_FINALISTS: Final = 2
+_FINALISTS_ON_GPUS: Final = 3
+# What of a compute buffer does not grow with the micro-batch.
+_FIXED: Final = (Part.OFFLOAD.value, Part.KV_COPIES.value)
+
+
+def best_size(problem: Problem) -> tuple[Ladder, Solution | None]:
+    """The search of the best micro-batch and what it found; ``problem`` asks for 512.
+
+    One simulation says what compute buffers consist of; masks, activations and inputs are scaled to the other sizes,
+    the programme divides layers with the room that leaves, and the most promising sizes are simulated.
+    """
+    usual = Ladder(problem)
+    found = usual.climb()
+    if found is None:
+        smaller = Ladder(problem.with_request(n_ubatch=SIZES[0]))
+        found = smaller.climb()
+        smaller.reporter.note(_reason(smaller.problem.request, [f"{USUAL_BATCH}: does not fit"]))
+        return smaller, found
+    tried = [f"{USUAL_BATCH}: {found.seconds:.3g} s"]
+    chosen, best = usual, found
+    most = _FINALISTS if found.candidate.moved else _FINALISTS_ON_GPUS
+    for ladder in _promising(usual, found.footprint)[:most]:
+        result = ladder.climb()
+        if result is None:
+            continue
+        tried.append(f"{ladder.problem.request.n_ubatch}: {result.seconds:.3g} s")
+        if result.seconds < best.seconds:
+            chosen, best = ladder, result
+    chosen.reporter.note(_reason(chosen.problem.request, tried))
+    return chosen, best
+
+
+def _promising(usual: Ladder, priced: Footprint) -> list[Ladder]:
+    """Searches of the sizes whose estimated time is least, best first."""
+    problem, estimated = usual.problem, []
+    for size in SIZES:
+        if size == USUAL_BATCH or size > problem.request.n_ctx:
+            continue
+        ladder = Ladder(problem.with_request(n_ubatch=size))
+        seconds = ladder.estimate(_scaled(priced, size / USUAL_BATCH))
+        if seconds is not None:
+            estimated.append((seconds, size, ladder))
+    estimated.sort(key=lambda item: item[:2])
+    return [ladder for _, _, ladder in estimated]
+
+
+def _scaled(priced: Footprint, factor: float) -> Mapping[str, int]:
+    """Compute buffers of a micro-batch ``factor`` times as large, by device."""
+    return {
+        name: sum(size if part in _FIXED else round(size * factor) for part, size in parts.items())
+        for name, parts in priced.compute_parts.items()
+    }
+
+
+def _reason(request: Request, tried: list[str]) -> Reason:
+    return Reason(
+        verdict="chosen",
+        subject=f"-ub {request.n_ubatch}",
+        statement=f"the least predicted time of the micro-batches that looked best of {SIZES[0]} to {SIZES[-1]} "
+        f"({', '.join(tried)})",
+        source=MODEL,
+    )

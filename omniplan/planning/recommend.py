@@ -1,0 +1,153 @@
+"""Several quants of one model on one machine: a plan for each, ranked by what they would do there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from omniplan.domain.headroom import Headroom
+from omniplan.domain.machine import Machine
+from omniplan.domain.model import Model
+from omniplan.domain.plan import Plan
+from omniplan.errors import Infeasible, InputError, UnsupportedModel
+from omniplan.llamacpp.quant.requantise import quant_name, requantise
+from omniplan.llamacpp.quant.same_model import Identity, commonest
+from omniplan.planning.frontier import short, too_small
+from omniplan.planning.frontier_values import Outcome
+from omniplan.planning.planner import DEFAULT_CONTEXT, make_plan
+from omniplan.planning.recommendation import LeftOut, Option, Recommendation
+
+# Differences that are told of a file of another model.
+_NAMED: Final = 3
+_RATE: Final[dict[str, Callable[[Outcome], float]]] = {
+    "request": lambda outcome: outcome.request_seconds.value,
+    "decode": lambda outcome: -outcome.decode_tokens_per_second.value,
+    "prompt": lambda outcome: -outcome.prompt_tokens_per_second.value,
+}
+
+
+def make_recommendation(
+    models: Sequence[Model],
+    machine: Machine,
+    *,
+    what_if: Sequence[str],
+    left_out: Sequence[LeftOut],
+    n_ctx: int | None,
+    n_parallel: int,
+    cache_type_k: str,
+    cache_type_v: str,
+    headroom: Headroom,
+    n_prompt: int,
+    n_gen: int,
+    objective: str,
+) -> Recommendation:
+    """One plan per model and per ``what_if`` quant, about half a second each.
+
+    ``models`` that are not the one most of them are go to ``left_out``; ``what_if`` quants are estimated from the file
+    with the most bits per weight. Raises InputError for an unknown quant or objective, or without models.
+    """
+    if objective not in _RATE:
+        raise InputError(f"objective {objective}: expected one of {', '.join(_RATE)}")
+    same, others = _same(models, left_out)
+    n_usual = min(same[0].hparams.n_ctx_train or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+    n_total = n_usual if n_ctx is None else n_ctx
+    estimates, refused = _estimates(max(same, key=bits_per_weight), what_if)
+    plan = partial(
+        make_plan,
+        machine=machine,
+        n_ctx=n_total,
+        n_parallel=n_parallel,
+        cache_type_k=cache_type_k,
+        cache_type_v=cache_type_v,
+        n_ubatch=512,
+        headroom=headroom,
+        n_prompt=n_prompt,
+        n_gen=n_gen,
+        objective=objective,
+        baselines=True,
+    )
+    options = [_option(model, plan, is_estimate=False) for model in same]
+    options += [_option(model, plan, is_estimate=True) for model in estimates]
+    return Recommendation(
+        model=str(same[0].header.metadata.get("general.name", "") or same[0].arch),
+        machine=machine.name,
+        n_ctx=n_total,
+        n_parallel=n_parallel,
+        cache_type_k=cache_type_k,
+        cache_type_v=cache_type_v,
+        n_prompt=n_prompt,
+        n_gen=n_gen,
+        objective=objective,
+        options=_ranked(options, _RATE[objective]),
+        left_out=(*left_out, *others, *refused),
+    )
+
+
+def bits_per_weight(model: Model) -> float:
+    """Bits a weight takes on average over the whole file, scales included."""
+    return 8 * model.header.tensor_bytes / sum(tensor.n_elements for tensor in model.header.tensors)
+
+
+def _same(models: Sequence[Model], left_out: Sequence[LeftOut]) -> tuple[list[Model], list[LeftOut]]:
+    """The files of the model that most files hold, and how the others differ."""
+    if not models:
+        reasons = "; ".join(f"{item.path}: {item.reason}" for item in left_out)
+        raise InputError(f"recommend: no file of a model to rank{f' ({reasons})' if reasons else ''}")
+    identity = commonest(models)
+    same, others = [], []
+    for model in models:
+        if differences := Identity.of(model).differences(identity):
+            more = f"; and {len(differences) - _NAMED} more" if len(differences) > _NAMED else ""
+            reason = f"another model: {'; '.join(differences[:_NAMED])}{more}"
+            others.append(LeftOut(path=model.header.paths[0], reason=reason))
+        else:
+            same.append(model)
+    return same, others
+
+
+def _estimates(model: Model, quants: Sequence[str]) -> tuple[list[Model], list[LeftOut]]:
+    made, refused = [], []
+    for quant in dict.fromkeys(quants):
+        try:
+            made.append(requantise(model, quant))
+        except UnsupportedModel as error:
+            refused.append(LeftOut(path=f"what-if {quant}", reason=str(error)))
+    return made, refused
+
+
+def _option(model: Model, plan: Callable[..., Plan], *, is_estimate: bool) -> Option:
+    header = model.header
+    option = Option(
+        path=header.paths[0],
+        quant=quant_name(header),
+        bits_per_weight=bits_per_weight(model),
+        tensor_bytes=header.tensor_bytes,
+        file_bytes=header.file_bytes,
+        is_estimate=is_estimate,
+        assumptions=model.assumptions,
+    )
+    try:
+        found = plan(model)
+    except Infeasible as error:
+        return replace(option, why_not=short(error))
+    refused = too_small(found)
+    return replace(option, why_not=refused) if refused else replace(option, outcome=Outcome.of(found))
+
+
+def _ranked(options: Sequence[Option], rate: Callable[[Outcome], float]) -> tuple[Option, ...]:
+    """Those that fit, best first, of equals the one with more bits; then the others, smallest first."""
+    fits = [(rate(option.outcome), option) for option in options if option.outcome is not None]
+    fits.sort(key=lambda pair: (pair[0], -pair[1].bits_per_weight))
+    marked = (
+        replace(option, is_efficient=not any(_beats(other, (took, option)) for other in fits)) for took, option in fits
+    )
+    misses = sorted((option for option in options if option.outcome is None), key=lambda option: option.tensor_bytes)
+    return (*marked, *misses)
+
+
+def _beats(other: tuple[float, Option], own: tuple[float, Option]) -> bool:
+    """Whether ``other`` is at least as quick and as precise, and better in one."""
+    merits = (-other[0], other[1].bits_per_weight), (-own[0], own[1].bits_per_weight)
+    return merits[0] != merits[1] and all(theirs >= mine for theirs, mine in zip(*merits, strict=True))

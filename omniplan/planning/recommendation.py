@@ -1,0 +1,63 @@
+"""A recommendation: several files of one model on one machine, ranked by what they would do there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omniplan.domain.evidence import Assumption
+from omniplan.planning.frontier_values import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One quant of the model and what its plan comes to.
+
+    ``is_estimate`` says that there is no such file: its tensors' types follow llama-quantize's rules, as
+    ``assumptions`` state. ``outcome`` is None where no plan exists, and ``why_not`` says why. ``is_efficient`` marks
+    the Pareto front: no other that fits has at least as many bits per weight, takes no longer, and is better in one.
+    """
+
+    path: str
+    quant: str
+    bits_per_weight: float
+    tensor_bytes: int
+    file_bytes: int
+    is_estimate: bool
+    assumptions: tuple[Assumption, ...] = ()
+    outcome: Outcome | None = None
+    why_not: str = ""
+    is_efficient: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A file that is not ranked, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation:
+    """Every quant, best first: those that fit by ``objective``, then the others by size.
+
+    ``n_ctx`` is the total context in tokens over ``n_parallel`` slots; ``n_prompt`` and ``n_gen`` tokens are the
+    request priced; ``objective`` is what counts of it: "request", "decode" or "prompt".
+    """
+
+    model: str
+    machine: str
+    n_ctx: int
+    n_parallel: int
+    cache_type_k: str
+    cache_type_v: str
+    n_prompt: int
+    n_gen: int
+    objective: str
+    options: tuple[Option, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def fits(self) -> bool:
+        """Whether any quant has a plan."""
+        return any(option.outcome is not None for option in self.options)

@@ -1,0 +1,93 @@
+"""A finished search as a plan: facts of the model, price, predicted speed, reasons and assumptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from omniplan.domain.evidence import Assumption
+from omniplan.domain.model import Model
+from omniplan.domain.plan import ModelFacts, Plan
+from omniplan.llamacpp.load.footprint import RAM
+from omniplan.planning.advice import environment_of, machine_reasons
+from omniplan.planning.baselines import Rival
+from omniplan.planning.decline import fit_instead
+from omniplan.planning.explain import fact_reasons, layout_reasons
+from omniplan.planning.ladder import Ladder
+from omniplan.planning.moving import cost_of_moving
+from omniplan.planning.problem import Problem
+from omniplan.planning.solution import Solution
+from omniplan.predict.rates import gpu_bandwidth
+
+LLAMA_CPP: Final = "b11434"
+
+
+def plan_of(ladder: Ladder, solution: Solution, known: Mapping[str, Rival]) -> Plan:
+    """The plan a search ends with: its price, its predicted speed, its reasons."""
+    from omniplan.version import __version__
+
+    problem, told = ladder.problem, ladder.reporter
+    alternative, compared = fit_instead(solution, known)
+    return Plan(
+        version=__version__,
+        llama_cpp=LLAMA_CPP,
+        model=_facts(problem.model),
+        machine=problem.machine,
+        request=problem.request,
+        strategy=solution.candidate.strategy,
+        server_args=solution.args,
+        environment=dict(environment_of(problem.machine)),
+        footprint=solution.footprint,
+        prediction=solution.prediction,
+        margins=solution.margins,
+        reasons=(
+            *layout_reasons(problem, solution),
+            *told.notes,
+            *cost_of_moving(problem, solution),
+            *((compared,) if compared else ()),
+            *told.rejections,
+            *fact_reasons(problem, solution),
+            *machine_reasons(problem.machine, solution.footprint),
+        ),
+        assumptions=(*solution.footprint.assumptions, *_assumptions(problem)),
+        baselines={name: rival.baseline for name, rival in known.items()},
+        fit_instead=alternative,
+    )
+
+
+def _facts(model: Model) -> ModelFacts:
+    h, header = model.hparams, model.header
+    return ModelFacts(
+        path=header.paths[0],
+        name=str(header.metadata.get("general.name", "")),
+        architecture=model.arch,
+        n_layer=h.n_layer,
+        n_layer_nextn=h.n_layer_nextn,
+        n_expert=h.n_expert,
+        n_expert_used=max(h.n_expert_used),
+        n_ctx_train=h.n_ctx_train,
+        tensor_bytes=header.tensor_bytes,
+        header_only=header.header_only,
+    )
+
+
+def _assumptions(problem: Problem) -> Iterator[Assumption]:
+    if not problem.request.n_ctx_given:
+        yield Assumption(
+            subject="context",
+            statement=f"{problem.request.n_ctx:,} tokens in total, since none was asked for; say --ctx N for another",
+            source="omniplan default: the training context, at most 32,768",
+        )
+    for gpu in problem.machine.gpus:
+        if gpu_bandwidth(gpu) is None and len(problem.machine.gpus) > 1:
+            yield Assumption(
+                subject=gpu.name,
+                statement="memory bandwidth unknown: counted as equal to other unknown GPUs when layers are divided",
+                source="machine description",
+            )
+    if problem.machine.memory is None:
+        yield Assumption(
+            subject=RAM,
+            statement="RAM unknown: what goes to the CPU was not checked against it",
+            source="machine description",
+        )

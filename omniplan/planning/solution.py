@@ -1,0 +1,49 @@
+"""A candidate that has been priced: bytes, limits and speed, all for the very arguments a plan would carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from omniplan.domain.footprint import Footprint
+from omniplan.domain.plan import Margin
+from omniplan.domain.prediction import Prediction
+from omniplan.planning.arguments import Candidate, n_patterns
+from omniplan.planning.limits import shortfall
+
+# Predicted times that differ by less are the same.
+_TIE: Final = 0.001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solution:
+    """``args`` are the candidate's and the threads'; ``seconds`` is what the request wants to be short."""
+
+    candidate: Candidate
+    args: tuple[str, ...]
+    footprint: Footprint
+    margins: tuple[Margin, ...]
+    prediction: Prediction
+    seconds: float
+
+    @property
+    def missing(self) -> dict[str, int]:
+        """Bytes short by pool, headroom included; empty when everything is kept."""
+        return shortfall(self.margins)
+
+    @property
+    def n_patterns(self) -> int:
+        """Overrides the arguments need."""
+        return n_patterns(self.args)
+
+    @property
+    def spare(self) -> float:
+        """The smallest share of a pool that stays free beyond what the policy keeps."""
+        return min((margin.left / margin.capacity for margin in self.margins if margin.capacity), default=0.0)
+
+    def beats(self, other: Solution) -> bool:
+        """Whether it is faster; a tie, to within a thousandth, goes to fewer patterns, then to more headroom."""
+        least = min(self.seconds, other.seconds)
+        if abs(self.seconds - other.seconds) > _TIE * least:
+            return self.seconds < other.seconds
+        return (self.n_patterns, -self.spare) < (other.n_patterns, -other.spare)

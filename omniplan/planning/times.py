@@ -1,0 +1,103 @@
+"""Predicted seconds per layer and device, from the time model's own answers for whole placements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from operator import add
+from typing import Final
+
+from omniplan.domain.footprint import Footprint
+from omniplan.domain.machine import Gpu, Machine
+from omniplan.domain.model import Model
+from omniplan.domain.plan import Request
+from omniplan.llamacpp.flags.args import parse
+from omniplan.planning import arguments, patterns
+from omniplan.planning.costs import LayerCosts
+from omniplan.planning.pins import Pins
+from omniplan.planning.timing import seconds
+from omniplan.predict.constants import known_on
+from omniplan.predict.request import predict_priced, unsized
+
+# Seconds per layer do not depend on how finely the scheduler cuts the graph.
+_UNPRICED: Final = Footprint(
+    layers=(), buffers={}, graph_splits=None, pools=(), n_ctx=0, n_ctx_seq=0, n_seq_max=1, n_ubatch=0, flash_attn=True
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceTimes:
+    """Seconds per layer, output layer last, in the words of ``ranges.Bin``."""
+
+    kept: tuple[float, ...]
+    part: tuple[float, ...]
+    cpu: tuple[float, ...]
+
+
+def device_times(
+    model: Model, machine: Machine, request: Request, costs: LayerCosts, streaming: tuple[str, ...]
+) -> Mapping[str, DeviceTimes]:
+    """Seconds per layer on every GPU of ``machine`` for the objective of ``request``.
+
+    Two placements are predicted per kind of GPU, everything on it and the movable weights of all layers on the CPU, and
+    divided among layers by the bytes a token reads: the time model is a sum over layers of what is in proportion to
+    them. ``streaming`` are arguments for what is on the CPU. A layer of which something is pinned to another GPU is
+    handed over and back, which takes two splits.
+    """
+    known: dict[tuple[object, ...], DeviceTimes] = {}
+    found = {}
+    # One GPU alone is never split by what is free on it.
+    machine = unsized(machine)
+    handover = 2 * known_on(machine.constants)["gpu.split"] * _runs(request)
+    for index, gpu in enumerate(machine.gpus):
+        kind = _kind(gpu)
+        if kind not in known:
+            known[kind] = _times(model, machine, request, costs, index, streaming)
+        away = [handover if others - {gpu.name} else 0.0 for others in costs.pinned]
+        times = known[kind]
+        found[gpu.name] = replace(times, kept=tuple(map(add, times.kept, away))) if any(away) else times
+    return found
+
+
+def _runs(request: Request) -> int:
+    """How often the graph runs in what is to be short."""
+    batches = -(-request.n_prompt // request.n_ubatch)
+    return {"request": batches + request.n_gen, "decode": 1, "prompt": batches}[request.objective]
+
+
+def _kind(gpu: Gpu) -> tuple[object, ...]:
+    """What the time model may look at."""
+    lanes = (gpu.pcie_generation, gpu.pcie_width, gpu.pcie_generation_max, gpu.pcie_width_max, gpu.link_bandwidth)
+    rates = (gpu.bandwidth, gpu.fp16_flops, gpu.int8_ops, gpu.compute_capability)
+    return (gpu.description, gpu.total, *lanes, *rates)
+
+
+def _times(
+    model: Model, machine: Machine, request: Request, costs: LayerCosts, index: int, streaming: tuple[str, ...]
+) -> DeviceTimes:
+    n_layer_all = model.hparams.n_layer_all
+    args = arguments.single_gpu(request, index, n_layer_all, Pins()).args
+    whole = _seconds(model, machine, request, args)
+    active = [size * costs.active_share for size in costs.movable]
+    total = sum(costs.base) + sum(active) + costs.rest
+    part = tuple(whole * size / total for size in active)
+    kept = tuple(whole * base / total + share for base, share in zip(costs.base, part, strict=True))
+    layers = [il for il, size in enumerate(costs.movable) if size]
+    if not layers:
+        return DeviceTimes(kept=kept, part=part, cpu=(0.0,) * len(kept))
+    override = patterns.override(layers, costs.tensors, "CPU")
+    away = _seconds(model, machine, request, (*args, "-ot", override, *streaming)) - whole + sum(part)
+    there = sum(costs.on_cpu)
+    return DeviceTimes(kept=kept, part=part, cpu=tuple(max(0.0, away) * size / there for size in costs.on_cpu))
+
+
+def _seconds(model: Model, machine: Machine, request: Request, args: tuple[str, ...]) -> float:
+    return _predicted(model, machine, args, request.n_prompt, request.n_gen, request.objective)
+
+
+@lru_cache(maxsize=256)
+def _predicted(
+    model: Model, machine: Machine, args: tuple[str, ...], n_prompt: int, n_gen: int, objective: str
+) -> float:
+    return seconds(predict_priced(model, machine, parse(args), _UNPRICED, n_prompt, n_gen, 0), objective)

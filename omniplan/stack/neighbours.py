@@ -1,0 +1,97 @@
+"""What members of a group cost each other: seconds on each pool, and speeds beside idle and busy neighbours.
+
+Members are customers of a closed queueing network, one each, and the memories are its stations: a GPU that several
+processes use, and the bus to RAM that weights on the CPU are read over, serve one piece of work at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from omniplan.domain.machine import Machine
+from omniplan.domain.plan import Plan
+from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.load.footprint import RAM
+
+# Causes of decode and prompt seconds in which the bus to RAM or the CPU is what works.
+_HOST: Final = ("CPU weights", "CPU layers", "streaming CPU weights", "CPU compute", "CPU attention")
+_GPU: Final = ("GPU weights", "GPU launches", "GPU compute")
+_KV: Final = "KV reads"
+_UNKNOWN_BANDWIDTH: Final = 500e9
+_ROUNDS: Final = 200
+_CLOSE: Final = 1e-9
+
+Work = Mapping[str, float]
+
+
+def decode_work(plan: Plan, machine: Machine) -> Work:
+    """Seconds of one token on each pool; what is on none (graph splits) is under ""."""
+    return _work(plan, machine, plan.prediction.terms)
+
+
+def work(plan: Plan, machine: Machine, objective: str) -> Work:
+    """Seconds on each pool of what the objective counts: the request, a token, or the prompt."""
+    token = decode_work(plan, machine)
+    if objective == "decode":
+        return token
+    found = dict(_work(plan, machine, plan.prediction.prompt_terms))
+    if objective == "request":
+        for pool, seconds in token.items():
+            found[pool] = found.get(pool, 0.0) + plan.prediction.n_gen * seconds
+    return found
+
+
+def _work(plan: Plan, machine: Machine, terms: Mapping[str, float]) -> Work:
+    on_gpus = sum(terms.get(cause, 0.0) for cause in _GPU)
+    weights = _shares(plan, machine, "model")
+    found = {pool: on_gpus * share for pool, share in weights.items()}
+    for pool, share in _shares(plan, machine, "context", host=True).items():
+        found[pool] = found.get(pool, 0.0) + terms.get(_KV, 0.0) * share
+    found[RAM] = found.get(RAM, 0.0) + sum(terms.get(cause, 0.0) for cause in _HOST)
+    rest = sum(terms.values()) - sum(found.values())
+    return {pool: seconds for pool, seconds in {**found, "": max(0.0, rest)}.items() if seconds > 0}
+
+
+def _shares(plan: Plan, machine: Machine, column: str, *, host: bool = False) -> Mapping[str, float]:
+    """How seconds divide over pools: by bytes over bandwidth, the GPUs' alone or RAM's as well."""
+    sizes: dict[str, float] = {}
+    for name, size in plan.footprint.buffers.items():
+        if buffers.is_host(name):
+            if host:
+                rate = (machine.memory.bandwidth if machine.memory else None) or _UNKNOWN_BANDWIDTH
+                sizes[RAM] = sizes.get(RAM, 0.0) + getattr(size, column) / rate
+        else:
+            rate = machine.gpu(name).bandwidth or _UNKNOWN_BANDWIDTH
+            sizes[name] = getattr(size, column) / rate
+    total = sum(sizes.values())
+    return {pool: size / total for pool, size in sizes.items()} if total else {}
+
+
+def added(work_: Work, neighbour: Work) -> float:
+    """Seconds that a busy neighbour adds to first order: on each pool it is met for the share of time it is there."""
+    total = sum(neighbour.values())
+    return sum(seconds * neighbour.get(pool, 0.0) / total for pool, seconds in work_.items() if pool) if total else 0.0
+
+
+def busy_seconds(works: Sequence[Work]) -> tuple[float, ...]:
+    """Seconds of each member's work when all repeat theirs without a pause.
+
+    Schweitzer's approximation of mean value analysis: a pool's work takes its own seconds times one plus the share of
+    time each other member is there; shares follow from the times, and the two are iterated until they agree.
+    """
+    times = [dict(work_) for work_ in works]
+    for _ in range(_ROUNDS):
+        before = [sum(time.values()) for time in times]
+        times = [dict(_delayed(work_, i, times)) for i, work_ in enumerate(works)]
+        if all(abs(sum(time.values()) - old) <= _CLOSE * old for time, old in zip(times, before, strict=True)):
+            break
+    return tuple(sum(time.values()) for time in times)
+
+
+def _delayed(work_: Work, own: int, times: Sequence[Work]) -> Iterator[tuple[str, float]]:
+    """Seconds of a member's work on each pool beside the others in their present times."""
+    others = [time for i, time in enumerate(times) if i != own]
+    for pool, seconds in work_.items():
+        met = sum(time.get(pool, 0.0) / sum(time.values()) for time in others) if pool else 0.0
+        yield pool, seconds * (1 + met)

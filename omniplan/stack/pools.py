@@ -1,0 +1,166 @@
+"""The pools a stack shares: what they hold for it, and what a plan needs of each, as sums that can be added up.
+
+Per GPU with ``n`` processes the headroom policy asks for
+
+    sum of used + n contexts - the context the machine has reserved + growth + (n - 1) further growths <= free
+
+which is linear in the members: each needs its buffers, one context and one further growth, of a capacity that is larger
+by the reserved context and one further growth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
+
+from omniplan.domain.headroom import CUDA_CONTEXT, Headroom
+from omniplan.domain.machine import Gpu, Machine, Memory
+from omniplan.domain.plan import Margin, Plan
+from omniplan.errors import InputError
+from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.load.footprint import RAM
+from omniplan.stack.values import ANY_GPU, Budget, External, Share
+
+# Pools, cuBLAS and CUDA graphs of a process beyond the first: what the policy keeps at least for one.
+FURTHER: Final = Headroom().growth_least
+# More than any pool: RAM of unknown size is not checked.
+UNKNOWN: Final = 1 << 62
+
+Need = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pools:
+    """The pools of ``machine`` under a budget: GPUs in order, RAM, then two sums, of the GPUs and of everything.
+
+    The sums are dimensions of their own: entries that may be divided over GPUs at will need only them, and they make
+    bounds tight.
+    """
+
+    machine: Machine
+    budget: Budget
+
+    def __post_init__(self) -> None:
+        names = {gpu.name for gpu in self.machine.gpus}
+        for name in self.budget.gpus:
+            if name not in names:
+                known = ", ".join(sorted(names)) or "none"
+                raise InputError(f"budget.gpus.{name}: {self.machine.name} has no such GPU; it has {known}")
+
+    @cached_property
+    def headroom(self) -> Headroom:
+        """The policy, with what the budget says of RAM."""
+        policy = Headroom.parse(self.budget.headroom)
+        return policy if self.budget.ram_headroom is None else replace(policy, ram=self.budget.ram_headroom)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """GPUs and RAM."""
+        return (*(gpu.name for gpu in self.machine.gpus), RAM)
+
+    @cached_property
+    def capacity(self) -> Need:
+        """Bytes of every dimension for members and their reserves."""
+        gpus = [max(0, self._gpu(gpu)) for gpu in self.machine.gpus]
+        return (*gpus, self._ram(), sum(gpus), sum(gpus) + self._ram())
+
+    def _gpu(self, gpu: Gpu) -> int:
+        kept = self.budget.gpus.get(gpu.name, self.headroom.growth_of(gpu))
+        already = sum(item.size for item in gpu.reserved if item.kind == CUDA_CONTEXT)
+        return gpu.free - kept + FURTHER + min(already, self.headroom.context)
+
+    def _ram(self) -> int:
+        memory = self.machine.memory
+        room = UNKNOWN if memory is None else max(0, memory.available - self.headroom.ram)
+        return room if self.budget.ram is None else min(room, self.budget.ram)
+
+    def shares(self, plan: Plan) -> tuple[Share, ...]:
+        """What ``plan`` takes of each pool it touches, without its prompt cache."""
+        margins = {margin.pool: margin for margin in plan.margins}
+        return tuple(
+            self._share(plan, name, margins.get(name)) for name in self.names if name in margins or name == RAM
+        )
+
+    def _share(self, plan: Plan, pool: str, margin: Margin | None) -> Share:
+        priced = plan.footprint
+        sizes = [
+            size for name, size in priced.buffers.items() if (buffers.is_host(name) if pool == RAM else name == pool)
+        ]
+        reserve, compute = 0, sum(size.compute for size in sizes)
+        if pool == RAM:
+            compute += priced.output_buffer
+        else:
+            assert margin is not None
+            # What the plan keeps beyond the policy is for a graph that is not known for certain.
+            unsure = margin.growth - self.headroom.growth_of(self.machine.gpu(pool))
+            reserve = self.headroom.context + FURTHER + unsure
+        return Share(
+            pool=pool,
+            model=sum(size.model for size in sizes),
+            context=sum(size.context for size in sizes),
+            compute=compute,
+            reserve=reserve,
+        )
+
+    def need(self, shares: Iterable[Share]) -> Need:
+        """Shares as bytes per dimension; what may lie on any GPU is in the sums alone."""
+        sizes = {share.pool: share.total for share in shares}
+        pools = tuple(sizes.get(name, 0) for name in self.names)
+        loose = sizes.get(ANY_GPU, 0)
+        return (*pools, sum(pools[:-1]) + loose, sum(pools) + loose)
+
+    def external(self, entry: External) -> Need:
+        """What an external entry takes; raises InputError for a GPU nobody has."""
+        if entry.pool not in (*self.names, ANY_GPU):
+            raise InputError(f"externals: {entry.name}: {self.machine.name} has no {entry.pool}")
+        return self.need([Share(pool=entry.pool, model=entry.size)])
+
+    def left(self, needs: Iterable[Need]) -> Need:
+        """Bytes of every dimension beyond ``needs``."""
+        used = total(needs, len(self.capacity))
+        return tuple(most - have for most, have in zip(self.capacity, used, strict=True))
+
+    def usable(self, room: Sequence[int]) -> Need:
+        """``room`` per pool, nothing on GPUs that would not even hold a context."""
+        *gpus, ram = room[: len(self.names)]
+        return (*(size if size > self._least else 0 for size in gpus), ram)
+
+    @property
+    def _least(self) -> int:
+        """What a process takes of a GPU before it has put anything there."""
+        return self.headroom.context + FURTHER
+
+    def view(self, room: Sequence[int]) -> Machine:
+        """The machine as a planner should see it to use at most ``room`` bytes per pool, reserves included."""
+        gpus = tuple(self._view(gpu, size) for gpu, size in zip(self.machine.gpus, room, strict=False))
+        memory = self.machine.memory
+        if memory is not None:
+            memory = _memory(memory, room[len(gpus)] + self.headroom.ram)
+        return replace(self.machine, gpus=gpus, memory=memory)
+
+    def _view(self, gpu: Gpu, room: int) -> Gpu:
+        reserved = tuple(item for item in gpu.reserved if item.kind != CUDA_CONTEXT)
+        free = room - FURTHER + self.headroom.growth_of(gpu) if room > self._least else 0
+        return replace(gpu, free=free, reserved=reserved)
+
+
+def _memory(memory: Memory, available: int) -> Memory:
+    return replace(memory, total=max(0, available), reserved=())
+
+
+def total(needs: Iterable[Need], width: int) -> Need:
+    """Sum of needs, dimension by dimension."""
+    used = [0] * width
+    for need in needs:
+        for place, size in enumerate(need):
+            used[place] += size
+    return tuple(used)
+
+
+def missing(capacity: Need, used: Sequence[int]) -> int:
+    """The least bytes by which ``used`` is too much, wherever what can move would go."""
+    over = [max(0, have - most) for have, most in zip(used, capacity, strict=True)]
+    ram, gpus, everything = over[-3:]
+    return max(sum(over[:-3]) + ram, gpus + ram, everything)

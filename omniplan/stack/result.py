@@ -1,0 +1,281 @@
+"""A finished search as a stack: each member's plan beside the others, groups pool by pool, speeds, and ways out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from omniplan.domain.evidence import Assumption, Reason
+from omniplan.domain.footprint import Footprint
+from omniplan.domain.machine import Machine
+from omniplan.domain.plan import Plan
+from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.load.footprint import RAM
+from omniplan.planning.advice import environment_of
+from omniplan.planning.limits import PROMPT_CACHE, Limits
+from omniplan.planning.result import LLAMA_CPP
+from omniplan.predict.request import predict_priced
+from omniplan.stack import cofit
+from omniplan.stack.neighbours import busy_seconds, decode_work
+from omniplan.stack.options import NANO
+from omniplan.stack.planner import Found, Search
+from omniplan.stack.pools import UNKNOWN, Need, total
+from omniplan.stack.values import ANY_GPU, Group, GroupResult, Member, PoolUse, Speed, Stack
+from omniplan.units import MIB, gib
+
+_FIRST_PORT: Final = 8080
+_CACHE_FLAG: Final = "-cram"
+
+
+def stack_of(search: Search) -> Stack:
+    """The stack a search ends with."""
+    from omniplan.stack.remedies import refused
+    from omniplan.version import __version__
+
+    found = search.find()
+    caches = _caches(search, found)
+    threads = _threads(search, found)
+    members = tuple(
+        _member(search, found, name, caches[name], threads.get(name, 0), port)
+        for name, port in _ports(search, found).items()
+    )
+    needs = {member.name: search.pools.need(member.shares) for member in members}
+    kept = {group.name for group in found.groups}
+    groups = tuple(
+        _kept(search, group, members, needs) if group.name in kept else refused(search, group)
+        for group in search.asked.groups
+    )
+    return Stack(
+        version=__version__,
+        llama_cpp=LLAMA_CPP,
+        name=search.asked.name,
+        machine=search.machine,
+        asked=search.asked,
+        members=members,
+        groups=groups,
+        sets=cofit.largest_sets(needs, search.capacity(search.always)),
+        seconds=found.cost / NANO,
+        reasons=tuple(_reasons(search, found, threads)),
+        assumptions=tuple(_assumptions(search)),
+    )
+
+
+def _caches(search: Search, found: Found) -> Mapping[str, int]:
+    """Prompt caches of all members: what the groups leave of RAM, and what each could have alone."""
+    alone = [Group(name=name, members=(name, *search.always)) for name in found.options]
+    groups = [*found.groups, *alone]
+    ram = len(search.pools.names) - 1
+    left = [
+        search.capacity(group.members)[ram]
+        - sum(found.options[name].need[ram] for name in group.members if name in found.options)
+        for group in groups
+    ]
+    return cofit.prompt_caches([group.members for group in groups], left, list(found.options))
+
+
+def _threads(search: Search, found: Found) -> Mapping[str, int]:
+    """Most threads of each member that computes on the CPU beside others that do: its part of the physical cores."""
+    counts = {name: _count(option.plan.server_args, "-t") for name, option in found.options.items()}
+    cpu = search.machine.cpu
+    most: dict[str, int] = {}
+    for group in found.groups:
+        computing = [name for name in group.members if counts.get(name)]
+        if cpu is None or sum(counts[name] for name in computing) <= cpu.n_cores:
+            continue
+        for name in computing:
+            part = max(1, cpu.n_cores // len(computing))
+            most[name] = min(part, most.get(name, part))
+    return most
+
+
+def _count(args: Sequence[str], flag: str) -> int:
+    return int(args[args.index(flag) + 1]) if flag in args else 0
+
+
+def _ports(search: Search, found: Found) -> Mapping[str, int]:
+    """A port per member: the one asked for, or the next free one from 8080 on."""
+    asked = {name: search.requests[name].port for name in found.options}
+    taken = {port for port in asked.values() if port}
+    free = (port for port in range(_FIRST_PORT, 65536) if port not in taken)
+    return {name: port or next(free) for name, port in asked.items()}
+
+
+def _member(search: Search, found: Found, name: str, cache: int, threads: int, port: int) -> Member:
+    request, option = search.requests[name], found.options[name]
+    plan = _beside(search, found, name, cache, threads)
+    shares = tuple(
+        replace(share, reserve=share.reserve + cache) if share.pool == RAM else share for share in option.shares
+    )
+    return Member(
+        name=name,
+        plan=plan,
+        shares=shares,
+        priority=request.priority,
+        on_demand=request.on_demand,
+        port=port,
+        rivals=found.rivals[name],
+    )
+
+
+def _beside(search: Search, found: Found, name: str, cache: int, threads: int) -> Plan:
+    """The member's plan with its part of the prompt caches and cores, priced for the whole machine."""
+    plan, machine = found.options[name].plan, search.machine
+    args = _with_threads(_with_cache(plan.server_args, cache), threads)
+    prediction = plan.prediction
+    if threads:
+        request = plan.request
+        params = parse(args)
+        prediction = predict_priced(
+            search.models[name], machine, params, plan.footprint, request.n_prompt, request.n_gen, 0
+        )
+    needs = {other: option.need for other, option in found.options.items()}
+    beside = [(group, needs) for group in found.groups if name in group.members]
+    view = search.pools.view(search.room_beside([name], beside))
+    priced = _seen_by(machine, plan.footprint)
+    return replace(
+        plan,
+        machine=machine,
+        server_args=args,
+        environment=dict(environment_of(machine)) if found.options[name].gpus else _no_gpu(machine),
+        prediction=prediction,
+        footprint=priced,
+        margins=Limits(machine=view, headroom=search.pools.headroom).margins(_seen_by(view, priced), cache),
+        reasons=(*_without_headroom(plan), *_place(found, name, cache, threads)),
+    )
+
+
+def _no_gpu(machine: Machine) -> dict[str, str]:
+    """The environment in which a process sees none of the GPUs there are."""
+    return {"CUDA_VISIBLE_DEVICES": ""} if machine.gpus else {}
+
+
+def _seen_by(machine: Machine, priced: Footprint) -> Footprint:
+    """The same price, with what is free on ``machine``."""
+    free = {gpu.name: gpu.free for gpu in machine.gpus}
+    ram = machine.memory.available if machine.memory else None
+    return replace(
+        priced, pools=tuple(replace(pool, free=ram if pool.name == RAM else free[pool.name]) for pool in priced.pools)
+    )
+
+
+def _without_headroom(plan: Plan) -> Iterator[Reason]:
+    """What the search for the plan said, but for what it had to itself."""
+    return (reason for reason in plan.reasons if not reason.subject.startswith("headroom on"))
+
+
+def _place(found: Found, name: str, cache: int, threads: int) -> Iterator[Reason]:
+    groups = [group.name for group in found.groups if name in group.members]
+    yield Reason(
+        verdict="chosen",
+        subject=f"place of {name}",
+        statement=f"the best of {found.rivals[name]} places beside its neighbours in "
+        f"{', '.join(groups) or 'no group'}; margins are of what they leave",
+        source="joint search over all members",
+    )
+    if cache < PROMPT_CACHE:
+        yield Reason(
+            verdict="chosen",
+            subject=f"{_CACHE_FLAG} {cache // MIB}",
+            statement=f"its part of the RAM that is left: {gib(cache)} instead of llama-server's 8 GiB of prompt cache",
+            source="llama.cpp b11434 --cache-ram",
+        )
+    if threads:
+        yield Reason(
+            verdict="chosen",
+            subject=f"-t {threads}",
+            statement="members that compute on the CPU at the same time share its physical cores",
+            source="rule decode-threads: no more threads than physical cores",
+        )
+
+
+def _with_cache(args: tuple[str, ...], cache: int) -> tuple[str, ...]:
+    if _CACHE_FLAG in args:
+        at = args.index(_CACHE_FLAG)
+        args = (*args[:at], *args[at + 2 :])
+    return args if cache >= PROMPT_CACHE else (*args, _CACHE_FLAG, str(cache // MIB))
+
+
+def _with_threads(args: tuple[str, ...], most: int) -> tuple[str, ...]:
+    """No more than ``most`` threads; 0 leaves them as they are."""
+    found = list(args)
+    for flag in ("-t", "-tb") if most else ():
+        if flag in found:
+            found[found.index(flag) + 1] = str(min(most, int(found[found.index(flag) + 1])))
+    return tuple(found)
+
+
+def _kept(search: Search, group: Group, members: Sequence[Member], needs: Mapping[str, Need]) -> GroupResult:
+    inside = [member for member in members if member.name in group.members]
+    works = [decode_work(member.plan, search.machine) for member in inside]
+    busy = busy_seconds(works)
+    return GroupResult(
+        name=group.name,
+        members=group.members,
+        fits=True,
+        pools=uses(search, group, needs),
+        speeds=tuple(
+            Speed(member=member.name, idle=1 / sum(work.values()), busy=1 / seconds)
+            for member, work, seconds in zip(inside, works, busy, strict=True)
+        ),
+    )
+
+
+def uses(search: Search, group: Group, needs: Mapping[str, Need]) -> tuple[PoolUse, ...]:
+    """What a group takes of every pool of known size; what may lie on any GPU is dealt to those with most left."""
+    known = {**search.fixed, **needs}
+    width = len(search.pools.names)
+    used = list(total((known[name] for name in group.members if name in known), width + 2)[:width])
+    capacity = search.pools.capacity
+    loose = sum(entry.size for entry in search.asked.externals if entry.name in group.members and entry.pool == ANY_GPU)
+    for index in sorted(range(width - 1), key=lambda index: used[index] - capacity[index]):
+        part = min(loose, max(0, capacity[index] - used[index]))
+        used[index] += part
+        loose -= part
+    return tuple(
+        PoolUse(pool=name, capacity=most, used=have)
+        for name, most, have in zip(search.pools.names, capacity, used, strict=False)
+        if most < UNKNOWN
+    )
+
+
+def _reasons(search: Search, found: Found, threads: Mapping[str, int]) -> Iterator[Reason]:
+    places = " x ".join(str(count) for count in found.rivals.values())
+    if found.options:
+        yield Reason(
+            verdict="chosen",
+            subject="joint placement",
+            statement=f"least priority-weighted seconds of a {search.asked.objective} among {places} places, every one "
+            f"priced; neighbours count as busy {search.asked.busy:.0%} of their time",
+            source="exact search over all members and groups",
+        )
+    fitting = [group for group in search.asked.groups if search.fits_alone(group)]
+    for group in fitting:
+        if group.name not in {kept.name for kept in found.groups}:
+            yield Reason(
+                verdict="rejected",
+                subject=group.name,
+                statement="fits by itself, but not with the same arguments that the other groups need",
+                source="exact search over all members and groups",
+            )
+    if len(threads) > 1:
+        yield Reason(
+            verdict="note",
+            subject="threads",
+            statement=f"{', '.join(threads)} compute on the CPU together and share its cores",
+            source="rule decode-threads",
+        )
+
+
+def _assumptions(search: Search) -> Iterator[Assumption]:
+    if search.machine.memory is None:
+        yield Assumption(
+            subject=RAM, statement="RAM unknown: nothing was checked against it", source="machine description"
+        )
+    for entry in search.asked.externals:
+        if entry.size:
+            yield Assumption(
+                subject=entry.name,
+                statement=f"takes {gib(entry.size)} of {entry.pool}, as stated; not priced",
+                source="stack file",
+            )

@@ -1,0 +1,235 @@
+"""A stack: several models on one machine, what was asked of each, and the joint placement that keeps every budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from omniplan.documents.as_json import as_json
+from omniplan.domain.evidence import Assumption, Reason
+from omniplan.domain.machine import Machine
+from omniplan.domain.plan import SCHEMA_VERSION, Plan
+
+# Where an external entry may lie on any GPU, in any division.
+ANY_GPU = "GPUs"
+
+
+class On(StrEnum):
+    """Where a model may compute: anywhere, with all its weights on GPUs, or with none."""
+
+    ANY = "any"
+    GPU = "gpu"
+    CPU = "cpu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackModel:
+    """One model that is asked for; ``n_ctx`` None is the default context, ``n_ubatch`` None the fastest micro-batch.
+
+    ``priority`` weighs its seconds against those of others. ``on_demand`` models are loaded when they are asked for,
+    the others with the server. ``port`` None takes the next free one.
+    """
+
+    name: str
+    path: str
+    n_ctx: int | None = None
+    n_parallel: int = 1
+    cache_type_k: str = "f16"
+    cache_type_v: str = "f16"
+    n_ubatch: int | None = 512
+    priority: float = 1.0
+    on: On = On.ANY
+    on_demand: bool = False
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class External:
+    """Something that only takes ``size`` bytes: another program, or a model behind an API, which takes none here.
+
+    ``pool`` is a GPU's name, "RAM", or "GPUs" for any of them in any division. ``may_use_ram`` says that it could run
+    on the CPU instead.
+    """
+
+    name: str
+    size: int
+    pool: str = ANY_GPU
+    may_use_ram: bool = False
+    priority: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Members that are resident at the same time, by name."""
+
+    name: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What the whole stack may take.
+
+    ``headroom`` is the policy per GPU in words, ``gpus`` bytes to keep free on single ones instead. ``ram`` is the most
+    it may take of RAM in bytes, ``ram_headroom`` what stays free there; None leaves both to the machine and the policy.
+    """
+
+    headroom: str = "default"
+    gpus: Mapping[str, int] = field(default_factory=dict)
+    ram: int | None = None
+    ram_headroom: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackFile:
+    """What a stack file asks for.
+
+    ``n_prompt`` and ``n_gen`` are the request to be fast at in tokens, ``objective`` the part of it that counts.
+    ``busy`` is the share of its time that a neighbour is taken to be computing.
+    """
+
+    name: str
+    models: tuple[StackModel, ...] = ()
+    externals: tuple[External, ...] = ()
+    groups: tuple[Group, ...] = ()
+    budget: Budget = Budget()
+    n_prompt: int = 2048
+    n_gen: int = 256
+    objective: str = "request"
+    busy: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What one member takes of one pool in bytes: llama.cpp's three columns and what lies beside them.
+
+    ``reserve`` is the CUDA context of its process on a GPU and room for its pools there, the prompt cache in RAM.
+    """
+
+    pool: str
+    model: int = 0
+    context: int = 0
+    compute: int = 0
+    reserve: int = 0
+
+    @property
+    def total(self) -> int:
+        """Everything."""
+        return self.model + self.context + self.compute + self.reserve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A model in its place: its plan, its shares, and whether it is loaded with the server.
+
+    The plan's margins are of what its neighbours leave; its price is that of the whole machine. ``rivals`` counts the
+    options its place was chosen from.
+    """
+
+    name: str
+    plan: Plan
+    shares: tuple[Share, ...]
+    priority: float
+    on_demand: bool
+    port: int
+    rivals: int
+
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """The GPUs its process computes on."""
+        return tuple(share.pool for share in self.shares if share.pool != "RAM")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolUse:
+    """One pool under one group: bytes it has for the stack, bytes the members take, bytes left (negative: missing)."""
+
+    pool: str
+    capacity: int
+    used: int
+
+    @property
+    def left(self) -> int:
+        """Bytes beyond everything, headroom included."""
+        return self.capacity - self.used
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """Tokens per second of one member while its neighbours are idle, and while all of them decode without a pause."""
+
+    member: str
+    idle: float
+    busy: float
+    basis: str = "modelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """Changes that would make a group fit, and the share of what was asked for that they are predicted to lose."""
+
+    changes: tuple[str, ...]
+    loss: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupResult:
+    """Whether the members of a group fit together, pool by pool.
+
+    ``needed`` are the bytes each member of a group that does not fit takes where it has all it asks for, and its
+    ``pools`` are those it may lie on; ``shortfall`` is the least that is missing in any placement.
+    """
+
+    name: str
+    members: tuple[str, ...]
+    fits: bool
+    pools: tuple[PoolUse, ...] = ()
+    speeds: tuple[Speed, ...] = ()
+    needed: Mapping[str, int] = field(default_factory=dict)
+    shortfall: int = 0
+    remedies: tuple[Remedy, ...] = ()
+
+    @property
+    def available(self) -> int:
+        """Bytes of all its pools."""
+        return sum(pool.capacity for pool in self.pools)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """A joint placement: one set of arguments per model, good in every group that fits.
+
+    ``sets`` are the largest sets of members that co-fit with these placements; any part of one does too. ``residents``
+    take their bytes in all of them. ``seconds`` is the objective: the sum over members of priority times predicted
+    seconds, plus the share ``busy`` of what neighbours in a group cost each other.
+    """
+
+    version: str
+    llama_cpp: str
+    name: str
+    machine: Machine
+    asked: StackFile
+    members: tuple[Member, ...]
+    groups: tuple[GroupResult, ...]
+    sets: tuple[tuple[str, ...], ...]
+    seconds: float
+    reasons: tuple[Reason, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def fits(self) -> bool:
+        """Whether every group does."""
+        return all(group.fits for group in self.groups)
+
+    def member(self, name: str) -> Member:
+        """The member called ``name``; raises KeyError."""
+        for member in self.members:
+            if member.name == name:
+                return member
+        raise KeyError(name)
+
+    def to_json(self) -> str:
+        """The stack as JSON."""
+        return as_json(self)

@@ -1,0 +1,77 @@
+"""Predicted speed as text: rates with their range, and where the milliseconds go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from omniplan.domain.plan import Plan
+from omniplan.domain.prediction import Estimate, Prediction
+from omniplan.text.argv import shell_line
+from omniplan.text.table import table
+
+SPEEDS: Final = ("tokens/s", "prompt tokens/s", "request s")
+
+
+def speed_lines(prediction: Prediction) -> list[str]:
+    """Rates, the request, and the terms of a token in ms and of the prompt in s."""
+    workload = f"{prediction.n_prompt:,} + {prediction.n_gen:,} tokens"
+    rates = f"{rate(prediction.decode_tokens_per_second)} generating"
+    if prediction.prompt_terms:
+        rates += f", {rate(prediction.prompt_tokens_per_second)} for a prompt"
+    lines = [
+        f"Predicted: {rates}; {span(prediction.request_seconds)} s for a request of {workload}",
+        f"ms per token: {_terms(prediction.terms, 1e3)}",
+    ]
+    if prediction.prompt_terms:
+        lines.append(f"s per prompt: {_terms(prediction.prompt_terms, 1.0)}")
+    return lines
+
+
+def baseline_lines(plan: Plan) -> list[str]:
+    """The plan beside its baselines, one line each, and --fit's command where it does as well; nothing without."""
+    if not plan.baselines:
+        return []
+    rows = [("this plan", "yes", *speeds(plan.prediction))]
+    for name, baseline in plan.baselines.items():
+        fits = "yes" if baseline.fits else "no headroom" if baseline.loads else "no"
+        fits = fits if baseline.is_allowed else "not allowed"
+        rows.append((name, fits, *speeds(baseline.prediction)))
+    return [table(("against", "fits", *SPEEDS), rows), "", *_alternative(plan)]
+
+
+def _alternative(plan: Plan) -> list[str]:
+    found = plan.fit_instead
+    if found is None:
+        return []
+    return [f"Or, {found.why}:", shell_line(plan.model.path, found.args, plan.environment), ""]
+
+
+def speeds(prediction: Prediction) -> tuple[str, str, str]:
+    """The figures of ``SPEEDS``."""
+    return (
+        digits(prediction.decode_tokens_per_second.value),
+        digits(prediction.prompt_tokens_per_second.value),
+        digits(prediction.request_seconds.value),
+    )
+
+
+def rate(estimate: Estimate) -> str:
+    """Tokens per second with the range."""
+    return f"{span(estimate)} tokens/s"
+
+
+def span(estimate: Estimate) -> str:
+    """A value and its range, to three digits."""
+    return f"{digits(estimate.value)} ({digits(estimate.low)} to {digits(estimate.high)})"
+
+
+def digits(value: float) -> str:
+    """Three significant digits without an exponent."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _terms(terms: Mapping[str, float], factor: float) -> str:
+    ordered = sorted(terms.items(), key=lambda item: -item[1])
+    parts = ", ".join(f"{name} {digits(factor * seconds)}" for name, seconds in ordered)
+    return f"{digits(factor * sum(terms.values()))} = {parts}"

@@ -1,0 +1,97 @@
+"""Memory that was refused, that nobody planned for, or that grew; each check yields findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from omniplan.domain.headroom import Headroom
+from omniplan.domain.machine import Gpu
+from omniplan.units import MIB, mib
+from omniplan.verify.case import Case
+from omniplan.verify.expected import free_of
+from omniplan.verify.logs.report import BufferKind, Load, OutOfMemory
+from omniplan.verify.pools import device_order, pool_of, pools, predicted_name
+from omniplan.verify.table import finding
+from omniplan.verify.values import Finding
+
+_REMEDIES: Final = {
+    BufferKind.COMPUTE: "the compute buffer grows with -ub: halve it, or move a layer off {device}",
+    BufferKind.KV: "shorten the context (-c), quantise the cache (-ctk, -ctv), or move a layer off {device}",
+    BufferKind.MODEL: "give {device} fewer layers: -ts counts layers, --n-cpu-moe is applied after the split",
+}
+
+
+def out_of_memory(case: Case) -> Iterator[Finding]:
+    """Allocations that were refused, and by how much they were short."""
+    for item in case.load.refused:
+        pool = pool_of(item.device)
+        asked = mib(item.size)
+        if item.is_survived:
+            yield finding("pipeline-dropped", item.line, asked=asked, device=pool)
+            continue
+        kind = item.kind or BufferKind.MODEL
+        remedy = _REMEDIES.get(kind, _REMEDIES[BufferKind.MODEL]).format(device=pool or "the device")
+        facts = {"device": pool or "a device", "asked": asked, "kind": kind.value, "remedy": remedy}
+        free = free_of(case.report, case.machine, pool)
+        held = _held(case.load, pool, item)
+        if free is None or item.size <= free - sum(held.values()):
+            yield finding("out-of-memory-unknown", item.line, **facts)
+            continue
+        left = free - sum(held.values())
+        words = ", ".join(f"{column} {mib(size)}" for column, size in held.items()) or "nothing yet"
+        short = mib(item.size - left)
+        yield finding("out-of-memory", item.line, **facts, free=mib(left), held=words, short=short)
+
+
+def _held(load: Load, pool: str, item: OutOfMemory) -> dict[str, int]:
+    """What lay on ``pool`` already, by column."""
+    columns = [column for column in ("model", "context", "compute") if item.kind is not BufferKind.MODEL]
+    return {column: size for column in columns if (size := pools(load, column).get(pool, 0))}
+
+
+def unaccounted(case: Case) -> Iterator[Finding]:
+    """Memory in use beside the model above what the headroom policy, or the plan, allowed for."""
+    order = device_order(case.report)
+    for row in case.load.breakdown:
+        if row.unaccounted is None or row.total is None:
+            continue
+        name = predicted_name(pool_of(row.device), order)
+        before = free_of(case.report, case.machine, pool_of(row.device))
+        allowed = (row.total - before if before is not None else 0) + _margin(case, name, row.total)
+        if row.unaccounted > allowed:
+            facts = {"unaccounted": mib(row.unaccounted), "expected": mib(allowed)}
+            yield finding("unaccounted", row.line, device=row.device, **facts)
+
+
+def _margin(case: Case, name: str, total: int) -> int:
+    """Bytes kept on a GPU for its context and for growth."""
+    if case.expected.plan is not None:
+        return sum(margin.context + margin.growth for margin in case.expected.plan.margins if margin.pool == name)
+    gpus = {gpu.name: gpu for gpu in case.machine.gpus} if case.machine else {}
+    gpu = gpus.get(name) or Gpu(name=name, description="", total=total, free=total)
+    policy = Headroom()
+    return policy.context_of(gpu) + policy.growth_of(gpu)
+
+
+def used_memory(case: Case) -> Iterator[Finding]:
+    """More in use by nvidia-smi than prediction, reservations and headroom add up to."""
+    priced, machine = case.expected.footprint, case.machine
+    if priced is None or machine is None:
+        return
+    for seen in case.usage:
+        gpu = next((gpu for gpu in machine.gpus if gpu.name == seen.device), None)
+        if gpu is None or seen.device not in priced.buffers:
+            continue
+        wanted = priced.buffers[seen.device].total + gpu.total - gpu.free + _margin(case, gpu.name, gpu.total)
+        if seen.used > wanted:
+            yield finding("used-above", device=seen.device, used=mib(seen.used), expected=mib(wanted))
+
+
+def released(case: Case) -> Iterator[Finding]:
+    """Compute buffers that grew while running."""
+    for context in case.load.contexts[:1]:
+        for item in context.released:
+            if item.size > item.reserved + MIB:
+                reserved, actual = mib(item.reserved), mib(item.size)
+                yield finding("compute-grew", item.line, device=item.device, reserved=reserved, actual=actual)

@@ -1,0 +1,128 @@
+"""Predicted and actual bytes side by side, pool by pool and column by column, and speeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from statistics import median
+from typing import Final
+
+from omniplan.domain.footprint import Footprint
+from omniplan.verify.expected import Expected
+from omniplan.verify.logs.report import BufferKind, Load, LoadReport
+from omniplan.verify.pools import COLUMNS, CUDA, HOST, backend, device_order, is_mapped, pool_of, pools, predicted_name
+from omniplan.verify.table import Tolerance, tolerances
+from omniplan.verify.values import Compared, Speed
+
+# The build that predictions reproduce.
+BUILD: Final = 11434
+_MAPPED: Final = "a mapping of the file"
+_NOT_PRINTED: Final = "not in the log"
+_OTHER_BACKEND: Final = "predicted for CUDA only"
+
+
+def rows(report: LoadReport, expected: Expected) -> tuple[Compared, ...]:
+    """Every column of every pool that either side knows; GPUs first."""
+    load, priced = report.load, expected.footprint
+    if load is None or priced is None:
+        return ()
+    order = device_order(report)
+    wanted = {column: _predicted(priced, column) for column in COLUMNS}
+    shown = {column: _actual(load, column) for column in COLUMNS}
+    names = dict.fromkeys([*order, *(pool for sizes in shown.values() for pool in sizes)])
+    known = {predicted_name(pool, order) for pool in names}
+    names |= dict.fromkeys(pool for sizes in wanted.values() for pool in sizes if pool not in known)
+    found = []
+    for pool in sorted(names, key=lambda pool: (pool == HOST, list(names).index(pool))):
+        for column in COLUMNS:
+            size = wanted[column].get(predicted_name(pool, order), 0)
+            actual = shown[column].get(pool, 0) if shown[column] else None
+            if size or actual:
+                found.append(_row(report, load, (pool, column), size, actual))
+    return tuple(found)
+
+
+def _row(report: LoadReport, load: Load, where: tuple[str, str], predicted: int, actual: int | None) -> Compared:
+    pool, column = where
+    tolerance = tolerance_of(report, column).of(predicted)
+    remark = _incomparable(load, pool, column, actual)
+    is_within = None if remark or actual is None else abs(actual - predicted) <= tolerance
+    return Compared(
+        pool=pool,
+        column=column,
+        predicted=predicted,
+        actual=actual,
+        tolerance=tolerance,
+        is_within=is_within,
+        remark=remark,
+    )
+
+
+def tolerance_of(report: LoadReport, column: str) -> Tolerance:
+    """What is tolerated in a column; compute buffers differ between builds."""
+    is_other = column == "compute" and not is_same_build(report)
+    return tolerances()["compute-other" if is_other else column]
+
+
+def is_same_build(report: LoadReport) -> bool:
+    """Whether the log is of the build that predictions reproduce; a build without a number may be any."""
+    return report.build is not None and report.build.number == BUILD
+
+
+def _incomparable(load: Load, pool: str, column: str, actual: int | None) -> str:
+    if actual is None:
+        return _NOT_PRINTED
+    if column == "model" and any(is_mapped(b.device) and pool_of(b.device) == pool for b in load.buffers):
+        return _MAPPED
+    is_foreign = pool != HOST and backend([pool]) != CUDA
+    has_foreign = any(backend([pool_of(b.device)]) not in {CUDA, ""} for b in load.buffers)
+    return _OTHER_BACKEND if column == "compute" and (is_foreign or (pool == HOST and has_foreign)) else ""
+
+
+def _predicted(priced: Footprint, column: str) -> dict[str, int]:
+    if column == "output":
+        return {HOST: priced.output_buffer}
+    found: dict[str, int] = {}
+    for name, size in priced.buffers.items():
+        pool = pool_of(name)
+        found[pool] = found.get(pool, 0) + int(getattr(size, column))
+    return found
+
+
+def _actual(load: Load, column: str) -> Mapping[str, int]:
+    """Bytes per pool, from buffer lines, else from the tables that llama.cpp adds up; empty where it shows neither."""
+    shown = pools(load, column)
+    if shown or column == "output":
+        return shown
+    table = load.breakdown or (() if load.has_buffers else load.projected)
+    return {pool_of(row.device): int(getattr(row, column)) for row in table}
+
+
+def speeds(report: LoadReport, expected: Expected) -> tuple[Speed, ...]:
+    """Measured rates against predicted ones; requests of one token say nothing about a rate."""
+    return tuple(_speeds(report, expected))
+
+
+def _speeds(report: LoadReport, expected: Expected) -> Iterator[Speed]:
+    known = expected.prediction
+    for kind in ("prompt", "decode"):
+        rates = [timing.rate for timing in report.timings if timing.kind == kind and timing.tokens > 1]
+        if not rates:
+            continue
+        estimate = None
+        if known is not None:
+            estimate = known.prompt_tokens_per_second if kind == "prompt" else known.decode_tokens_per_second
+        yield Speed(
+            kind=kind,
+            n_runs=len(rates),
+            median=median(rates),
+            low=min(rates),
+            high=max(rates),
+            predicted_low=estimate.low if estimate and estimate.value else None,
+            predicted_high=estimate.high if estimate and estimate.value else None,
+        )
+
+
+def mapped_size(load: Load) -> int:
+    """Bytes of the file that are mapped into RAM."""
+    sizes = load.sizes(BufferKind.MODEL)
+    return sum(size for device, size in sizes.items() if is_mapped(device) and pool_of(device) == HOST)

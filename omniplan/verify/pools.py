@@ -1,0 +1,84 @@
+"""Buffers of a log added up per physical memory, under the names that predictions use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from omniplan.domain.machine import Gpu
+from omniplan.predict.learned import is_same_gpu
+from omniplan.verify.logs.report import BufferKind, Load, LoadReport
+
+HOST: Final = "Host"
+CUDA: Final = "CUDA"
+# Names of buffers in RAM: pinned, repacked, mapped, and accelerators that compute in place.
+_HOST: Final = re.compile(r"CPU(_\w+)?|\w+_Host|Host|AMX|BLAS|KleidiAI|RAM")
+_VARIANT: Final = re.compile(r"_(Mapped|Split|Private|Shared|Repack)$")
+_NUMBERED: Final = re.compile(r"([A-Za-z]+)(\d*)")
+# Macs have one GPU, which older builds do not number.
+_METAL: Final = ("Metal", "MTL")
+# A driver and a data sheet differ by less over the size of one GPU.
+_SAME_TOTAL: Final = 0.02
+COLUMNS: Final = {
+    "model": (BufferKind.MODEL,),
+    "context": (BufferKind.KV, BufferKind.RECURRENT),
+    "compute": (BufferKind.COMPUTE,),
+    "output": (BufferKind.OUTPUT,),
+}
+
+
+def is_mapped(device: str) -> bool:
+    """Whether a buffer is a mapping of the file, whose size is a span."""
+    return device.endswith("_Mapped")
+
+
+def pool_of(device: str) -> str:
+    """The memory a buffer lies in: ``Host``, or the device without what says how it is used."""
+    return HOST if _HOST.fullmatch(device) else _VARIANT.sub("", device)
+
+
+def pools(load: Load, column: str) -> dict[str, int]:
+    """Bytes of one column per pool."""
+    found: dict[str, int] = {}
+    for kind in COLUMNS[column]:
+        for device, size in load.sizes(kind).items():
+            found[pool_of(device)] = found.get(pool_of(device), 0) + size
+    return found
+
+
+def backend(pools_seen: Iterable[str]) -> str:
+    """What the devices are: ``CUDA``, ``Vulkan``, ``RPC``, ...; "" where there is only RAM."""
+    names = {_backend(pool) for pool in pools_seen if pool != HOST}
+    return CUDA if CUDA in names else next(iter(sorted(names)), "")
+
+
+def _backend(pool: str) -> str:
+    match = _NUMBERED.match(pool)
+    return match[1] if match else pool
+
+
+def predicted_name(pool: str, order: list[str]) -> str:
+    """The name a prediction has for ``pool``: CUDA devices keep theirs, others count in the order of ``order``."""
+    if pool == HOST or _backend(pool) == CUDA:
+        return pool
+    match = _NUMBERED.fullmatch(pool)
+    if match and match[2]:
+        return f"{CUDA}{match[2]}"
+    if pool in _METAL:
+        return f"{CUDA}0"
+    return f"{CUDA}{order.index(pool)}" if pool in order else pool
+
+
+def device_order(report: LoadReport) -> list[str]:
+    """The log's devices that are no RAM, in its order."""
+    seen = [device.name for device in report.devices]
+    if report.load is not None:
+        seen += [buffer.device for buffer in report.load.all_buffers()]
+    return list(dict.fromkeys(pool for name in seen if (pool := pool_of(name)) != HOST))
+
+
+def is_gpu(gpu: Gpu, description: str, total: int | None) -> bool:
+    """Whether a device of a log can be ``gpu``, by its description and size as far as they are known."""
+    near = total is None or abs(total - gpu.total) <= _SAME_TOTAL * gpu.total
+    return near and is_same_gpu(gpu.description, description)

@@ -1,0 +1,134 @@
+"""A verification as text for a person: the run, the table, speeds, findings, the verdict."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import Final
+
+from omniplan.text.table import table
+from omniplan.units import MIB, mib
+from omniplan.verify.logs.report import BufferKind, Load, LoadReport
+from omniplan.verify.values import Compared, Finding, Verification
+
+_SHOWN: Final = 4
+
+
+def verification_text(found: Verification) -> str:
+    """Everything a reader should know, the verdict last."""
+    lines = [*_run_lines(found.report)]
+    if found.basis:
+        lines += ["", f"Predicted from {found.basis}: {shlex.join(found.args)}"]
+    if found.rows:
+        lines += ["", _table(found.rows)]
+    elif found.report.load is not None and found.report.load.has_buffers:
+        lines += ["", _buffers(found.report.load)]
+    lines += [*_speed_lines(found), *_usage_lines(found), *_finding_lines(found), *_assumed(found), "", _verdict(found)]
+    return "\n".join(lines)
+
+
+def _run_lines(report: LoadReport) -> Iterator[str]:
+    build = report.build
+    name = f"b{build.number} ({build.commit})" if build and build.number else "a build without a number"
+    yield f"{report.source}: {report.n_lines:,} lines, {report.n_recognised:,} of them read; llama.cpp {name}"
+    load = report.load
+    if load is not None:
+        yield _model_line(load)
+    for device in report.devices:
+        free = f", {mib(device.free)} free before the load" if device.free is not None else ""
+        total = f", {mib(device.total)}" if device.total is not None else ""
+        vmm = "" if device.has_vmm is None else f", VMM {'yes' if device.has_vmm else 'no'}"
+        yield f"{device.name}: {device.description}{total}{free}{vmm}"
+    yield from (f"note: {note}" for note in report.notes)
+
+
+def _model_line(load: Load) -> str:
+    model = load.model
+    parts = [model.name or model.path or "a model without a name"]
+    if model.architecture:
+        parts.append(model.architecture)
+    if model.file_size:
+        parts.append(model.file_size.strip())
+    if load.offloaded is not None:
+        parts.append(f"{load.offloaded} of {load.offloadable} layers on GPUs")
+    context = load.contexts[0] if load.contexts else None
+    if context is not None and "n_ctx" in context.settings:
+        parts.append(f"context {context.settings['n_ctx']}")
+    if context is not None and context.splits_decode is not None:
+        parts.append(f"{context.splits_prefill} graph splits per prompt batch, {context.splits_decode} per token")
+    return ", ".join(parts)
+
+
+def _table(rows: tuple[Compared, ...]) -> str:
+    shown = [
+        (
+            row.pool,
+            row.column,
+            _mib(row.predicted),
+            _mib(row.actual),
+            _signed(row.difference),
+            f"±{row.tolerance / MIB:,.1f}",
+            row.remark or ("yes" if row.is_within else "NO"),
+        )
+        for row in rows
+    ]
+    header = ("device", "bytes of", "predicted MiB", "actual MiB", "difference", "tolerance", "within")
+    return table(header, shown, left=2)
+
+
+def _mib(size: int | None) -> str:
+    return "" if size is None else f"{size / MIB:,.2f}"
+
+
+def _signed(size: int | None) -> str:
+    return "" if size is None else f"{size / MIB:+,.2f}"
+
+
+def _buffers(load: Load) -> str:
+    devices = list(dict.fromkeys(buffer.device for buffer in load.all_buffers()))
+    kinds = [kind for kind in BufferKind if load.sizes(kind)]
+    rows = [(device, *(_mib(load.sizes(kind).get(device)) for kind in kinds)) for device in devices]
+    return table(("buffer, MiB", *(kind.value for kind in kinds)), rows)
+
+
+def _speed_lines(found: Verification) -> Iterator[str]:
+    for speed in found.speeds:
+        spread = f" ({speed.low:.2f} to {speed.high:.2f} in {speed.n_runs} requests)" if speed.n_runs > 1 else ""
+        predicted = ""
+        if speed.predicted_low is not None and speed.predicted_high is not None:
+            predicted = f", predicted {speed.predicted_low:.2f} to {speed.predicted_high:.2f}"
+        yield f"{speed.kind}: {speed.median:.2f} tokens per second{spread}{predicted}"
+
+
+def _usage_lines(found: Verification) -> Iterator[str]:
+    for usage in found.usage:
+        total = f" of {mib(usage.total)}" if usage.total is not None else ""
+        yield f"nvidia-smi: {usage.device} {mib(usage.used)}{total} in use"
+
+
+def _finding_lines(found: Verification) -> Iterator[str]:
+    if found.findings:
+        yield ""
+        yield "Findings:"
+    yield from (_finding(item) for item in found.findings)
+
+
+def _finding(item: Finding) -> str:
+    numbers = ", ".join((*map(str, item.lines[:_SHOWN]), *(["..."] if len(item.lines) > _SHOWN else [])))
+    lines = f" (line {numbers})" if numbers else ""
+    advice = f"; {item.advice}" if item.advice else ""
+    return f"- {item.severity.value}: {item.statement}{lines}{advice} [{item.source}]"
+
+
+def _assumed(found: Verification) -> Iterator[str]:
+    if found.assumptions:
+        yield ""
+        yield "Assumed:"
+    yield from (f"- {item.subject}: {item.statement}" for item in found.assumptions)
+
+
+def _verdict(found: Verification) -> str:
+    judged = [row for row in found.rows if row.is_within is not None]
+    within = sum(1 for row in judged if row.is_within)
+    counts = f" ({within} of {len(judged)} figures are within)" if judged else ""
+    return f"Verdict: {found.verdict.value}{counts}"

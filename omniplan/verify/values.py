@@ -1,0 +1,112 @@
+"""A run against its prediction: bytes per pool and column, what is not as it should be, and the verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from omniplan.documents.as_json import as_json
+from omniplan.domain.evidence import Assumption
+from omniplan.verify.logs.report import LoadReport
+
+
+class Severity(StrEnum):
+    """How much a finding matters: the verdict fails; it costs something; know this."""
+
+    FAULT = "fault"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+class Verdict(StrEnum):
+    """What a verification ends with."""
+
+    WITHIN = "within tolerance"
+    OUTSIDE = "outside tolerance"
+    FAULTY = "faults found"
+    FAILED = "the load failed"
+    UNKNOWN = "nothing was compared"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One column of one pool in bytes: predicted, actual, and up to what difference they agree.
+
+    ``column`` is "model", "context", "compute" or "output". A figure is None where it is not known; ``is_within`` is
+    None where the two cannot be compared, and ``remark`` says why.
+    """
+
+    pool: str
+    column: str
+    predicted: int | None
+    actual: int | None
+    tolerance: int
+    is_within: bool | None
+    remark: str = ""
+
+    @property
+    def difference(self) -> int | None:
+        """Actual less predicted."""
+        return None if self.predicted is None or self.actual is None else self.actual - self.predicted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something about the run: what, how bad, what to do, by which rule, and the lines of the log that show it."""
+
+    name: str
+    severity: Severity
+    statement: str
+    advice: str
+    source: str
+    lines: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuUsage:
+    """Memory of one GPU in bytes as nvidia-smi sees it, the most of all samples; ``device`` is llama.cpp's name."""
+
+    device: str
+    description: str
+    used: int
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """One measured rate against its prediction, tokens per second: the median of ``n_runs`` and the range seen."""
+
+    kind: str
+    n_runs: int
+    median: float
+    low: float
+    high: float
+    predicted_low: float | None = None
+    predicted_high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """A log, a prediction, and how they agree.
+
+    ``basis`` says what the prediction is of, "" when none was asked for; ``args`` are the arguments it is of.
+    """
+
+    report: LoadReport
+    basis: str
+    args: tuple[str, ...]
+    rows: tuple[Compared, ...]
+    findings: tuple[Finding, ...]
+    speeds: tuple[Speed, ...] = ()
+    usage: tuple[GpuUsage, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
+    verdict: Verdict = Verdict.UNKNOWN
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the run is as predicted, or no prediction was asked for and nothing is wrong."""
+        return self.verdict is Verdict.WITHIN or (self.verdict is Verdict.UNKNOWN and not self.basis)
+
+    def to_json(self) -> str:
+        """The verification as JSON, by the schema ``verification``."""
+        return as_json(self)

@@ -1,0 +1,151 @@
+"""The flag table: complete, in llama.cpp's order, and in step with the parameters it sets."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from enum import StrEnum
+from pathlib import Path
+
+import pytest
+
+from omniplan.documents import source
+from omniplan.domain import params
+from omniplan.domain.params import DraftParams, ServerParams
+from omniplan.errors import TableError
+from omniplan.llamacpp.flags import table as flags
+from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.flags.table import FlagRow, Kind, load_flags, spellings
+
+ROWS = load_flags()
+KNOWN = [row for row in ROWS if not row.is_removed]
+ENUMS: dict[str, type[StrEnum]] = {
+    "flash-attn": params.FlashAttn,
+    "split-mode": params.SplitMode,
+    "load-mode": params.LoadMode,
+    "lazy-mode": params.LazyMode,
+}
+VALUES = {
+    Kind.INT: ["2"],
+    Kind.UINT: ["2"],
+    Kind.FLOAT: ["0.5"],
+    Kind.STRING: ["x"],
+    Kind.LIST: ["x"],
+    Kind.PAIR: ["1", "2"],
+    Kind.NONE: [],
+}
+LISTS = {
+    "override-tensor": "a=CPU", "spec-draft-override-tensor": "a=CPU", "tensor-split": "3,1", "fit-target": "512,256",
+    "override-kv": "a=int:1", "spec-type": "draft-mtp",
+}  # fmt: skip
+
+
+def example(row: FlagRow) -> list[str]:
+    """Arguments that llama-server takes for ``row``."""
+    if row.key in LISTS:
+        return [LISTS[row.key]]
+    return [row.choices[0]] if row.choices else VALUES[row.kind]
+
+
+def line_of(row: FlagRow) -> int:
+    found = re.fullmatch(r"common/arg\.cpp:(\d+)", row.source)
+    return int(found[1]) if found else 0
+
+
+def test_b11434_has_256_flags() -> None:
+    """As many as common_params_parser_init builds for llama-server, five of them only to say that they are gone."""
+    defined = [row for row in ROWS if line_of(row)]
+
+    assert len(defined) == 256
+    assert [row.key for row in defined if row.is_removed] == [
+        "draft", "draft-min", "spec-ngram-size-n", "spec-ngram-size-m", "spec-ngram-min-hits",
+    ]  # fmt: skip
+
+
+def test_rows_are_in_the_order_of_arg_cpp_then_by_name() -> None:
+    """The environment applies in that order, so it is not a matter of taste."""
+    defined = [line_of(row) for row in ROWS if line_of(row)]
+    gone = [row.key for row in ROWS if not line_of(row)]
+
+    assert defined == sorted(defined)
+    assert gone == sorted(gone)
+    assert [row.key for row in ROWS[len(defined) :]] == gone
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.key)
+def test_row_is_whole(row: FlagRow) -> None:
+    """Every row cites its source, starts its spellings with a dash and names a field that exists."""
+    known = {item.name for item in fields(ServerParams)} | {f"draft.{item.name}" for item in fields(DraftParams)}
+
+    assert row.source
+    assert all(name.startswith("-") for name in row.spellings)
+    assert {row.param, *row.sets} - {""} <= known
+    assert bool(row.choices) == (row.kind in (Kind.ENUM, Kind.SWITCH) or row.key == "spec-type")
+
+
+@pytest.mark.parametrize("row", KNOWN, ids=lambda row: row.key)
+def test_every_spelling_is_accepted(row: FlagRow) -> None:
+    """Each spelling of each flag of b11434 parses, and an unmodelled flag is remembered."""
+    parsed = [parse([name, *example(row)]) for name in row.spellings]
+
+    assert [bool(result.extra) for result in parsed] == [not (row.param)] * len(parsed)
+
+
+@pytest.mark.parametrize("key", ENUMS)
+def test_choices_are_the_enum(key: str) -> None:
+    """The words of the table and the members of the enum are the same set."""
+    row = next(row for row in ROWS if row.key == key)
+
+    assert set(ENUMS[key]) == set(row.choices)
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in KNOWN if row.param and row.default is not None], ids=lambda row: row.key
+)
+def test_defaults_are_those_of_server_params(row: FlagRow) -> None:
+    """Setting a flag to the table's default changes nothing but what is recorded."""
+    if row.kind is Kind.NONE:
+        holder = ServerParams()
+        actual = getattr(holder, row.param)
+        assert actual is None or row.default == actual
+        return
+    parsed = parse([row.name, str(row.default)])
+
+    field = row.param.removeprefix("draft.")
+    holders = (parsed.draft, DraftParams()) if field != row.param else (parsed, ServerParams())
+    if row.key not in ("ctx-size", "threads", "threads-batch"):
+        assert getattr(holders[1], field) == getattr(holders[0], field)
+
+
+def test_negated_flags_have_a_negative_variable() -> None:
+    """LLAMA_ARG_NO_X exists for a flag with a negated spelling, and for no other."""
+    assert spellings()["--mmproj-auto"].negative_env == "LLAMA_ARG_NO_MMPROJ_AUTO"
+    assert spellings()["--no-host"].negative_env == ""
+
+
+BAD = [
+    pytest.param("names = []\nkind = 'none'\nsource = 's'", "names: missing", id="no-names"),
+    pytest.param("names = ['-x']\nkind = 'none'", "source: missing", id="no-source"),
+    pytest.param("names = ['-x']\nkind = 'word'\nsource = 's'", "kind: 'word' is none of", id="unknown-kind"),
+    pytest.param("names = ['-x']\nkind = 'int'\nsource = 's'\nmin = 'a'", "min: 'a' has the wrong type", id="type"),
+    pytest.param("names = ['-x']\nkind = 'int'\nsource = 's'\nmni = 1", "mni: unknown key", id="typo"),
+    pytest.param("names = ['-x']\nkind = 'int'\nsource = 's'\nuntil = 1", "until: a removed flag", id="no-instead"),
+]
+
+
+@pytest.mark.parametrize(("row", "problem"), BAD)
+def test_a_wrong_row_is_refused(row: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table error names the file, the path inside it and the reason."""
+    (tmp_path / "flags.toml").write_text(f"[x]\n{row}\n")
+    monkeypatch.setattr(source, "DATA_DIRECTORIES", (tmp_path,))
+    source.read_table.cache_clear()
+
+    with pytest.raises(TableError, match=re.escape(f"flags.toml: x.{problem}")):
+        flags.load_flags.__wrapped__()
+    source.read_table.cache_clear()
+
+
+def test_a_missing_table_says_where_it_was_sought() -> None:
+    """A broken installation is an error with a path, not a traceback."""
+    with pytest.raises(TableError, match=r"nothing\.toml: not found in .*data"):
+        source.read_table("nothing.toml")

@@ -1,0 +1,136 @@
+"""Machines from words."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omniplan.errors import InputError
+from omniplan.machines.cpus import cpu_rows
+from omniplan.machines.files import machine_toml, parse_machine
+from omniplan.machines.gpus import gpu_rows
+from omniplan.machines.probe.words import machine_from_words
+from omniplan.units import GIB, MIB
+from tests.machines import check_one_line
+
+
+def test_the_example_of_the_documentation() -> None:
+    machine = machine_from_words("RTX 4090 + RTX 5070 Ti, Ryzen 7 5800X3D, 64 GB DDR4-3600")
+
+    assert [(gpu.name, gpu.description, gpu.total // MIB) for gpu in machine.gpus] == [
+        ("CUDA0", "RTX 4090", 24564),
+        ("CUDA1", "RTX 5070 Ti", 16303),
+    ]
+    assert machine.memory is not None
+    assert machine.cpu is not None
+    assert (machine.memory.total, machine.memory.channels, machine.memory.bandwidth) == (64 * GIB, 2, 57.6e9)
+    assert (machine.cpu.n_cores, machine.cpu.n_threads) == (8, 16)
+    assert all(gpu.free < gpu.total and "assumed" in gpu.reserved[0].reason for gpu in machine.gpus)
+
+
+def test_a_big_machine() -> None:
+    machine = machine_from_words("RTX PRO 6000 Blackwell and RTX 5090; 9995WX, 8x48 GB DDR5-6000 RDIMM ECC, NPS4")
+
+    assert [gpu.description for gpu in machine.gpus] == ["RTX PRO 6000 Blackwell", "RTX 5090"]
+    assert machine.memory is not None
+    assert (machine.memory.total, machine.memory.nominal_bandwidth) == (384 * GIB, 384e9)
+    assert machine.nps == 4
+
+
+WORDS = {
+    "four of one": ("4x RTX 3090", ["RTX 3090"] * 4),
+    "four of one, in words": ("quad RTX 3090", ["RTX 3090"] * 4),
+    "two sorts": ("2 x RTX 3060 12GB + rtx4070tisuper", ["RTX 3060 12GB"] * 2 + ["RTX 4070 Ti SUPER"]),
+    "without spaces": ("RTX 4090+RTX 3090", ["RTX 4090", "RTX 3090"]),
+    "a data centre": ("8x H100 SXM", ["H100 SXM 80GB"] * 8),
+    "nobody": ("no GPU, EPYC 9554, 384 GB", []),
+    "a plus in a name": ("Xeon Platinum 8480+, 512 GB, L4", ["L4"]),
+    "another plus in a name": ("Ryzen AI Max+ 395 with 128 GB", []),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), WORDS.values(), ids=WORDS.keys())
+def test_gpus_in_words(text: str, expected: list[str]) -> None:
+    assert [gpu.description for gpu in machine_from_words(text).gpus] == expected
+
+
+def test_the_screen_is_on_one_gpu() -> None:
+    plain, screen = machine_from_words("RTX 4090, RTX 5070 Ti (display)").gpus
+
+    assert (plain.is_display, screen.is_display) == (False, True)
+    assert [row.kind for row in screen.reserved] == ["driver", "display"]
+
+
+def test_unified_memory_is_the_ram() -> None:
+    machine = machine_from_words("Apple M3 Ultra, 512 GB")
+
+    (gpu,) = machine.gpus
+    assert (gpu.name, gpu.is_unified, gpu.total) == ("MTL0", True, 512 * GIB)
+    assert machine.memory is not None
+    assert gpu.free == machine.memory.available
+
+
+def test_two_sockets_count_the_bandwidth_of_one() -> None:
+    """One process gets at one socket's memory (rule one-socket), so the second adds room, not speed."""
+    machine = machine_from_words("2x EPYC 9554, 24x32 GB")
+
+    assert machine.memory is not None
+    assert machine.cpu is not None
+    assert (machine.cpu.n_sockets, machine.cpu.n_cores, machine.memory.channels) == (2, 128, 24)
+    assert machine.memory.bandwidth == 12 * 4800 * 8e6
+
+
+def test_what_nobody_said_is_noted() -> None:
+    assert machine_from_words("RTX 4090").memory is None
+    assert any("RAM not named" in note for note in machine_from_words("RTX 4090").notes)
+    assert machine_from_words("RTX 4090, 64 GB").memory is not None
+    assert any("bandwidth unknown" in note for note in machine_from_words("RTX 4090, 64 GB").notes)
+    taken = machine_from_words("Ryzen 7 5800X3D, 64 GB").notes
+    assert "memory speed taken for 3200 MT/s, the fastest Ryzen 7 5800X3D supports" in taken
+
+
+BAD = {
+    "nothing": ("", "expected words such as"),
+    "an unknown GPU": ("RTX 9090, 64 GB", "'RTX 9090' is no GPU, CPU or RAM in the tables; did you mean"),
+    "two that it could be": ("RTX 4060 Ti", "which one, RTX 4060 Ti 8GB or RTX 4060 Ti 16GB"),
+    "none of them": ("0x RTX 3090", "expected 1 to 64 of them"),
+    "too many": ("999x RTX 3090", "expected 1 to 64 of them"),
+    "RAM twice": ("64 GB, 32 GB DDR4", "RAM is named twice"),
+    "no RAM": ("0 GB DDR4", "no RAM at all"),
+    "strange RAM": ("64 GB of butter", "expected RAM such as"),
+    "two CPUs": ("5800X3D, 5950X", "a CPU is already named"),
+    "negative": ("-64 GB", "'-64 GB' is no GPU, CPU or RAM"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_words(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        machine_from_words(text)
+
+
+@given(
+    st.lists(st.sampled_from(gpu_rows()), min_size=1, max_size=4),
+    st.sampled_from(cpu_rows()),
+    st.integers(1, 4096),
+    st.sampled_from([", ", " + ", "; ", " and ", "\n"]),
+)
+def test_every_row_can_be_named(gpus: list[object], cpu: object, size: int, joint: str) -> None:
+    """Any GPUs, any CPU, any RAM, in any punctuation, give a machine that a file can hold."""
+    names = [row.name for row in (*gpus, cpu)]  # type: ignore[attr-defined]
+
+    machine = machine_from_words(joint.join([*names, f"{size} GB"]), name="drawn")
+
+    assert [gpu.description for gpu in machine.gpus] == names[:-1]
+    assert machine.cpu is not None
+    assert machine.cpu.model == names[-1]
+    assert parse_machine(machine_toml(machine)) == machine
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_machine_or_an_input_error(text: str) -> None:
+    try:
+        machine_from_words(text)
+    except InputError as error:
+        check_one_line(error)

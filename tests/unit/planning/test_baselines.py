@@ -1,0 +1,81 @@
+"""A plan carries what one would do without it, and is never predicted slower than what fits of that."""
+
+from __future__ import annotations
+
+import pytest
+
+import omniplan
+from omniplan.api import predict
+from omniplan.api.documents import parse_plan
+from omniplan.planning.text_plan import plan_text
+from tests.oracle import cases
+
+GLM = "GLM-4.7-Flash-Q8_0"
+CASES = [
+    (GLM, "dual-4090-5070ti", 32768),
+    (GLM, "quad-3090", 131072),
+    (GLM, "single-3090", 32768),
+    (GLM, "cpu-only", 4096),
+    ("gpt-oss-20b-MXFP4_MOE", "quad-3090", 131072),
+    ("Llama-3.1-8B-Q4_K_M", "dual-4090-5070ti", 131072),
+    ("Llama-3.1-8B-Q4_K_M", "single-3090", 524288),
+]
+
+
+@pytest.mark.parametrize("objective", ["request", "decode", "prompt"])
+@pytest.mark.parametrize(("name", "machine", "n_ctx"), CASES)
+def test_never_slower_than_a_baseline_that_fits(name: str, machine: str, n_ctx: int, objective: str) -> None:
+    """By the plan's own objective; its headroom is kept whoever's layout it is."""
+    known = omniplan.load_machine(machine)
+    try:
+        plan = omniplan.plan(cases.model(name), known, n_ctx=n_ctx, objective=objective, baselines=True)
+    except omniplan.Infeasible:
+        pytest.skip("nothing fits")
+
+    assert min(margin.left for margin in plan.margins) >= 0
+    for baseline in plan.baselines.values():
+        if baseline.fits:
+            assert taken(plan.prediction, objective) <= taken(baseline.prediction, objective)
+
+
+def taken(prediction: omniplan.Prediction, objective: str) -> float:
+    """Seconds of what is asked about."""
+    if objective == "request":
+        return prediction.request_seconds.value
+    return sum((prediction.terms if objective == "decode" else prediction.prompt_terms).values())
+
+
+def test_baselines_are_command_lines() -> None:
+    """Each says its placement outright, prices the same again, and survives JSON."""
+    machine = omniplan.load_machine("dual-4090-5070ti")
+    model = cases.model(GLM)
+    plan = omniplan.plan(model, machine, n_ctx=32768, baselines=True)
+
+    assert {"fit", "all layers", "cpu-moe", "nominal split"} <= set(plan.baselines)
+    for baseline in plan.baselines.values():
+        assert baseline.args[baseline.args.index("--fit") + 1] == "off"
+        assert baseline.loads is omniplan.footprint(model, machine, baseline.args).fits
+        assert predict(model, machine, baseline.args) == baseline.prediction
+    assert predict(model, machine, plan.server_args) == plan.prediction
+    assert parse_plan(plan.to_json()) == plan
+    assert "nominal split" in plan_text(plan)
+
+
+def test_no_baselines_when_not_wanted() -> None:
+    """They cost a run of --fit, so a caller who plans in a loop may do without."""
+    machine = omniplan.load_machine("quad-3090")
+
+    assert not omniplan.plan(cases.model(GLM), machine, n_ctx=4096, baselines=False).baselines
+
+
+def test_fit_pinned_is_fit() -> None:
+    """The baseline's layers are those that --fit's own arguments give."""
+    machine, model = omniplan.load_machine("dual-4090-5070ti"), cases.model(GLM)
+    asked = ["-c", "131072", "-np", "1"]
+    plan = omniplan.plan(model, machine, n_ctx=131072, baselines=True)
+    chosen = omniplan.fit(model, machine, asked)
+
+    assert (
+        omniplan.footprint(model, machine, [*asked, *chosen.args]).layers
+        == omniplan.footprint(model, machine, plan.baselines["fit"].args).layers
+    )

@@ -1,0 +1,109 @@
+"""Several quants of one model, ranked; files that do not belong are named."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import omniplan
+from omniplan.llamacpp.quant.same_model import plain_name
+from tests.machines import single
+from tests.oracle.cases import DATA
+
+ZOO = DATA / "models" / "zoo"
+QWEN = [ZOO / "Qwen3-30B-A3B-Q8_0.gguf", ZOO / "Qwen3-30B-A3B-Q4_K_M.gguf"]
+
+
+@pytest.fixture(scope="module")
+def found() -> omniplan.Recommendation:
+    """Two files, two estimates, one of them too large, on one 24 GiB GPU with little RAM."""
+    return omniplan.recommend(QWEN, single(24, ram_gib=13), what_if=["Q2_K", "F16"], n_ctx=8192)
+
+
+def test_what_fits_comes_first_by_time(found: omniplan.Recommendation) -> None:
+    """Times rise down the list, and what does not fit follows by size."""
+    fits = [option.outcome is not None for option in found.options]
+    times = [option.outcome.request_seconds.value for option in found.options if option.outcome]
+
+    assert sorted(fits, reverse=True) == fits
+    assert sorted(times) == times
+    assert ["F16"] == [option.quant for option in found.options if option.why_not]
+    assert "short by" in found.options[-1].why_not
+
+
+def test_the_front_is_that_of_brute_force(found: omniplan.Recommendation) -> None:
+    """Marked are those that no other beats in bits per weight and time at once."""
+    merits = {
+        option.quant: (option.bits_per_weight, -option.outcome.request_seconds.value)
+        for option in found.options
+        if option.outcome
+    }
+    beaten = {
+        quant
+        for quant, own in merits.items()
+        if any(other != own and other[0] >= own[0] and other[1] >= own[1] for other in merits.values())
+    }
+
+    assert set(merits) - beaten == {option.quant for option in found.options if option.is_efficient}
+
+
+def test_each_option_is_the_plan_of_its_file(found: omniplan.Recommendation) -> None:
+    """The arguments are those of ``plan`` for that file at that context."""
+    option = next(option for option in found.options if option.quant == "Q4_K_M")
+
+    assert option.outcome is not None
+    assert omniplan.plan(QWEN[1], single(24, ram_gib=13), n_ctx=8192).server_args == option.outcome.server_args
+    assert {"Q2_K", "F16"} == {option.quant for option in found.options if option.is_estimate}
+
+
+def test_a_folder_with_all_sorts_of_files(tmp_path: Path) -> None:
+    """Sets of shards count once; broken files, other models and projectors are named with the reason."""
+    for path in (*QWEN, ZOO / "Qwen3-8B-Q4_K_M.gguf"):
+        shutil.copy(path, tmp_path)
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper" / "broken.gguf").write_bytes(b"GGUF\3\0\0\0")
+    found = omniplan.recommend(tmp_path, single(48), n_ctx=4096)
+    reasons = {Path(item.path).name: item.reason for item in found.left_out}
+
+    assert {"Q4_K_M", "Q8_0"} == {option.quant for option in found.options}
+    assert {"Qwen3-8B-Q4_K_M.gguf", "broken.gguf"} == set(reasons)
+    assert "another model: name qwen38b where the others have qwen330ba3b" in reasons["Qwen3-8B-Q4_K_M.gguf"]
+
+
+def test_a_context_too_small_for_the_request_is_said() -> None:
+    """A plan exists, but its slot cannot hold what is priced."""
+    found = omniplan.recommend(ZOO / "Qwen3-0.6B-Q8_0.gguf", single(24), n_ctx=1024)
+
+    assert ["a slot of 1,024 tokens cannot hold the request of 2,304"] == [item.why_not for item in found.options]
+
+
+def test_shards_are_one_model() -> None:
+    """Any file of a set stands for the set, and a folder of its parts holds one model."""
+    shards = sorted(ZOO.glob("DeepSeek-R1-Q4_K_M-*.gguf"))[:3]
+    found = omniplan.recommend(shards, single(96, ram_gib=512), n_ctx=4096)
+
+    assert 1 == len(found.options)
+
+
+def test_nothing_to_rank_is_an_error(tmp_path: Path) -> None:
+    """An empty folder, or only broken files, with the reason."""
+    with pytest.raises(omniplan.InputError, match="no file of a model to rank"):
+        omniplan.recommend(tmp_path, single(24))
+    with pytest.raises(omniplan.InputError, match="objective speed"):
+        omniplan.recommend(QWEN, single(24), objective="speed")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("DeepSeek R1 BF16", "deepseekr1"),
+        ("DeepSeek-R1-Q4_K_M", "deepseekr1"),
+        ("DeepSeek-R1-0528", "deepseekr10528"),
+        ("Qwen3-0.6B-UD-IQ2_XXS-GGUF", "qwen30.6b"),
+    ],
+)
+def test_names_without_words_about_storage(name: str, expected: str) -> None:
+    """How weights are stored does not make another model; everything else in the name does."""
+    assert expected == plain_name(name)
