@@ -11,7 +11,7 @@ from tests.contracts.test_layers import LAYERS
 
 PAGE: Final = ROOT / "docs" / "architecture.md"
 _WIDTH: Final = 76
-_PICTURE: Final = re.compile(r"(?<=```text\n)┌.*?┘\n(?=```)", re.S)
+_PICTURE: Final = re.compile(r"(?<=```text\n)┌.*?┘\n(?=```)", re.DOTALL)
 
 
 def picture() -> str:

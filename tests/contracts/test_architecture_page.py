@@ -19,7 +19,7 @@ def test_the_picture_is_current() -> None:
 def test_every_room_has_its_paragraph() -> None:
     """A room of the layer list is a bold word that begins a paragraph, in the list's own order."""
     rooms = [name for layer in LAYERS for name in layer if name != "__main__"]
-    told = re.findall(r"^\*\*`(\w+)`\*\*", TEXT, re.M)
+    told = re.findall(r"^\*\*`(\w+)`\*\*", TEXT, re.MULTILINE)
 
     assert sorted(rooms) == sorted(told)
 
