@@ -6,15 +6,9 @@ from hypothesis import strategies as st
 
 from omniplan.domain.cpuset import format_cpus
 from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, NumaNode, Reservation
-from omniplan.errors import InputError
 from omniplan.machines.reading import BASES
 
 MIB = 1 << 20
-
-
-def check_one_line(error: InputError) -> None:
-    """What the command prints of an error is one line."""
-    assert "\n" not in str(error)
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

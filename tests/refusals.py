@@ -1,4 +1,4 @@
-"""What every verb does with bad input: 2, and one line on stderr."""
+"""What is said of bad input: one line, and 2 from every verb."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from omniplan.cli.main import main
+from omniplan.errors import InputError
 
 
 def check_refused(argv: Sequence[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,3 +20,8 @@ def check_refused(argv: Sequence[str], says: str, capsys: pytest.CaptureFixture[
     assert shown.err.startswith("omniplan: ")
     assert shown.err.count("\n") == 1
     assert says in shown.err
+
+
+def check_one_line(error: InputError) -> None:
+    """What the command prints of an error is one line."""
+    assert "\n" not in str(error)

@@ -21,7 +21,7 @@ from omniplan.verify.logs.report import (
     OutOfMemory,
     Timing,
 )
-from tests.logs import Era
+from tests.log_writer import Era
 
 _HEX = st.text("0123456789abcdef", min_size=7, max_size=9)
 _WORD = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=12)

@@ -21,8 +21,8 @@ from omniplan.formats.format import MODELS, Options
 from omniplan.formats.launch import Launch, launch
 from omniplan.formats.registry import FORMATS, effect, render
 from tests.launches import DIARY, GLM, model_paths, plan_of, shell_words, started
-from tests.llamacpp import ask
 from tests.property.strategies import examples
+from tests.real_parsers import ask
 
 
 def glm() -> Plan:

@@ -17,7 +17,7 @@ from omniplan.verify.logs.lines import process_of
 from omniplan.verify.logs.report import LoadReport
 from omniplan.verify.logs.table import log_rows
 from omniplan.verify.verify import verify
-from tests.logs import ERAS, WRAPPERS, render, stated
+from tests.log_writer import ERAS, WRAPPERS, render, stated
 from tests.property.log_strategies import reports
 from tests.property.strategies import examples
 

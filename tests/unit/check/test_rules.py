@@ -14,7 +14,7 @@ from omniplan.check.registry import COMMAND_RULES, FILE_RULES
 from omniplan.check.table import rows
 from omniplan.check.values import CheckReport, Severity
 from tests.oracle import cases
-from tests.unit.check.check_cases import ROWS, Row
+from tests.unit.check.cases import ROWS, Row
 
 # Rules about files that must lie on disk have tests of their own.
 ON_DISK = {"model-unreadable", "architecture-unknown", "draft-of-another-kind"}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from omniplan.domain.cpuset import MAX_CPUS, format_cpus, parse_cpus
 from omniplan.errors import InputError
-from tests.machines import check_one_line
+from tests.refusals import check_one_line
 
 
 @given(st.sets(st.integers(0, MAX_CPUS - 1)))

@@ -24,7 +24,7 @@ from omniplan.llamacpp.flags.args import parse, read_flags
 from omniplan.llamacpp.flags.dialect import takes
 from omniplan.machines.files import shipped
 from tests.launches import DATA, DIARY, GLM, plan_of, started
-from tests.llamacpp import ask
+from tests.real_parsers import ask
 
 GPT_OSS = "gpt-oss-120b-MXFP4_MOE"
 SMALL = "Qwen3-0.6B-Q8_0"

@@ -14,8 +14,8 @@ from omniplan.errors import InputError
 from omniplan.formats import compose, dotenv, kubernetes, llama_swap, preset_ini, shell, systemd, yaml_text
 from omniplan.formats.command import Command
 from tests.launches import shell_words
-from tests.llamacpp import ask
 from tests.property.strategies import examples
+from tests.real_parsers import ask
 
 SCRIPT = r"""#!/bin/bash
 # llama-server -m not-this.gguf
@@ -237,7 +237,7 @@ def test_what_llama_cpp_refuses_we_refuse(tmp_path: Path, text: str) -> None:
     file = tmp_path / "bad.ini"
     file.write_bytes(text.encode())
     if text in {"nonsense\n", " a = 1\n"}:
-        code = f"from tests.llamacpp import ask; ask([{{'preset': {str(file)!r}}}])"
+        code = f"from tests.real_parsers import ask; ask([{{'preset': {str(file)!r}}}])"
         assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode != 0
     with pytest.raises(InputError, match="line 1"):
         preset_ini.commands(text)

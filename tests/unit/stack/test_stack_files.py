@@ -21,7 +21,7 @@ from omniplan.stack.planner import make_stack
 from omniplan.stack.values import External, Group, On, Stack, StackFile, StackModel
 from tests import stacks
 from tests.launches import DATA, started
-from tests.llamacpp import ask
+from tests.real_parsers import ask
 
 ROW = {"description": "little", "total_mib": 8100, "free_mib": 8000, "bandwidth_gbs": 900}
 MACHINE = {

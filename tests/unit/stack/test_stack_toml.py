@@ -10,7 +10,7 @@ from omniplan.errors import InputError
 from omniplan.stack.document import load_stack, parse_stack
 from omniplan.stack.values import Group, On
 from omniplan.units import MIB
-from tests.machines import check_one_line
+from tests.refusals import check_one_line
 
 WHOLE = """
 name = "all of it"

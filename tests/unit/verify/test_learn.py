@@ -17,7 +17,7 @@ from omniplan.units import MIB
 from omniplan.verify.logs import parse_log
 from omniplan.verify.logs.report import BreakdownRow, LoadReport, Timing
 from tests import diary
-from tests.logs import ERAS, render
+from tests.log_writer import ERAS, render
 
 ERA = ERAS["b11434"]
 MACHINE = omniplan.load_machine(diary.MACHINE)

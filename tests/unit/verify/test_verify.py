@@ -17,7 +17,7 @@ from omniplan.verify.logs.report import LoadReport
 from omniplan.verify.text import verification_text
 from omniplan.verify.values import Severity, Verdict, Verification
 from tests import diary
-from tests.logs import ERAS, render
+from tests.log_writer import ERAS, render
 
 ERA = ERAS["2025"]
 

@@ -14,9 +14,9 @@ from omniplan.machines.probe.hwloc_xml import parse_topology
 from omniplan.machines.probe.sysfs import read_topology
 from omniplan.machines.probe.topology import Node, Topology
 from tests.fakes import write_sysfs
-from tests.machines import check_one_line
+from tests.refusals import check_one_line
 
-SAMPLES = Path(__file__).parents[2] / "data" / "machines"
+SAMPLES = Path(__file__).parents[3] / "data" / "machines"
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from omniplan.domain.machine import Machine
 from omniplan.errors import InputError
-from tests.machines import check_one_line, machines
+from tests.machines import machines
+from tests.refusals import check_one_line
 
 GPU = {"name": "CUDA0", "total_mib": 24576}
 OTHER = {"name": "CUDA1", "total_mib": 24576}

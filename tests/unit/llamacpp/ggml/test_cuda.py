@@ -6,7 +6,7 @@ import pytest
 
 from omniplan.llamacpp.ggml import cuda, cuda_attention
 from omniplan.llamacpp.graph.node import Node
-from tests.unit.llamacpp.graphs import tensor, view, weight
+from tests.unit.llamacpp.ggml.graphs import tensor, view, weight
 
 
 def attention(*, tokens: int = 512, heads: int = 32, kv_heads: int = 8, head: int = 128, kind: str = "f16") -> Node:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from omniplan.domain.machine import Gpu
 from omniplan.errors import InputError
 from omniplan.machines.probe.order import by_pci, cuda_order, pin
-from tests.machines import check_one_line
+from tests.refusals import check_one_line
 
 
 def _gpu(description: str, uuid: str, pci: str, total: int = 24576) -> Gpu:

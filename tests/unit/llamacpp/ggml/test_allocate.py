@@ -12,7 +12,7 @@ from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.ggml.schedule import Homes
 from omniplan.llamacpp.ggml.splits import schedule
 from omniplan.llamacpp.graph.node import FLAG_OUTPUT, Node
-from tests.unit.llamacpp.graphs import GPU0, HOST, given, homes, tensor, view, weight
+from tests.unit.llamacpp.ggml.graphs import GPU0, HOST, given, homes, tensor, view, weight
 
 ROW = 64 * 64 * 4
 

@@ -15,7 +15,7 @@ from omniplan.gguf.model import build_model
 from omniplan.llamacpp.load.footprint import place
 from tests.headers import Item, TensorRow, write_gguf
 
-ARCHS = Path(__file__).parents[2] / "data/models/archs"
+ARCHS = Path(__file__).parents[3] / "data/models/archs"
 WIDTH, HEAD, N_HEAD, N_FF = 256, 128, 2, 512
 GPU = Gpu(name="CUDA0", description="g", total=1 << 34, free=1 << 34, compute_capability="8.9")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.ggml.splits import Schedule, schedule
 from omniplan.llamacpp.graph.node import Node
-from tests.unit.llamacpp.graphs import GPU0, HOST, given, homes, tensor, view, weight
+from tests.unit.llamacpp.ggml.graphs import GPU0, HOST, given, homes, tensor, view, weight
 
 TOKENS, WIDTH, EXPERTS, USED = 4, 512, 8, 2
 

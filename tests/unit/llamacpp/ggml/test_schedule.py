@@ -8,7 +8,7 @@ from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.ggml.schedule import Backend, CannotRun, assign
 from omniplan.llamacpp.ggml.splits import Schedule, schedule
 from omniplan.llamacpp.graph.node import Node
-from tests.unit.llamacpp.graphs import GPU0, GPU1, HOST, cache, given, homes, tensor, view, weight
+from tests.unit.llamacpp.ggml.graphs import GPU0, GPU1, HOST, cache, given, homes, tensor, view, weight
 
 BOTH = (GPU0, GPU1, HOST)
 

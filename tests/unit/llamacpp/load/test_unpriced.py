@@ -9,7 +9,7 @@ import pytest
 import omniplan
 from omniplan.cli.main import main
 
-DENSE = Path(__file__).parents[2] / "data" / "models" / "archs" / "llama-dense.gguf"
+DENSE = Path(__file__).parents[3] / "data" / "models" / "archs" / "llama-dense.gguf"
 ARGS = ["-ngl", "99", "-c", "4096"]
 
 

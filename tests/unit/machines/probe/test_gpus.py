@@ -13,9 +13,9 @@ from omniplan.errors import InputError
 from omniplan.machines.probe.nvidia_smi import parse_smi
 from omniplan.machines.probe.nvml import IDLE_LINK, NvmlMissing, read_gpus, short_pci
 from tests.fakes import MIB, FakeGpu, FakeNvml
-from tests.machines import check_one_line
+from tests.refusals import check_one_line
 
-SAMPLE = Path(__file__).parents[2] / "data" / "machines" / "nvidia-smi.xml"
+SAMPLE = Path(__file__).parents[3] / "data" / "machines" / "nvidia-smi.xml"
 
 
 def test_a_gpu_with_everything() -> None:

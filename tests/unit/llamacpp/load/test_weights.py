@@ -21,7 +21,7 @@ from omniplan.llamacpp.load import weights
 from omniplan.llamacpp.load.footprint import footprint
 from tests.headers import TensorRow, write_gguf
 
-ARCHS = Path(__file__).parents[2] / "data" / "models" / "archs"
+ARCHS = Path(__file__).parents[3] / "data" / "models" / "archs"
 F32 = TYPE_BY_NAME["f32"]
 GIB = 1 << 30
 

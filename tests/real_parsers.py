@@ -30,7 +30,7 @@ def ask(questions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         pytest.skip("the wheel's C++ functions are called by the rules of Linux on x86-64")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.llamacpp"],
+        [sys.executable, "-m", "tests.real_parsers"],
         input=json.dumps(questions),
         capture_output=True,
         text=True,

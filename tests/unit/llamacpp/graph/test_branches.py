@@ -16,7 +16,7 @@ from omniplan.llamacpp.graph.families import build
 from omniplan.llamacpp.graph.graph import Batch, Graph
 from omniplan.llamacpp.load.context import resolve
 
-ARCHS = Path(__file__).parents[2] / "data" / "models" / "archs"
+ARCHS = Path(__file__).parents[3] / "data" / "models" / "archs"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from omniplan.gguf.model import build_model
 from omniplan.llamacpp.load import capacity
 from omniplan.llamacpp.load.context import Context, resolve
 
-ARCHS = Path(__file__).parents[2] / "data" / "models" / "archs"
+ARCHS = Path(__file__).parents[3] / "data" / "models" / "archs"
 PHI_4, PHI_3_MEDIUM = 243, 245
 
 

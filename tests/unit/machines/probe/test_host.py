@@ -19,10 +19,10 @@ from omniplan.machines.probe import hwloc
 from omniplan.machines.probe.host import probe_machine, within
 from omniplan.machines.probe.source import read_source
 from tests.fakes import MIB, FakeGpu, FakeNvml, write, write_sysfs
-from tests.machines import check_one_line
-from tests.unit.machines.test_topology_readers import TREES
+from tests.refusals import check_one_line
+from tests.unit.machines.probe.test_topology import TREES
 
-SAMPLES = Path(__file__).parents[2] / "data" / "machines"
+SAMPLES = Path(__file__).parents[3] / "data" / "machines"
 CPUINFO = "model name\t: AMD Ryzen Threadripper PRO 9995WX 96-Cores\nflags\t\t: fpu avx avx2 avx512f avx512_bf16 sse2"
 MEMINFO = "MemTotal:       405000000 kB\nMemAvailable:   400000000 kB"
 

@@ -12,7 +12,7 @@ from omniplan.machines.files import machine_toml, parse_machine
 from omniplan.machines.gpus import gpu_rows
 from omniplan.machines.probe.words import machine_from_words
 from omniplan.units import GIB, MIB
-from tests.machines import check_one_line
+from tests.refusals import check_one_line
 
 
 def test_the_example_of_the_documentation() -> None:
