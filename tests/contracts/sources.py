@@ -23,6 +23,12 @@ class Source:
     tree: ast.Module
 
     @property
+    def module(self) -> str:
+        """The name it is imported by."""
+        parts = Path(self.path).with_suffix("").parts
+        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+    @property
     def part(self) -> str:
         """The layer it belongs to: ``cli``, ``api``, ...; empty for the package's own ``__init__``."""
         parts = Path(self.path).with_suffix("").parts[1:]
