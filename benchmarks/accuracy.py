@@ -20,7 +20,7 @@ from benchmarks.measured.headers import ROOT
 from benchmarks.measured.rows import RULE, Case, cases
 from benchmarks.measured.seeds import outcomes
 from benchmarks.measured.words import CAUSES, HOW, INTRODUCTION, TARGET_NOTE
-from omniplan.predict.calibrate import Run, calibrate
+from omniplan.predict.calibrate import MeasuredSpeed, calibrate
 from omniplan.predict.constants import write
 
 PAGE = ROOT / "docs/accuracy.md"
@@ -88,7 +88,9 @@ def _others(rig: list[Case], test: str) -> Iterator[Score]:
     sizes = (0, first.n_gen) if test == "decode" else (first.n_prompt, 0)
     value = measured(first, test)
     assert value is not None
-    run = Run(label=first.id, args=first.args, n_prompt=sizes[0], n_gen=sizes[1], depth=first.depth, rate=value)
+    run = MeasuredSpeed(
+        label=first.id, args=first.args, n_prompt=sizes[0], n_gen=sizes[1], depth=first.depth, rate=value
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/machine.toml"
         try:

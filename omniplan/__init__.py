@@ -46,7 +46,7 @@ from omniplan.version import __version__
 
 if TYPE_CHECKING:
     from omniplan.bench.gates import Gate, GateVerdict, Metric
-    from omniplan.bench.protocol import BenchProtocol, Launch
+    from omniplan.bench.protocol import BenchProtocol, ServerStart
     from omniplan.bench.values import BenchReport, SmokeReport
     from omniplan.certify.values import Certificate
     from omniplan.check.values import CheckReport, Finding
@@ -87,7 +87,6 @@ __all__ = [
     "Infeasible",
     "InputError",
     "Inspection",
-    "Launch",
     "LoadReport",
     "Machine",
     "Metric",
@@ -96,6 +95,7 @@ __all__ = [
     "Plan",
     "Prediction",
     "Recommendation",
+    "ServerStart",
     "SmokeReport",
     "Stack",
     "TableError",
@@ -147,12 +147,12 @@ _RESULTS = {
     "GateVerdict": "bench.gates",
     "GraphSplits": "domain.footprint",
     "Inspection": "domain.inspection",
-    "Launch": "bench.protocol",
     "LoadReport": "verify.logs.report",
     "Metric": "bench.gates",
     "Plan": "domain.plan",
     "Prediction": "domain.prediction",
     "Recommendation": "planning.recommendation",
+    "ServerStart": "bench.protocol",
     "SmokeReport": "bench.values",
     "Stack": "stack.values",
     "Verification": "verify.values",

@@ -35,7 +35,7 @@ def weigh_engines(
     ``n_ctx`` is the context in tokens (None: as for ``plan``). llama.cpp's bytes are simulated, all others' modelled.
     Raises InputError for an unknown site, day or engine.
     """
-    from omniplan.engines.weigh import Question, weigh
+    from omniplan.engines.weigh import EngineQuestion, weigh
     from omniplan.planning.planner import DEFAULT_CONTEXT, make_plan
 
     model = model_of(source)
@@ -48,7 +48,7 @@ def weigh_engines(
         )  # fmt: skip
     except Infeasible as refusal:
         found = refusal
-    question = Question(
+    question = EngineQuestion(
         model=model,
         machine=machine,
         site=_site(site),

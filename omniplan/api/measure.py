@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from omniplan.bench.gates import Gate
-    from omniplan.bench.protocol import BenchProtocol, Launch
+    from omniplan.bench.protocol import BenchProtocol, ServerStart
     from omniplan.bench.values import BenchReport, SmokeReport
     from omniplan.domain.plan import Plan
 
 
 def bench(
-    target: str | Launch,
+    target: str | ServerStart,
     *,
     protocol: BenchProtocol | None = None,
     plan: Plan | None = None,
@@ -27,11 +27,12 @@ def bench(
 ) -> BenchReport:
     """Benchmark an OpenAI-compatible server: the one at a URL, or one started for it with a plan's arguments.
 
-    Requests go out one at a time. The report holds them beside ``plan`` (a ``Launch`` brings its own) and judges them
-    by ``gates``, a file of them or the shipped ones. ``model`` is the name to ask for, by default the first that the
-    server lists. ``vram_budget`` is bytes per GPU, by default what the plan leaves each; GPUs are read where the server
-    runs on this host. ``progress`` is told requests made, requests in all and what comes next, ``say`` what else a user
-    wants to know. Ctrl-C ends the run and keeps what was measured. Raises InputError when nothing answers at the URL.
+    Requests go out one at a time. The report holds them beside ``plan`` (a ``ServerStart`` brings its own) and judges
+    them by ``gates``, a file of them or the shipped ones. ``model`` is the name to ask for, by default the first that
+    the server lists. ``vram_budget`` is bytes per GPU, by default what the plan leaves each; GPUs are read where the
+    server runs on this host. ``progress`` is told requests made, requests in all and what comes next, ``say`` what else
+    a user wants to know. Ctrl-C ends the run and keeps what was measured. Raises InputError when nothing answers at the
+    URL.
     """
     from omniplan.bench import session
     from omniplan.bench.protocol import BenchProtocol
@@ -52,7 +53,7 @@ def bench(
 
 
 def smoke(
-    target: str | Launch,
+    target: str | ServerStart,
     *,
     models: Sequence[str] = (),
     protocol: BenchProtocol | None = None,

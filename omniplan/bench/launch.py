@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from omniplan.bench.client import Client
-from omniplan.bench.protocol import Launch
+from omniplan.bench.protocol import ServerStart
 from omniplan.errors import InputError
 
 _GRACE: Final = 10.0
@@ -38,7 +38,7 @@ class Started:
     process: subprocess.Popen[bytes]
 
 
-def server_command(launch: Launch, port: int) -> list[str]:
+def server_command(launch: ServerStart, port: int) -> list[str]:
     """The command to start; raises InputError where the program or the model file is not there."""
     words = shlex.split(launch.server)
     if not words or shutil.which(words[0]) is None:
@@ -51,7 +51,7 @@ def server_command(launch: Launch, port: int) -> list[str]:
     return [*words, "-m", model, *launch.plan.server_args, "--host", _HOST, "--port", str(port)]
 
 
-def with_log(launch: Launch) -> Launch:
+def with_log(launch: ServerStart) -> ServerStart:
     """The same with a file for the server's output: a new temporary one where none is named."""
     return launch if launch.log else replace(launch, log=f"{tempfile.mkdtemp(prefix='omniplan-bench-')}/server.log")
 
@@ -64,7 +64,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def launched(launch: Launch) -> Iterator[Started]:
+def launched(launch: ServerStart) -> Iterator[Started]:
     """The plan's server, started; its whole process group is stopped on leaving, by whatever way.
 
     Its output goes to ``launch.log``. Raises InputError when it cannot be started at all.

@@ -60,7 +60,7 @@ class BenchProtocol:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Launch:
+class ServerStart:
     """A server to start for a benchmark: the plan's arguments after ``server``, a command as in a shell.
 
     ``model`` is the GGUF file where it is not at the plan's path, ``log`` the file for the server's output (a new

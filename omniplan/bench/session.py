@@ -12,7 +12,7 @@ from omniplan.bench.interrupt import interruptible
 from omniplan.bench.judge import differences, judged, workload_notes
 from omniplan.bench.launch import StartFailed, launched, wait_ready, with_log
 from omniplan.bench.memory import Budget, MemoryReader, fixed_budget, planned_budget
-from omniplan.bench.protocol import BenchProtocol, Launch
+from omniplan.bench.protocol import BenchProtocol, ServerStart
 from omniplan.bench.run import Measured, Progress, run
 from omniplan.bench.smoke import checks
 from omniplan.bench.statistics import bench_row, stability
@@ -25,7 +25,7 @@ _START = "start"
 
 @contextmanager
 def reached(
-    target: str | Launch,
+    target: str | ServerStart,
     protocol: BenchProtocol,
     api_key: str,
     *,
@@ -51,7 +51,7 @@ def reached(
 
 
 def bench(
-    target: str | Launch,
+    target: str | ServerStart,
     protocol: BenchProtocol,
     gates: Sequence[Gate],
     *,
@@ -64,7 +64,7 @@ def bench(
     say: Callable[[str], None],
 ) -> BenchReport:
     """Benchmark a server; see ``omniplan.bench``."""
-    if isinstance(target, Launch):
+    if isinstance(target, ServerStart):
         target, plan = with_log(target), target.plan
     protocol = protocol.planned(plan)
     measured, lengths, facts, url = Measured(log=_log(target)), dict[str, int](), None, _url(target)
@@ -87,7 +87,7 @@ def bench(
     return judged(report, gates)
 
 
-def _url(target: str | Launch) -> str:
+def _url(target: str | ServerStart) -> str:
     return server_url(target) if isinstance(target, str) else ""
 
 
@@ -101,7 +101,7 @@ def _checked(progress: Progress, stop_if_asked: Callable[[], None]) -> Progress:
     return step
 
 
-def _log(target: str | Launch) -> str:
+def _log(target: str | ServerStart) -> str:
     return "" if isinstance(target, str) else target.log
 
 
@@ -157,7 +157,7 @@ def _now() -> str:
 
 
 def smoke(
-    target: str | Launch,
+    target: str | ServerStart,
     protocol: BenchProtocol,
     *,
     version: str,
@@ -167,7 +167,7 @@ def smoke(
     say: Callable[[str], None],
 ) -> SmokeReport:
     """Check that a server answers for every model; see ``omniplan.smoke``."""
-    target = with_log(target) if isinstance(target, Launch) else target
+    target = with_log(target) if isinstance(target, ServerStart) else target
     found: list[SmokeCheck] = []
     stopped, server, url = "", "", _url(target)
     try:

@@ -26,7 +26,7 @@ _BASE: Final = 1 << 20
 _CAPABILITIES: Final = {"async": True, "host_buffer": True, "buffer_from_host_ptr": False, "events": True}
 
 
-class Backend:
+class SimulatedBackend:
     """The registered backend; keeps every struct and callback alive.
 
     ``devices`` are the GPUs and ``types`` the buffer types that arguments can name, the CPU's too, by name. An error in

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from omniplan.certify.devices import Backend
+from omniplan.certify.devices import SimulatedBackend
 from omniplan.certify.job import Job
 from omniplan.certify.parameters import Structs
 from omniplan.certify.values import Tally
@@ -35,7 +35,7 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
     )
     lib.llama_log_set(listener, ffi.NULL)
     lib.llama_backend_init()
-    backend = Backend(ffi, lib, job.gpus)
+    backend = SimulatedBackend(ffi, lib, job.gpus)
     structs = Structs(ffi, lib, backend)
     params = parse(job.args, env=job.env)
     loaded = lib.llama_model_load_from_file(job.path.encode(), structs.model(params))

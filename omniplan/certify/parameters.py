@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from omniplan.certify.devices import Backend
+from omniplan.certify.devices import SimulatedBackend
 from omniplan.certify.job import Job
 from omniplan.domain.params import MAX_DEVICES, FlashAttn, KvOverride, LazyMode, ServerParams, SplitMode
 from omniplan.domain.tensor_type import TYPE_BY_NAME
@@ -23,7 +23,7 @@ class Structs:
     Weights are taken as loaded without mmap and without repacking, as omniplan prices them.
     """
 
-    def __init__(self, ffi: Any, lib: Any, backend: Backend) -> None:
+    def __init__(self, ffi: Any, lib: Any, backend: SimulatedBackend) -> None:
         self.ffi = ffi
         self.lib = lib
         self.backend = backend

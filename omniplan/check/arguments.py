@@ -9,12 +9,12 @@ from typing import Final
 from omniplan.check import cache, overrides
 from omniplan.check.case import Case
 from omniplan.check.hit import Hit, WordEdit
-from omniplan.check.options import Option
+from omniplan.check.options import GivenOption
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.flags import refusals
-from omniplan.llamacpp.flags.table import Kind, spellings
+from omniplan.llamacpp.flags.table import ValueKind, spellings
 
 _NUMBER: Final = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*|\s*[+-]?(?:inf|nan)\w*\s*", re.ASCII)
 _SIZE: Final = re.compile(r"\s*(\d+)\s*([kKmM])(?:i?[bB])?\s*", re.ASCII)
@@ -44,7 +44,7 @@ def removed_flag(case: Case) -> Iterator[Hit]:
             )
 
 
-def _successor(case: Case, option: Option) -> tuple[str, tuple[WordEdit, ...]]:
+def _successor(case: Case, option: GivenOption) -> tuple[str, tuple[WordEdit, ...]]:
     """What takes a removed flag's place, and the edits: flags of one purpose become one together."""
     if new := _RENAMED.get(option.flag.text):
         return new, (WordEdit(word=option.flag, texts=(new,)),)
@@ -59,7 +59,7 @@ def _successor(case: Case, option: Option) -> tuple[str, tuple[WordEdit, ...]]:
     return f"--load-mode {mode}", edits
 
 
-def _mode_flag(option: Option) -> str:
+def _mode_flag(option: GivenOption) -> str:
     """A removed flag of loading as the table of older builds calls it."""
     return "--direct-io" if option.flag.text == "-dio" else option.flag.text
 
@@ -105,18 +105,18 @@ def refused(case: Case) -> Iterator[Hit]:
             yield _hit(error, _named(case, error.flag))
 
 
-def _is_left(option: Option) -> bool:
+def _is_left(option: GivenOption) -> bool:
     row = option.row
     if row is None or row.is_removed or (row.key in _TYPES and option.value):
         return False
     return not (row.key == "flash-attn" and not option.values and not option.variable)
 
 
-def _named(case: Case, flag: str) -> Option | None:
+def _named(case: Case, flag: str) -> GivenOption | None:
     return next((option for option in reversed(case.reading.options) if option.row and option.row.name == flag), None)
 
 
-def _hit(error: ArgumentError, option: Option | None) -> Hit:
+def _hit(error: ArgumentError, option: GivenOption | None) -> Hit:
     return Hit(message=f"{error.flag}: {error.problem}", at=option.at if option else None, fix=error.remedy)
 
 
@@ -125,7 +125,7 @@ def number_with_suffix(case: Case) -> Iterator[Hit]:
     unread = {id(option) for option in (*case.reading.open, *(option for option, _ in case.reading.refused))}
     for option in case.reading.options:
         row = option.row
-        if row is None or row.kind not in (Kind.INT, Kind.UINT, Kind.FLOAT) or id(option) in unread:
+        if row is None or row.kind not in (ValueKind.INT, ValueKind.UINT, ValueKind.FLOAT) or id(option) in unread:
             continue
         text = option.value
         if text in row.words or not text or _NUMBER.fullmatch(text):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from omniplan.check.document import File, Kind
+from omniplan.check.document import File, FileKind
 from omniplan.check.hit import Hit, LineEdit
 from omniplan.check.rule import FileRule
 
@@ -43,7 +43,7 @@ def vmm_off_in_log(file: File) -> Iterator[Hit]:
 
 def cuda_too_old(file: File) -> Iterator[Hit]:
     """CUDA older than 12.8 for a GPU of compute capability 12."""
-    if file.document.kind is Kind.LOG:
+    if file.document.kind is FileKind.LOG:
         return
     lines = list(file.document.code())
     asked = next((number for number, line in lines if _BLACKWELL.search(line)), None)
@@ -62,7 +62,7 @@ def cuda_too_old(file: File) -> Iterator[Hit]:
 def gvisor(file: File) -> Iterator[Hit]:
     """A GPU inside a gVisor sandbox."""
     lines = list(file.document.code())
-    if file.document.kind is Kind.LOG or not any(_GPUS.search(line) for _, line in lines):
+    if file.document.kind is FileKind.LOG or not any(_GPUS.search(line) for _, line in lines):
         return
     for number, line in lines:
         if _GVISOR.search(line):
@@ -79,7 +79,7 @@ def exclusive_process(file: File) -> Iterator[Hit]:
 
 def image_fixes_layers(file: File) -> Iterator[Hit]:
     """An image whose environment fixes the number of GPU layers."""
-    if file.document.kind is Kind.BUILD:
+    if file.document.kind is FileKind.BUILD:
         for number, line in file.document.code():
             if match := _FIXED_LAYERS.search(line):
                 edit = LineEdit(line=number, old=match[0], new=match[0][: -len(match[1])] + "auto")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from omniplan.check.options import Option, Reading, read
+from omniplan.check.options import GivenOption, Reading, read
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Headroom
@@ -44,7 +44,7 @@ _WORKLOAD: Final = (2048, 256, 0)
 class Companion:
     """A further model file that a command loads: the flag, the bytes of the file, its model where it is one."""
 
-    option: Option
+    option: GivenOption
     nbytes: int
     model: Model | None
 
@@ -88,14 +88,14 @@ class Case:
         names = [option.variable for option in self.reading.options]
         return unknown or all(name and not name.startswith("LLAMA_ARG_") for name in names)
 
-    def option(self, key: str) -> Option | None:
+    def option(self, key: str) -> GivenOption | None:
         """The option of that row of the flags table which counts: the last on the command line, else a variable.
 
         One that a variable decides is none.
         """
         return next((option for option in reversed(self.options(key)) if option not in self.reading.open), None)
 
-    def options(self, key: str) -> tuple[Option, ...]:
+    def options(self, key: str) -> tuple[GivenOption, ...]:
         """All options of that row."""
         return tuple(option for option in self.reading.options if option.row and option.row.key == key)
 

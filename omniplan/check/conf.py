@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Final
 
-from omniplan.check.document import File, Kind
+from omniplan.check.document import File, FileKind
 from omniplan.check.hit import Hit, LineEdit
 from omniplan.check.rule import FileRule
 from omniplan.formats import dotenv, models_conf, wrapper
@@ -20,7 +20,7 @@ _SHELL: Final = re.compile(r"""["'`]|\$[A-Za-z_{(]""")
 
 
 def _sections(file: File) -> tuple[Section, ...]:
-    if file.document.kind is not Kind.MODELS_CONF:
+    if file.document.kind is not FileKind.MODELS_CONF:
         return ()
     return models_conf.parse(file.document.text).sections
 
@@ -87,7 +87,7 @@ def no_model(file: File) -> Iterator[Hit]:
 def outside_sections(file: File) -> Iterator[Hit]:
     """Entries before the first header, which nothing reads."""
     sections = _sections(file)
-    if file.document.kind is not Kind.MODELS_CONF:
+    if file.document.kind is not FileKind.MODELS_CONF:
         return
     first = sections[0].line if sections else len(file.document.lines) + 1
     for number, line in enumerate(file.document.lines[: first - 1], 1):
@@ -109,7 +109,7 @@ def unknown_variable(file: File) -> Iterator[Hit]:
     rows = load_flags()
     known = {name for row in rows for name in (row.env, row.negative_env) if name}
     named = [pair for case in file.cases for pair in case.command.environment]
-    if file.document.kind is Kind.ENV:
+    if file.document.kind is FileKind.ENV:
         named = list(dotenv.parse(file.document.text))
     for name, word in named:
         if name.startswith("LLAMA_ARG_") and name not in known:

@@ -19,7 +19,7 @@ from omniplan.formats import compose, dotenv, kubernetes, llama_swap, models_con
 from omniplan.formats.command import Command, Word
 
 
-class Kind(StrEnum):
+class FileKind(StrEnum):
     """What a file is."""
 
     ARGS = "arguments"
@@ -42,7 +42,7 @@ class Document:
 
     path: str
     text: str
-    kind: Kind
+    kind: FileKind
     commands: tuple[Command, ...]
 
     @property
@@ -72,7 +72,7 @@ class Document:
         first = command.line
         while 1 < first <= len(lines) + 1 and lines[first - 2].lstrip().startswith(_MARKS):
             first -= 1
-        marks = (*_MARKS, *_TITLES) if self.kind is Kind.MODELS_CONF else _MARKS
+        marks = (*_MARKS, *_TITLES) if self.kind is FileKind.MODELS_CONF else _MARKS
         return tuple(
             Word(text=line.strip(), line=number)
             for number, line in enumerate(lines[first - 1 : last], first)
@@ -81,13 +81,13 @@ class Document:
 
     def _titles(self, command: Command) -> Iterator[int]:
         """Lines of the section's titles."""
-        if self.kind is Kind.MODELS_CONF:
+        if self.kind is FileKind.MODELS_CONF:
             for section in models_conf.parse(self.text).sections:
                 if section.line == command.line:
                     yield section.last_line
 
 
-_FOLDS: Final = (Kind.COMPOSE, Kind.LLAMA_SWAP, Kind.KUBERNETES)
+_FOLDS: Final = (FileKind.COMPOSE, FileKind.LLAMA_SWAP, FileKind.KUBERNETES)
 _FOLDED: Final = 60
 # What editors on Windows put before UTF-8.
 _MARK_OF_ORDER: Final = "\ufeff"
@@ -109,11 +109,11 @@ class File:
     machine: Machine | None = None
 
 
-def read(path: str, text: str, kind: Kind | None = None) -> Document:
+def read(path: str, text: str, kind: FileKind | None = None) -> Document:
     """The document of ``text``; raises InputError where the format has no such text."""
     bare = text.removeprefix(_MARK_OF_ORDER)
     kind = kind_of(path, bare) if kind is None else kind
-    if "\0" in text and kind is not Kind.LOG:
+    if "\0" in text and kind is not FileKind.LOG:
         raise InputError(f"{path}: holds NUL bytes, so it is no text in UTF-8")
     commands = tuple(_READERS[kind](bare, path))
     if kind in _HAVE_DEFAULTS:
@@ -141,41 +141,41 @@ def of_arguments(args: Sequence[str], environment: Mapping[str, str]) -> Documen
     """Bare arguments as a document with one option a line, after one line for each variable."""
     lines = [f"{_EXPORT} {shlex.quote(f'{name}={value}')}" for name, value in environment.items()]
     lines += [shlex.join(option) for option in split_options(args)]
-    return read("arguments", "".join(f"{line}\n" for line in lines), Kind.ARGS)
+    return read("arguments", "".join(f"{line}\n" for line in lines), FileKind.ARGS)
 
 
 _EXPORT: Final = "export"
 
 
-def kind_of(path: str, text: str) -> Kind:
+def kind_of(path: str, text: str) -> FileKind:
     """The kind of a file by its name, else by what it says; a shell script when nothing tells."""
     name = PurePath(path).name.lower()
     for pattern, kind in _NAMES:
         if re.search(pattern, name):
             return kind
-    return next((kind for pattern, kind in _CONTENTS if re.search(pattern, text, re.MULTILINE)), Kind.SHELL)
+    return next((kind for pattern, kind in _CONTENTS if re.search(pattern, text, re.MULTILINE)), FileKind.SHELL)
 
 
 _NAMES: Final = (
-    (r"^models.*\.conf$", Kind.MODELS_CONF),
-    (r"\.ini$", Kind.PRESET),
-    (r"^\.env|\.env$|\.env\.", Kind.ENV),
-    (r"^(dockerfile|containerfile)|\.(dockerfile|cmake)$|^cmakelists\.txt$", Kind.BUILD),
-    (r"\.log$", Kind.LOG),
-    (r"\.service$", Kind.SYSTEMD),
-    (r"\.(sh|bash|zsh)$", Kind.SHELL),
+    (r"^models.*\.conf$", FileKind.MODELS_CONF),
+    (r"\.ini$", FileKind.PRESET),
+    (r"^\.env|\.env$|\.env\.", FileKind.ENV),
+    (r"^(dockerfile|containerfile)|\.(dockerfile|cmake)$|^cmakelists\.txt$", FileKind.BUILD),
+    (r"\.log$", FileKind.LOG),
+    (r"\.service$", FileKind.SYSTEMD),
+    (r"\.(sh|bash|zsh)$", FileKind.SHELL),
 )
 _CONTENTS: Final = (
-    (r"\A#!", Kind.SHELL),
-    (r"\A--?[a-zA-Z]", Kind.ARGV),
-    (r"^services:", Kind.COMPOSE),
-    (r"^kind:\s*Deployment", Kind.KUBERNETES),
-    (r"^ExecStart\s*=", Kind.SYSTEMD),
-    (r"^models:", Kind.LLAMA_SWAP),
-    (r"\A(?=[\s\S]*^\[[\w-]+\]\s*$)[\s\S]*^\s*MODEL=", Kind.MODELS_CONF),
-    (r"^\[[^\]\n]+\]$", Kind.PRESET),
-    (r"^FROM \S", Kind.BUILD),
-    (r"^(ggml_cuda_init|llama_model_loader|load_tensors|llm_load_tensors|print_info):", Kind.LOG),
+    (r"\A#!", FileKind.SHELL),
+    (r"\A--?[a-zA-Z]", FileKind.ARGV),
+    (r"^services:", FileKind.COMPOSE),
+    (r"^kind:\s*Deployment", FileKind.KUBERNETES),
+    (r"^ExecStart\s*=", FileKind.SYSTEMD),
+    (r"^models:", FileKind.LLAMA_SWAP),
+    (r"\A(?=[\s\S]*^\[[\w-]+\]\s*$)[\s\S]*^\s*MODEL=", FileKind.MODELS_CONF),
+    (r"^\[[^\]\n]+\]$", FileKind.PRESET),
+    (r"^FROM \S", FileKind.BUILD),
+    (r"^(ggml_cuda_init|llama_model_loader|load_tensors|llm_load_tensors|print_info):", FileKind.LOG),
 )
 
 
@@ -201,19 +201,19 @@ def _sections(text: str, _path: str) -> Iterator[Command]:
     return (wrapper.section_command(section) for section in models_conf.parse(text).sections)
 
 
-_HAVE_DEFAULTS: Final = (Kind.SHELL, Kind.COMPOSE)
+_HAVE_DEFAULTS: Final = (FileKind.SHELL, FileKind.COMPOSE)
 
-_READERS: Final[Mapping[Kind, Callable[[str, str], Iterator[Command] | tuple[Command, ...]]]] = {
-    Kind.ARGS: _arguments,
-    Kind.ARGV: _words,
-    Kind.SHELL: lambda text, _path: shell.commands(text),
-    Kind.MODELS_CONF: _sections,
-    Kind.PRESET: lambda text, path: preset_ini.commands(text, where=path),
-    Kind.ENV: lambda text, _path: dotenv.commands(text),
-    Kind.LLAMA_SWAP: lambda text, path: llama_swap.commands(text, where=path),
-    Kind.COMPOSE: lambda text, path: compose.commands(text, where=path),
-    Kind.SYSTEMD: lambda text, _path: systemd.commands(text),
-    Kind.KUBERNETES: lambda text, path: kubernetes.commands(text, where=path),
-    Kind.BUILD: _nothing,
-    Kind.LOG: _nothing,
+_READERS: Final[Mapping[FileKind, Callable[[str, str], Iterator[Command] | tuple[Command, ...]]]] = {
+    FileKind.ARGS: _arguments,
+    FileKind.ARGV: _words,
+    FileKind.SHELL: lambda text, _path: shell.commands(text),
+    FileKind.MODELS_CONF: _sections,
+    FileKind.PRESET: lambda text, path: preset_ini.commands(text, where=path),
+    FileKind.ENV: lambda text, _path: dotenv.commands(text),
+    FileKind.LLAMA_SWAP: lambda text, path: llama_swap.commands(text, where=path),
+    FileKind.COMPOSE: lambda text, path: compose.commands(text, where=path),
+    FileKind.SYSTEMD: lambda text, _path: systemd.commands(text),
+    FileKind.KUBERNETES: lambda text, path: kubernetes.commands(text, where=path),
+    FileKind.BUILD: _nothing,
+    FileKind.LOG: _nothing,
 }

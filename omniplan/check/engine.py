@@ -8,11 +8,11 @@ from typing import Final
 
 from omniplan.check import mend
 from omniplan.check.case import Case
-from omniplan.check.document import Document, File, Kind
+from omniplan.check.document import Document, File, FileKind
 from omniplan.check.hit import Hit
 from omniplan.check.models import Models
 from omniplan.check.registry import COMMAND_RULES, FILE_RULES
-from omniplan.check.table import Need, RuleRow, rows
+from omniplan.check.table import CheckRule, Need, rows
 from omniplan.check.values import CheckReport, Finding, Severity
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
@@ -61,11 +61,11 @@ def _case(document: Document, command: Command, models: Models, named: frozenset
         given_machine=machine,
         companions=tuple(models.companions(Case(command=command))),
         comments=document.comments(command),
-        is_literal=document.kind is Kind.ARGS,
+        is_literal=document.kind is FileKind.ARGS,
     )
 
 
-def _findings(file: File, asked: Iterable[RuleRow]) -> Iterator[tuple[Finding, Hit]]:
+def _findings(file: File, asked: Iterable[CheckRule]) -> Iterator[tuple[Finding, Hit]]:
     for row in asked:
         if row.id in FILE_RULES:
             for hit in FILE_RULES[row.id](file):
@@ -77,7 +77,7 @@ def _findings(file: File, asked: Iterable[RuleRow]) -> Iterator[tuple[Finding, H
                     yield _finding(row, hit, file.document, case), hit
 
 
-def _has_needed(row: RuleRow, case: Case) -> bool:
+def _has_needed(row: CheckRule, case: Case) -> bool:
     has: dict[Need, Callable[[], object]] = {
         Need.MODEL: lambda: case.model,
         Need.MACHINE: lambda: case.machine,
@@ -85,7 +85,7 @@ def _has_needed(row: RuleRow, case: Case) -> bool:
     return all(has[need]() is not None for need in row.needs if need in has)
 
 
-def _finding(row: RuleRow, hit: Hit, document: Document, case: Case | None) -> Finding:
+def _finding(row: CheckRule, hit: Hit, document: Document, case: Case | None) -> Finding:
     command = case.command if case else None
     return Finding(
         rule=row.id,

@@ -8,7 +8,7 @@ from typing import Final
 
 from omniplan.check.case import DEFAULT, Case
 from omniplan.check.hit import Hit, WordEdit
-from omniplan.check.options import Option
+from omniplan.check.options import GivenOption
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
 from omniplan.domain.headroom import Headroom
@@ -53,7 +53,7 @@ def _fit_off(case: Case) -> tuple[WordEdit, ...]:
     return (WordEdit(word=given.at, texts=("off",)),) if given is not None and given.values else ()
 
 
-def _in_the_way(case: Case, given: Option, what: str, edits: tuple[WordEdit, ...]) -> Hit:
+def _in_the_way(case: Case, given: GivenOption, what: str, edits: tuple[WordEdit, ...]) -> Hit:
     """A finding about something --fit gives up on; only an info where --fit has nothing to do."""
     how = "--fit is on" if case.option("fit") else "--fit is on by default"
     fitted = case.fitted

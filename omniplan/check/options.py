@@ -12,14 +12,14 @@ from omniplan.domain.params import ServerParams
 from omniplan.errors import ArgumentError
 from omniplan.formats.command import Command, Word
 from omniplan.llamacpp.flags.args import parse
-from omniplan.llamacpp.flags.table import FlagRow, Kind, load_flags, spellings
+from omniplan.llamacpp.flags.table import FlagRow, ValueKind, load_flags, spellings
 
 # What a shell, Compose, llama-swap or systemd fills in later.
 _VARIABLE: Final = re.compile(r"\$[\w{(@*#?!]|`|%[a-zA-Z]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Option:
+class GivenOption:
     """One flag with its values; ``row`` is None for a flag nobody knows, ``flag`` the variable's value for one set so.
 
     ``variable`` is the environment variable that set it, "" on the command line.
@@ -58,12 +58,12 @@ class Reading:
     ``open`` are options that a variable decides, of which nobody can say more.
     """
 
-    options: tuple[Option, ...]
+    options: tuple[GivenOption, ...]
     params: ServerParams
     args: tuple[str, ...]
     env: dict[str, str]
-    refused: tuple[tuple[Option | None, ArgumentError], ...]
-    open: tuple[Option, ...]
+    refused: tuple[tuple[GivenOption | None, ArgumentError], ...]
+    open: tuple[GivenOption, ...]
 
 
 def read(command: Command, *, is_literal: bool = False) -> Reading:
@@ -72,8 +72,8 @@ def read(command: Command, *, is_literal: bool = False) -> Reading:
     Unless it ``is_literal``, a variable in a value may become anything.
     """
     options = (*_variables(command), *_options(command.words))
-    refused: list[tuple[Option | None, ArgumentError]] = []
-    undecided: list[Option] = []
+    refused: list[tuple[GivenOption | None, ArgumentError]] = []
+    undecided: list[GivenOption] = []
     args: list[str] = []
     env = {name: word.text for name, word in command.environment if name not in _variable_rows()}
     for option in options:
@@ -105,21 +105,21 @@ def _variable_rows() -> dict[str, FlagRow]:
     return {row.env: row for row in rows if row.env} | {row.negative_env: row for row in rows if row.negative_env}
 
 
-def _variables(command: Command) -> Iterator[Option]:
+def _variables(command: Command) -> Iterator[GivenOption]:
     known = _variable_rows()
     named = dict(command.environment)
     for name, word in named.items():
         if name in known:
-            yield Option(row=known[name], flag=word, variable=name)
+            yield GivenOption(row=known[name], flag=word, variable=name)
 
 
-def _options(words: Sequence[Word]) -> Iterator[Option]:
+def _options(words: Sequence[Word]) -> Iterator[GivenOption]:
     at = 0
     while at < len(words):
         flag = words[at]
         row = spellings().get(canonical(flag.text))
         values = tuple(_values(row, words[at + 1 :]))
-        yield Option(row=row, flag=flag, values=values)
+        yield GivenOption(row=row, flag=flag, values=values)
         at += 1 + len(values)
 
 
@@ -140,8 +140,8 @@ def _values(row: FlagRow | None, rest: Sequence[Word]) -> Iterator[Word]:
         # An unknown flag takes what does not look like a flag, so that the words behind it are read in step.
         yield from (word for word in rest[:1] if not word.text.startswith("-"))
         return
-    count = {Kind.NONE: 0, Kind.PAIR: 2}.get(row.kind, 1)
+    count = {ValueKind.NONE: 0, ValueKind.PAIR: 2}.get(row.kind, 1)
     for word in rest[:count]:
-        if row.kind in (Kind.SWITCH, Kind.ENUM) and canonical(word.text) in spellings():
+        if row.kind in (ValueKind.SWITCH, ValueKind.ENUM) and canonical(word.text) in spellings():
             return
         yield word

@@ -9,7 +9,7 @@ from typing import Final
 
 from omniplan.check.case import Case
 from omniplan.check.hit import Hit, WordEdit
-from omniplan.check.options import Option
+from omniplan.check.options import GivenOption
 from omniplan.check.patterns import GPU, items_of
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
@@ -39,7 +39,7 @@ def without_split(case: Case) -> Iterator[Hit]:
         yield from _agreeing(case, wanted, given, len(apart))
 
 
-def _agreeing(case: Case, wanted: Mapping[int, str], given: Option, apart: int) -> Iterator[Hit]:
+def _agreeing(case: Case, wanted: Mapping[int, str], given: GivenOption, apart: int) -> Iterator[Hit]:
     """The finding with its price: graph splits now and with the ``-ts`` that agrees, if that is any better."""
     assert case.priced is not None
     which = "1 layer has its" if apart == 1 else f"{apart} layers have their"

@@ -9,7 +9,7 @@ from typing import Final
 
 from omniplan.check.case import Case
 from omniplan.check.hit import Hit, WordEdit
-from omniplan.check.options import Option
+from omniplan.check.options import GivenOption
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
 from omniplan.domain.params import Override
@@ -31,7 +31,7 @@ _SUFFIXES: Final = tuple(
 class Item:
     """One item of an ``-ot`` value and the option it stands in."""
 
-    option: Option
+    option: GivenOption
     override: Override
 
 

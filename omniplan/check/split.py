@@ -8,7 +8,7 @@ from typing import Final
 
 from omniplan.check.case import Case
 from omniplan.check.hit import Hit, WordEdit
-from omniplan.check.options import Option
+from omniplan.check.options import GivenOption
 from omniplan.check.patterns import GPU, items_of
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
@@ -188,7 +188,7 @@ def order_not_pinned(case: Case) -> Iterator[Hit]:
         return
 
 
-def _by_number(case: Case) -> Iterator[Option]:
+def _by_number(case: Case) -> Iterator[GivenOption]:
     """Options that mean something else when the GPUs are numbered otherwise."""
     params = case.params
     given = {key: case.option(key) for key in ("tensor-split", "main-gpu", "fit-target", "override-tensor")}

@@ -25,7 +25,7 @@ class Need(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RuleRow:
+class CheckRule:
     """One rule: ``severity`` is the worst it reports, ``needs`` what it cannot do without."""
 
     id: str
@@ -39,10 +39,10 @@ class RuleRow:
 
 
 @cache
-def rows() -> dict[str, RuleRow]:
+def rows() -> dict[str, CheckRule]:
     """Every rule by its id, in file order; raises TableError."""
     with wrong_rows(_FILE):
-        found: dict[str, RuleRow] = {}
+        found: dict[str, CheckRule] = {}
         for subject, group in read_table(_FILE).items():
             for id, raw in Fields.of(group, subject).raw.items():
                 if id in found:
@@ -51,12 +51,12 @@ def rows() -> dict[str, RuleRow]:
         return found
 
 
-def _row(id: str, subject: str, fields: Fields) -> RuleRow:
+def _row(id: str, subject: str, fields: Fields) -> CheckRule:
     needs = fields.texts("needs")
     for need in needs or ("",):
         if need not in set(Need):
             raise fields.error("needs", f"expected some of {', '.join(Need)}, got {need!r}")
-    row = RuleRow(
+    row = CheckRule(
         id=id,
         subject=subject,
         severity=Severity(fields.choice("severity", tuple(Severity), "")),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from omniplan.check.case import Case
-from omniplan.check.document import File, Kind
+from omniplan.check.document import File, FileKind
 from omniplan.check.hit import Hit
 from omniplan.check.rule import FileRule
 from omniplan.domain.machine import Machine
@@ -38,9 +38,9 @@ def too_many(file: File) -> Iterator[Hit]:
 
 def _is_at_once(file: File) -> bool:
     """Whether the file starts all its servers: Compose does, and a script that puts them into the background."""
-    if file.document.kind is Kind.SHELL:
+    if file.document.kind is FileKind.SHELL:
         return len(_BACKGROUND.findall(file.document.text)) >= len(file.cases) - 1
-    return file.document.kind is Kind.COMPOSE
+    return file.document.kind is FileKind.COMPOSE
 
 
 def _physical(machine: Machine, case: Case, name: str) -> str:

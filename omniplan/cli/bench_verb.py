@@ -17,7 +17,7 @@ from omniplan.documents.whole_file import write_whole
 from omniplan.errors import InputError
 
 if TYPE_CHECKING:
-    from omniplan.bench.protocol import BenchProtocol, Launch
+    from omniplan.bench.protocol import BenchProtocol, ServerStart
     from omniplan.bench.values import BenchReport, SmokeReport
     from omniplan.domain.plan import Plan
 
@@ -146,12 +146,12 @@ def _give_smoke(report: SmokeReport, options: argparse.Namespace) -> int:
     return 0 if report.passed else 1
 
 
-def _target(options: argparse.Namespace) -> str | Launch:
-    from omniplan.bench.protocol import Launch
+def _target(options: argparse.Namespace) -> str | ServerStart:
+    from omniplan.bench.protocol import ServerStart
 
     if options.url:
         return str(options.url)
-    return Launch(
+    return ServerStart(
         plan=_plan(options.launch), server=options.server, model=options.gguf, log=options.log, wait=options.wait
     )
 

@@ -32,7 +32,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from omniplan.documents.as_json import as_json
     from omniplan.engines.text import engines_text
-    from omniplan.engines.values import Verdict
+    from omniplan.engines.values import Viability
 
     found = api.weigh_engines(
         options.model,
@@ -43,7 +43,7 @@ def _run(options: argparse.Namespace) -> int:
         versions=dict(_version(text) for text in options.engine_version),
     )
     show(as_json(found) if options.json else engines_text(found))
-    return 0 if any(item.verdict != Verdict.BLOCKED for item in found.engines) else 1
+    return 0 if any(item.verdict != Viability.BLOCKED for item in found.engines) else 1
 
 
 def _version(text: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from omniplan.domain.machine import Cpu, Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.roles import Role
 from omniplan.engines.site import Site
-from omniplan.llamacpp.quant.quantize import Recipe, quantized_types
+from omniplan.llamacpp.quant.quantize import QuantRecipe, quantized_types
 from omniplan.llamacpp.quant.table import mix_of
 from omniplan.machines.cpus import find_cpu
 from omniplan.machines.gpus import find_gpu
@@ -24,7 +24,7 @@ _ARM: Final = ("asimd", "neon", "sve")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
+class WeightGroups:
     """Parameters of a model by where engines put them: routed experts, and the rest; and their bytes in the file."""
 
     experts: int
@@ -48,12 +48,12 @@ class Weights:
 
 
 @lru_cache(maxsize=16)
-def weights_of(model: Model) -> Weights:
+def weights_of(model: Model) -> WeightGroups:
     """Counted from the tensors; nextn layers belong to the rest."""
     tensors = model.header.tensors
     experts = [tensor for tensor in tensors if model.roles[tensor.name] == Role.ROUTED_EXPERT]
     n_experts, size = sum(t.n_elements for t in experts), sum(t.nbytes for t in experts)
-    return Weights(
+    return WeightGroups(
         experts=n_experts,
         rest=sum(t.n_elements for t in tensors) - n_experts,
         expert_bytes=size,
@@ -87,7 +87,7 @@ def _is_dynamic(model: Model) -> bool | None:
     mix = mix_of(model.header.metadata.get("general.file_type"))
     if mix is None:
         return None
-    ways = (quantized_types(model, Recipe(mix=mix, imatrix=imatrix)) for imatrix in (False, True))
+    ways = (quantized_types(model, QuantRecipe(mix=mix, imatrix=imatrix)) for imatrix in (False, True))
     same = max(sum(types[t.name] == t.type for t in model.header.tensors) for types in ways)
     return False if same >= _SAME * len(model.header.tensors) else None
 

@@ -13,7 +13,7 @@ from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
 from omniplan.engines.layout import Laid
 from omniplan.engines.table import WayRow
-from omniplan.engines.values import Launch
+from omniplan.engines.values import EngineCommand
 
 # Of a plan's arguments, those ik_llama.cpp spells and means the same (its docs/parameters.md).
 _SHARED: Final = ("-c", "-np", "-ub", "-ngl", "-sm", "-mg", "-dev", "-ts", "-ot", "-t", "-tb", "-ctk", "-ctv")
@@ -48,20 +48,20 @@ class Start:
         return f"{'-'.join(name.split())}-{kind}"
 
 
-def launch(start: Start) -> Launch | None:
+def launch(start: Start) -> EngineCommand | None:
     """The line that starts the way's engine; None where it has none of its own."""
     line = _LINES.get(start.way.engine)
     return None if line is None else line(start)
 
 
-def _llama(start: Start) -> Launch | None:
+def _llama(start: Start) -> EngineCommand | None:
     if start.plan is None:
         return None
     argv = ("llama-server", "-m", start.path, *start.plan.server_args)
-    return Launch(argv=argv, environment=start.plan.environment)
+    return EngineCommand(argv=argv, environment=start.plan.environment)
 
 
-def _ik(start: Start) -> Launch | None:
+def _ik(start: Start) -> EngineCommand | None:
     if start.plan is None:
         return None
     args = start.plan.server_args
@@ -75,19 +75,19 @@ def _ik(start: Start) -> Launch | None:
         *(("-op", "-1,0") if "--no-op-offload" in args else ()),
         *(("-rtr",) if "-ot" in args or "CPU" in start.plan.footprint.layers else ()),
     )
-    return Launch(argv=("llama-server", "-m", start.path, *kept, *extra), environment=start.plan.environment)
+    return EngineCommand(argv=("llama-server", "-m", start.path, *kept, *extra), environment=start.plan.environment)
 
 
-def _ktransformers(start: Start) -> Launch:
+def _ktransformers(start: Start) -> EngineCommand:
     argv = (
         "python", "ktransformers/server/main.py", "--model_path", start.weights("config"),
         "--gguf_path", str(PurePath(start.path).parent), "--cpu_infer", start.cores,
         "--cache_lens", str(start.n_ctx), "--max_new_tokens", "1024", "--backend_type", "balance_serve",
     )  # fmt: skip
-    return Launch(argv=argv)
+    return EngineCommand(argv=argv)
 
 
-def _sglang(start: Start) -> Launch | None:
+def _sglang(start: Start) -> EngineCommand | None:
     if start.laid is None:
         return None
     nodes = max(1, len(start.machine.numa_nodes))
@@ -103,10 +103,10 @@ def _sglang(start: Start) -> Launch | None:
         "--context-length", str(start.n_ctx), "--mem-fraction-static", f"{start.way.gpu_fraction:g}",
         *(_TRITON if start.is_sm_120 else ()),
     )  # fmt: skip
-    return Launch(argv=argv, environment={"SGLANG_ENABLE_JIT_DEEPGEMM": "false"} if start.is_sm_120 else {})
+    return EngineCommand(argv=argv, environment={"SGLANG_ENABLE_JIT_DEEPGEMM": "false"} if start.is_sm_120 else {})
 
 
-def _vllm(start: Start) -> Launch | None:
+def _vllm(start: Start) -> EngineCommand | None:
     if start.laid is None:
         return None
     laid = start.laid
@@ -117,18 +117,18 @@ def _vllm(start: Start) -> Launch | None:
         *(("--cpu-offload-gb", str(laid.offload)) if laid.offload else ()), "--max-model-len", str(start.n_ctx),
     )  # fmt: skip
     stages = {"VLLM_PP_LAYER_PARTITION": ",".join(map(str, laid.partition))} if laid.partition else {}
-    return Launch(argv=argv, environment=stages)
+    return EngineCommand(argv=argv, environment=stages)
 
 
-def _tensorrt(start: Start) -> Launch | None:
+def _tensorrt(start: Start) -> EngineCommand | None:
     if start.laid is None:
         return None
     source = start.weights(start.way.reads[0])
     argv = ("trtllm-serve", source, "--tp_size", str(start.laid.n_tensor), "--max_seq_len", str(start.n_ctx))
-    return Launch(argv=argv)
+    return EngineCommand(argv=argv)
 
 
-_LINES: Final[Mapping[str, Callable[[Start], Launch | None]]] = {
+_LINES: Final[Mapping[str, Callable[[Start], EngineCommand | None]]] = {
     "llama.cpp": _llama,
     "ik_llama.cpp": _ik,
     "ktransformers": _ktransformers,

@@ -9,8 +9,8 @@ from typing import Final
 from omniplan.domain.hparams import Hparams
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
-from omniplan.engines.facts import Weights, is_unequal
-from omniplan.engines.table import Layout, WayRow, engine_table
+from omniplan.engines.facts import WeightGroups, is_unequal
+from omniplan.engines.table import LayoutKind, WayRow, engine_table
 from omniplan.engines.values import PoolNeed
 from omniplan.units import GIB
 
@@ -42,12 +42,12 @@ class Laid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class LayoutProblem:
     """What is to be laid out, and on what; ``n_ctx`` is the context in tokens."""
 
     model: Model
     machine: Machine
-    weights: Weights
+    weights: WeightGroups
     n_ctx: int
 
     def ram(self, on_gpus: int) -> int | None:
@@ -65,13 +65,13 @@ def cache_bytes(h: Hparams, n_ctx: int) -> int:
     return _BF16 * row * n_ctx
 
 
-def lay_out(way: WayRow, problem: Problem) -> Laid | None:
+def lay_out(way: WayRow, problem: LayoutProblem) -> Laid | None:
     """The layout of a way that has one of its own; None for llama.cpp's and for those that run other engines."""
     builder = _BUILDERS.get(way.layout)
     return None if builder is None else builder(way, problem)
 
 
-def _hybrid(way: WayRow, problem: Problem) -> Laid:
+def _hybrid(way: WayRow, problem: LayoutProblem) -> Laid:
     """Experts in RAM, everything else on equal GPUs or the largest one, and as many experts as are left room for."""
     weights, gpus = problem.weights, problem.machine.gpus
     gpus = _largest(gpus) if way.one_gpu else _together(gpus)
@@ -95,7 +95,7 @@ def _hybrid(way: WayRow, problem: Problem) -> Laid:
     )
 
 
-def _gpu(way: WayRow, problem: Problem) -> Laid:
+def _gpu(way: WayRow, problem: LayoutProblem) -> Laid:
     """Everything on GPUs: equal ones, or all where layers may be split unevenly, else the largest."""
     gpus = problem.machine.gpus if way.splits_layers else _together(problem.machine.gpus)
     size = _size(way, problem)
@@ -104,7 +104,7 @@ def _gpu(way: WayRow, problem: Problem) -> Laid:
     return Laid(memory=memory, weights=size, n_tensor=1 if way.splits_layers else max(1, len(gpus)))
 
 
-def _offload(way: WayRow, problem: Problem) -> Laid:
+def _offload(way: WayRow, problem: LayoutProblem) -> Laid:
     """One GPU if it holds everything; else equal GPUs share matrices, unequal ones layers, and RAM takes the rest."""
     size = _size(way, problem)
     cache = cache_bytes(problem.model.hparams, problem.n_ctx)
@@ -129,7 +129,7 @@ def _offload(way: WayRow, problem: Problem) -> Laid:
     )
 
 
-def _size(way: WayRow, problem: Problem) -> int:
+def _size(way: WayRow, problem: LayoutProblem) -> int:
     return problem.weights.rest_size(way.gpu_bits) + problem.weights.expert_size(way.gpu_bits)
 
 
@@ -164,8 +164,8 @@ def _partition(gpus: tuple[Gpu, ...], n_layer: int) -> tuple[int, ...]:
     return tuple(layers)
 
 
-_BUILDERS: Final[Mapping[Layout, Callable[[WayRow, Problem], Laid]]] = {
-    Layout.HYBRID: _hybrid,
-    Layout.GPU: _gpu,
-    Layout.OFFLOAD: _offload,
+_BUILDERS: Final[Mapping[LayoutKind, Callable[[WayRow, LayoutProblem], Laid]]] = {
+    LayoutKind.HYBRID: _hybrid,
+    LayoutKind.GPU: _gpu,
+    LayoutKind.OFFLOAD: _offload,
 }

@@ -9,8 +9,8 @@ from typing import Final
 
 from omniplan.engines.facts import Fact
 from omniplan.engines.rules import findings, rules_for, version_on
-from omniplan.engines.table import RuleRow, engine_table
-from omniplan.engines.values import Effect, Finding
+from omniplan.engines.table import EngineRule, engine_table
+from omniplan.engines.values import Effect, EngineFinding
 
 _SUPPORT: Final = {Effect.BLOCKS: "blocked", Effect.CONDITION: "partial", Effect.NOTE: "full"}
 
@@ -23,7 +23,7 @@ class Cell:
 
     support: str
     kernels: str
-    findings: tuple[Finding, ...]
+    findings: tuple[EngineFinding, ...]
 
 
 def compatibility(engine: str, facts: dict[str, Fact], *, as_of: date | None = None) -> Cell:
@@ -46,9 +46,9 @@ def compatibility(engine: str, facts: dict[str, Fact], *, as_of: date | None = N
     )
 
 
-def _asks(rule: RuleRow, prefix: str) -> bool:
+def _asks(rule: EngineRule, prefix: str) -> bool:
     return any(condition.fact.startswith(prefix) for condition in rule.when)
 
 
-def _worst(found: Sequence[Finding]) -> Effect:
+def _worst(found: Sequence[EngineFinding]) -> Effect:
     return min((finding.effect for finding in found), key=list(Effect).index, default=Effect.NOTE)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 
 from omniplan.engines.facts import Fact
-from omniplan.engines.table import Condition, EngineRow, RuleRow, engine_table, in_range, version_key
-from omniplan.engines.values import Effect, Finding
+from omniplan.engines.table import Condition, EngineRow, EngineRule, engine_table, in_range, version_key
+from omniplan.engines.values import Effect, EngineFinding
 
 
 def version_on(engine: EngineRow, as_of: date | None) -> str:
@@ -17,7 +17,7 @@ def version_on(engine: EngineRow, as_of: date | None) -> str:
     return max(seen, key=lambda release: release.seen).version if seen else ""
 
 
-def rules_for(engine: str, way: str, version: str, as_of: date | None) -> list[RuleRow]:
+def rules_for(engine: str, way: str, version: str, as_of: date | None) -> list[EngineRule]:
     """The rules about a way that were known on that day, without those that a later one supersedes."""
     known = [
         rule
@@ -28,7 +28,7 @@ def rules_for(engine: str, way: str, version: str, as_of: date | None) -> list[R
     return [rule for rule in known if rule.id not in gone]
 
 
-def findings(rules: list[RuleRow], facts: Mapping[str, Fact]) -> Iterator[Finding]:
+def findings(rules: list[EngineRule], facts: Mapping[str, Fact]) -> Iterator[EngineFinding]:
     """What the rules find; one that hangs on an unknown fact would block only if that fact holds: a condition."""
     for rule in rules:
         tests = [holds(condition, facts) for condition in rule.when]
@@ -69,8 +69,8 @@ def _text(fact: Fact) -> str:
     return str(fact).lower() if isinstance(fact, bool) else str(fact)
 
 
-def _finding(rule: RuleRow, effect: Effect, statement: str) -> Finding:
-    return Finding(
+def _finding(rule: EngineRule, effect: Effect, statement: str) -> EngineFinding:
+    return EngineFinding(
         rule=rule.id,
         effect=effect,
         statement=statement,

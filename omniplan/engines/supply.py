@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from omniplan.domain.model import Model
-from omniplan.engines.facts import Weights
+from omniplan.engines.facts import WeightGroups
 from omniplan.engines.site import Site
 from omniplan.engines.table import PublishedRow, WayRow, engine_table
-from omniplan.engines.values import Effect, Finding
+from omniplan.engines.values import Effect, EngineFinding
 from omniplan.units import gib
 
 # Bits per weight of the formats engines read.
 _BITS: Final[Mapping[str, float]] = {"bf16": 16, "fp16": 16, "fp8": 8, "nvfp4": 4.5, "exl3": 4}
 
 
-def supply(way: WayRow, model: Model, weights: Weights, site: Site) -> Iterator[Finding]:
+def supply(way: WayRow, model: Model, weights: WeightGroups, site: Site) -> Iterator[EngineFinding]:
     """What is missing of the weights, and what that means for the disk; the GGUF is there unless the site denies it."""
     has_gguf = site.weights is None or "gguf" in site.weights
     wants_gguf = way.needs_gguf or "gguf" in way.reads
@@ -35,11 +35,11 @@ def supply(way: WayRow, model: Model, weights: Weights, site: Site) -> Iterator[
     yield from _disk(download if is_missing else 0, made, site)
 
 
-def _missing(wanted: str, size: int, published: str, site: Site, source: str) -> Finding:
+def _missing(wanted: str, size: int, published: str, site: Site, source: str) -> EngineFinding:
     """Weights that are not on the host, or not known to be."""
     is_known = site.weights is not None
     only = f"there is only {', '.join(site.weights or ()) or 'nothing'}"
-    return Finding(
+    return EngineFinding(
         rule="weights",
         effect=Effect.BLOCKS if is_known else Effect.CONDITION,
         statement=f"it starts from {wanted}, and {only if is_known else 'whether the host has them is unknown'}",
@@ -48,20 +48,20 @@ def _missing(wanted: str, size: int, published: str, site: Site, source: str) ->
     )
 
 
-def _disk(download: int, made: int, site: Site) -> Iterator[Finding]:
+def _disk(download: int, made: int, site: Site) -> Iterator[EngineFinding]:
     needed = download + made
     if not needed:
         return
     parts = ", ".join(text for size, text in ((download, "download"), (made, "converted experts")) if size)
     statement = f"{gib(needed)} of disk for {parts}"
     if site.disk_free is None:
-        yield Finding(rule="disk", effect=Effect.CONDITION, statement=f"{statement}; free space unknown")
+        yield EngineFinding(rule="disk", effect=Effect.CONDITION, statement=f"{statement}; free space unknown")
     elif site.disk_free < needed:
         remedy = f"free {gib(needed - site.disk_free)}"
         statement += f", {gib(site.disk_free)} free"
-        yield Finding(rule="disk", effect=Effect.BLOCKS, statement=statement, remedy=remedy)
+        yield EngineFinding(rule="disk", effect=Effect.BLOCKS, statement=statement, remedy=remedy)
     else:
-        yield Finding(rule="disk", effect=Effect.NOTE, statement=f"{statement}, {gib(site.disk_free)} free")
+        yield EngineFinding(rule="disk", effect=Effect.NOTE, statement=f"{statement}, {gib(site.disk_free)} free")
 
 
 def _published(model: Model, way: WayRow) -> PublishedRow | None:

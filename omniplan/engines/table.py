@@ -19,7 +19,7 @@ _CONDITION: Final = re.compile(r"^(?P<fact>[a-z_]+\.[a-z_0-9]+) (?P<test>is|in|o
 _RANGE: Final = re.compile(r"(>=|<)([\d.]+)")
 
 
-class Layout(StrEnum):
+class LayoutKind(StrEnum):
     """How a way lays a model out over GPUs and RAM."""
 
     PLAN = "plan"
@@ -67,7 +67,7 @@ class WayRow:
 
     engine: str
     name: str
-    layout: Layout
+    layout: LayoutKind
     reads: tuple[str, ...]
     known: date
     source: str
@@ -82,7 +82,7 @@ class WayRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RuleRow:
+class EngineRule:
     """One dated rule; ``engines`` "*" and no ``ways`` mean all of them."""
 
     id: str
@@ -121,7 +121,7 @@ class EngineTable:
 
     engines: Mapping[str, EngineRow]
     ways: tuple[WayRow, ...]
-    rules: tuple[RuleRow, ...]
+    rules: tuple[EngineRule, ...]
     published: tuple[PublishedRow, ...]
     workspace: int
 
@@ -177,7 +177,7 @@ def _way(row: Fields) -> WayRow:
     way = WayRow(
         engine=row.text("engine"),
         name=row.text("name"),
-        layout=Layout(row.choice("layout", list(Layout), "")),
+        layout=LayoutKind(row.choice("layout", list(LayoutKind), "")),
         reads=row.texts("reads"),
         known=row.day("known"),
         source=row.text("source"),
@@ -194,8 +194,8 @@ def _way(row: Fields) -> WayRow:
     return way
 
 
-def _rule(row: Fields) -> RuleRow:
-    rule = RuleRow(
+def _rule(row: Fields) -> EngineRule:
+    rule = EngineRule(
         id=row.text("id"),
         engines=row.texts("engines"),
         ways=row.texts("ways"),

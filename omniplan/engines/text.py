@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from omniplan.domain.evidence import Basis
-from omniplan.engines.values import Effect, EngineVerdict, Finding, WayVerdict, Weighing
+from omniplan.engines.values import Effect, EngineFinding, EngineVerdict, WayVerdict, Weighing
 from omniplan.text.argv import command_line
 from omniplan.text.table import table
 from omniplan.units import gib
@@ -51,7 +51,7 @@ def _ways(item: EngineVerdict) -> Iterator[str]:
             yield f"  $ {command_line(way.launch.argv, way.launch.environment)}"
 
 
-def _evidence(finding: Finding) -> str:
+def _evidence(finding: EngineFinding) -> str:
     remedy = f"; {finding.remedy}" if finding.remedy else ""
     where = ", ".join(part for part in (finding.known, finding.lesson, finding.source) if part)
     return f"{_MARK[finding.effect]}: {finding.statement}{remedy}" + (f" [{where}]" if where else "")

@@ -9,7 +9,7 @@ from enum import StrEnum
 from omniplan.domain.evidence import Basis
 
 
-class Verdict(StrEnum):
+class Viability(StrEnum):
     """What the facts say of an engine, from best to worst."""
 
     VIABLE = "viable"
@@ -19,7 +19,7 @@ class Verdict(StrEnum):
     @property
     def rank(self) -> int:
         """Place from best, 0, to worst."""
-        return list(Verdict).index(self)
+        return list(Viability).index(self)
 
 
 class Effect(StrEnum):
@@ -31,7 +31,7 @@ class Effect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class EngineFinding:
     """One fact that counts: what it says, what helps, and where it comes from.
 
     ``rule`` is the id of a row of ``data/engines.toml``, or "memory", "disk", "weights" or "plan" for arithmetic.
@@ -62,7 +62,7 @@ class PoolNeed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Launch:
+class EngineCommand:
     """How to start it: arguments and environment. Paths of weights that are not at hand are placeholders."""
 
     argv: tuple[str, ...]
@@ -74,11 +74,11 @@ class WayVerdict:
     """One manner of running an engine. ``memory`` is modelled, but for llama.cpp, whose bytes are simulated."""
 
     name: str
-    verdict: Verdict
-    findings: tuple[Finding, ...]
+    verdict: Viability
+    findings: tuple[EngineFinding, ...]
     memory: tuple[PoolNeed, ...]
     memory_basis: Basis
-    launch: Launch | None
+    launch: EngineCommand | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ class EngineVerdict:
     engine: str
     title: str
     version: str
-    verdict: Verdict
+    verdict: Viability
     ways: tuple[WayVerdict, ...]
 
     @property

@@ -10,20 +10,20 @@ from omniplan.domain.evidence import Basis
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
-from omniplan.engines.facts import Fact, Weights, facts_of, weights_of
+from omniplan.engines.facts import Fact, WeightGroups, facts_of, weights_of
 from omniplan.engines.launch import Start, launch
-from omniplan.engines.layout import Laid, Problem, lay_out
+from omniplan.engines.layout import Laid, LayoutProblem, lay_out
 from omniplan.engines.rules import findings, rules_for, version_on
 from omniplan.engines.site import Site
 from omniplan.engines.supply import supply
-from omniplan.engines.table import EngineRow, Layout, WayRow, engine_table, in_range, version_key
-from omniplan.engines.values import Effect, EngineVerdict, Finding, PoolNeed, Verdict, WayVerdict, Weighing
+from omniplan.engines.table import EngineRow, LayoutKind, WayRow, engine_table, in_range, version_key
+from omniplan.engines.values import Effect, EngineFinding, EngineVerdict, PoolNeed, Viability, WayVerdict, Weighing
 from omniplan.errors import InputError, OmniplanError
 from omniplan.units import gib
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class EngineQuestion:
     """What is weighed, and with what: ``plan`` is llama.cpp's plan or why there is none.
 
     ``versions`` are those to weigh instead of the newest known on ``as_of``.
@@ -43,7 +43,7 @@ class Question:
         return facts_of(self.model, self.machine, self.site)
 
 
-def weigh(question: Question) -> Weighing:
+def weigh(question: EngineQuestion) -> Weighing:
     """The verdict on every engine of ``data/engines.toml`` heard of by then, in its order; raises InputError."""
     table = engine_table()
     if unknown := set(question.versions) - set(table.engines):
@@ -56,7 +56,7 @@ def weigh(question: Question) -> Weighing:
     verdicts: dict[str, EngineVerdict] = {}
     # Back ends are weighed before what runs them.
     for engine in sorted(table.engines.values(), key=lambda engine: bool(engine.backends)):
-        backend = [verdicts[name].verdict != Verdict.BLOCKED for name in engine.backends if name in verdicts]
+        backend = [verdicts[name].verdict != Viability.BLOCKED for name in engine.backends if name in verdicts]
         own = {**facts, "engine.backend": any(backend) if backend else None}
         if verdict := _engine(question, engine, own, weights):
             verdicts[engine.name] = verdict
@@ -70,7 +70,9 @@ def weigh(question: Question) -> Weighing:
     )
 
 
-def _engine(question: Question, engine: EngineRow, facts: Mapping[str, Fact], weights: Weights) -> EngineVerdict | None:
+def _engine(
+    question: EngineQuestion, engine: EngineRow, facts: Mapping[str, Fact], weights: WeightGroups
+) -> EngineVerdict | None:
     """The verdict of the best way; None for an engine nobody had heard of by that day."""
     version = question.versions.get(engine.name) or version_on(engine, question.as_of)
     ways = [
@@ -88,8 +90,10 @@ def _engine(question: Question, engine: EngineRow, facts: Mapping[str, Fact], we
     )
 
 
-def _way(question: Question, way: WayRow, version: str, facts: Mapping[str, Fact], weights: Weights) -> WayVerdict:
-    problem = Problem(model=question.model, machine=question.machine, weights=weights, n_ctx=question.n_ctx)
+def _way(
+    question: EngineQuestion, way: WayRow, version: str, facts: Mapping[str, Fact], weights: WeightGroups
+) -> WayVerdict:
+    problem = LayoutProblem(model=question.model, machine=question.machine, weights=weights, n_ctx=question.n_ctx)
     laid = lay_out(way, problem)
     known = {**facts, "need.offload": laid.offload if laid else 0}
     found = [
@@ -107,24 +111,24 @@ def _way(question: Question, way: WayRow, version: str, facts: Mapping[str, Fact
         name=way.name,
         verdict=verdict,
         findings=tuple(sorted(found, key=lambda item: list(Effect).index(item.effect))),
-        memory=laid.memory if laid else _pools(plan if way.layout == Layout.PLAN else None),
+        memory=laid.memory if laid else _pools(plan if way.layout == LayoutKind.PLAN else None),
         memory_basis=Basis.HEADER if way.engine == "llama.cpp" else Basis.MODELLED,
-        launch=None if verdict == Verdict.BLOCKED else launch(start),
+        launch=None if verdict == Viability.BLOCKED else launch(start),
     )
 
 
-def _verdict(found: Sequence[Finding]) -> Verdict:
+def _verdict(found: Sequence[EngineFinding]) -> Viability:
     effects = {finding.effect for finding in found}
     if Effect.BLOCKS in effects:
-        return Verdict.BLOCKED
-    return Verdict.CONDITIONS if Effect.CONDITION in effects else Verdict.VIABLE
+        return Viability.BLOCKED
+    return Viability.CONDITIONS if Effect.CONDITION in effects else Viability.VIABLE
 
 
-def _blocks(found: Sequence[Finding]) -> int:
+def _blocks(found: Sequence[EngineFinding]) -> int:
     return sum(finding.effect == Effect.BLOCKS for finding in found)
 
 
-def _memory(laid: Laid, problem: Problem) -> Iterator[Finding]:
+def _memory(laid: Laid, problem: LayoutProblem) -> Iterator[EngineFinding]:
     """What does not fit, with the sums, and what is unknown."""
     short = [(need, need.available) for need in laid.memory if need.available is not None and need.fits is False]
     if short:
@@ -132,7 +136,7 @@ def _memory(laid: Laid, problem: Problem) -> Iterator[Finding]:
         lacks = ", ".join(
             f"{gib(need.needed)} on {need.pool}, short by {gib(need.needed - own)}" for need, own in short
         )
-        yield Finding(
+        yield EngineFinding(
             rule="memory",
             effect=Effect.BLOCKS,
             statement=f"weights of {gib(laid.weights)} ({gib(problem.weights.total)} at one byte each) against "
@@ -140,12 +144,12 @@ def _memory(laid: Laid, problem: Problem) -> Iterator[Finding]:
             remedy="fewer bits per weight, or more memory",
         )
     elif laid.fits is None:
-        yield Finding(rule="memory", effect=Effect.CONDITION, statement="the size of the RAM is unknown")
+        yield EngineFinding(rule="memory", effect=Effect.CONDITION, statement="the size of the RAM is unknown")
 
 
-def _planned(question: Question, way: WayRow) -> Iterator[Finding]:
-    if way.layout == Layout.PLAN and isinstance(question.plan, OmniplanError):
-        yield Finding(rule="plan", effect=Effect.BLOCKS, statement=str(question.plan))
+def _planned(question: EngineQuestion, way: WayRow) -> Iterator[EngineFinding]:
+    if way.layout == LayoutKind.PLAN and isinstance(question.plan, OmniplanError):
+        yield EngineFinding(rule="plan", effect=Effect.BLOCKS, statement=str(question.plan))
 
 
 def _pools(plan: Plan | None) -> tuple[PoolNeed, ...]:

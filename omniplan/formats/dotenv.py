@@ -13,7 +13,7 @@ from omniplan.formats.command import Command, Word
 from omniplan.formats.format import Format, Options, only
 from omniplan.formats.launch import Launch, commented, printable, rationale
 from omniplan.llamacpp.flags.args import Flag, read_flags
-from omniplan.llamacpp.flags.table import CHECKED, Kind
+from omniplan.llamacpp.flags.table import CHECKED, ValueKind
 
 _LINE: Final = re.compile(
     r"""\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_.]*)\s*=[ \t]*
@@ -74,7 +74,7 @@ def _variable(flag: Flag) -> tuple[str, str]:
     row = flag.row
     if not row.env:
         raise InputError(f".env: {flag.name}: llama-server has no variable for it; use --as shell")
-    if row.kind is not Kind.NONE:
+    if row.kind is not ValueKind.NONE:
         return row.env, " ".join(flag.values)
     return (row.negative_env, "1") if flag.name in row.negated else (row.env, "1")
 

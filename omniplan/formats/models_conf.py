@@ -28,7 +28,7 @@ _BLANK: Final = " \t\r\n\v\f"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class ModelsConf:
     """A whole file: ``text`` is what was read, byte for byte."""
 
     text: str
@@ -45,7 +45,7 @@ class Document:
             raise InputError(f"models.conf: section [{id}] stands on lines {lines}; remove one")
         return found[0]
 
-    def put(self, id: str, text: str) -> Document:
+    def put(self, id: str, text: str) -> ModelsConf:
         """The document with ``text`` as its section ``id``: in the place of the old one, else at the end.
 
         ``text`` has line feeds and brings its own header and comments; it takes the file's line ends. The rest of the
@@ -56,12 +56,14 @@ class Document:
         return parse(sections.put(self.text, sections.named(self.sections, id), text))
 
 
-def parse(text: str) -> Document:
+def parse(text: str) -> ModelsConf:
     """The document that ``text`` is; every text is one."""
     lines = [line.strip(_BLANK) for line in lines_of(text)]
     headers = [at for at, line in enumerate(lines) if _HEADER.fullmatch(line)]
     ends = [*headers[1:], len(lines)]
-    return Document(text=text, sections=tuple(_section(lines, at, end) for at, end in zip(headers, ends, strict=False)))
+    return ModelsConf(
+        text=text, sections=tuple(_section(lines, at, end) for at, end in zip(headers, ends, strict=False))
+    )
 
 
 def _section(lines: Sequence[str], at: int, end: int) -> Section:

@@ -20,7 +20,7 @@ from omniplan.formats.format import Format, Options
 from omniplan.formats.launch import Launch, commented, printable, rationale
 from omniplan.llamacpp.flags.args import Flag
 from omniplan.llamacpp.flags.dialect import spoken
-from omniplan.llamacpp.flags.table import FlagRow, Kind, load_flags
+from omniplan.llamacpp.flags.table import FlagRow, ValueKind, load_flags
 
 DEFAULT: Final = "default"
 GLOBAL: Final = "*"
@@ -39,7 +39,7 @@ _TRUE: Final = frozenset({"on", "enabled", "true", "1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class Preset:
     """One preset as written: entries are (key, word); ``line``, ``last_line`` and ``comments`` say where it stands."""
 
     id: str
@@ -50,43 +50,43 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class PresetFile:
     """A whole preset file: ``text`` is what was read, byte for byte."""
 
     text: str
-    sections: tuple[Section, ...]
+    sections: tuple[Preset, ...]
 
-    def put(self, id: str, text: str) -> Document:
+    def put(self, id: str, text: str) -> PresetFile:
         """The document with ``text`` as its section ``id``, in the place of the old one or at the end."""
         return parse(
             sections.put(self.text, [section for section in sections.named(self.sections, id) if section.line], text)
         )
 
 
-def parse(text: str, *, where: str = "preset") -> Document:
+def parse(text: str, *, where: str = "preset") -> PresetFile:
     """The document that ``text`` is; raises InputError with the line on which llama.cpp would give up."""
-    found: list[Section] = [Section(id=DEFAULT, line=0, last_line=0, entries=())]
+    found: list[Preset] = [Preset(id=DEFAULT, line=0, last_line=0, entries=())]
     lines = [line.strip() for line in lines_of(text)]
     at = 0
     while at < len(text):
         line = text.count("\n", 0, at) + 1
         if header := _HEADER.match(text, at):
             comments = sections.comments_above(lines, line - 1, ";#")
-            found.append(Section(id=header[1], line=line, last_line=line, entries=(), comments=comments))
+            found.append(Preset(id=header[1], line=line, last_line=line, entries=(), comments=comments))
         elif entry := _ENTRY.match(text, at):
             found[-1] = _with(found[-1], entry[1], entry[2], line)
         elif not _NOTHING.match(text, at):
             raise InputError(f"{where}: line {line}: neither [section], key = value nor a comment")
         at = next(match.end() for shape in _SHAPES if (match := shape.match(text, at)))
-    return Document(text=text, sections=tuple(section for section in found if section.line or section.entries))
+    return PresetFile(text=text, sections=tuple(section for section in found if section.line or section.entries))
 
 
 _SHAPES: Final = (_HEADER, _ENTRY, _NOTHING)
 
 
-def _with(section: Section, key: str, value: str, line: int) -> Section:
+def _with(section: Preset, key: str, value: str, line: int) -> Preset:
     entries = (*section.entries, (key, Word(text=value, line=line)))
-    return Section(id=section.id, line=section.line, last_line=line, entries=entries, comments=section.comments)
+    return Preset(id=section.id, line=section.line, last_line=line, entries=entries, comments=section.comments)
 
 
 def commands(text: str, *, where: str = "preset") -> tuple[Command, ...]:
@@ -103,7 +103,7 @@ def commands(text: str, *, where: str = "preset") -> tuple[Command, ...]:
 _Chosen = dict[str, tuple[str, Word]]
 
 
-def _options(*layers: Section | None) -> _Chosen:
+def _options(*layers: Preset | None) -> _Chosen:
     """Key as written and value by the option it sets; a later one takes the place of an earlier one.
 
     llama.cpp sorts a section's keys: of two spellings of one option, the last by alphabet counts, not by line.
@@ -143,7 +143,7 @@ def _applied(option: tuple[str, tuple[str, Word]]) -> bytes:
 
 def _argument(row: FlagRow, key: str, value: str) -> Sequence[str]:
     """What the router puts on the child's command line (preset.cpp: ``parse_bool_arg``, ``to_args``)."""
-    if row.kind is not Kind.NONE:
+    if row.kind is not ValueKind.NONE:
         return (row.names[-1], value)
     if row.negated and any(name.lstrip("-") == key for name in row.negated):
         value = "false" if value in _TRUE else "true"
@@ -168,9 +168,9 @@ def section(item: Launch) -> str:
 
 
 def _entry(flag: Flag) -> tuple[str, str]:
-    if flag.row.kind is Kind.PAIR:
+    if flag.row.kind is ValueKind.PAIR:
         raise InputError(f"preset: {flag.name}: llama.cpp takes no flag with two values from a preset")
-    if flag.row.kind is not Kind.NONE:
+    if flag.row.kind is not ValueKind.NONE:
         return flag.row.names[-1].lstrip("-"), "".join(flag.values)
     return flag.row.names[-1].lstrip("-"), "false" if flag.name in flag.row.negated else "true"
 

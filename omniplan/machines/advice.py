@@ -15,7 +15,7 @@ from omniplan.units import MIB
 _FILE: Final = "advice.toml"
 
 
-class Severity(StrEnum):
+class AdviceSeverity(StrEnum):
     """How much a rule matters: it will be slow or fail; do this; know this."""
 
     WARNING = "warning"
@@ -24,11 +24,11 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class AdviceRule:
     """One rule; ``statement`` and ``check`` have {names} to fill in, ``cap`` is a number the rule states."""
 
     name: str
-    severity: Severity
+    severity: AdviceSeverity
     statement: str
     measured: str
     check: str
@@ -52,7 +52,7 @@ class Reserve:
 
 
 @cache
-def rules() -> dict[str, Rule]:
+def rules() -> dict[str, AdviceRule]:
     """The rules by name; raises TableError."""
     with wrong_rows(_FILE):
         return {name: _rule(name, fields) for name, fields in _section("rule")}
@@ -70,10 +70,10 @@ def _section(name: str) -> Iterator[tuple[str, Fields]]:
     return ((key, Fields.of(value, f"{name}.{key}")) for key, value in section.raw.items())
 
 
-def _rule(name: str, fields: Fields) -> Rule:
-    rule = Rule(
+def _rule(name: str, fields: Fields) -> AdviceRule:
+    rule = AdviceRule(
         name=name,
-        severity=Severity(fields.choice("severity", tuple(Severity), "")),
+        severity=AdviceSeverity(fields.choice("severity", tuple(AdviceSeverity), "")),
         statement=fields.text("statement"),
         measured=fields.text("measured"),
         check=fields.text("check"),

@@ -17,7 +17,7 @@ from omniplan.llamacpp.quant.same_model import Identity, commonest
 from omniplan.planning.frontier import short, too_small
 from omniplan.planning.frontier_values import Outcome
 from omniplan.planning.planner import DEFAULT_CONTEXT, make_plan
-from omniplan.planning.recommendation import LeftOut, Option, Recommendation
+from omniplan.planning.recommendation import LeftOut, QuantOption, Recommendation
 
 # Differences that are told of a file of another model.
 _NAMED: Final = 3
@@ -117,9 +117,9 @@ def _estimates(model: Model, quants: Sequence[str]) -> tuple[list[Model], list[L
     return made, refused
 
 
-def _option(model: Model, plan: Callable[..., Plan], *, is_estimate: bool) -> Option:
+def _option(model: Model, plan: Callable[..., Plan], *, is_estimate: bool) -> QuantOption:
     header = model.header
-    option = Option(
+    option = QuantOption(
         path=header.paths[0],
         quant=quant_name(header),
         bits_per_weight=bits_per_weight(model),
@@ -136,7 +136,7 @@ def _option(model: Model, plan: Callable[..., Plan], *, is_estimate: bool) -> Op
     return replace(option, why_not=refused) if refused else replace(option, outcome=Outcome.of(found))
 
 
-def _ranked(options: Sequence[Option], rate: Callable[[Outcome], float]) -> tuple[Option, ...]:
+def _ranked(options: Sequence[QuantOption], rate: Callable[[Outcome], float]) -> tuple[QuantOption, ...]:
     """Those that fit, best first, of equals the one with more bits; then the others, smallest first."""
     fits = [(rate(option.outcome), option) for option in options if option.outcome is not None]
     fits.sort(key=lambda pair: (pair[0], -pair[1].bits_per_weight))
@@ -147,7 +147,7 @@ def _ranked(options: Sequence[Option], rate: Callable[[Outcome], float]) -> tupl
     return (*marked, *misses)
 
 
-def _beats(other: tuple[float, Option], own: tuple[float, Option]) -> bool:
+def _beats(other: tuple[float, QuantOption], own: tuple[float, QuantOption]) -> bool:
     """Whether ``other`` is at least as quick and as precise, and better in one."""
     merits = (-other[0], other[1].bits_per_weight), (-own[0], own[1].bits_per_weight)
     return merits[0] != merits[1] and all(theirs >= mine for theirs, mine in zip(*merits, strict=True))

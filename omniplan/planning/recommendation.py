@@ -9,7 +9,7 @@ from omniplan.planning.frontier_values import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
+class QuantOption:
     """One quant of the model and what its plan comes to.
 
     ``is_estimate`` says that there is no such file: its tensors' types follow llama-quantize's rules, as
@@ -54,7 +54,7 @@ class Recommendation:
     n_prompt: int
     n_gen: int
     objective: str
-    options: tuple[Option, ...]
+    options: tuple[QuantOption, ...]
     left_out: tuple[LeftOut, ...] = ()
 
     @property

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Final
 
 from omniplan.planning.frontier_values import Outcome
-from omniplan.planning.recommendation import Option, Recommendation
+from omniplan.planning.recommendation import QuantOption, Recommendation
 from omniplan.planning.text_frontier import pool_cells
 from omniplan.text.argv import shell_line
 from omniplan.text.speed import digits, span
@@ -46,7 +46,7 @@ def recommendation_text(found: Recommendation) -> str:
     return "\n".join(lines)
 
 
-def _table(pairs: list[tuple[Option, Outcome]]) -> str:
+def _table(pairs: list[tuple[QuantOption, Outcome]]) -> str:
     pools = list(dict.fromkeys(pool for _, outcome in pairs for pool in outcome.used))
     header = (
         "",
@@ -63,7 +63,7 @@ def _table(pairs: list[tuple[Option, Outcome]]) -> str:
     return table(header, [_row(option, outcome, pools) for option, outcome in pairs], left=3)
 
 
-def _row(option: Option, outcome: Outcome, pools: list[str]) -> tuple[str, ...]:
+def _row(option: QuantOption, outcome: Outcome, pools: list[str]) -> tuple[str, ...]:
     return (
         ("*" if option.is_efficient else " ") + ("~" if option.is_estimate else " "),
         option.quant,
@@ -83,12 +83,12 @@ def _legend(found: Recommendation) -> Iterator[str]:
         yield f"~ {_MEANING['~']}"
 
 
-def _commands(pairs: list[tuple[Option, Outcome]]) -> Iterator[str]:
+def _commands(pairs: list[tuple[QuantOption, Outcome]]) -> Iterator[str]:
     for option, outcome in pairs:
         yield f"{_name(option)}: {shell_line(option.path, outcome.server_args, outcome.environment)}"
 
 
-def _name(option: Option) -> str:
+def _name(option: QuantOption) -> str:
     return f"{option.quant} (estimate)" if option.is_estimate else f"{option.quant} ({PurePath(option.path).name})"
 
 

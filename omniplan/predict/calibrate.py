@@ -42,7 +42,7 @@ _SAME_SIZE: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class MeasuredSpeed:
     """One measured speed: ``args`` as for llama-server, one of ``n_prompt`` and ``n_gen`` 0, tokens per second."""
 
     label: str
@@ -55,7 +55,7 @@ class Run:
 
 
 def calibrate(
-    model: Model, machine: Machine, runs: Sequence[Run], *, build: str = "", source: str = "llama-bench"
+    model: Model, machine: Machine, runs: Sequence[MeasuredSpeed], *, build: str = "", source: str = "llama-bench"
 ) -> dict[str, Constant]:
     """Constants under which ``runs`` are predicted as measured; raises InputError where they contradict each other.
 
@@ -65,7 +65,7 @@ def calibrate(
     if not runs:
         raise InputError("no run with a prompt or generation speed")
     base = shipped(build)
-    factors: dict[str, list[tuple[float, Run]]] = defaultdict(list)
+    factors: dict[str, list[tuple[float, MeasuredSpeed]]] = defaultdict(list)
     for run in runs:
         kind, factor = _factor(model, machine, run, base)
         factors[kind].append((factor, run))
@@ -83,7 +83,7 @@ def calibrate(
     return found
 
 
-def _factor(model: Model, machine: Machine, run: Run, base: Mapping[str, float]) -> tuple[str, float]:
+def _factor(model: Model, machine: Machine, run: MeasuredSpeed, base: Mapping[str, float]) -> tuple[str, float]:
     params = parse(list(run.args))
     kind = _kind(_predicted(model, machine, params, run, base), run)
 
@@ -95,17 +95,17 @@ def _factor(model: Model, machine: Machine, run: Run, base: Mapping[str, float])
 
 
 def _predicted(
-    model: Model, machine: Machine, params: ServerParams, run: Run, constants: Mapping[str, float]
+    model: Model, machine: Machine, params: ServerParams, run: MeasuredSpeed, constants: Mapping[str, float]
 ) -> Prediction:
     return predict(model, machine, params, n_prompt=run.n_prompt, n_gen=run.n_gen, depth=run.depth, constants=constants)
 
 
-def _rate(prediction: Prediction, run: Run) -> float:
+def _rate(prediction: Prediction, run: MeasuredSpeed) -> float:
     chosen = prediction.prompt_tokens_per_second if run.n_prompt else prediction.decode_tokens_per_second
     return chosen.value
 
 
-def _kind(prediction: Prediction, run: Run) -> str:
+def _kind(prediction: Prediction, run: MeasuredSpeed) -> str:
     """What bounds the run: the part of the machine that most of its predicted seconds are spent in."""
     terms = prediction.prompt_terms if run.n_prompt else prediction.terms
     host = sum(seconds for name, seconds in terms.items() if "CPU" in name)
@@ -124,7 +124,7 @@ def _sign(kind: str, name: str) -> int:
     return -1 if _TIMES[kind] and name.startswith(_TIMES[kind]) else 0
 
 
-def _solve(rate: Callable[[float], float], run: Run) -> float:
+def _solve(rate: Callable[[float], float], run: MeasuredSpeed) -> float:
     """The factor at which ``rate`` is the measured one; ``rate`` grows with it."""
     low, high = 1 / _FURTHEST, _FURTHEST
     if not rate(low) <= run.rate <= rate(high):
@@ -138,7 +138,7 @@ def _solve(rate: Callable[[float], float], run: Run) -> float:
     return exp((log(low) + log(high)) / 2)
 
 
-def _check(kind: str, known: Sequence[tuple[float, Run]]) -> None:
+def _check(kind: str, known: Sequence[tuple[float, MeasuredSpeed]]) -> None:
     slowest, fastest = min(known, key=lambda item: item[0]), max(known, key=lambda item: item[0])
     if fastest[0] > _DISAGREEMENT * slowest[0]:
         raise InputError(
@@ -147,7 +147,7 @@ def _check(kind: str, known: Sequence[tuple[float, Run]]) -> None:
         )
 
 
-def bench_runs(rows: Iterable[Mapping[str, Any]], model: Model) -> list[Run]:
+def bench_runs(rows: Iterable[Mapping[str, Any]], model: Model) -> list[MeasuredSpeed]:
     """Runs of ``llama-bench -o json``; mixed tests (pp+tg) are skipped, another model's rows raise InputError."""
     own = model.header.tensor_bytes
     runs = []
@@ -163,7 +163,7 @@ def bench_runs(rows: Iterable[Mapping[str, Any]], model: Model) -> list[Run]:
             raise InputError(f"row {index}: avg_ts is {rate}")
         if bool(n_prompt) != bool(n_gen):
             runs.append(
-                Run(
+                MeasuredSpeed(
                     label=f"{'pp' if n_prompt else 'tg'}{n_prompt or n_gen} in row {index}",
                     args=_bench_args(row, n_prompt + n_gen),
                     n_prompt=n_prompt,

@@ -19,7 +19,7 @@ _SUFFIX: Final = ".calibration.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
+class MeasuredRange:
     """A measured number: the median of ``n_runs`` and the range seen."""
 
     value: float
@@ -39,8 +39,8 @@ class LearnedGpu:
     name: str
     description: str
     build: int
-    beside: Spread | None = None
-    compute: Spread | None = None
+    beside: MeasuredRange | None = None
+    compute: MeasuredRange | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +137,7 @@ def _gpu(fields: Fields) -> LearnedGpu:
     return gpu
 
 
-def _spread(fields: Fields, name: str, unit: str, scale: float) -> Spread | None:
+def _spread(fields: Fields, name: str, unit: str, scale: float) -> MeasuredRange | None:
     value = fields.number(f"{name}{unit}")
     low, high, runs = (
         fields.number(f"{name}_low{unit}"),
@@ -149,7 +149,7 @@ def _spread(fields: Fields, name: str, unit: str, scale: float) -> Spread | None
     low, high = value if low is None else low, value if high is None else high
     if not 0 < low <= value <= high:
         raise fields.error(f"{name}{unit}", f"needs 0 < low <= value <= high, got {low:g}, {value:g}, {high:g}")
-    return Spread(value=value * scale, low=low * scale, high=high * scale, n_runs=runs or 1)
+    return MeasuredRange(value=value * scale, low=low * scale, high=high * scale, n_runs=runs or 1)
 
 
 def write(learned: Learned) -> str:
@@ -167,7 +167,7 @@ def write(learned: Learned) -> str:
     return "\n".join(lines) + "\n" + (calibration.write(learned.constants, "") if learned.constants else "")
 
 
-def _spread_lines(spread: Spread | None, name: str, unit: str, scale: float) -> list[str]:
+def _spread_lines(spread: MeasuredRange | None, name: str, unit: str, scale: float) -> list[str]:
     if spread is None:
         return []
     values = {f"{name}{unit}": spread.value, f"{name}_low{unit}": spread.low, f"{name}_high{unit}": spread.high}

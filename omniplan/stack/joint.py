@@ -35,7 +35,7 @@ class Together:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class JointProblem:
     """Members with their options, groups of them, and what pairs cost each other.
 
     ``pair(i, a, j, b)`` is the non-negative cost of member ``i`` with option ``a`` beside ``j`` with ``b`` in a group,
@@ -63,7 +63,7 @@ class Joint:
     visited: int
 
 
-def score(problem: Problem, chosen: Sequence[int]) -> tuple[Score, frozenset[int]]:
+def score(problem: JointProblem, chosen: Sequence[int]) -> tuple[Score, frozenset[int]]:
     """The score of one choice by definition, and the groups it does not keep."""
     unkept = set()
     for index, group in enumerate(problem.groups):
@@ -80,11 +80,11 @@ def score(problem: Problem, chosen: Sequence[int]) -> tuple[Score, frozenset[int
     return (len(unkept), cost, apart), frozenset(unkept)
 
 
-def _share(problem: Problem, i: int, j: int) -> bool:
+def _share(problem: JointProblem, i: int, j: int) -> bool:
     return any(i in group.members and j in group.members for group in problem.groups)
 
 
-def settle(problem: Problem, start: Sequence[int] | None = None) -> Joint:
+def settle(problem: JointProblem, start: Sequence[int] | None = None) -> Joint:
     """A good choice, not proven: from ``start``, or where all need least, one member after the other does better."""
     chosen = list(start or (_least(options) for options in problem.options))
     least, tried = score(problem, chosen)[0], 0
@@ -104,7 +104,7 @@ def _least(options: Sequence[Choice]) -> int:
     return min(range(len(options)), key=lambda a: (sum(options[a].need), options[a].cost))
 
 
-def solve(problem: Problem, start: Sequence[int] | None = None) -> Joint:
+def solve(problem: JointProblem, start: Sequence[int] | None = None) -> Joint:
     """The choice with the least score; every member has at least one option. ``start`` is a choice to begin with.
 
     Depth first over members, largest first, options of a member cheapest first. A branch is left when a bound on all
@@ -126,7 +126,7 @@ def solve(problem: Problem, start: Sequence[int] | None = None) -> Joint:
 class _Search:
     """The state of one depth-first search."""
 
-    def __init__(self, problem: Problem, start: Sequence[int]) -> None:
+    def __init__(self, problem: JointProblem, start: Sequence[int]) -> None:
         options, groups = problem.options, problem.groups
         members = range(len(options))
         self.problem = problem

@@ -29,7 +29,7 @@ _MOST_COMBINED: Final = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
+class StackOption:
     """One place for a model: the room it was planned in, its plan there, what it needs and how long it takes.
 
     ``gpus`` are the pools' indices that the plan's own GPUs stand for: an option on a GPU is one on each alike.
@@ -55,9 +55,9 @@ class Offers:
     def __init__(self, pools: Pools, asked: StackFile) -> None:
         self.pools = pools
         self.asked = asked
-        self._known: dict[tuple[object, ...], Option | None] = {}
+        self._known: dict[tuple[object, ...], StackOption | None] = {}
 
-    def offer(self, model: Model, request: StackModel, room: Sequence[int]) -> Option | None:
+    def offer(self, model: Model, request: StackModel, room: Sequence[int]) -> StackOption | None:
         """The best plan of ``model`` in ``room`` bytes per pool; None when there is none."""
         room = self.pools.usable(room)
         key = (id(model), anonymous(request), room)
@@ -65,7 +65,7 @@ class Offers:
             self._known[key] = self._plan(model, request, room)
         return self._known[key]
 
-    def _plan(self, model: Model, request: StackModel, room: Need) -> Option | None:
+    def _plan(self, model: Model, request: StackModel, room: Need) -> StackOption | None:
         machine = self.pools.view(room)
         try:
             plan = self._make(model, request, machine)
@@ -92,11 +92,11 @@ class Offers:
             objective=self.asked.objective,
         )
 
-    def _option(self, request: StackModel, room: Need, plan: Plan) -> Option:
+    def _option(self, request: StackModel, room: Need, plan: Plan) -> StackOption:
         shares = self.pools.shares(plan)
         took = seconds(plan.prediction, self.asked.objective)
         used = tuple(self.pools.names.index(share.pool) for share in shares if share.pool != self.pools.names[-1])
-        return Option(
+        return StackOption(
             room=room,
             plan=plan,
             shares=shares,
@@ -106,19 +106,19 @@ class Offers:
             gpus=used,
         )
 
-    def options(self, model: Model, request: StackModel, capacity: Need) -> list[Option]:
+    def options(self, model: Model, request: StackModel, capacity: Need) -> list[StackOption]:
         """Places worth considering in ``capacity``, cheapest first; none needs more everywhere for more seconds."""
         found = list(self._everywhere(model, request, capacity))
         return pareto(found)
 
-    def _everywhere(self, model: Model, request: StackModel, capacity: Need) -> Iterator[Option]:
+    def _everywhere(self, model: Model, request: StackModel, capacity: Need) -> Iterator[StackOption]:
         n_gpus = len(self.pools.machine.gpus)
         nowhere = (*(0 for _ in range(n_gpus)), capacity[n_gpus])
         if request.on is not On.GPU and (option := self.offer(model, request, nowhere)):
             yield option
         if request.on is On.CPU:
             return
-        templates: dict[tuple[object, ...], list[Option]] = {}
+        templates: dict[tuple[object, ...], list[StackOption]] = {}
         # GPUs that hold the whole model; one more may hold it in smaller parts, others add nothing.
         enough = n_gpus
         for chosen in self._subsets(capacity):
@@ -133,10 +133,10 @@ class Offers:
 
     def _on(
         self, model: Model, request: StackModel, capacity: Need, chosen: tuple[int, ...], *, may_spill: bool
-    ) -> Iterator[Option]:
+    ) -> Iterator[StackOption]:
         """Plans on ``chosen`` GPUs: with all of them, whole in as equal parts as they allow, and with less of them."""
 
-        def within(limits: Sequence[int]) -> Option | None:
+        def within(limits: Sequence[int]) -> StackOption | None:
             gpus = range(len(self.pools.machine.gpus))
             rooms = [min(capacity[i], limits[i]) if i in chosen else 0 for i in gpus]
             found = self.offer(model, request, (*rooms, capacity[len(gpus)]))
@@ -153,8 +153,8 @@ class Offers:
             yield from (option for option in less if option is not None)
 
     def _even(
-        self, model: Model, within: Callable[[Sequence[int]], Option | None], chosen: tuple[int, ...]
-    ) -> Iterator[Option]:
+        self, model: Model, within: Callable[[Sequence[int]], StackOption | None], chosen: tuple[int, ...]
+    ) -> Iterator[StackOption]:
         """The whole model in equal parts, with as little room to spare as will do."""
         for spare in _SPARE:
             part = int(model.header.tensor_bytes * spare / len(chosen)) + _BESIDE
@@ -180,7 +180,7 @@ class Offers:
         gpu = self.pools.machine.gpus[index]
         return (replace(gpu, name="", uuid="", pci="", numa_node=None), capacity[index])
 
-    def _moved(self, option: Option, chosen: tuple[int, ...]) -> Option:
+    def _moved(self, option: StackOption, chosen: tuple[int, ...]) -> StackOption:
         """The same on GPUs that are alike."""
         names = self.pools.names
         to = {names[old]: names[new] for old, new in zip(option.gpus, chosen, strict=True)}
@@ -196,7 +196,7 @@ class Offers:
             gpus=chosen,
         )
 
-    def real(self, model: Model, request: StackModel, option: Option) -> Option:
+    def real(self, model: Model, request: StackModel, option: StackOption) -> StackOption:
         """The option planned on the very GPUs it names; itself where it was."""
         own = tuple(self.pools.names.index(share.pool) for share in self.pools.shares(option.plan))
         if own[:-1] == option.gpus:
@@ -214,9 +214,9 @@ def on_cpu(plan: Plan) -> bool:
     return plan.prediction.terms.get("CPU weights", 0.0) > 0
 
 
-def pareto(options: Sequence[Option]) -> list[Option]:
+def pareto(options: Sequence[StackOption]) -> list[StackOption]:
     """Options that no other beats in every pool and in seconds, cheapest first; of equal ones the first."""
-    kept: list[Option] = []
+    kept: list[StackOption] = []
     for option in sorted(options, key=lambda option: (option.cost, option.need)):
         if not any(all(a <= b for a, b in zip(other.need, option.need, strict=True)) for other in kept):
             kept.append(option)

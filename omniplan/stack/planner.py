@@ -11,9 +11,9 @@ from typing import Final
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.stack import cofit
-from omniplan.stack.joint import Problem, Together, least_missing, solve
+from omniplan.stack.joint import JointProblem, Together, least_missing, solve
 from omniplan.stack.neighbours import added
-from omniplan.stack.options import NANO, Offers, Option, anonymous, on_cpu
+from omniplan.stack.options import NANO, Offers, StackOption, anonymous, on_cpu
 from omniplan.stack.pools import Need, Pools, missing, total
 from omniplan.stack.values import Group, On, Stack, StackFile, StackModel
 
@@ -40,7 +40,7 @@ def make_stack(asked: StackFile, models: Mapping[str, Model], machine: Machine) 
 class Found:
     """The joint choice: an option per member that has any, groups that fit, and the objective in nanoseconds."""
 
-    options: Mapping[str, Option]
+    options: Mapping[str, StackOption]
     groups: tuple[Group, ...]
     cost: int
     rivals: Mapping[str, int]
@@ -59,9 +59,9 @@ class Search:
         self.fixed: Mapping[str, Need] = {entry.name: self.pools.external(entry) for entry in asked.externals}
 
     @cached_property
-    def options(self) -> dict[str, list[Option]]:
+    def options(self) -> dict[str, list[StackOption]]:
         """Options of every model by name, in what is always there for it; the same list for the same request."""
-        known: dict[tuple[int, StackModel], list[Option]] = {}
+        known: dict[tuple[int, StackModel], list[StackOption]] = {}
         found = {}
         for name, request in self.requests.items():
             key = (id(self.models[name]), anonymous(request))
@@ -90,7 +90,7 @@ class Search:
             room = tuple(min(have, most - less) for have, most, less in zip(room, left, used, strict=True))
         return _shrunk(room)
 
-    def problem(self, options: Mapping[str, Sequence[Option]], groups: Sequence[Group]) -> Problem:
+    def problem(self, options: Mapping[str, Sequence[StackOption]], groups: Sequence[Group]) -> JointProblem:
         """The choice among ``options`` in ``groups``, in whole nanoseconds."""
         names = list(options)
         listed = [options[name] for name in names]
@@ -111,7 +111,7 @@ class Search:
             )
             for group in groups
         ]
-        return Problem(
+        return JointProblem(
             options=[[option.choice for option in member] for member in listed],
             groups=[group for group in together if group.members],
             pair=cache(pair),
@@ -151,7 +151,7 @@ class Search:
 
     def _choose(
         self,
-        options: dict[str, list[Option]],
+        options: dict[str, list[StackOption]],
         groups: Sequence[Group],
         known: Found | None,
     ) -> Found:
@@ -179,7 +179,7 @@ class Search:
             rivals={name: len(found) for name, found in options.items()},
         )
 
-    def _complement(self, options: dict[str, list[Option]], groups: Sequence[Group]) -> None:
+    def _complement(self, options: dict[str, list[StackOption]], groups: Sequence[Group]) -> None:
         """Add what each member that does not fit on one GPU could have in what each place of each other leaves."""
         known = {name: list(found) for name, found in options.items()}
         large = {name for name, found in known.items() if len(found[0].gpus) > 1 or on_cpu(found[0].plan)}
@@ -189,7 +189,7 @@ class Search:
                 for option in known[other]:
                     self._offer(options, name, self.room_beside([name], [(group, {other: option.need})]))
 
-    def _widen(self, options: dict[str, list[Option]], found: Found) -> bool:
+    def _widen(self, options: dict[str, list[StackOption]], found: Found) -> bool:
         """Add what each member that could do better could have in what the others leave; whether there is any."""
         before = sum(map(len, options.values()))
         needs = {name: option.need for name, option in found.options.items()}
@@ -199,7 +199,7 @@ class Search:
                 self._offer(options, name, self.room_beside([name], beside))
         return sum(map(len, options.values())) > before
 
-    def _offer(self, options: dict[str, list[Option]], name: str, room: Need) -> None:
+    def _offer(self, options: dict[str, list[StackOption]], name: str, room: Need) -> None:
         """Add the best plan of a member in ``room`` to its options, if it is new."""
         request = self.requests[name]
         offer = None if request.on is On.CPU else self.offers.offer(self.models[name], request, room)

@@ -13,8 +13,8 @@ from omniplan.errors import InputError, UnsupportedModel
 from omniplan.llamacpp.load.footprint import RAM
 from omniplan.llamacpp.quant.quality import loss_of, mixes
 from omniplan.llamacpp.quant.requantise import requantise
-from omniplan.stack.joint import Choice, Problem, Together, least_missing, solve
-from omniplan.stack.options import Option
+from omniplan.stack.joint import Choice, JointProblem, Together, least_missing, solve
+from omniplan.stack.options import StackOption
 from omniplan.stack.planner import Search
 from omniplan.stack.pools import UNKNOWN, Need, missing, total
 from omniplan.stack.values import ANY_GPU, External, Group, GroupResult, On, PoolUse, Remedy, Share, StackModel
@@ -48,7 +48,7 @@ class Change:
     text: str
     value: float
     needs: tuple[tuple[Need, int], ...]
-    exact: Callable[[], Sequence[Option]] | None = None
+    exact: Callable[[], Sequence[StackOption]] | None = None
 
     @cached_property
     def least(self) -> Need:
@@ -90,7 +90,7 @@ class _Ways:
         self.least = {name: _least(needs) for name, needs in self.now.items()}
         self.best = {name: min((cost for _, cost in needs), default=0) for name, needs in self.now.items()}
 
-    def _options(self, model: StackModel) -> Sequence[Option]:
+    def _options(self, model: StackModel) -> Sequence[StackOption]:
         """Places of a model; where there are none, the one in more RAM, or on more of the GPUs, than there is."""
         found = self.search.options[model.name]
         if found:
@@ -158,7 +158,7 @@ class _Ways:
         value = {change.name: change.value for change in changes}
         capacity = self.search.pools.capacity
         joint = solve(
-            Problem(
+            JointProblem(
                 options=[[Choice(cost=cost, need=need) for need, cost in needs] for needs in left.values()],
                 groups=[Together(members=frozenset(range(len(left))), capacity=capacity)],
                 pair=lambda *_: 0,
@@ -220,7 +220,7 @@ class _Ways:
             exact=cache(partial(self._planned, self.search.models[model.name], model)),
         )
 
-    def _planned(self, model: Model, request: StackModel) -> Sequence[Option]:
+    def _planned(self, model: Model, request: StackModel) -> Sequence[StackOption]:
         return self.search.offers.options(model, request, self.search.capacity(self.search.always))
 
     def _quants(self, model: StackModel) -> Iterator[Change]:
@@ -238,14 +238,14 @@ class _Ways:
                     exact=cache(partial(self._requantised, model, mix.name)),
                 )
 
-    def _requantised(self, model: StackModel, mix: str) -> Sequence[Option]:
+    def _requantised(self, model: StackModel, mix: str) -> Sequence[StackOption]:
         try:
             smaller = requantise(self.search.models[model.name], mix)
         except (InputError, UnsupportedModel):
             return ()
         return self._planned(smaller, model)
 
-    def _scaled(self, option: Option, model: float, context: float, compute: float) -> tuple[Need, int]:
+    def _scaled(self, option: StackOption, model: float, context: float, compute: float) -> tuple[Need, int]:
         shares = [
             replace(
                 share,

@@ -21,7 +21,7 @@ from omniplan.stack.neighbours import busy_seconds, decode_work
 from omniplan.stack.options import NANO
 from omniplan.stack.planner import Found, Search
 from omniplan.stack.pools import UNKNOWN, Need, total
-from omniplan.stack.values import ANY_GPU, Group, GroupResult, Member, PoolUse, Speed, Stack
+from omniplan.stack.values import ANY_GPU, Group, GroupResult, Member, MemberSpeed, PoolUse, Stack
 from omniplan.units import MIB, gib
 
 _FIRST_PORT: Final = 8080
@@ -215,7 +215,7 @@ def _kept(search: Search, group: Group, members: Sequence[Member], needs: Mappin
         fits=True,
         pools=uses(search, group, needs),
         speeds=tuple(
-            Speed(member=member.name, idle=1 / sum(work.values()), busy=1 / seconds)
+            MemberSpeed(member=member.name, idle=1 / sum(work.values()), busy=1 / seconds)
             for member, work, seconds in zip(inside, works, busy, strict=True)
         ),
     )

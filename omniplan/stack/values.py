@@ -156,7 +156,7 @@ class PoolUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Speed:
+class MemberSpeed:
     """Tokens per second of one member while its neighbours are idle, and while all of them decode without a pause."""
 
     member: str
@@ -185,7 +185,7 @@ class GroupResult:
     members: tuple[str, ...]
     fits: bool
     pools: tuple[PoolUse, ...] = ()
-    speeds: tuple[Speed, ...] = ()
+    speeds: tuple[MemberSpeed, ...] = ()
     needed: Mapping[str, int] = field(default_factory=dict)
     shortfall: int = 0
     remedies: tuple[Remedy, ...] = ()

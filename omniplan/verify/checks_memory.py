@@ -8,12 +8,12 @@ from typing import Final
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Gpu
 from omniplan.units import MIB, mib
-from omniplan.verify.case import Case
+from omniplan.verify.evidence import Evidence
 from omniplan.verify.expected import free_of
 from omniplan.verify.logs.report import BufferKind, Load, OutOfMemory
 from omniplan.verify.pools import device_order, pool_of, pools, predicted_name
 from omniplan.verify.table import finding
-from omniplan.verify.values import Finding
+from omniplan.verify.values import RunFinding
 
 _REMEDIES: Final = {
     BufferKind.COMPUTE: "the compute buffer grows with -ub: halve it, or move a layer off {device}",
@@ -22,9 +22,9 @@ _REMEDIES: Final = {
 }
 
 
-def out_of_memory(case: Case) -> Iterator[Finding]:
+def out_of_memory(evidence: Evidence) -> Iterator[RunFinding]:
     """Allocations that were refused, and by how much they were short."""
-    for item in case.load.refused:
+    for item in evidence.load.refused:
         pool = pool_of(item.device)
         asked = mib(item.size)
         if item.is_survived:
@@ -33,8 +33,8 @@ def out_of_memory(case: Case) -> Iterator[Finding]:
         kind = item.kind or BufferKind.MODEL
         remedy = _REMEDIES.get(kind, _REMEDIES[BufferKind.MODEL]).format(device=pool or "the device")
         facts = {"device": pool or "a device", "asked": asked, "kind": kind.value, "remedy": remedy}
-        free = free_of(case.report, case.machine, pool)
-        held = _held(case.load, pool, item)
+        free = free_of(evidence.report, evidence.machine, pool)
+        held = _held(evidence.load, pool, item)
         if free is None or item.size <= free - sum(held.values()):
             yield finding("out-of-memory-unknown", item.line, **facts)
             continue
@@ -50,47 +50,47 @@ def _held(load: Load, pool: str, item: OutOfMemory) -> dict[str, int]:
     return {column: size for column in columns if (size := pools(load, column).get(pool, 0))}
 
 
-def unaccounted(case: Case) -> Iterator[Finding]:
+def unaccounted(evidence: Evidence) -> Iterator[RunFinding]:
     """Memory in use beside the model above what the headroom policy, or the plan, allowed for."""
-    order = device_order(case.report)
-    for row in case.load.breakdown:
+    order = device_order(evidence.report)
+    for row in evidence.load.breakdown:
         if row.unaccounted is None or row.total is None:
             continue
         name = predicted_name(pool_of(row.device), order)
-        before = free_of(case.report, case.machine, pool_of(row.device))
-        allowed = (row.total - before if before is not None else 0) + _margin(case, name, row.total)
+        before = free_of(evidence.report, evidence.machine, pool_of(row.device))
+        allowed = (row.total - before if before is not None else 0) + _margin(evidence, name, row.total)
         if row.unaccounted > allowed:
             facts = {"unaccounted": mib(row.unaccounted), "expected": mib(allowed)}
             yield finding("unaccounted", row.line, device=row.device, **facts)
 
 
-def _margin(case: Case, name: str, total: int) -> int:
+def _margin(evidence: Evidence, name: str, total: int) -> int:
     """Bytes kept on a GPU for its context and for growth."""
-    if case.expected.plan is not None:
-        return sum(margin.context + margin.growth for margin in case.expected.plan.margins if margin.pool == name)
-    gpus = {gpu.name: gpu for gpu in case.machine.gpus} if case.machine else {}
+    if evidence.expected.plan is not None:
+        return sum(margin.context + margin.growth for margin in evidence.expected.plan.margins if margin.pool == name)
+    gpus = {gpu.name: gpu for gpu in evidence.machine.gpus} if evidence.machine else {}
     gpu = gpus.get(name) or Gpu(name=name, description="", total=total, free=total)
     policy = Headroom()
     return policy.context_of(gpu) + policy.growth_of(gpu)
 
 
-def used_memory(case: Case) -> Iterator[Finding]:
+def used_memory(evidence: Evidence) -> Iterator[RunFinding]:
     """More in use by nvidia-smi than prediction, reservations and headroom add up to."""
-    priced, machine = case.expected.footprint, case.machine
+    priced, machine = evidence.expected.footprint, evidence.machine
     if priced is None or machine is None:
         return
-    for seen in case.usage:
+    for seen in evidence.usage:
         gpu = next((gpu for gpu in machine.gpus if gpu.name == seen.device), None)
         if gpu is None or seen.device not in priced.buffers:
             continue
-        wanted = priced.buffers[seen.device].total + gpu.total - gpu.free + _margin(case, gpu.name, gpu.total)
+        wanted = priced.buffers[seen.device].total + gpu.total - gpu.free + _margin(evidence, gpu.name, gpu.total)
         if seen.used > wanted:
             yield finding("used-above", device=seen.device, used=mib(seen.used), expected=mib(wanted))
 
 
-def released(case: Case) -> Iterator[Finding]:
+def released(evidence: Evidence) -> Iterator[RunFinding]:
     """Compute buffers that grew while running."""
-    for context in case.load.contexts[:1]:
+    for context in evidence.load.contexts[:1]:
         for item in context.released:
             if item.size > item.reserved + MIB:
                 reserved, actual = mib(item.reserved), mib(item.size)

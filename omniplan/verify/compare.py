@@ -11,7 +11,7 @@ from omniplan.verify.expected import Expected
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport
 from omniplan.verify.pools import COLUMNS, CUDA, HOST, backend, device_order, is_mapped, pool_of, pools, predicted_name
 from omniplan.verify.table import Tolerance, tolerances
-from omniplan.verify.values import Compared, Speed
+from omniplan.verify.values import ComparedColumn, ComparedSpeed
 
 # The build that predictions reproduce.
 BUILD: Final = 11434
@@ -20,7 +20,7 @@ _NOT_PRINTED: Final = "not in the log"
 _OTHER_BACKEND: Final = "predicted for CUDA only"
 
 
-def rows(report: LoadReport, expected: Expected) -> tuple[Compared, ...]:
+def rows(report: LoadReport, expected: Expected) -> tuple[ComparedColumn, ...]:
     """Every column of every pool that either side knows; GPUs first."""
     load, priced = report.load, expected.footprint
     if load is None or priced is None:
@@ -41,12 +41,12 @@ def rows(report: LoadReport, expected: Expected) -> tuple[Compared, ...]:
     return tuple(found)
 
 
-def _row(report: LoadReport, load: Load, where: tuple[str, str], predicted: int, actual: int | None) -> Compared:
+def _row(report: LoadReport, load: Load, where: tuple[str, str], predicted: int, actual: int | None) -> ComparedColumn:
     pool, column = where
     tolerance = tolerance_of(report, column).of(predicted)
     remark = _incomparable(load, pool, column, actual)
     is_within = None if remark or actual is None else abs(actual - predicted) <= tolerance
-    return Compared(
+    return ComparedColumn(
         pool=pool,
         column=column,
         predicted=predicted,
@@ -97,12 +97,12 @@ def _actual(load: Load, column: str) -> Mapping[str, int]:
     return {pool_of(row.device): int(getattr(row, column)) for row in table}
 
 
-def speeds(report: LoadReport, expected: Expected) -> tuple[Speed, ...]:
+def speeds(report: LoadReport, expected: Expected) -> tuple[ComparedSpeed, ...]:
     """Measured rates against predicted ones; requests of one token say nothing about a rate."""
     return tuple(_speeds(report, expected))
 
 
-def _speeds(report: LoadReport, expected: Expected) -> Iterator[Speed]:
+def _speeds(report: LoadReport, expected: Expected) -> Iterator[ComparedSpeed]:
     known = expected.prediction
     for kind in ("prompt", "decode"):
         rates = [timing.rate for timing in report.timings if timing.kind == kind and timing.tokens > 1]
@@ -111,7 +111,7 @@ def _speeds(report: LoadReport, expected: Expected) -> Iterator[Speed]:
         estimate = None
         if known is not None:
             estimate = known.prompt_tokens_per_second if kind == "prompt" else known.decode_tokens_per_second
-        yield Speed(
+        yield ComparedSpeed(
             kind=kind,
             n_runs=len(rates),
             median=median(rates),

@@ -11,9 +11,9 @@ from typing import Final
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.errors import InputError
-from omniplan.predict.calibrate import Run, calibrate
+from omniplan.predict.calibrate import MeasuredSpeed, calibrate
 from omniplan.predict.constants import Constant
-from omniplan.predict.learned import Learned, LearnedGpu, Spread
+from omniplan.predict.learned import Learned, LearnedGpu, MeasuredRange
 from omniplan.units import MIB, mib
 from omniplan.verify.compare import rows
 from omniplan.verify.expected import Expected, machine_in, of_model
@@ -196,9 +196,11 @@ def _gpus(machine: Machine, beside: Lessons, compute: Lessons) -> Iterator[Learn
         )
 
 
-def _spread(lessons: Sequence[Lesson]) -> Spread | None:
+def _spread(lessons: Sequence[Lesson]) -> MeasuredRange | None:
     values = [lesson.value for lesson in lessons]
-    return Spread(value=median(values), low=min(values), high=max(values), n_runs=len(values)) if values else None
+    return (
+        MeasuredRange(value=median(values), low=min(values), high=max(values), n_runs=len(values)) if values else None
+    )
 
 
 def _constants(
@@ -212,7 +214,7 @@ def _constants(
     return calibrate(model, machine, runs, source=source) if runs else {}
 
 
-def _runs(report: LoadReport, expected: Expected) -> Iterator[Run]:
+def _runs(report: LoadReport, expected: Expected) -> Iterator[MeasuredSpeed]:
     """The typical request of a log, prompt and answer apart."""
     depth = 0
     for kind in ("prompt", "decode"):
@@ -221,7 +223,7 @@ def _runs(report: LoadReport, expected: Expected) -> Iterator[Run]:
             continue
         tokens = round(median(item.tokens for item in known))
         is_prompt = kind == "prompt"
-        yield Run(
+        yield MeasuredSpeed(
             label=f"{report.source} ({kind}, {len(known)} requests)",
             args=expected.args,
             n_prompt=tokens if is_prompt else 0,

@@ -10,7 +10,7 @@ from typing import Final
 
 from omniplan.documents.fields import Fields
 from omniplan.documents.source import read_table, wrong_rows
-from omniplan.verify.values import Finding, Severity
+from omniplan.verify.values import RunFinding, RunSeverity
 
 _FILE: Final = "verification.toml"
 _PLACE: Final = re.compile(r"\{(\w+)\}")
@@ -37,16 +37,16 @@ def tolerances() -> dict[str, Tolerance]:
 
 
 @cache
-def findings() -> dict[str, Finding]:
+def findings() -> dict[str, RunFinding]:
     """The findings by name, their places not filled in; raises TableError."""
     with wrong_rows(_FILE):
         return {name: _finding(name, fields) for name, fields in _section("finding")}
 
 
-def finding(name: str, /, *lines: int, **facts: str | int) -> Finding:
+def finding(name: str, /, *lines: int, **facts: str | int) -> RunFinding:
     """The finding ``name`` about ``facts``, shown by ``lines`` of the log."""
     row = findings()[name]
-    return Finding(
+    return RunFinding(
         name=name,
         severity=row.severity,
         statement=_filled(row.statement, facts),
@@ -71,10 +71,10 @@ def _tolerance(fields: Fields) -> Tolerance:
     return row
 
 
-def _finding(name: str, fields: Fields) -> Finding:
-    row = Finding(
+def _finding(name: str, fields: Fields) -> RunFinding:
+    row = RunFinding(
         name=name,
-        severity=Severity(fields.choice("severity", tuple(Severity), "")),
+        severity=RunSeverity(fields.choice("severity", tuple(RunSeverity), "")),
         statement=fields.text("statement"),
         advice=fields.text("advice"),
         source=fields.text("source"),

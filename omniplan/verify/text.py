@@ -9,7 +9,7 @@ from typing import Final
 from omniplan.text.table import table
 from omniplan.units import MIB, mib
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport
-from omniplan.verify.values import Compared, Finding, Verification
+from omniplan.verify.values import ComparedColumn, RunFinding, Verification
 
 _SHOWN: Final = 4
 
@@ -59,7 +59,7 @@ def _model_line(load: Load) -> str:
     return ", ".join(parts)
 
 
-def _table(rows: tuple[Compared, ...]) -> str:
+def _table(rows: tuple[ComparedColumn, ...]) -> str:
     shown = [
         (
             row.pool,
@@ -113,7 +113,7 @@ def _finding_lines(found: Verification) -> Iterator[str]:
     yield from (_finding(item) for item in found.findings)
 
 
-def _finding(item: Finding) -> str:
+def _finding(item: RunFinding) -> str:
     numbers = ", ".join((*map(str, item.lines[:_SHOWN]), *(["..."] if len(item.lines) > _SHOWN else [])))
     lines = f" (line {numbers})" if numbers else ""
     advice = f"; {item.advice}" if item.advice else ""

@@ -10,7 +10,7 @@ from omniplan.domain.evidence import Assumption
 from omniplan.verify.logs.report import LoadReport
 
 
-class Severity(StrEnum):
+class RunSeverity(StrEnum):
     """How much a finding matters: the verdict fails; it costs something; know this."""
 
     FAULT = "fault"
@@ -18,7 +18,7 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
-class Verdict(StrEnum):
+class RunVerdict(StrEnum):
     """What a verification ends with."""
 
     WITHIN = "within tolerance"
@@ -29,7 +29,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class ComparedColumn:
     """One column of one pool in bytes: predicted, actual, and up to what difference they agree.
 
     ``column`` is "model", "context", "compute" or "output". A figure is None where it is not known; ``is_within`` is
@@ -51,11 +51,11 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class RunFinding:
     """Something about the run: what, how bad, what to do, by which rule, and the lines of the log that show it."""
 
     name: str
-    severity: Severity
+    severity: RunSeverity
     statement: str
     advice: str
     source: str
@@ -73,7 +73,7 @@ class GpuUsage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Speed:
+class ComparedSpeed:
     """One measured rate against its prediction, tokens per second: the median of ``n_runs`` and the range seen."""
 
     kind: str
@@ -95,17 +95,17 @@ class Verification:
     report: LoadReport
     basis: str
     args: tuple[str, ...]
-    rows: tuple[Compared, ...]
-    findings: tuple[Finding, ...]
-    speeds: tuple[Speed, ...] = ()
+    rows: tuple[ComparedColumn, ...]
+    findings: tuple[RunFinding, ...]
+    speeds: tuple[ComparedSpeed, ...] = ()
     usage: tuple[GpuUsage, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
-    verdict: Verdict = Verdict.UNKNOWN
+    verdict: RunVerdict = RunVerdict.UNKNOWN
 
     @property
     def is_ok(self) -> bool:
         """Whether the run is as predicted, or no prediction was asked for and nothing is wrong."""
-        return self.verdict is Verdict.WITHIN or (self.verdict is Verdict.UNKNOWN and not self.basis)
+        return self.verdict is RunVerdict.WITHIN or (self.verdict is RunVerdict.UNKNOWN and not self.basis)
 
     def to_json(self) -> str:
         """The verification as JSON, by the schema ``verification``."""

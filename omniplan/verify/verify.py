@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from omniplan.domain.machine import Machine
-from omniplan.verify.case import Case
 from omniplan.verify.checks import CHECKS
 from omniplan.verify.compare import rows, speeds
+from omniplan.verify.evidence import Evidence
 from omniplan.verify.expected import Expected
 from omniplan.verify.logs.report import Load, LoadReport, LogModel
-from omniplan.verify.values import Compared, Finding, GpuUsage, Severity, Verdict, Verification
+from omniplan.verify.values import ComparedColumn, GpuUsage, RunFinding, RunSeverity, RunVerdict, Verification
 
 _FAILURES = frozenset(("out-of-memory", "out-of-memory-unknown", "load-failed"))
 
@@ -21,7 +21,7 @@ def verify(
     """Hold ``report`` against ``expected``; ``machine`` is asked about NUMA and free memory where it is known."""
     compared = rows(report, expected)
     measured = speeds(report, expected)
-    case = Case(
+    evidence = Evidence(
         report=report,
         load=report.load or Load(process="", line=0, model=LogModel()),
         expected=expected,
@@ -30,8 +30,8 @@ def verify(
         usage=usage,
         machine=expected.machine or machine,
     )
-    order = list(Severity)
-    found = sorted((item for check in CHECKS for item in check(case)), key=lambda item: order.index(item.severity))
+    order = list(RunSeverity)
+    found = sorted((item for check in CHECKS for item in check(evidence)), key=lambda item: order.index(item.severity))
     return Verification(
         report=report,
         basis=expected.basis,
@@ -45,12 +45,12 @@ def verify(
     )
 
 
-def _verdict(compared: Sequence[Compared], found: Sequence[Finding]) -> Verdict:
-    faults = {item.name for item in found if item.severity is Severity.FAULT}
+def _verdict(compared: Sequence[ComparedColumn], found: Sequence[RunFinding]) -> RunVerdict:
+    faults = {item.name for item in found if item.severity is RunSeverity.FAULT}
     if faults & _FAILURES:
-        return Verdict.FAILED
+        return RunVerdict.FAILED
     if any(row.is_within is False for row in compared):
-        return Verdict.OUTSIDE
+        return RunVerdict.OUTSIDE
     if faults:
-        return Verdict.FAULTY
-    return Verdict.WITHIN if any(row.is_within for row in compared) else Verdict.UNKNOWN
+        return RunVerdict.FAULTY
+    return RunVerdict.WITHIN if any(row.is_within for row in compared) else RunVerdict.UNKNOWN

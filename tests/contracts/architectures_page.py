@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Final
 
-from omniplan.gguf.model.architectures import ArchRow, Memory, SwaRow, known, rows
+from omniplan.gguf.model.architectures import ArchRow, MemoryKind, SwaRow, known, rows
 from tests.contracts.sources import ROOT
 
 PAGE: Final = ROOT / "docs" / "architectures.md"
@@ -36,7 +36,7 @@ def page() -> str:
 
 
 def _line(name: str, row: ArchRow) -> str:
-    memory = "" if row.memory is Memory.KV else str(row.memory)
+    memory = "" if row.memory is MemoryKind.KV else str(row.memory)
     recurrent = f"{row.recurrent} {row.interval}" if row.interval else row.recurrent
     cells = (name, memory, ", ".join(_swa(row.swa)), recurrent, ", ".join(_besides(row)))
     return f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |")

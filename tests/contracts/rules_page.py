@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Final
 
-from omniplan.check.table import Need, RuleRow, rows
+from omniplan.check.table import CheckRule, Need, rows
 from tests.contracts.sources import ROOT
 
 PAGE: Final = ROOT / "docs" / "rules.md"
@@ -45,7 +45,7 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def _entry(row: RuleRow) -> Iterator[str]:
+def _entry(row: CheckRule) -> Iterator[str]:
     needs = [need for need in row.needs if need in (Need.MODEL, Need.MACHINE)]
     also = f", needs {' and '.join(f'*{need}*' for need in needs)}" if needs else ""
     yield f"### {row.id}\n"

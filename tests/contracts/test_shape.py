@@ -37,3 +37,14 @@ def test_public_names_have_docstrings() -> None:
     missing = [f"{s.path}:{node.name}" for s in package() for node in public(s) if not ast.get_docstring(node)]
 
     assert missing == []
+
+
+def test_a_class_name_is_one_thing() -> None:
+    """No two classes of the package share a public name: who reads it need not ask which one is meant."""
+    places: dict[str, list[str]] = {}
+    for source in package():
+        for node in public(source):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(source.path)
+
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from omniplan.certify import library
-from omniplan.certify.devices import Backend
+from omniplan.certify.devices import SimulatedBackend
 from omniplan.certify.job import Job
 from omniplan.certify.parameters import Structs
 from omniplan.llamacpp.flags.args import parse
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
     machine = cases.machines()[os.environ["MACHINE"]]
     job = Job.of(path, cases.model(Path(path).name), machine, args, {})
     lib.llama_backend_init()
-    structs = Structs(ffi, lib, Backend(ffi, lib, job.gpus))
+    structs = Structs(ffi, lib, SimulatedBackend(ffi, lib, job.gpus))
     model = ffi.new("struct llama_model_params *", structs.model(parse(args)))
     context = ffi.new("struct llama_context_params *", structs.context(parse(args), job))
     context.n_outputs_max = 0  # common.cpp leaves it to llama.cpp, which takes the whole batch.

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from omniplan.errors import UnsupportedModel
-from omniplan.llamacpp.quant.quantize import Recipe, quantized_types
+from omniplan.llamacpp.quant.quantize import QuantRecipe, quantized_types
 from omniplan.llamacpp.quant.requantise import quant_name, requantise
 from omniplan.llamacpp.quant.table import Mix, quantize_rules
 from tests.oracle import cases
@@ -49,7 +49,7 @@ PAIRS: Final = (
 def digest(name: str, mix: Mix, *, imatrix: bool, pure: bool) -> str:
     """What the oracle keeps of an answer; that of an empty one where llama-quantize gives up."""
     try:
-        types = quantized_types(cases.model(name), Recipe(mix=mix, imatrix=imatrix, pure=pure))
+        types = quantized_types(cases.model(name), QuantRecipe(mix=mix, imatrix=imatrix, pure=pure))
     except UnsupportedModel:
         types = {}
     return sha256("\n".join(f"{key} {types[key].name}" for key in sorted(types)).encode()).hexdigest()[:8]

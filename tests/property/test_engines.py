@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from omniplan.domain.machine import Machine
 from omniplan.engines.facts import facts_of, weights_of
-from omniplan.engines.layout import Problem, lay_out
+from omniplan.engines.layout import LayoutProblem, lay_out
 from omniplan.engines.rules import rules_for
 from omniplan.engines.site import Site
-from omniplan.engines.table import Layout, engine_table
-from omniplan.engines.values import Effect, Verdict
+from omniplan.engines.table import LayoutKind, engine_table
+from omniplan.engines.values import Effect, Viability
 from tests.property.strategies import examples
 from tests.unit.engines import cases
 
@@ -53,7 +53,7 @@ def machines() -> st.SearchStrategy[Machine]:
     return st.tuples(ram, gpus, amx).map(lambda changes: changes[2](changes[1](changes[0](cases.machine()))))
 
 
-def worse(before: Mapping[str, Verdict], after: Mapping[str, Verdict]) -> dict[str, tuple[Verdict, Verdict]]:
+def worse(before: Mapping[str, Viability], after: Mapping[str, Viability]) -> dict[str, tuple[Viability, Viability]]:
     """Engines whose verdict is worse than before."""
     return {name: (before[name], verdict) for name, verdict in after.items() if verdict.rank > before[name].rank}
 
@@ -82,10 +82,10 @@ def test_unknown_is_neither_good_nor_bad(machine: Machine, site: Site, day: str,
 
     for engine, verdict in before.items():
         # What runs others follows them, and a condition of theirs is no block.
-        if verdict == Verdict.BLOCKED:
-            assert after[engine] != Verdict.VIABLE
+        if verdict == Viability.BLOCKED:
+            assert after[engine] != Viability.VIABLE
         else:
-            assert after[engine] != Verdict.BLOCKED
+            assert after[engine] != Viability.BLOCKED
 
 
 @examples(20)
@@ -115,7 +115,10 @@ def test_a_change_touches_only_engines_that_ask_for_it(
 def _asks(engine: str, fact: str, day: str) -> bool:
     """Whether a rule of that day, or the layout of a way, depends on the fact."""
     ways = [way for way in engine_table().ways if way.engine == engine]
-    counts = {_RAM: {Layout.HYBRID, Layout.OFFLOAD}, _GPUS: {Layout.HYBRID, Layout.OFFLOAD, Layout.GPU}}
+    counts = {
+        _RAM: {LayoutKind.HYBRID, LayoutKind.OFFLOAD},
+        _GPUS: {LayoutKind.HYBRID, LayoutKind.OFFLOAD, LayoutKind.GPU},
+    }
     if any(way.layout in counts.get(fact, set()) for way in ways):
         return True
     rules = (rule for way in ways for rule in rules_for(engine, way.name, "", cases.day(day)))
@@ -128,7 +131,7 @@ def test_gpu_experts_fill_what_is_left(machine: Machine, n_ctx: int, name: str) 
     """--kt-num-gpu-experts: one more would not fit, and RAM holds exactly the others."""
     way = next(way for way in engine_table().ways if way.name == name)
     weights = weights_of(cases.deepseek())
-    laid = lay_out(way, Problem(model=cases.deepseek(), machine=machine, weights=weights, n_ctx=n_ctx))
+    laid = lay_out(way, LayoutProblem(model=cases.deepseek(), machine=machine, weights=weights, n_ctx=n_ctx))
     assert laid is not None
     vram, ram = laid.memory
     each = weights.expert_size(way.gpu_bits) // weights.n_expert
@@ -149,9 +152,9 @@ def test_every_verdict_is_that_of_its_best_way_and_has_its_evidence(site: Site, 
         assert item.verdict == item.best.verdict == min((way.verdict for way in item.ways), key=lambda v: v.rank)
         for way in item.ways:
             effects = {finding.effect for finding in way.findings}
-            assert (way.verdict == Verdict.BLOCKED) == (Effect.BLOCKS in effects)
-            assert (way.verdict == Verdict.VIABLE) == (not effects - {Effect.NOTE})
-            assert way.launch is None or way.verdict != Verdict.BLOCKED
+            assert (way.verdict == Viability.BLOCKED) == (Effect.BLOCKS in effects)
+            assert (way.verdict == Viability.VIABLE) == (not effects - {Effect.NOTE})
+            assert way.launch is None or way.verdict != Viability.BLOCKED
             assert all(finding.statement for finding in way.findings)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omniplan.stack.cofit import fits, largest_sets, prompt_caches
-from omniplan.stack.joint import Choice, Problem, Together, least_missing, score, settle, solve
+from omniplan.stack.joint import Choice, JointProblem, Together, least_missing, score, settle, solve
 from omniplan.stack.neighbours import added, busy_seconds
 from omniplan.stack.pools import missing
 from omniplan.units import MIB
@@ -19,7 +19,7 @@ NEEDS = st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4))
 
 
 @st.composite
-def problems(draw: st.DrawFn) -> Problem:
+def problems(draw: st.DrawFn) -> JointProblem:
     """Up to four members with up to four options, up to three groups of them, and costs between members."""
     n = draw(st.integers(1, 4))
     options = [
@@ -30,7 +30,7 @@ def problems(draw: st.DrawFn) -> Problem:
     members = st.frozensets(st.integers(0, n - 1), min_size=1)
     groups = draw(st.lists(st.builds(Together, members=members, capacity=capacity), max_size=3))
     table = draw(st.lists(st.integers(0, 5), min_size=16, max_size=16))
-    return Problem(
+    return JointProblem(
         options=options,
         groups=groups,
         pair=lambda i, a, j, b: table[(3 * i + 5 * a + 3 * j + 5 * b) % 16],
@@ -39,7 +39,7 @@ def problems(draw: st.DrawFn) -> Problem:
 
 
 @st.composite
-def twins(draw: st.DrawFn) -> Problem:
+def twins(draw: st.DrawFn) -> JointProblem:
     """Members of one or two kinds, those of a kind with the same options, in groups of all or some."""
     choices = st.builds(Choice, cost=st.integers(0, 5), need=NEEDS, work=st.integers(0, 2))
     kinds = draw(st.lists(st.lists(choices, min_size=1, max_size=4), min_size=1, max_size=2))
@@ -51,12 +51,12 @@ def twins(draw: st.DrawFn) -> Problem:
 
     members = st.frozensets(st.integers(0, len(options) - 1), min_size=1)
     groups = st.builds(Together, members=members, capacity=st.tuples(*[st.integers(0, 9)] * 3))
-    return Problem(
+    return JointProblem(
         options=options, groups=draw(st.lists(groups, max_size=2)), pair=pair, apart=lambda *where: pair(*where) > 0
     )
 
 
-def best(problem: Problem) -> tuple[int, int, int]:
+def best(problem: JointProblem) -> tuple[int, int, int]:
     """The least score of all combinations."""
     choices = itertools.product(*(range(len(options)) for options in problem.options))
     return min(score(problem, chosen)[0] for chosen in choices)
@@ -64,7 +64,7 @@ def best(problem: Problem) -> tuple[int, int, int]:
 
 @examples(100)
 @given(problem=problems() | twins())
-def test_the_joint_choice_is_the_best(problem: Problem) -> None:
+def test_the_joint_choice_is_the_best(problem: JointProblem) -> None:
     """Fewest groups lost, then least cost, then fewest pairs apart: as brute force, and its own score is its score."""
     found = solve(problem)
 
@@ -74,7 +74,7 @@ def test_the_joint_choice_is_the_best(problem: Problem) -> None:
 
 @examples(40)
 @given(problem=problems())
-def test_the_start_does_not_matter(problem: Problem) -> None:
+def test_the_start_does_not_matter(problem: JointProblem) -> None:
     """From a quick choice or from the first options; the quick one is no better."""
     quick = settle(problem)
     first = [0] * len(problem.options)
@@ -84,7 +84,7 @@ def test_the_start_does_not_matter(problem: Problem) -> None:
 
 @examples(100)
 @given(problem=problems(), capacity=st.tuples(*[st.integers(0, 12)] * 5))
-def test_the_least_that_is_missing(problem: Problem, capacity: tuple[int, ...]) -> None:
+def test_the_least_that_is_missing(problem: JointProblem, capacity: tuple[int, ...]) -> None:
     """As of all combinations, where needs have the sums that pools have."""
     needs = [[(*c.need, sum(c.need[:2]), sum(c.need)) for c in options] for options in problem.options]
 

@@ -96,7 +96,7 @@ def real_run(tiny_model: Path, tiny_plan: Plan, tmp_path_factory: pytest.TempPat
     """One benchmark that started its server itself."""
     log = tmp_path_factory.mktemp("run") / "server.log"
     report = omniplan.bench(
-        omniplan.Launch(plan=tiny_plan, server=SERVER, log=str(log), wait=PATIENCE),
+        omniplan.ServerStart(plan=tiny_plan, server=SERVER, log=str(log), wait=PATIENCE),
         protocol=omniplan.BenchProtocol(runs=2),
     )
     return RealRun(report=report, plan=tiny_plan, model=tiny_model, log=log)

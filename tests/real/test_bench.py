@@ -173,7 +173,9 @@ def test_a_prompt_beyond_the_context_is_cut_and_said(real_server: RealServer) ->
 def test_a_model_that_does_not_load_is_no_go(tiny_plan: Plan, tmp_path: Path) -> None:
     """The server's last words are the reason; its log stays."""
     log = tmp_path / "server.log"
-    report = omniplan.bench(omniplan.Launch(plan=tiny_plan, server=SERVER, model=str(ROOT / "README.md"), log=str(log)))
+    report = omniplan.bench(
+        omniplan.ServerStart(plan=tiny_plan, server=SERVER, model=str(ROOT / "README.md"), log=str(log))
+    )
 
     assert report.verdict is omniplan.GateVerdict.NO_GO
     assert "before it was ready" in report.stopped

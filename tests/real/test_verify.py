@@ -8,7 +8,7 @@ import omniplan
 from omniplan.cli.main import main
 from omniplan.verify.logs import read_log
 from omniplan.verify.logs.report import BufferKind
-from omniplan.verify.values import Severity, Verdict
+from omniplan.verify.values import RunSeverity, RunVerdict
 from tests.real.conftest import RealRun, RealServer
 
 
@@ -19,8 +19,8 @@ def test_a_real_run_is_as_its_plan_says(real_run: RealRun, tmp_path: Path) -> No
 
     found = omniplan.verify(real_run.log, plan=path)
 
-    assert found.verdict is Verdict.WITHIN
-    assert [item for item in found.findings if item.severity is Severity.FAULT] == []
+    assert found.verdict is RunVerdict.WITHIN
+    assert [item for item in found.findings if item.severity is RunSeverity.FAULT] == []
     assert {row.column for row in found.rows if row.is_within} >= {"context", "compute"}
     assert main(["verify", str(real_run.log), "--plan", str(path), "--json"]) == 0
 
@@ -48,4 +48,4 @@ def test_a_running_server_s_log_is_priced_by_its_settings(
     found = omniplan.verify(real_server.log, source=real_server.model, machine=cpu_machine)
 
     assert found.basis == "the settings in the log"
-    assert found.verdict is Verdict.WITHIN
+    assert found.verdict is RunVerdict.WITHIN

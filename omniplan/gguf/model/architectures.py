@@ -13,7 +13,7 @@ from omniplan.errors import TableError
 _FILE = "architectures.toml"
 
 
-class Memory(StrEnum):
+class MemoryKind(StrEnum):
     """What llama.cpp's ``create_memory`` builds for an architecture."""
 
     KV = "kv"
@@ -52,7 +52,7 @@ class ArchRow:
     swa: SwaRow | None = None
     recurrent: str = ""
     interval: int = 0
-    memory: Memory = Memory.KV
+    memory: MemoryKind = MemoryKind.KV
     causal: bool = True
     skips_nextn: bool = False
     nextn_loaded: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ def known() -> frozenset[str]:
 def _row(name: str, raw: dict[str, Any]) -> ArchRow:
     try:
         swa = SwaRow(**raw["swa"]) if "swa" in raw else None
-        memory = Memory(raw.get("memory", Memory.KV))
+        memory = MemoryKind(raw.get("memory", MemoryKind.KV))
         loaded = tuple(str(raw.get("nextn_loaded", "")).split())
         return ArchRow(**{**raw, "swa": swa, "memory": memory, "nextn_loaded": loaded})
     except (TypeError, ValueError) as error:

@@ -21,7 +21,7 @@ class Overflow(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DeviceShare:
     """One device's share: layers in all, those without experts, and what overflows from the first of these."""
 
     n_layer: int = 0
@@ -39,35 +39,35 @@ class Part:
 class Layout:
     """Shares of all devices of a model with ``n_layer`` layers and an output layer."""
 
-    parts: tuple[Part, ...]
+    shares: tuple[DeviceShare, ...]
     n_layer: int
 
     @property
     def n_gpu_layers(self) -> int:
         """``-ngl``."""
-        return sum(part.n_layer for part in self.parts)
+        return sum(share.n_layer for share in self.shares)
 
     @property
     def tensor_split(self) -> tuple[int, ...]:
         """``-ts``; empty with one device."""
-        return tuple(part.n_layer for part in self.parts) if len(self.parts) > 1 else ()
+        return tuple(share.n_layer for share in self.shares) if len(self.shares) > 1 else ()
 
     @property
     def overrides(self) -> tuple[Override, ...]:
         """``-ot``, one pattern a partial layer."""
         found, il = [], self.n_layer + 1 - self.n_gpu_layers
-        for part in self.parts:
-            il += part.n_full
-            for k in range(part.n_part):
-                kind, buffer = (part.overflow, part.spill) if k == 0 else (Overflow.MOE, buffers.CPU)
+        for share in self.shares:
+            il += share.n_full
+            for k in range(share.n_part):
+                kind, buffer = (share.overflow, share.spill) if k == 0 else (Overflow.MOE, buffers.CPU)
                 found.append(Override(rf"blk\.{il + k}\.{kind.value}", buffer))
-            il += part.n_part
+            il += share.n_part
         return tuple(found)
 
     def give(self, index: int, **changes: object) -> Layout:
         """A copy in which one device's share differs."""
-        part = replace(self.parts[index], **changes)  # type: ignore[arg-type]
-        return replace(self, parts=(*self.parts[:index], part, *self.parts[index + 1 :]))
+        share = replace(self.shares[index], **changes)  # type: ignore[arg-type]
+        return replace(self, shares=(*self.shares[:index], share, *self.shares[index + 1 :]))
 
 
 Measure = Callable[[Layout], Sequence[int]]
@@ -85,14 +85,14 @@ class Shares:
 
     def fill_back_to_front(self, measure: Measure) -> Layout:
         """Step 3: as many layers per device as fit, last device first; experts all in RAM."""
-        layout = Layout((Part(),) * len(self.names), self.n_layer)
+        layout = Layout((DeviceShare(),) * len(self.names), self.n_layer)
         used = measure(layout)
         for d in reversed(range(len(self.names))):
             layout, used = self._fill(layout, used, d, measure)
         return layout
 
     def _fill(self, low: Layout, used: Sequence[int], d: int, measure: Measure) -> tuple[Layout, Sequence[int]]:
-        left = self.n_layer + 1 - sum(part.n_layer for part in low.parts[d + 1 :])
+        left = self.n_layer + 1 - sum(share.n_layer for share in low.shares[d + 1 :])
         is_last = d == len(self.names) - 1
         if left == 0:
             return low, used
@@ -105,7 +105,7 @@ class Shares:
         used_high = measure(high)
         if used_high[d] <= self.targets[d]:
             return high, used_high
-        n_low, n_high = low.parts[d].n_layer, left
+        n_low, n_high = low.shares[d].n_layer, left
         best = low
         while n_high - n_low > 1:
             n = n_low + self._step(d, n_high - n_low, used, used_high)
@@ -126,7 +126,7 @@ class Shares:
     def fill_front_to_back(self, layout: Layout, measure: Measure) -> Layout:
         """Step 4: turn layers without experts into full ones, first device first, one partial layer at each border."""
         used = measure(layout)
-        dense = next((d for d, part in enumerate(layout.parts) if part.n_layer), len(layout.parts) - 1)
+        dense = next((d for d, share in enumerate(layout.shares) if share.n_layer), len(layout.shares) - 1)
         d = 0
         while d <= dense < len(self.names):
             layout, used, dense = self._convert(layout, used, dense, d, measure)
@@ -141,33 +141,33 @@ class Shares:
         used_high = measure(high)
         if used_high[d] <= self.targets[d]:
             return high, used_high, dense_high
-        n_high = high.parts[d].n_full
-        while (delta := n_high - low.parts[d].n_full) > 1:
+        n_high = high.shares[d].n_full
+        while (delta := n_high - low.shares[d].n_full) > 1:
             tried, dense_tried = self._take(low, dense, d, self._step(d, delta, used, used_high))
             used_tried = measure(tried)
             if used_tried[d] <= self.targets[d]:
                 low, used, dense = tried, used_tried, dense_tried
             else:
-                n_high, used_high = tried.parts[d].n_full, used_tried
+                n_high, used_high = tried.shares[d].n_full, used_tried
         return low, used, dense
 
     def _take_all(self, layout: Layout, dense: int, d: int) -> Layout:
         for j in range(dense, len(self.names)):
-            part = layout.parts[j]
-            moved = part.n_layer - (j == len(self.names) - 1)
-            layout = layout.give(d, n_layer=layout.parts[d].n_layer + moved)
-            layout = layout.give(j, n_layer=layout.parts[j].n_layer - moved, n_part=0)
+            share = layout.shares[j]
+            moved = share.n_layer - (j == len(self.names) - 1)
+            layout = layout.give(d, n_layer=layout.shares[d].n_layer + moved)
+            layout = layout.give(j, n_layer=layout.shares[j].n_layer - moved, n_part=0)
         return layout
 
     def _take(self, layout: Layout, dense: int, d: int, count: int) -> tuple[Layout, int]:
         """Move ``count`` layers without experts, from the first device that has them, to ``d`` as full ones."""
         while dense < len(self.names):
-            part = layout.parts[dense]
-            moved = min(count, part.n_part)
-            layout = layout.give(dense, n_layer=part.n_layer - moved, n_part=part.n_part - moved)
-            layout = layout.give(d, n_layer=layout.parts[d].n_layer + moved)
+            share = layout.shares[dense]
+            moved = min(count, share.n_part)
+            layout = layout.give(dense, n_layer=share.n_layer - moved, n_part=share.n_part - moved)
+            layout = layout.give(d, n_layer=layout.shares[d].n_layer + moved)
             count -= moved
-            if layout.parts[dense].n_part > 0:
+            if layout.shares[dense].n_part > 0:
                 break
             dense += 1
         return layout, dense
@@ -177,12 +177,12 @@ class Shares:
     ) -> tuple[Layout, Sequence[int], int]:
         """Part of one more layer: up and what fits with it, else attention alone; the rest goes one device on."""
         is_last = d == len(self.names) - 1
-        if layout.parts[dense].n_layer <= is_last:
+        if layout.shares[dense].n_layer <= is_last:
             return layout, used, dense
-        source = layout.parts[dense]
+        source = layout.shares[dense]
         tried = layout.give(dense, n_layer=source.n_layer - 1, n_part=source.n_part - 1)
-        after = dense + (tried.parts[dense].n_part == 0)
-        mine = tried.parts[d]
+        after = dense + (tried.shares[dense].n_part == 0)
+        mine = tried.shares[d]
         spill = buffers.CPU if is_last else self.names[d + 1]
         tried = tried.give(d, n_layer=mine.n_layer + 1, n_part=mine.n_part + 1, spill=spill)
         chosen = self._best_overflow(tried, d, measure)

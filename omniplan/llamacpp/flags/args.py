@@ -16,7 +16,7 @@ from omniplan.domain.params import MAX_OVERRIDES, ServerParams
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.flags.numbers import stof, stoi, stoul
 from omniplan.llamacpp.flags.settings import Value, change
-from omniplan.llamacpp.flags.table import FlagRow, Kind, load_flags, spellings
+from omniplan.llamacpp.flags.table import FlagRow, ValueKind, load_flags, spellings
 
 _NO_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType({})
 _RECORDED: Final = ("LLAMA_", "GGML_", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
@@ -59,7 +59,7 @@ def _environment(env: Mapping[str, str]) -> Iterator[tuple[FlagRow, str | bool, 
 
 
 def _from_variable(row: FlagRow, text: str) -> Iterator[tuple[FlagRow, str | bool, str]]:
-    if row.kind is not Kind.NONE:
+    if row.kind is not ValueKind.NONE:
         yield row, text, row.env
     elif _SWITCH.get(text) == "on" and text != "-1":
         yield row, True, row.env
@@ -89,7 +89,7 @@ def read_flags(args: Sequence[str]) -> Iterator[Flag]:
     for arg in rest:
         name = arg.replace("_", "-") if arg.startswith("--") else arg
         row = spellings().get(name) or _unknown(arg)
-        count = 0 if row.kind is Kind.NONE else 2 if row.kind is Kind.PAIR and not row.is_removed else 1
+        count = 0 if row.kind is ValueKind.NONE else 2 if row.kind is ValueKind.PAIR and not row.is_removed else 1
         values = tuple(value for _ in range(count) if (value := next(rest, None)) is not None)
         if len(values) < count and not row.is_removed:
             raise ArgumentError(name, "expected a value", remedy=_usage(row))
@@ -98,7 +98,7 @@ def read_flags(args: Sequence[str]) -> Iterator[Flag]:
 
 def _command_line(args: Sequence[str]) -> Iterator[tuple[FlagRow, str | bool, str]]:
     for flag in read_flags(args):
-        is_switch = flag.row.kind is Kind.NONE
+        is_switch = flag.row.kind is ValueKind.NONE
         yield flag.row, flag.name not in flag.row.negated if is_switch else " ".join(flag.values), flag.name
 
 
@@ -130,16 +130,16 @@ def _usage(row: FlagRow) -> str:
     return f"{' / '.join(row.names)} takes {' '.join((_NOUNS[row.kind], *bounds, *words))}"
 
 
-_NOUNS: Final[dict[Kind, str]] = {
-    Kind.NONE: "no value",
-    Kind.INT: "an integer",
-    Kind.UINT: "an integer",
-    Kind.FLOAT: "a number",
-    Kind.STRING: "a value",
-    Kind.ENUM: "a word",
-    Kind.SWITCH: "on or off",
-    Kind.LIST: "a list",
-    Kind.PAIR: "two values",
+_NOUNS: Final[dict[ValueKind, str]] = {
+    ValueKind.NONE: "no value",
+    ValueKind.INT: "an integer",
+    ValueKind.UINT: "an integer",
+    ValueKind.FLOAT: "a number",
+    ValueKind.STRING: "a value",
+    ValueKind.ENUM: "a word",
+    ValueKind.SWITCH: "on or off",
+    ValueKind.LIST: "a list",
+    ValueKind.PAIR: "two values",
 }
 
 
@@ -159,20 +159,20 @@ def _integer(row: FlagRow, text: str) -> int:
 
 
 def _choice(row: FlagRow, text: str) -> str:
-    word = _SWITCH.get(text, text) if row.kind is Kind.SWITCH else text
+    word = _SWITCH.get(text, text) if row.kind is ValueKind.SWITCH else text
     if word not in row.choices:
         raise ValueError(f"'{text}' is not a value it knows")
     return word
 
 
-_CONVERTERS: Final[dict[Kind, Callable[[FlagRow, str], Value]]] = {
-    Kind.NONE: lambda _, text: text,
-    Kind.INT: _integer,
-    Kind.UINT: lambda _, text: stoul(text),
-    Kind.FLOAT: lambda _, text: stof(text),
-    Kind.STRING: lambda _, text: text,
-    Kind.ENUM: _choice,
-    Kind.SWITCH: _choice,
-    Kind.LIST: lambda _, text: text,
-    Kind.PAIR: lambda _, text: text,
+_CONVERTERS: Final[dict[ValueKind, Callable[[FlagRow, str], Value]]] = {
+    ValueKind.NONE: lambda _, text: text,
+    ValueKind.INT: _integer,
+    ValueKind.UINT: lambda _, text: stoul(text),
+    ValueKind.FLOAT: lambda _, text: stof(text),
+    ValueKind.STRING: lambda _, text: text,
+    ValueKind.ENUM: _choice,
+    ValueKind.SWITCH: _choice,
+    ValueKind.LIST: lambda _, text: text,
+    ValueKind.PAIR: lambda _, text: text,
 }

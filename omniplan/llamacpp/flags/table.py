@@ -17,7 +17,7 @@ _FILE: Final = "flags.toml"
 CHECKED: Final = 9093
 
 
-class Kind(StrEnum):
+class ValueKind(StrEnum):
     """What follows a flag on the command line."""
 
     NONE = "none"
@@ -42,7 +42,7 @@ class FlagRow:
 
     key: str
     names: tuple[str, ...]
-    kind: Kind
+    kind: ValueKind
     source: str
     negated: tuple[str, ...] = ()
     env: str = ""
@@ -112,7 +112,7 @@ def _row(key: str, table: object) -> FlagRow:
     for problem in _problems(table):
         raise TableError(f"{_FILE}: {key}.{problem}")
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
-    values["kind"] = Kind(values["kind"])
+    values["kind"] = ValueKind(values["kind"])
     return FlagRow(key=key, **values)
 
 
@@ -125,8 +125,8 @@ def _problems(table: Mapping[str, object]) -> Iterator[str]:
     for name in ("names", "kind", "source"):
         if not table.get(name):
             yield f"{name}: missing"
-    if table.get("kind") not in set(Kind):
-        yield f"kind: {table.get('kind')!r} is none of {', '.join(Kind)}"
+    if table.get("kind") not in set(ValueKind):
+        yield f"kind: {table.get('kind')!r} is none of {', '.join(ValueKind)}"
     if ("until" in table) != ("instead" in table):
         yield "until: a removed flag needs both until and instead"
     if ("since" in table or "lacks" in table) and not table.get("builds"):

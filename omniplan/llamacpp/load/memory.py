@@ -10,7 +10,7 @@ from typing import Final
 from omniplan.domain.hparams import Hparams
 from omniplan.domain.model import Model
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
-from omniplan.gguf.model.architectures import ArchRow, Memory, row
+from omniplan.gguf.model.architectures import ArchRow, MemoryKind, row
 from omniplan.llamacpp.load.context import CELL_PAD, Context
 from omniplan.units import pad
 
@@ -50,12 +50,12 @@ def caches(model: Model, context: Context) -> tuple[CacheTensor, ...]:
 
 def _attention_layers(h: Hparams, arch: ArchRow) -> list[int]:
     # Minimax M3 gives its nextn layers a cache that nothing reads.
-    is_trunk = h.n_layer_nextn and h.n_layer and arch.memory != Memory.MSA
+    is_trunk = h.n_layer_nextn and h.n_layer and arch.memory != MemoryKind.MSA
     trunk = range(h.n_layer) if is_trunk else range(h.n_layer_all)
     match arch.memory:
-        case Memory.HYBRID_NO_FF:
+        case MemoryKind.HYBRID_NO_FF:
             return [il for il in trunk if not h.is_recr[il] and h.n_ff[il] == 0]
-        case Memory.HYBRID | Memory.HYBRID_IDX:
+        case MemoryKind.HYBRID | MemoryKind.HYBRID_IDX:
             return [il for il in trunk if not h.is_recr[il]]
         case _:
             return [il for il in trunk if h.has_kv[il]]
@@ -79,8 +79,8 @@ def _kv_layer(h: Hparams, context: Context, il: int, cells: int) -> Iterator[Cac
 def _recurrent(h: Hparams, context: Context, arch: ArchRow, model: Model) -> Iterator[CacheTensor]:
     n_r, n_s = n_embd_r(h), n_embd_s(h)
     for il in range(h.n_layer):
-        recurs = h.is_recr[il] and (arch.memory != Memory.HYBRID_NO_FF or h.n_ff[il] == 0)
-        if recurs or arch.memory == Memory.RECURRENT:
+        recurs = h.is_recr[il] and (arch.memory != MemoryKind.HYBRID_NO_FF or h.n_ff[il] == 0)
+        if recurs or arch.memory == MemoryKind.RECURRENT:
             yield CacheTensor(part="r", il=il, type=F32, row=n_r, cells=context.n_seq_max)
             yield CacheTensor(part="s", il=il, type=F32, row=n_s, cells=context.n_seq_max)
             if p := _ple_state(model, il):
@@ -207,16 +207,16 @@ def _none(*_: object) -> Iterator[CacheTensor]:
 
 
 _Builder = Callable[[Hparams, Context, ArchRow, Model], Iterator[CacheTensor]]
-_BUILDERS: Final[dict[Memory, _Builder]] = {
-    Memory.KV: _kv,
-    Memory.NONE: _none,
-    Memory.RECURRENT: _recurrent,
-    Memory.HYBRID: _hybrid,
-    Memory.HYBRID_ALL: _hybrid,
-    Memory.HYBRID_NO_FF: _hybrid,
-    Memory.HYBRID_IDX: _hybrid_idx,
-    Memory.DSA: _dsa,
-    Memory.DSA_ISWA: _dsa_iswa,
-    Memory.DSV4: _dsv4,
-    Memory.MSA: _msa,
+_BUILDERS: Final[dict[MemoryKind, _Builder]] = {
+    MemoryKind.KV: _kv,
+    MemoryKind.NONE: _none,
+    MemoryKind.RECURRENT: _recurrent,
+    MemoryKind.HYBRID: _hybrid,
+    MemoryKind.HYBRID_ALL: _hybrid,
+    MemoryKind.HYBRID_NO_FF: _hybrid,
+    MemoryKind.HYBRID_IDX: _hybrid_idx,
+    MemoryKind.DSA: _dsa,
+    MemoryKind.DSA_ISWA: _dsa_iswa,
+    MemoryKind.DSV4: _dsv4,
+    MemoryKind.MSA: _msa,
 }

@@ -88,7 +88,7 @@ def _tied(model: Model) -> Iterator[Slot]:
 
 def _is_encoder(model: Model) -> bool:
     # Embedding models have no logits; diffusion models remember nothing either but come with an output.
-    return architectures.row(model.arch).memory is architectures.Memory.NONE and "bert" in model.arch
+    return architectures.row(model.arch).memory is architectures.MemoryKind.NONE and "bert" in model.arch
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ _FILE: Final = "quality.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mix:
+class MixQuality:
     """One of llama-quantize's mixes; ``loss`` is the share of perplexity it adds to 16 bits."""
 
     name: str
@@ -22,17 +22,17 @@ class Mix:
 
 
 @cache
-def mixes() -> tuple[Mix, ...]:
+def mixes() -> tuple[MixQuality, ...]:
     """Every mix, largest first; raises TableError."""
     with wrong_rows(_FILE):
         return tuple(sorted(_mixes(), key=lambda mix: -mix.bits))
 
 
-def _mixes() -> list[Mix]:
+def _mixes() -> list[MixQuality]:
     found = []
     for name, raw in read_table(_FILE)["mix"].items():
         fields = Fields.of(raw, f"mix.{name}")
-        found.append(Mix(name=name, bits=fields.number("bits") or 0.0, loss=fields.number("loss") or 0.0))
+        found.append(MixQuality(name=name, bits=fields.number("bits") or 0.0, loss=fields.number("loss") or 0.0))
         fields.done()
     return found
 

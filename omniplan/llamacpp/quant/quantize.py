@@ -13,7 +13,7 @@ from omniplan.domain.header import Tensor
 from omniplan.domain.model import Model
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
 from omniplan.errors import UnsupportedModel
-from omniplan.llamacpp.quant.table import Depth, Mix, Rule, Seventy, Shape, quantize_rules
+from omniplan.llamacpp.quant.table import Depth, Mix, QuantRule, Seventy, Shape, quantize_rules
 
 _OUTPUT: Final = "output"
 _EMBEDDINGS: Final = ("token_embd.weight", "per_layer_token_embd.weight")
@@ -40,7 +40,7 @@ _PARTS: Final[Mapping[Depth, Callable[[int, int], bool]]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class QuantRecipe:
     """How a model is quantised: the mix, with an importance matrix or not, and ``pure``: no rules, one type."""
 
     mix: Mix
@@ -113,7 +113,7 @@ def _n_dims(tensor: Tensor) -> int:
     return max((i + 1 for i, size in enumerate(tensor.shape) if size > 1), default=1)
 
 
-def quantized_types(model: Model, recipe: Recipe) -> dict[str, TensorType]:
+def quantized_types(model: Model, recipe: QuantRecipe) -> dict[str, TensorType]:
     """The type of every tensor by name, in the order of llama-quantize's file; kept ones have their own.
 
     Raises UnsupportedModel where llama-quantize gives up: rows that fit no type, experts outside the layers.
@@ -158,7 +158,7 @@ def _place(tensor: Tensor, facts: _Facts, seen: Counter[str]) -> _Place:
     return _Place(tensor, _OUTPUT if kind == "token_embd" and facts.is_tied else kind, i)
 
 
-def _concerns(rule: Rule, facts: _Facts, recipe: Recipe) -> bool:
+def _concerns(rule: QuantRule, facts: _Facts, recipe: QuantRecipe) -> bool:
     """Whether what the rule asks of the model and the recipe holds."""
     return (
         (not rule.quants or recipe.mix.name in rule.quants)
@@ -174,7 +174,7 @@ def _concerns(rule: Rule, facts: _Facts, recipe: Recipe) -> bool:
     )
 
 
-def _holds(rule: Rule, place: _Place, facts: _Facts, default: TensorType) -> bool:
+def _holds(rule: QuantRule, place: _Place, facts: _Facts, default: TensorType) -> bool:
     """Whether what a rule that concerns the model asks of a tensor holds."""
     return (
         (not rule.category or place.kind in rule.category)
@@ -190,7 +190,7 @@ def _has_shape(shape: Shape, tensor: Tensor, default: TensorType) -> bool:
     return shape == Shape.ANY or tensor.shape[0] % default.block != 0
 
 
-def _is_there(rule: Rule, place: _Place, facts: _Facts) -> bool:
+def _is_there(rule: QuantRule, place: _Place, facts: _Facts) -> bool:
     if rule.layers == Depth.ANY:
         return True
     if place.kind not in _FEED_FORWARD:

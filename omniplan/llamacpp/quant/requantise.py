@@ -13,7 +13,7 @@ from omniplan.domain.header import Header, Tensor
 from omniplan.domain.model import Model
 from omniplan.domain.tensor_type import TensorType
 from omniplan.gguf.model import build_model
-from omniplan.llamacpp.quant.quantize import Recipe, quantized_types
+from omniplan.llamacpp.quant.quantize import QuantRecipe, quantized_types
 from omniplan.llamacpp.quant.table import Mix, find_mix, mix_of, quantize_rules
 from omniplan.units import pad
 
@@ -30,7 +30,7 @@ def requantise(model: Model, quant: str, *, imatrix: bool | None = None, pure: b
     mix cannot be made without one); ``pure`` is ``--pure``. Raises InputError for an unknown quant.
     """
     mix = find_mix(quant)
-    recipe = Recipe(mix=mix, imatrix=mix.needs_imatrix if imatrix is None else imatrix, pure=pure)
+    recipe = QuantRecipe(mix=mix, imatrix=mix.needs_imatrix if imatrix is None else imatrix, pure=pure)
     header = _header(model.header, mix, quantized_types(model, recipe))
     made = build_model(header)
     return replace(made, assumptions=(*made.assumptions, _assumption(model, recipe)))
@@ -80,7 +80,7 @@ def _path(path: str, mix: Mix) -> str:
     return str(whole.with_name(f"{stem if found else f'{stem}-{mix.name}'}{whole.suffix}"))
 
 
-def _assumption(model: Model, recipe: Recipe) -> Assumption:
+def _assumption(model: Model, recipe: QuantRecipe) -> Assumption:
     matrix = "with" if recipe.imatrix else "without"
     mixture = "one type for all (--pure)" if recipe.pure else "its usual mixture"
     return Assumption(

@@ -49,7 +49,7 @@ class Mix:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class QuantRule:
     """Where every stated condition holds, a tensor gets ``type``; empty and None conditions hold always."""
 
     type: TensorType
@@ -90,8 +90,8 @@ class QuantizeRules:
     categories: tuple[tuple[str, str], ...]
     fallback: Mapping[str, TensorType]
     seventy: Mapping[str, Seventy]
-    rules: tuple[Rule, ...]
-    adjust: tuple[Rule, ...]
+    rules: tuple[QuantRule, ...]
+    adjust: tuple[QuantRule, ...]
 
 
 @cache
@@ -164,8 +164,8 @@ def _seventy(row: Fields) -> Seventy:
     return seventy
 
 
-def _rule(row: Fields) -> Rule:
-    rule = Rule(
+def _rule(row: Fields) -> QuantRule:
+    rule = QuantRule(
         type=_type(row, "type"),
         category=row.texts("category"),
         quants=row.texts("quants"),

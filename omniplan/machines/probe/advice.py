@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from omniplan.domain.cpuset import parse_cpus
 from omniplan.domain.evidence import Reason
 from omniplan.domain.machine import Cpu, Machine
-from omniplan.machines.advice import Severity, rules
+from omniplan.machines.advice import AdviceSeverity, rules
 from omniplan.units import gib
 
 
@@ -17,7 +17,7 @@ class Advice:
     """One rule that applies: what to do or know, the measurement behind it, and how to check."""
 
     rule: str
-    severity: Severity
+    severity: AdviceSeverity
     statement: str
     measured: str
     check: str
@@ -41,7 +41,7 @@ class Threads:
 def advise(machine: Machine, streamed: int) -> tuple[Advice, ...]:
     """All advice, warnings first, for a model of which ``streamed`` bytes of weights stay in RAM."""
     found = (*numa_advice(machine, streamed), *threads(machine, streamed).advice)
-    order = list(Severity)
+    order = list(AdviceSeverity)
     return tuple(sorted(found, key=lambda item: order.index(item.severity)))
 
 

@@ -33,7 +33,7 @@ _MOST: Final = 512 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rates:
+class MeasuredRates:
     """Bytes per second of each run."""
 
     runs: tuple[float, ...]
@@ -54,8 +54,8 @@ class Rates:
 class Calibration:
     """Measured rates of this host on ``day`` (ISO date): all cores together, and each NUMA node from its own cores."""
 
-    memory: Rates
-    nodes: dict[int, Rates]
+    memory: MeasuredRates
+    nodes: dict[int, MeasuredRates]
     day: str
 
     def applied_to(self, machine: Machine) -> Machine:
@@ -108,7 +108,7 @@ def calibrate(
     return Calibration(memory=memory, nodes=by_node, day=date.today().isoformat())  # noqa: DTZ011 (a day, not a moment)
 
 
-def measure(cpus: Sequence[int], *, size: int, runs: int, step: Callable[[], None] = lambda: None) -> Rates:
+def measure(cpus: Sequence[int], *, size: int, runs: int, step: Callable[[], None] = lambda: None) -> MeasuredRates:
     """Bytes per second that threads bound to ``cpus`` read together, ``size`` bytes each."""
     import numpy as np
 
@@ -132,7 +132,7 @@ def measure(cpus: Sequence[int], *, size: int, runs: int, step: Callable[[], Non
         thread.start()
     for thread in threads:
         thread.join()
-    return Rates(runs=tuple(_rate(spans, len(cpus) * size * _PASSES) for spans in zip(*times, strict=True)))
+    return MeasuredRates(runs=tuple(_rate(spans, len(cpus) * size * _PASSES) for spans in zip(*times, strict=True)))
 
 
 def _rate(spans: Sequence[tuple[float, float]], size: int) -> float:

@@ -17,7 +17,7 @@ from omniplan.machines.cpus import find_cpu
 from omniplan.machines.gpus import find_gpu
 from omniplan.machines.probe import hwloc, nvml
 from omniplan.machines.probe.cpuinfo import read_cpuinfo, slow_brand
-from omniplan.machines.probe.limits import Limits, read_limits
+from omniplan.machines.probe.limits import GroupLimits, read_limits
 from omniplan.machines.probe.memory import MODULES_UNKNOWN, read_memory, read_modules
 from omniplan.machines.probe.order import cuda_order
 from omniplan.machines.probe.sysfs import read_topology
@@ -168,7 +168,7 @@ def within(seconds: float, ask: Callable[[], T]) -> T:
     return answers[0]
 
 
-def limited(cpu: Cpu, topology: Topology | None, limits: Limits, allowed: frozenset[int]) -> Cpu:
+def limited(cpu: Cpu, topology: Topology | None, limits: GroupLimits, allowed: frozenset[int]) -> Cpu:
     """``cpu`` with what a container or an affinity leaves of it."""
     if topology is None or not allowed or topology.cpus <= allowed:
         return replace(cpu, quota=limits.quota)

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from omniplan.errors import InputError
 from omniplan.machines.probe.cpuinfo import tidy_brand
-from omniplan.machines.probe.topology import Cpus, Node, Topology
+from omniplan.machines.probe.topology import Cpus, Topology, TopologyNode
 
 # PCI base class 03 is a display controller: 0300 VGA, 0302 3D (PCI Code and ID Assignment Specification).
 _DISPLAY = "03"
@@ -59,7 +59,7 @@ class _Reader:
     def __init__(self, where: str) -> None:
         self.where = where
         self.packages: list[Cpus] = []
-        self.nodes: dict[int, Node] = {}
+        self.nodes: dict[int, TopologyNode] = {}
         self.l3: dict[Cpus, int] = {}
         self.cores: list[Cpus] = []
         self.units: list[Cpus] = []
@@ -99,7 +99,7 @@ class _Reader:
                 index = self.number(item, "os_index", "0")
                 if index in self.nodes:
                     raise self._error(item, "appears twice")
-                self.nodes[index] = Node(index=index, total=self.number(item, "local_memory", "0"), cpus=cpus)
+                self.nodes[index] = TopologyNode(index=index, total=self.number(item, "local_memory", "0"), cpus=cpus)
             case "L3Cache":
                 self.l3[cpus] = self.number(item, "cache_size", "0")
             case "Cache" if item.get("depth") == "3":
@@ -158,9 +158,9 @@ class _Reader:
             model=self.model,
         )
 
-    def _owned(self) -> tuple[Node, ...]:
+    def _owned(self) -> tuple[TopologyNode, ...]:
         """The nodes by index; one beside an earlier node (HBM, CXL) is memory only, as the kernel lists it."""
-        owned: list[Node] = []
+        owned: list[TopologyNode] = []
         taken: Cpus = frozenset()
         for index in sorted(self.nodes):
             node = self.nodes[index]
@@ -175,7 +175,7 @@ def _numbers(item: ET.Element, tag: str) -> list[int]:
     return [int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 16]
 
 
-def _node_of(cpus: Cpus, nodes: tuple[Node, ...]) -> int | None:
+def _node_of(cpus: Cpus, nodes: tuple[TopologyNode, ...]) -> int | None:
     """The only node whose CPUs include all of ``cpus``."""
     around = [node.index for node in nodes if cpus and cpus <= node.cpus]
     return around[0] if len(around) == 1 else None

@@ -18,7 +18,7 @@ _NO_LIMIT = 1 << 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class GroupLimits:
     """Bytes this group may use and those it uses and cannot give back; its CPUs; its CPU time in whole CPUs."""
 
     memory: int | None = None
@@ -27,7 +27,7 @@ class Limits:
     quota: float | None = None
 
 
-def read_limits(root: Path = Path("/")) -> Limits:
+def read_limits(root: Path = Path("/")) -> GroupLimits:
     """The tightest limits on the way from this process's group to the root."""
     memory: int | None = None
     used = 0
@@ -41,7 +41,7 @@ def read_limits(root: Path = Path("/")) -> Limits:
         cpus = cpus & found if cpus and found else cpus or found
         share = _quota(folder)
         quota = share if quota is None or (share is not None and share < quota) else quota
-    return Limits(memory=memory, memory_used=used, cpus=cpus, quota=quota)
+    return GroupLimits(memory=memory, memory_used=used, cpus=cpus, quota=quota)
 
 
 def _groups(root: Path) -> Iterator[Path]:

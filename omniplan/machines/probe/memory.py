@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from omniplan.domain.machine import Memory, Reservation
-from omniplan.machines.probe.limits import Limits
+from omniplan.machines.probe.limits import GroupLimits
 from omniplan.machines.probe.sysfs import read_text
 from omniplan.units import MIB
 
@@ -22,7 +22,7 @@ MODULES_UNKNOWN = (
 )
 
 
-def read_memory(root: Path, limits: Limits, modules: str = "", sockets: int = 1) -> Memory | None:
+def read_memory(root: Path, limits: GroupLimits, modules: str = "", sockets: int = 1) -> Memory | None:
     """RAM from ``root``/proc/meminfo, dmidecode's text and a container's limits; None without meminfo."""
     sizes = {
         name: int(number) << 10
@@ -44,7 +44,7 @@ def read_memory(root: Path, limits: Limits, modules: str = "", sockets: int = 1)
     )
 
 
-def _limit(limits: Limits, free: int) -> tuple[Reservation, ...]:
+def _limit(limits: GroupLimits, free: int) -> tuple[Reservation, ...]:
     if limits.memory is None:
         return ()
     left = max(0, limits.memory - limits.memory_used) // MIB * MIB

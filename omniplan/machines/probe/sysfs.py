@@ -11,7 +11,7 @@ from pathlib import Path
 
 from omniplan.domain.cpuset import parse_cpus
 from omniplan.errors import InputError
-from omniplan.machines.probe.topology import Cpus, Node, Topology
+from omniplan.machines.probe.topology import Cpus, Topology, TopologyNode
 
 
 def read_topology(root: Path = Path("/")) -> Topology | None:
@@ -77,17 +77,17 @@ def _l3(cpus: Path, online: Cpus) -> dict[Cpus, int]:
     return found
 
 
-def _nodes(folder: Path, online: Cpus) -> tuple[Node, ...]:
+def _nodes(folder: Path, online: Cpus) -> tuple[TopologyNode, ...]:
     indices = sorted(read_cpus(folder / "has_memory") or read_cpus(folder / "online"))
     return tuple(_node(folder / f"node{index}", index, online) for index in indices)
 
 
-def _node(folder: Path, index: int, online: Cpus) -> Node:
+def _node(folder: Path, index: int, online: Cpus) -> TopologyNode:
     total = re.search(r"MemTotal:\s+(\d{1,15}) kB", read_text(folder / "meminfo"))
     distances = read_text(folder / "distance").split()
     if len(distances) < 2:  # One node has no distance to speak of; hwloc leaves it out as well.
         distances = []
-    return Node(
+    return TopologyNode(
         index=index,
         total=int(total[1]) << 10 if total else 0,
         cpus=read_cpus(folder / "cpulist") & online,

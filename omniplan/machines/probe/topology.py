@@ -13,7 +13,7 @@ Cpus = frozenset[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class TopologyNode:
     """One NUMA node: the kernel's index, bytes of memory, the hardware threads nearest to it."""
 
     index: int
@@ -32,7 +32,7 @@ class Topology:
     """
 
     packages: tuple[Cpus, ...] = ()
-    nodes: tuple[Node, ...] = ()
+    nodes: tuple[TopologyNode, ...] = ()
     l3: Mapping[Cpus, int] = field(default_factory=dict)
     cores: tuple[Cpus, ...] = ()
     efficient: Cpus = frozenset()
@@ -58,7 +58,7 @@ class Topology:
         """The nodes as a machine carries them: by index, in whole MiB."""
         return tuple(self._numa_node(node) for node in sorted(self.nodes, key=lambda node: node.index))
 
-    def _numa_node(self, node: Node) -> NumaNode:
+    def _numa_node(self, node: TopologyNode) -> NumaNode:
         package = next((index for index, cpus in enumerate(self.packages) if cpus & node.cpus), None)
         return NumaNode(
             index=node.index,

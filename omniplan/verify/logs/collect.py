@@ -12,7 +12,7 @@ from omniplan.units import MIB
 from omniplan.verify.logs import readers, readers_memory
 from omniplan.verify.logs.building import LoadBuilder, Run
 from omniplan.verify.logs.lines import plain, unwrapped
-from omniplan.verify.logs.match import Matcher, Values
+from omniplan.verify.logs.match import LineMatcher, Values
 from omniplan.verify.logs.process import BEGINNINGS, Process
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport, LogBuild, LogDevice, Timing
 
@@ -27,7 +27,7 @@ class Collector:
     """Takes lines, gives a report."""
 
     def __init__(self) -> None:
-        self._matcher = Matcher()
+        self._matcher = LineMatcher()
         self._processes: dict[str, Process] = {}
         self._devices: dict[str, LogDevice] = {}
         self._counts: Counter[str] = Counter()

@@ -16,7 +16,7 @@ _MOST_REMEMBERED: Final = 20_000
 _LONGEST_REMEMBERED: Final = 400
 
 
-class Matcher:
+class LineMatcher:
     """Finds the fact in a line; lines that come again, as in the log of a server that restarts, are found at once."""
 
     def __init__(self) -> None:

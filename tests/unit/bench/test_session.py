@@ -217,7 +217,7 @@ def test_a_plan_brings_its_request_and_is_compared(plan: Plan) -> None:
 )
 def test_what_cannot_be_launched_is_bad_input(more: dict[str, Any], says: str, plan: Plan) -> None:
     """A header without tensors needs the model's file."""
-    with pytest.raises(InputError, match=says), launched(omniplan.Launch(plan=plan, **more)):
+    with pytest.raises(InputError, match=says), launched(omniplan.ServerStart(plan=plan, **more)):
         pass
 
 
@@ -240,7 +240,7 @@ def test_the_whole_process_group_ends(
     pids: list[int] = []
 
     def use() -> None:
-        with launched(omniplan.Launch(plan=plan, server=f"sh {script}", model=str(script), log="server.log")):
+        with launched(omniplan.ServerStart(plan=plan, server=f"sh {script}", model=str(script), log="server.log")):
             while len(pids) < 2:
                 time.sleep(0.01)
                 pids[:] = [int(word) for word in _read("pids").split()]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import omniplan
-from omniplan.check.document import Kind, kind_of, read
+from omniplan.check.document import FileKind, kind_of, read
 from omniplan.check.text import check_text
 from omniplan.errors import InputError
 
@@ -15,24 +15,24 @@ from omniplan.errors import InputError
 @pytest.mark.parametrize(
     ("name", "text", "kind"),
     [
-        ("models.conf", "", Kind.MODELS_CONF),
-        ("profiles", "# glm\n[glm]\nNAME=x\nMODEL=a.gguf\n", Kind.MODELS_CONF),
-        ("start", "#!/bin/bash\nMODEL=a.gguf\nif [ x ]\nllama-server -m $MODEL\n", Kind.SHELL),
-        ("start", "MODEL=a.gguf\nllama-server -m $MODEL\n", Kind.SHELL),
-        ("a.ini", "", Kind.PRESET),
-        ("presets", "[a]\nmodel = a.gguf\n", Kind.PRESET),
-        (".env.local", "", Kind.ENV),
-        ("docker-compose.yml", "version: 3\nservices:\n", Kind.COMPOSE),
-        ("config.yaml", "healthCheckTimeout: 9\nmodels:\n", Kind.LLAMA_SWAP),
-        ("x.yaml", "apiVersion: apps/v1\nkind: Deployment\n", Kind.KUBERNETES),
-        ("llama.service", "", Kind.SYSTEMD),
-        ("Dockerfile.cuda", "", Kind.BUILD),
-        ("out.txt", "ggml_cuda_init: found 2 CUDA devices:\n", Kind.LOG),
-        ("args", "-m\na.gguf\n", Kind.ARGV),
-        ("anything", "", Kind.SHELL),
+        ("models.conf", "", FileKind.MODELS_CONF),
+        ("profiles", "# glm\n[glm]\nNAME=x\nMODEL=a.gguf\n", FileKind.MODELS_CONF),
+        ("start", "#!/bin/bash\nMODEL=a.gguf\nif [ x ]\nllama-server -m $MODEL\n", FileKind.SHELL),
+        ("start", "MODEL=a.gguf\nllama-server -m $MODEL\n", FileKind.SHELL),
+        ("a.ini", "", FileKind.PRESET),
+        ("presets", "[a]\nmodel = a.gguf\n", FileKind.PRESET),
+        (".env.local", "", FileKind.ENV),
+        ("docker-compose.yml", "version: 3\nservices:\n", FileKind.COMPOSE),
+        ("config.yaml", "healthCheckTimeout: 9\nmodels:\n", FileKind.LLAMA_SWAP),
+        ("x.yaml", "apiVersion: apps/v1\nkind: Deployment\n", FileKind.KUBERNETES),
+        ("llama.service", "", FileKind.SYSTEMD),
+        ("Dockerfile.cuda", "", FileKind.BUILD),
+        ("out.txt", "ggml_cuda_init: found 2 CUDA devices:\n", FileKind.LOG),
+        ("args", "-m\na.gguf\n", FileKind.ARGV),
+        ("anything", "", FileKind.SHELL),
     ],
 )
-def test_kinds(name: str, text: str, kind: Kind) -> None:
+def test_kinds(name: str, text: str, kind: FileKind) -> None:
     """A name that says it wins; a text that says it comes next."""
     assert kind_of(f"/some/where/{name}", text) is kind
 

@@ -9,7 +9,7 @@ from time import process_time
 import pytest
 
 import omniplan
-from omniplan.check.document import Kind, read
+from omniplan.check.document import FileKind, read
 from omniplan.check.engine import check
 
 SWAP = """\
@@ -101,7 +101,7 @@ def test_what_cannot_be_told_apart_is_left(tmp_path: Path) -> None:
 def test_a_file_of_many_commands_takes_no_time_each() -> None:
     """Edits are read back together: 300 commands are a few readings, not one an edit."""
     text = "llama-server -m a.gguf -np 1 -c 8k\n" * 300
-    document = read("many.sh", text, Kind.SHELL)
+    document = read("many.sh", text, FileKind.SHELL)
     begun = process_time()
     report = check(document, model=None, machine=None, only={"number-with-suffix"})
 

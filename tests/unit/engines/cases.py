@@ -12,12 +12,12 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
 from omniplan.engines.site import Site, load_site
-from omniplan.engines.values import Verdict
-from omniplan.engines.weigh import Question, weigh
+from omniplan.engines.values import Viability
+from omniplan.engines.weigh import EngineQuestion, weigh
 from tests.oracle.cases import model
 
 GIB: Final = 1 << 30
-BLOCKED, CONDITIONS, VIABLE = Verdict.BLOCKED, Verdict.CONDITIONS, Verdict.VIABLE
+BLOCKED, CONDITIONS, VIABLE = Viability.BLOCKED, Viability.CONDITIONS, Viability.VIABLE
 
 
 @cache
@@ -66,7 +66,7 @@ def ask(
 ) -> omniplan.Weighing:
     """A weighing; llama.cpp's plan is the diary's machine's in all of them."""
     return weigh(
-        Question(
+        EngineQuestion(
             model=of or deepseek(),
             machine=on or machine(),
             site=at or site(),
@@ -78,7 +78,7 @@ def ask(
     )
 
 
-def verdicts(weighing: omniplan.Weighing) -> dict[str, Verdict]:
+def verdicts(weighing: omniplan.Weighing) -> dict[str, Viability]:
     """Verdicts by engine."""
     return {item.engine: item.verdict for item in weighing.engines}
 

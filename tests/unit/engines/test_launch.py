@@ -7,7 +7,7 @@ from dataclasses import replace
 from omniplan.domain.machine import Machine
 from omniplan.engines.site import Site
 from omniplan.engines.values import WayVerdict
-from omniplan.engines.weigh import Question, weigh
+from omniplan.engines.weigh import EngineQuestion, weigh
 from tests.unit.engines import cases
 
 READY = {"weights": ("gguf", "bf16", "fp8"), "sched_ext": True}
@@ -49,7 +49,7 @@ def test_ik_keeps_the_order_of_the_gpus() -> None:
     """-ts counts along -dev, so both go together; no op offload is a policy for every operation."""
     plan = replace(cases.plan(), server_args=(*cases.plan().server_args, "-dev", "CUDA1,CUDA0", "--no-op-offload"))
     weighing = weigh(
-        Question(model=cases.deepseek(), machine=cases.machine(), site=cases.site(), n_ctx=8192, plan=plan)
+        EngineQuestion(model=cases.deepseek(), machine=cases.machine(), site=cases.site(), n_ctx=8192, plan=plan)
     )
     found = flags(weighing.engine("ik_llama.cpp").best)
 

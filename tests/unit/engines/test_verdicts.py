@@ -9,7 +9,7 @@ import pytest
 import omniplan
 from omniplan.engines.facts import facts_of
 from omniplan.engines.matrix import compatibility
-from omniplan.engines.values import Effect, Verdict
+from omniplan.engines.values import Effect, Viability
 from tests.oracle.cases import model
 from tests.unit.engines import cases
 from tests.unit.engines.cases import BLOCKED, CONDITIONS, VIABLE
@@ -48,7 +48,7 @@ WITH_BF16 = {"weights": ("gguf", "bf16")}
         ("2026-01-28", "tensorrt-llm", BLOCKED, "trt-sandbox"),
     ],
 )
-def test_the_documents_conclusions(day: str, engine: str, expected: Verdict, because: str) -> None:
+def test_the_documents_conclusions(day: str, engine: str, expected: Viability, because: str) -> None:
     """Each with the rule that says so, and a source for it."""
     site = cases.site(**WITH_BF16) if day == "2026-01-22" else cases.site()
     weighing = cases.ask(at=site, day=day)
@@ -95,7 +95,7 @@ def rules_that_block(weighing: omniplan.Weighing, engine: str) -> set[str]:
     ],
     ids=["AMX", "800 GB of RAM", "two equal GPUs"],
 )
-def test_one_fact_flips_what_it_should_and_nothing_else(change: object, flips: dict[str, Verdict]) -> None:
+def test_one_fact_flips_what_it_should_and_nothing_else(change: object, flips: dict[str, Viability]) -> None:
     """On the day of the evaluation, with the safetensors it had."""
     assert callable(change)
     site = cases.site(**WITH_BF16)

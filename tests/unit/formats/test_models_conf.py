@@ -94,7 +94,7 @@ def test_putting_a_section_touches_nothing_else(text: str, id: str) -> None:
     assert after.put(id, f"# omniplan 2\n[{id}]\nNAME=x\n").text == after.text.replace("# omniplan 1", "# omniplan 2")
 
 
-def _values(document: models_conf.Document, id: str) -> list[tuple[str, dict[str, str]]]:
+def _values(document: models_conf.ModelsConf, id: str) -> list[tuple[str, dict[str, str]]]:
     return [(section.id, section.values) for section in document.sections if section.id != id]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from omniplan.machines.advice import Rule, reserves, rules
+from omniplan.machines.advice import AdviceRule, reserves, rules
 from omniplan.machines.cpus import CpuRow, cpu_rows, find_cpu
 from omniplan.machines.files import load_machine, shipped
 from omniplan.machines.gpus import GpuRow, find_gpu, find_gpus, gpu_rows, key_of
@@ -125,7 +125,7 @@ def test_cpus_are_found_by_brand(name: str, expected: str | None) -> None:
 
 
 @pytest.mark.parametrize("rule", rules().values(), ids=lambda rule: rule.name)
-def test_a_rule_cites_its_measurement(rule: Rule) -> None:
+def test_a_rule_cites_its_measurement(rule: AdviceRule) -> None:
     """A warning or an advice rests on figures; every rule says where it is from."""
     assert rule.source
     assert rule.statement

@@ -9,7 +9,7 @@ import pytest
 
 import omniplan
 from omniplan.errors import InputError
-from omniplan.predict.calibrate import Run, bench_runs, calibrate
+from omniplan.predict.calibrate import MeasuredSpeed, bench_runs, calibrate
 from omniplan.predict.constants import load, shipped, write
 
 MODEL = omniplan.load_model("tests/data/models/zoo/Qwen3-30B-A3B-Q4_K_M.gguf")
@@ -76,7 +76,9 @@ def test_contradicting_runs_are_refused() -> None:
 
 def test_a_speed_no_such_machine_has_is_refused() -> None:
     """Ten times too fast is another model or another machine."""
-    run = Run(label="tg128", args=("-ngl", "99", "-c", "512", "-np", "1"), n_prompt=0, n_gen=128, depth=0, rate=1e5)
+    run = MeasuredSpeed(
+        label="tg128", args=("-ngl", "99", "-c", "512", "-np", "1"), n_prompt=0, n_gen=128, depth=0, rate=1e5
+    )
 
     with pytest.raises(InputError, match="check that model"):
         calibrate(MODEL, MACHINE, [run])

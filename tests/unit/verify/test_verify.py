@@ -15,7 +15,7 @@ from omniplan.units import MIB
 from omniplan.verify.logs import parse_log
 from omniplan.verify.logs.report import LoadReport
 from omniplan.verify.text import verification_text
-from omniplan.verify.values import Severity, Verdict, Verification
+from omniplan.verify.values import RunSeverity, RunVerdict, Verification
 from tests import diary
 from tests.log_writer import ERAS, render
 
@@ -52,7 +52,7 @@ def test_the_cache_follows_the_split_not_the_override() -> None:
         "the KV cache lies by 31+16 on CUDA0 + CUDA1 layers, although -ot puts the weights by 33+14 on CUDA0 + CUDA1"
     )
     assert "32+15" in named(found)["kv-elsewhere"]
-    assert found.verdict is Verdict.OUTSIDE
+    assert found.verdict is RunVerdict.OUTSIDE
     within = [row.is_within for row in found.rows if row.is_within is not None]
     assert f"({sum(within)} of {len(within)} figures are within)" in verification_text(found)
     assert "-ts 33,14" in next(item.advice for item in found.findings if item.name == "kv-off-weights")
@@ -62,7 +62,7 @@ def test_out_of_memory_by_372_mib() -> None:
     """At -ub 1024 the compute buffer of 897 MiB met 525 free ones."""
     found = judged(diary.glm(n_ubatch=1024), diary.args(1024))
 
-    assert found.verdict is Verdict.FAILED
+    assert found.verdict is RunVerdict.FAILED
     assert "asked for 897 MiB of compute, 525 MiB were free" in named(found)["out-of-memory"]
     assert "short by 372 MiB" in named(found)["out-of-memory"]
     assert difference(found, "CUDA0", "context") is not None
@@ -88,7 +88,7 @@ def test_no_vmm_is_a_fault() -> None:
 
     found = omniplan.verify(parse_log(render(replace(report, devices=devices), ERA)))
 
-    assert found.verdict is Verdict.FAULTY
+    assert found.verdict is RunVerdict.FAULTY
     assert not found.is_ok
     assert next(item for item in found.findings if item.name == "no-vmm").lines == (2,)
 
@@ -115,7 +115,7 @@ def test_nps4_under_streamed_weights_is_a_fault(log: list[str]) -> None:
     found = omniplan.verify(parse_log(log), machine=machine)
 
     assert "NPS4" in named(found)["numa-split"]
-    assert found.verdict is Verdict.FAULTY
+    assert found.verdict is RunVerdict.FAULTY
 
 
 def test_nps1_is_in_order() -> None:
@@ -134,8 +134,8 @@ def test_a_plan_is_held_against_its_own_run(tmp_path: Path) -> None:
     found = omniplan.verify(parse_log(log), plan=path)
     empty = omniplan.verify(parse_log([line for line in log if "CUDA1 model" not in line]), plan=plan)
 
-    assert found.verdict is Verdict.WITHIN
-    assert [item for item in found.findings if item.severity is Severity.FAULT] == []
+    assert found.verdict is RunVerdict.WITHIN
+    assert [item for item in found.findings if item.severity is RunSeverity.FAULT] == []
     assert "device-empty" in named(empty)
 
 
@@ -220,7 +220,7 @@ def test_a_quiet_log_says_what_to_do() -> None:
     found = omniplan.verify(parse_log(QUIET), source=diary.MODEL, machine=omniplan.load_machine("cpu-only"))
 
     assert "-lv 4" in next(item.advice for item in found.findings if item.name == "quiet-log")
-    assert found.verdict is Verdict.UNKNOWN
+    assert found.verdict is RunVerdict.UNKNOWN
     assert not found.is_ok
 
 
@@ -311,4 +311,4 @@ def test_what_fit_params_prints_is_compared() -> None:
         parse_log(["build: 11434 (0123456)", *lines]), source=diary.MODEL, machine=machine, args=diary.args(512)
     )
 
-    assert found.verdict is Verdict.WITHIN
+    assert found.verdict is RunVerdict.WITHIN

@@ -15,7 +15,7 @@ from omniplan.domain.params import DraftParams, ServerParams
 from omniplan.errors import TableError
 from omniplan.llamacpp.flags import table as flags
 from omniplan.llamacpp.flags.args import parse
-from omniplan.llamacpp.flags.table import FlagRow, Kind, load_flags, spellings
+from omniplan.llamacpp.flags.table import FlagRow, ValueKind, load_flags, spellings
 
 ROWS = load_flags()
 KNOWN = [row for row in ROWS if not row.is_removed]
@@ -26,13 +26,13 @@ ENUMS: dict[str, type[StrEnum]] = {
     "lazy-mode": params.LazyMode,
 }
 VALUES = {
-    Kind.INT: ["2"],
-    Kind.UINT: ["2"],
-    Kind.FLOAT: ["0.5"],
-    Kind.STRING: ["x"],
-    Kind.LIST: ["x"],
-    Kind.PAIR: ["1", "2"],
-    Kind.NONE: [],
+    ValueKind.INT: ["2"],
+    ValueKind.UINT: ["2"],
+    ValueKind.FLOAT: ["0.5"],
+    ValueKind.STRING: ["x"],
+    ValueKind.LIST: ["x"],
+    ValueKind.PAIR: ["1", "2"],
+    ValueKind.NONE: [],
 }
 LISTS = {
     "override-tensor": "a=CPU", "spec-draft-override-tensor": "a=CPU", "tensor-split": "3,1", "fit-target": "512,256",
@@ -80,7 +80,7 @@ def test_row_is_whole(row: FlagRow) -> None:
     assert row.source
     assert all(name.startswith("-") for name in row.spellings)
     assert {row.param, *row.sets} - {""} <= known
-    assert bool(row.choices) == (row.kind in (Kind.ENUM, Kind.SWITCH) or row.key == "spec-type")
+    assert bool(row.choices) == (row.kind in (ValueKind.ENUM, ValueKind.SWITCH) or row.key == "spec-type")
 
 
 @pytest.mark.parametrize("row", KNOWN, ids=lambda row: row.key)
@@ -104,7 +104,7 @@ def test_choices_are_the_enum(key: str) -> None:
 )
 def test_defaults_are_those_of_server_params(row: FlagRow) -> None:
     """Setting a flag to the table's default changes nothing but what is recorded."""
-    if row.kind is Kind.NONE:
+    if row.kind is ValueKind.NONE:
         holder = ServerParams()
         actual = getattr(holder, row.param)
         assert actual is None or row.default == actual

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from omniplan.domain.machine import Machine, Memory
 from omniplan.errors import InputError
 from omniplan.machines.files import load_machine, machine_toml, parse_machine
-from omniplan.machines.probe.bandwidth import Calibration, Rates, calibrate, measure
+from omniplan.machines.probe.bandwidth import Calibration, MeasuredRates, calibrate, measure
 from omniplan.units import GIB, MIB
 
 SMALL = MIB
@@ -25,14 +25,14 @@ def _machine(total: int = 8 * GIB) -> Machine:
 
 @given(st.lists(st.floats(1e9, 1e12), min_size=1, max_size=9))
 def test_the_median_lies_among_the_runs(runs: list[float]) -> None:
-    rates = Rates(runs=tuple(runs))
+    rates = MeasuredRates(runs=tuple(runs))
 
     assert min(runs) <= rates.value <= max(runs)
     assert rates.spread >= 0
 
 
 def test_one_stray_run_is_no_spread() -> None:
-    assert Rates(runs=(1e9, 100e9, 100e9, 100e9, 500e9)).spread == 0
+    assert MeasuredRates(runs=(1e9, 100e9, 100e9, 100e9, 500e9)).spread == 0
 
 
 def test_reading_takes_time() -> None:
@@ -61,9 +61,9 @@ def test_calibrate_shows_its_progress_and_marks_the_machine() -> None:
 
 def test_nodes_are_marked_each() -> None:
     machine = load_machine("omni-nps4")
-    rates = Rates(runs=(50e9,))
+    rates = MeasuredRates(runs=(50e9,))
 
-    marked = Calibration(memory=Rates(runs=(200e9,)), nodes={1: rates}, day="2026-01-30").applied_to(machine)
+    marked = Calibration(memory=MeasuredRates(runs=(200e9,)), nodes={1: rates}, day="2026-01-30").applied_to(machine)
 
     assert [node.bandwidth for node in marked.numa_nodes] == [None, 50e9, None, None]
 
@@ -84,7 +84,7 @@ def test_too_little_memory_is_refused() -> None:
 
 
 def test_a_machine_without_memory_has_nothing_to_mark() -> None:
-    found = Calibration(memory=Rates(runs=(1e9,)), nodes={}, day="2026-01-30")
+    found = Calibration(memory=MeasuredRates(runs=(1e9,)), nodes={}, day="2026-01-30")
 
     with pytest.raises(InputError, match="memory: is missing"):
         found.applied_to(replace(_machine(), memory=None))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniplan.machines.probe.limits import Limits, read_limits
+from omniplan.machines.probe.limits import GroupLimits, read_limits
 from omniplan.machines.probe.memory import parse_modules, read_memory, read_modules
 from tests.fakes import MIB, write
 
@@ -41,13 +41,13 @@ def test_a_plain_host(tmp_path: Path) -> None:
 
 
 def test_no_meminfo_is_no_memory(tmp_path: Path) -> None:
-    assert read_memory(tmp_path, Limits()) is None
+    assert read_memory(tmp_path, GroupLimits()) is None
 
 
 V2 = "sys/fs/cgroup/"
-LIMITS: dict[str, tuple[dict[str, str], Limits]] = {
-    "none": ({}, Limits()),
-    "unlimited": ({V2 + "memory.max": "max", V2 + "cpu.max": "max 100000"}, Limits()),
+LIMITS: dict[str, tuple[dict[str, str], GroupLimits]] = {
+    "none": ({}, GroupLimits()),
+    "unlimited": ({V2 + "memory.max": "max", V2 + "cpu.max": "max 100000"}, GroupLimits()),
     "a container of 2 GB that sees its own root": (
         {
             "proc/self/cgroup": "0::/",
@@ -57,7 +57,7 @@ LIMITS: dict[str, tuple[dict[str, str], Limits]] = {
             V2 + "cpuset.cpus.effective": "2-5",
             V2 + "cpu.max": "250000 100000",
         },
-        Limits(memory=2 << 30, memory_used=200 << 20, cpus=frozenset({2, 3, 4, 5}), quota=2.5),
+        GroupLimits(memory=2 << 30, memory_used=200 << 20, cpus=frozenset({2, 3, 4, 5}), quota=2.5),
     ),
     "the tightest of parent and child": (
         {
@@ -67,11 +67,11 @@ LIMITS: dict[str, tuple[dict[str, str], Limits]] = {
             V2 + "user.slice/a.scope/cpu.max": "400000 100000",
             V2 + "user.slice/cpu.max": "100000 100000",
         },
-        Limits(memory=1 << 30, quota=1.0),
+        GroupLimits(memory=1 << 30, quota=1.0),
     ),
     "a path of another namespace": (
         {"proc/self/cgroup": "0::/../../docker/abc", V2 + "memory.max": str(3 << 30)},
-        Limits(memory=3 << 30),
+        GroupLimits(memory=3 << 30),
     ),
     "version 1": (
         {
@@ -84,22 +84,22 @@ LIMITS: dict[str, tuple[dict[str, str], Limits]] = {
             V2 + "cpu,cpuacct/cpu.cfs_period_us": "100000",
             V2 + "cpuset/x/cpuset.effective_cpus": "0-1",
         },
-        Limits(memory=2 << 30, cpus=frozenset({0, 1}), quota=0.5),
+        GroupLimits(memory=2 << 30, cpus=frozenset({0, 1}), quota=0.5),
     ),
     "nonsense": (
         {V2 + "memory.max": "-5", V2 + "cpuset.cpus.effective": "many", V2 + "cpu.max": "0 0"},
-        Limits(),
+        GroupLimits(),
     ),
 }
 
 
 @pytest.mark.parametrize(("files", "expected"), LIMITS.values(), ids=LIMITS.keys())
-def test_limits(tmp_path: Path, files: dict[str, str], expected: Limits) -> None:
+def test_limits(tmp_path: Path, files: dict[str, str], expected: GroupLimits) -> None:
     assert read_limits(_files(tmp_path, files)) == expected
 
 
 def test_a_container_of_2_gb_plans_within_2_gb(tmp_path: Path) -> None:
-    limits = Limits(memory=2 << 30, memory_used=200 << 20)
+    limits = GroupLimits(memory=2 << 30, memory_used=200 << 20)
 
     memory = read_memory(_files(tmp_path, {}), limits)
 
@@ -115,7 +115,7 @@ def test_available_never_exceeds_host_or_limit(limit: int, used: int) -> None:
 
     with TemporaryDirectory() as folder:
         root = _files(Path(folder), {})
-        memory = read_memory(root, Limits(memory=limit, memory_used=min(used, limit)))
+        memory = read_memory(root, GroupLimits(memory=limit, memory_used=min(used, limit)))
 
     assert memory is not None
     assert memory.available <= 51200 * MIB
@@ -154,7 +154,7 @@ def test_modules(text: str, expected: tuple[int | None, int | None]) -> None:
 
 
 def test_modules_give_the_nominal_bandwidth(tmp_path: Path) -> None:
-    memory = read_memory(_files(tmp_path, {}), Limits(), _module("a") + _module("b", bank="P0 CHANNEL B"))
+    memory = read_memory(_files(tmp_path, {}), GroupLimits(), _module("a") + _module("b", bank="P0 CHANNEL B"))
 
     assert memory is not None
     assert memory.bandwidth == memory.nominal_bandwidth == 57.6e9

@@ -12,7 +12,7 @@ from omniplan.errors import InputError
 from omniplan.machines.probe import hwloc
 from omniplan.machines.probe.hwloc_xml import parse_topology
 from omniplan.machines.probe.sysfs import read_topology
-from omniplan.machines.probe.topology import Node, Topology
+from omniplan.machines.probe.topology import Topology, TopologyNode
 from tests.fakes import write_sysfs
 from tests.refusals import check_one_line
 
@@ -115,7 +115,9 @@ def _tree(sockets: int, per_socket: int, *, threads: int = 2, cores: int = 2) ->
     return Topology(
         packages=tuple(frozenset().union(*nodes[s * per_socket : (s + 1) * per_socket]) for s in range(sockets)),
         nodes=tuple(
-            Node(index=i, total=(96 << 30) + 4096 * i, cpus=cpus, distances=tuple(distances[i]) if n_nodes > 1 else ())
+            TopologyNode(
+                index=i, total=(96 << 30) + 4096 * i, cpus=cpus, distances=tuple(distances[i]) if n_nodes > 1 else ()
+            )
             for i, cpus in enumerate(nodes)
         ),
         l3=dict.fromkeys(groups, 32 << 20),

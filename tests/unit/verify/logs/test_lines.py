@@ -13,7 +13,7 @@ from omniplan.units import MIB
 from omniplan.verify.logs import parse_log, parse_stream, read_log
 from omniplan.verify.logs.collect import GLOBAL_READERS, LOAD_READERS
 from omniplan.verify.logs.lines import process_of
-from omniplan.verify.logs.match import Matcher
+from omniplan.verify.logs.match import LineMatcher
 from omniplan.verify.logs.process import BEGINNINGS
 from omniplan.verify.logs.report import BufferKind, LoadReport
 from omniplan.verify.logs.table import facts
@@ -29,7 +29,7 @@ def test_a_line_states_its_fact(row: dict[str, Any]) -> None:
     for prefix in ("", "0.00.720.705 I cmn  common_param: "):
         if prefix and (row["fact"] in BARE or row["line"].startswith("build: b")):
             continue
-        found = Matcher().stated(prefix + row["line"])
+        found = LineMatcher().stated(prefix + row["line"])
 
         assert found is not None
         assert row["fact"] == found[0]
@@ -54,7 +54,7 @@ def test_every_fact_is_spelled_at_least_once() -> None:
 )
 def test_a_line_that_only_looks_alike_changes_nothing(line: str) -> None:
     """It states nothing, or nothing about any buffer."""
-    found = Matcher().stated(line)
+    found = LineMatcher().stated(line)
 
     assert found is None or found[0] not in {"buffer", "cache", "timing", "setting"} or "input" in line
 
