@@ -23,17 +23,47 @@ ROWS = [json.loads(row) for row in Path("tests/data/logs/lines.jsonl").read_text
 BARE = ("bench_row", "fitted", "projection")
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[f"{index}-{row['fact']}" for index, row in enumerate(ROWS)])
-def test_a_line_states_its_fact(row: dict[str, Any]) -> None:
+def test_lines_state_their_facts() -> None:
     """The fact, and the values that matter, behind any prefix."""
-    for prefix in ("", "0.00.720.705 I cmn  common_param: "):
-        if prefix and (row["fact"] in BARE or row["line"].startswith("build: b")):
-            continue
-        found = LineMatcher().stated(prefix + row["line"])
+    wrong = {}
+    for row in ROWS:
+        for prefix in ("", "0.00.720.705 I cmn  common_param: "):
+            if prefix and (row["fact"] in BARE or row["line"].startswith("build: b")):
+                continue
+            found = LineMatcher().stated(prefix + row["line"])
+            if found is None or row["fact"] != found[0] or not row["values"].items() <= found[1].items():
+                wrong[prefix + row["line"]] = found
 
-        assert found is not None
-        assert row["fact"] == found[0]
-        assert row["values"].items() <= found[1].items()
+    assert wrong == {}
+
+
+# A load and its context have begun before any of the lines is read.
+BEGUN = ("load_tensors: offloaded 1/2 layers to GPU", "llama_context: constructing llama_context")
+# These change what later lines mean; tests below read them with those.
+SILENT = {"breakdown", "context", "loading_draft"}
+
+
+def test_facts_are_read_where_they_belong() -> None:
+    """Every fact leaves its value at its place in the report, sizes in bytes."""
+    wrong = {}
+    for row in ROWS:
+        document = json.loads(parse_log([*BEGUN, row["line"]]).to_json())
+        found = {path: _at(document, path) for path in row.get("read", {})}
+        if found != row.get("read", {}):
+            wrong[row["line"]] = found
+
+    assert wrong == {}
+    assert facts() - {row["fact"] for row in ROWS if "read" in row} == SILENT
+
+
+def _at(document: Any, path: str) -> object:
+    """What stands at ``loads/0/offloaded``; the path as far as it goes where there is nothing."""
+    for key in path.split("/"):
+        try:
+            document = document[int(key) if isinstance(document, list) else key]
+        except (IndexError, KeyError, TypeError):
+            return f"no {key} in {path}"
+    return document
 
 
 def test_every_fact_is_spelled_at_least_once() -> None:
@@ -164,6 +194,31 @@ def test_a_refused_pipeline_that_went_on_is_survived() -> None:
 
     assert report.load is not None
     assert [True] == [item.is_survived for item in report.load.refused]
+
+
+def test_the_last_table_of_memory_counts() -> None:
+    """A server prints the table again when it ends, with other devices where some are gone."""
+    head = "x: | memory breakdown [MiB] | total free self model context compute unaccounted |"
+    report = read(
+        "load_tensors: CUDA0 model buffer size = 1.00 MiB",
+        head,
+        "x: |   - CUDA0 (RTX) | 24576 = 23000 + ( 3 =  1 +  1 +  1) +  1573 |",
+        "x: |   - CUDA1 (RTX) | 24576 = 23000 + ( 3 =  1 +  1 +  1) +  1573 |",
+        head,
+        "x: |   - CUDA0 (RTX) | 24576 = 22999 + ( 4 =  2 +  1 +  1) +  1573 |",
+    )
+
+    assert report.load is not None
+    assert [("CUDA0", 2 * MIB)] == [(row.device, row.model) for row in report.load.breakdown]
+
+
+def test_a_context_begins_with_its_line() -> None:
+    """What is printed after it belongs to another context than what was printed before."""
+    built = ("llama_context: constructing llama_context", "llama_context: n_ctx = {}")
+    report = read(*(line.format(n_ctx) for n_ctx in (4096, 8192) for line in built))
+
+    assert report.load is not None
+    assert ["4096", "8192"] == [context.settings["n_ctx"] for context in report.load.contexts]
 
 
 def test_jsonl_of_2024_gives_its_build() -> None:
