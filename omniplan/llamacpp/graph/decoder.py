@@ -5,30 +5,33 @@ Upstream: the ``graph::graph`` constructors of src/models/*.cpp, which repeat th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from omniplan.llamacpp.graph import attention as attn
 from omniplan.llamacpp.graph import inputs as inp
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.ffn import ffn
+from omniplan.llamacpp.graph.inputs import RecurrentInput
 from omniplan.llamacpp.graph.linear import layer_norm, normed, project, scaled
 from omniplan.llamacpp.graph.moe import moe
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import add, concat, cont, get_rows, mul, mul_mat, repeat, rope, scale, unary
-from omniplan.llamacpp.graph.recipe import Inputs, Recipe
+from omniplan.llamacpp.graph.recipe import Attention, Inputs, Recipe, Rope
 from omniplan.llamacpp.graph.views import reshape, view_1d, view_2d
 
-Block = Callable[[Builder, Recipe, Inputs, int, Node], Node]
+Mixer = Callable[[Builder, RecurrentInput, int, Node], Node]
 
 
-def build(b: Builder, recipe: Recipe, block: Block | None = None) -> None:
+def build(b: Builder, recipe: Recipe, block: Attention | None = None) -> None:
     """Fill ``b.graph`` with the decoder that ``recipe`` describes; ``block`` replaces its layers."""
-    rows = inp.chosen_rows(b, recipe.deepstack)
-    x = embed(b, recipe, rows)
+    deepstack = recipe.deepstack(b) if recipe.deepstack else None
+    rows = inp.chosen_rows(b, deepstack)
+    x = embed(b, recipe, rows, deepstack)
     inputs = shared_inputs(b, recipe)
     for il in range(b.hparams.n_layer):
-        if recipe.deepstack is not None and recipe.deepstack.slot_of[il] >= 0:
-            x = add(x, inp.deepstack_row(b, rows, recipe.deepstack.slot_of[il]))
+        if deepstack is not None and deepstack.slot_of[il] >= 0:
+            x = add(x, inp.deepstack_row(b, rows, deepstack.slot_of[il]))
         x = (block or layer)(b, recipe, inputs, il, x)
     if recipe.rows == "end":
         b.graph.output(x)
@@ -39,7 +42,7 @@ def build(b: Builder, recipe: Recipe, block: Block | None = None) -> None:
 def shared_inputs(b: Builder, recipe: Recipe) -> Inputs:
     """The inputs that layers of this decoder may read."""
     return Inputs(
-        positions=inp.positions(b, recipe.positions),
+        positions=inp.positions(b, recipe.positions or inp.position_count(b)),
         out_ids=inp.output_ids(b),
         attention=inp.attention(b, keys_only=recipe.keys_only) if recipe.cache else None,
         batch_mask=None if recipe.cache else inp.no_cache_mask(b),
@@ -48,11 +51,11 @@ def shared_inputs(b: Builder, recipe: Recipe) -> Inputs:
     )
 
 
-def embed(b: Builder, recipe: Recipe, rows: Node | None = None) -> Node:
+def embed(b: Builder, recipe: Recipe, rows: Node | None = None, deepstack: inp.Deepstack | None = None) -> Node:
     """Token embeddings, scaled or normalised as the architecture wants; ``rows`` are the input rows, if known."""
     factor = header_number(b, recipe, "embedding_scale")
     scale_tokens = recipe.embedding == "scale_tokens"
-    x = inp.embeddings(b, scale_tokens=scale_tokens, factor=factor, deepstack=recipe.deepstack, chosen=rows)
+    x = inp.embeddings(b, scale_tokens=scale_tokens, factor=factor, deepstack=deepstack, chosen=rows)
     if recipe.embedding == "scale":
         return scale(x)
     if recipe.embedding == "norm":
@@ -122,7 +125,7 @@ def attention(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> N
     q, k, v = recipe.qkv(b, il, x) if recipe.qkv else _qkv(b, recipe, il, x)
     if recipe.qk_norm == "before":
         q, k = _head_norm(b, recipe, il, "attn_q_norm", q), _head_norm(b, recipe, il, "attn_k_norm", k)
-    if _has_rope(b, recipe, il):
+    if _HAS_ROPE[recipe.rope](b, il):
         factors = b.rope_factors(il) if _has_factors(b, recipe, il) else None
         q, k = rope(q, inputs.positions, factors), rope(k, inputs.positions, factors)
     if recipe.qk_norm == "after":
@@ -146,23 +149,34 @@ def attention(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> N
     return project(b, il, "attn_output", attn.gated(b, il, x, result, recipe.out_gate), bias=recipe.out_bias)
 
 
+def mixing(mixer: Mixer, otherwise: Attention = attention) -> Attention:
+    """``mixer`` in recurrent layers, attention in the others."""
+
+    def block(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
+        if b.hparams.is_recr[il]:
+            assert inputs.recurrent is not None
+            return mixer(b, inputs.recurrent, il, x)
+        return otherwise(b, recipe, inputs, il, x)
+
+    return block
+
+
 def _head_norm(b: Builder, recipe: Recipe, il: int, stem: str, x: Node) -> Node:
     # Larger siblings of an architecture may have these norms alone (glm4moe, stablelm, command-r).
     return x if b.layer(il, stem + ".weight") is None else layer_norm(b, il, stem, x, recipe.qk_norm_kind)
 
 
-def _has_rope(b: Builder, recipe: Recipe, il: int) -> bool:
-    if isinstance(recipe.rope, tuple):
-        return recipe.rope[il]
-    match recipe.rope:
-        case "sliding":
-            return b.hparams.is_swa[il]
-        case "not_last_of_4":
-            return (il + 1) % 4 != 0
-        case "not_first_of_4":
-            return il % 4 != 0
-        case kind:
-            return kind == "all"
+_HAS_ROPE: Final[Mapping[Rope, Callable[[Builder, int], bool]]] = {
+    Rope.ALL: lambda *_: True,
+    Rope.NONE: lambda *_: False,
+    Rope.SLIDING: lambda b, il: b.hparams.is_swa[il],
+    Rope.SLIDING_IF_ANY: lambda b, il: b.hparams.is_swa[il] or not b.hparams.n_swa,
+    Rope.SLIDING_OR_LEAD: lambda b, il: b.hparams.is_swa[il] or il < b.hparams.n_layer_dense_lead,
+    Rope.NOT_LAST_OF_4: lambda _, il: (il + 1) % 4 != 0,
+    Rope.NOT_FIRST_OF_4: lambda _, il: il % 4 != 0,
+    Rope.FINETUNED: lambda b, _: b.flag("rope.scaling.finetuned", default=True),
+    Rope.PATTERN: lambda b, il: b.number_at("attention.rope_pattern", il, 1.0) != 0,
+}
 
 
 def _has_factors(b: Builder, recipe: Recipe, il: int) -> bool:

@@ -92,6 +92,13 @@ def positions(b: Builder, per_token: int = 1) -> Node:
     return b.input("inp_pos", I32, b.n_tokens * per_token)
 
 
+def position_count(b: Builder) -> int:
+    """Positions per token: 4 when the header splits the rotary dimensions, else 1 (``use_mrope``)."""
+    sections = b.model.key("rope.dimension_sections")
+    is_split = isinstance(sections, tuple) and len(sections) > 1 and all(int(s) > 0 for s in sections[:2])
+    return 4 if is_split else 1
+
+
 def output_ids(b: Builder) -> Node:
     """Which rows become logits (``build_inp_out_ids``)."""
     return b.input("out_ids", I32, b.n_outputs)

@@ -5,15 +5,14 @@ Upstream: src/models/deepseek4.cpp.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 from omniplan.llamacpp.graph import attention as attn
-from omniplan.llamacpp.graph import compressor as comp
 from omniplan.llamacpp.graph import decoder, hyper
 from omniplan.llamacpp.graph import inputs as inp
 from omniplan.llamacpp.graph.builder import Builder
+from omniplan.llamacpp.graph.families import deepseek4_compressor as comp
 from omniplan.llamacpp.graph.indexer import best, by_stream, sparse_mask
 from omniplan.llamacpp.graph.kernels import dsv4_hc_comb, dsv4_hc_post, dsv4_hc_pre
 from omniplan.llamacpp.graph.linear import layer_norm, scaled
@@ -47,8 +46,8 @@ _ROUTING: Final = Moe(gating="sqrt_softplus", gating_key=True, norm=None, weight
 _NO_LIMIT: Final = 1e-6
 
 
-def deepseek4(b: Builder) -> None:
-    """DeepSeek V4."""
+def build(b: Builder) -> None:
+    """The whole decoder."""
     x = inp.embeddings(b)
     attention = _Attention(b)
     out_ids = inp.output_ids(b)
@@ -218,8 +217,3 @@ def _projected(b: Builder, il: int, x: Node, width: int) -> Node:
         first = Node("NONE", first.type, ne, strides(first.type, ne), name=first.name, home=WEIGHT, il=il)
     x = swap_middle(mul_mat(first, swap_middle(reshape(x, width // groups, groups, n))))
     return scaled(b.need(il, "attn_output_b.weight"), cont_2d(x, rank * groups, n), None)
-
-
-FAMILIES: Final[dict[str, Callable[[Builder], None]]] = {
-    "deepseek4": deepseek4,
-}

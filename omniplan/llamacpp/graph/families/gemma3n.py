@@ -10,7 +10,7 @@ from typing import Final
 from omniplan.llamacpp.graph import attention as attn
 from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.families.gemma_layers import layer_inputs, reused_layer, slice_of
+from omniplan.llamacpp.graph.families.gemma4 import layer_inputs, reused_layer, slice_of
 from omniplan.llamacpp.graph.linear import layer_norm, project
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import (
@@ -38,7 +38,7 @@ from omniplan.llamacpp.graph.views import permute, reshape, swap_middle, transpo
 _SPARSE_LAYERS: Final = 10
 
 
-def gemma3n(b: Builder) -> None:
+def build(b: Builder) -> None:
     """The whole graph; stream 0 is the active one."""
     recipe = Recipe(embedding="scale_tokens", logit_softcap="always")
     x = decoder.embed(b, recipe)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from omniplan.llamacpp.graph import attention as attn
 from omniplan.llamacpp.graph import decoder, hyper, pooled
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.families.deepseek import lead_dense_feed
-from omniplan.llamacpp.graph.kda import Kda, kda
+from omniplan.llamacpp.graph.families.deepseek2 import lead_dense_feed
+from omniplan.llamacpp.graph.families.kimi_linear import Kda, kda
 from omniplan.llamacpp.graph.kernels import lightning_indexer
 from omniplan.llamacpp.graph.linear import layer_norm
 from omniplan.llamacpp.graph.moe import KEYED
@@ -44,7 +43,7 @@ _RECIPE: Final = Recipe(
 )
 
 
-def glm5_next(b: Builder) -> None:
+def build(b: Builder) -> None:
     """The whole decoder."""
     x = decoder.embed(b, _RECIPE)
     inputs, sparse = decoder.shared_inputs(b, _RECIPE), _PooledAttention(b)
@@ -148,6 +147,3 @@ def _best_first(score: Node, count: int) -> Node:
     order = argsort(reshape(get_rows(reshape(score, 1, n_pool, n), chosen), count, n))
     chosen = get_rows(reshape(cast(chosen, F32), 1, count, n), order)
     return cast(cont(reshape(chosen, count, n)), I32)
-
-
-FAMILIES: Final[dict[str, Callable[[Builder], None]]] = {"glm5-next": glm5_next}

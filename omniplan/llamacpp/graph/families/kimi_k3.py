@@ -7,9 +7,8 @@ from typing import Final
 
 from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.families.kimi import latent
+from omniplan.llamacpp.graph.families.kimi_linear import Kda, kda, latent
 from omniplan.llamacpp.graph.ffn import ffn
-from omniplan.llamacpp.graph.kda import Kda, kda
 from omniplan.llamacpp.graph.kernels import dsv4_hc_pre
 from omniplan.llamacpp.graph.linear import layer_norm
 from omniplan.llamacpp.graph.moe import Moe, routed
@@ -52,7 +51,7 @@ def _score(x: Node, weight: Node) -> Node:
     return sum_rows(mul(rms_norm(x), weight))
 
 
-def kimi_k3(b: Builder) -> None:
+def build(b: Builder) -> None:
     """The whole decoder."""
     x = decoder.embed(b, _RECIPE)
     inputs, stack = decoder.shared_inputs(b, _RECIPE), _Stack(b)
@@ -95,6 +94,3 @@ def _experts(b: Builder, il: int, x: Node) -> Node:
     if b.layer(il, "ffn_gate_shexp.weight") is None:
         return result
     return add(result, ffn(b, il, x, "SITU", suffix="_shexp", bias=False))
-
-
-FAMILIES: Final[dict[str, Callable[[Builder], None]]] = {"kimi-k3": kimi_k3}

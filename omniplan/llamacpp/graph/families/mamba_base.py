@@ -1,7 +1,4 @@
-"""Mamba mixers: a short convolution followed by a selective scan over the recurrent state.
-
-Upstream: src/models/mamba-base.cpp:build_mamba_layer, build_mamba2_layer; plamo2.cpp:build_plamo2_mamba_layer.
-"""
+"""Mamba mixers: a short convolution, then a selective scan over the recurrent state (src/models/mamba-base.cpp)."""
 
 from __future__ import annotations
 
@@ -12,28 +9,28 @@ from omniplan.llamacpp.graph.linear import layer_norm, normed, project
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import add, cont, cpy, glu, mul, mul_mat, unary
 from omniplan.llamacpp.graph.recurrent import conv_window, states, store
-from omniplan.llamacpp.graph.views import permute, reshape, transpose, view_1d, view_3d, view_4d
+from omniplan.llamacpp.graph.views import reshape, transpose, view_1d, view_3d, view_4d
 
 
 def mamba(b: Builder, inputs: RecurrentInput, il: int, x: Node) -> Node:
-    """Mamba 1: one state per channel, time step and B, C projected from the convolved input."""
+    """Mamba 1 (``build_mamba_layer``): one state per channel, time step and B, C projected from the convolved input."""
     h, n_t, n_s = b.hparams, b.batch.n_seq_tokens, b.batch.n_seqs
     d_inner = h.ssm_d_inner
     both = project(b, il, "ssm_in", reshape(x, x.ne[0], n_t, n_s), bias=False)
     x, z = (view_3d(both, d_inner, n_t, n_s, both.nb[1], both.nb[2], i * d_inner * both.nb[0]) for i in (0, 1))
     window = conv_window(b, inputs, il, transpose(x), flat=True)
     x = unary("SILU", add(ssm_conv(window, b.need(il, "ssm_conv1d.weight")), b.need(il, "ssm_conv1d.bias")))
-    dt, keys, queries = _time_step(b, il, x)
+    dt, keys, queries = _projected(b, il, x)
     heads = reshape(x, 1, d_inner, n_t, n_s)
-    y = _scan(b, inputs, il, heads, dt, b.need(il, "ssm_a"), keys, queries)
-    _store_flat(b, il, y, heads)
+    y = scan(b, inputs, il, heads, dt, b.need(il, "ssm_a"), keys, queries)
+    store_flat(b, il, y, heads)
     y = view_3d(y, d_inner, n_t, n_s, heads.nb[2], heads.nb[3])
     y = add(y, mul(x, b.need(il, "ssm_d")))
     result = project(b, il, "ssm_out", glu("SWIGLU", cont(z), y), bias=False)
     return reshape(result, result.ne[0], b.n_tokens)
 
 
-def _time_step(b: Builder, il: int, x: Node) -> tuple[Node, Node, Node]:
+def _projected(b: Builder, il: int, x: Node) -> tuple[Node, Node, Node]:
     """Time step of every channel, B and C as [d_state, 1, n_t, n_s], each normalised in some models."""
     h, n_t, n_s = b.hparams, b.batch.n_seq_tokens, b.batch.n_seqs
     rank, size = h.ssm_dt_rank, h.ssm_d_state
@@ -48,14 +45,15 @@ def _time_step(b: Builder, il: int, x: Node) -> tuple[Node, Node, Node]:
         dt, keys, queries = (normed("rms", y, w, None, il) for y, w in zip((dt, keys, queries), weights, strict=True))
     else:
         dt = cont(dt)
-    return _dt(b, il, dt), keys, queries
+    return time_step(b, il, dt), keys, queries
 
 
-def _dt(b: Builder, il: int, low: Node) -> Node:
+def time_step(b: Builder, il: int, low: Node) -> Node:
+    """Time steps from their low-rank form."""
     return add(mul_mat(b.need(il, "ssm_dt.weight"), low), b.need(il, "ssm_dt.bias"))
 
 
-def _scan(b: Builder, inputs: RecurrentInput, il: int, x: Node, dt: Node, a: Node, keys: Node, queries: Node) -> Node:
+def scan(b: Builder, inputs: RecurrentInput, il: int, x: Node, dt: Node, a: Node, keys: Node, queries: Node) -> Node:
     """Outputs of the scan over ``x`` [head, n_head, n_t, n_s], then the new states."""
 
     def read(rows: Node, ids: Node) -> Node:
@@ -65,7 +63,8 @@ def _scan(b: Builder, inputs: RecurrentInput, il: int, x: Node, dt: Node, a: Nod
     return states(b, inputs, "s", il, read)
 
 
-def _store_flat(b: Builder, il: int, y: Node, x: Node) -> None:
+def store_flat(b: Builder, il: int, y: Node, x: Node) -> None:
+    """Write the new states back, which lie behind the outputs for ``x`` in ``y``, as one vector."""
     size = b.hparams.ssm_d_state * b.hparams.ssm_d_inner * b.batch.n_seqs
     store(b, view_1d(y, size, x.ne[0] * x.ne[1] * x.ne[2] * x.ne[3] * y.nb[0]), "s", il, flat=True)
 
@@ -85,7 +84,7 @@ def mamba2(b: Builder, inputs: RecurrentInput, il: int, x: Node) -> Node:
     mixed = add(ssm_conv(window, b.need(il, "ssm_conv1d.weight")), b.need(il, "ssm_conv1d.bias"))
     x, keys, queries = _heads(b, unary("SILU", mixed), head)
     dt = add(cont(dt), b.need(il, "ssm_dt.bias"))
-    y = _scan(b, inputs, il, x, dt, b.need(il, "ssm_a"), keys, queries)
+    y = scan(b, inputs, il, x, dt, b.need(il, "ssm_a"), keys, queries)
     _store_slots(b, il, y, x)
     row = x.nb[1]
     y = view_4d(y, (head, n_head, n_t, n_s), row, n_head * row, n_t * n_head * row)
@@ -121,42 +120,3 @@ def _store_slots(b: Builder, il: int, y: Node, x: Node) -> None:
     new = view_3d(y, size, n_s, 1, row, row * n_s, x.ne[0] * x.ne[1] * x.ne[2] * x.ne[3] * y.nb[0])
     target = view_3d(cache, size, n_s, 1, row, row * cache.ne[1])
     b.graph.expand(cpy(new, target))
-
-
-def plamo2(b: Builder, inputs: RecurrentInput, il: int, x: Node) -> Node:
-    """PLaMo 2: Mamba 2's heads with Mamba 1's projections; x and z alternate by head."""
-    h, n_t, n_s = b.hparams, b.batch.n_seq_tokens, b.batch.n_seqs
-    n_head = h.ssm_dt_rank
-    head = h.ssm_d_inner // n_head
-    both = mul_mat(b.need(il, "ssm_in.weight"), reshape(x, x.ne[0], n_t, n_s))
-    both = cont(permute(both, 0, 2, 1, 3), (2 * head, n_head, n_t, n_s))
-    z, x = (view_4d(both, (head, n_head, n_t, n_s), *both.nb[1:], i * head * both.nb[0]) for i in (0, 1))
-    x = cont(x, (head * n_head, n_t, n_s, 1))
-    window = conv_window(b, inputs, il, transpose(x), flat=True)
-    x = unary("SILU", ssm_conv(window, b.need(il, "ssm_conv1d.weight")))
-    dt, keys, queries = _plamo2_time_step(b, il, x)
-    row = head * x.nb[0]
-    x = view_4d(x, (head, n_head, n_t, n_s), row, n_head * row, n_t * n_head * row)
-    decay, skip = (reshape(b.need(il, name), 1, n_head) for name in ("ssm_a", "ssm_d"))
-    y = _scan(b, inputs, il, x, dt, decay, keys, queries)
-    _store_flat(b, il, y, x)
-    y = view_4d(y, (head, n_head, n_t, n_s), row, n_head * row, n_t * n_head * row)
-    y = glu("SWIGLU", cont(z), add(y, mul(x, skip)))
-    y = view_3d(y, head * n_head, n_t, n_s, y.nb[2], y.nb[3])
-    result = mul_mat(b.need(il, "ssm_out.weight"), y)
-    return reshape(result, result.ne[0], b.n_tokens)
-
-
-def _plamo2_time_step(b: Builder, il: int, x: Node) -> tuple[Node, Node, Node]:
-    h, n_t, n_s = b.hparams, b.batch.n_seq_tokens, b.batch.n_seqs
-    size = h.ssm_d_state
-    parts = mul_mat(b.need(il, "ssm_x.weight"), x)
-    nb = parts.nb
-    rank = max(64, h.n_embd // 16)
-    widths = (("b", size, 0), ("c", size, size), ("dt", rank, 2 * size))
-    keys, queries, dt = (
-        layer_norm(b, il, f"ssm_{part}_norm", view_3d(parts, width, n_t, n_s, nb[1], nb[2], nb[0] * offset))
-        for part, width, offset in widths
-    )
-    keys, queries = (view_4d(y, (size, 1, n_t, n_s), size * y.nb[0], y.nb[1], y.nb[2]) for y in (keys, queries))
-    return _dt(b, il, dt), keys, queries

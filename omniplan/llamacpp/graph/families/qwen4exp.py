@@ -8,7 +8,7 @@ from typing import Final
 
 from omniplan.llamacpp.graph import decoder, hyper, pooled, recurrent
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.families.qwen_next import attention, linear_attention
+from omniplan.llamacpp.graph.families.qwen3next import attention, linear_attention
 from omniplan.llamacpp.graph.inputs import AttentionInput
 from omniplan.llamacpp.graph.kernels import dsv4_hc_post, dsv4_hc_pre, lightning_indexer
 from omniplan.llamacpp.graph.linear import layer_norm, project
@@ -44,7 +44,7 @@ _RECIPE: Final = Recipe(positions=4, moe=Moe(scales=True, shared="gated", shared
 Weight = Callable[[str], Node]
 
 
-def qwen4exp(b: Builder) -> None:
+def build(b: Builder) -> None:
     """The whole decoder; the connection that ends the streams is also the final norm."""
     h, x = b.hparams, decoder.embed(b, _RECIPE)
     inputs = decoder.shared_inputs(b, _RECIPE)
@@ -77,9 +77,6 @@ def _mixer(b: Builder, inputs: Inputs, pools: _Pools | None, il: int, x: Node) -
         shown = replace(base, mask=pools.mask(b, inputs, il, x, base.mask))
         inputs = replace(inputs, attention=AttentionInput(base=shown))
     return attention(b, _RECIPE, inputs, il, x, bias=False)
-
-
-# Hyper-connections: gates of low rank, one injection weight per stream.
 
 
 def _enter(b: Builder, il: int, block: str, x: Node) -> tuple[Node, Node]:
@@ -208,6 +205,3 @@ class _Grams:
 def _stream_norm(b: Builder, il: int, name: str, x: Node, streams: Node) -> Node:
     shaped = reshape(x, *streams.ne)
     return mul(rms_norm(shaped), b.need(il, f"ple_norm_{name}.weight"))
-
-
-FAMILIES: Final[dict[str, Callable[[Builder], None]]] = {"qwen4exp": qwen4exp}

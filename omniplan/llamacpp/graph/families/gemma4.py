@@ -1,47 +1,29 @@
-"""Decoders without a dump: Apertus, BitNet, Gemma 3n, Gemma 4. Nothing has compared their graphs on a GPU.
+"""Gemma 4: an input of its own for every layer, layers without a cache of their own (src/models/gemma4.cpp).
 
-On made-up headers they equal, node by node, those of a build of llama.cpp without one.
-Upstream: src/models/apertus.cpp, bitnet.cpp, gemma3n.cpp, gemma4.cpp.
+Gemma 3n shares the first two: ``build_inp_per_layer``, ``project_per_layer_inputs``, and ``layer_reuse`` of
+src/llama-model.cpp:create_memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
+from omniplan.domain.hparams import Hparams
 from omniplan.llamacpp.graph import attention as attn
 from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.families import gemma3n
-from omniplan.llamacpp.graph.families.gemma_layers import layer_inputs, reused_layer, slice_of
-from omniplan.llamacpp.graph.ffn import activate, ffn
-from omniplan.llamacpp.graph.linear import layer_norm, project, scaled
+from omniplan.llamacpp.graph.ffn import ffn
+from omniplan.llamacpp.graph.linear import layer_norm, normed, project, scaled
 from omniplan.llamacpp.graph.moe import Moe, routed
 from omniplan.llamacpp.graph.node import Node
-from omniplan.llamacpp.graph.ops import add, cont, mul, mul_mat, rms_norm, rope, scale, unary
+from omniplan.llamacpp.graph.ops import I32, add, cont, get_rows, mul, mul_mat, rms_norm, rope, scale, unary
 from omniplan.llamacpp.graph.recipe import Inputs, Recipe
-from omniplan.llamacpp.graph.views import reshape, view_2d
+from omniplan.llamacpp.graph.views import reshape, swap_middle, view_2d
 
-_GEMMA4_MOE: Final = Moe(act="GELU", scales=True)
-
-
-def bitnet_attention(b: Builder, _: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
-    """Attention whose result is normalised before the output projection."""
-    assert inputs.attention is not None
-    q, k, v = attn.qkv_of(b, il, x)
-    q, k = rope(q, inputs.positions), rope(k, inputs.positions)
-    result = attn.cached(b, inputs.attention, il, q, k, v, out="")
-    return project(b, il, "attn_output", layer_norm(b, il, "attn_sub_norm", result))
+_MOE: Final = Moe(act="GELU", scales=True)
 
 
-def bitnet_feed(b: Builder, _: Recipe, il: int, x: Node) -> Node:
-    """An FFN whose inner rows are normalised before the down projection."""
-    up, gate = (project(b, il, stem, x, bias=False) for stem in ("ffn_up", "ffn_gate"))
-    inner = layer_norm(b, il, "ffn_sub_norm", activate(b, il, "SILU", gate, up))
-    return project(b, il, "ffn_down", inner, bias=False)
-
-
-def gemma4(b: Builder) -> None:
+def build(b: Builder) -> None:
     """Gemma 4: per-layer inputs, layers that reuse an earlier cache, experts beside a dense FFN."""
     recipe = Recipe(embedding="scale_tokens", rows="normed", logit_softcap="header")
     x = decoder.embed(b, recipe)
@@ -49,14 +31,14 @@ def gemma4(b: Builder) -> None:
     n_extra = int(b.number("embedding_length_per_layer_input"))
     extra = layer_inputs(b, x, n_extra) if n_extra else None
     for il in range(b.hparams.n_layer):
-        x = _gemma4_layer(b, inputs, il, x, extra)
+        x = _layer(b, inputs, il, x, extra)
     decoder.head(b, recipe, x, inputs.out_ids)
 
 
-def _gemma4_layer(b: Builder, inputs: Inputs, il: int, x: Node, extra: Node | None) -> Node:
-    mixed = _gemma4_attention(b, inputs, il, layer_norm(b, il, "attn_norm", x))
+def _layer(b: Builder, inputs: Inputs, il: int, x: Node, extra: Node | None) -> Node:
+    mixed = _attention(b, inputs, il, layer_norm(b, il, "attn_norm", x))
     hidden = add(layer_norm(b, il, "post_attention_norm", mixed), x)
-    cur = add(layer_norm(b, il, "post_ffw_norm", _gemma4_feed(b, il, hidden), pin=-1), hidden)
+    cur = add(layer_norm(b, il, "post_ffw_norm", _feed(b, il, hidden), pin=-1), hidden)
     if extra is not None:
         gate = unary("GELU", mul_mat(b.need(il, "inp_gate.weight"), cur))
         own = mul_mat(b.need(il, "proj.weight"), mul(gate, slice_of(extra, il)))
@@ -65,11 +47,11 @@ def _gemma4_layer(b: Builder, inputs: Inputs, il: int, x: Node, extra: Node | No
     return cur if factor is None else mul(cur, factor)
 
 
-def _gemma4_attention(b: Builder, inputs: Inputs, il: int, x: Node) -> Node:
+def _attention(b: Builder, inputs: Inputs, il: int, x: Node) -> Node:
     assert inputs.attention is not None
     h = b.hparams
     factors = None if h.is_swa[il] else b.shared("rope_freqs.weight", il)
-    q, k, v = _gemma4_qkv(b, il, x)
+    q, k, v = _qkv(b, il, x)
     q = rope(layer_norm(b, il, "attn_q_norm", q), inputs.positions, factors)
     if k is None or v is None:
         return attn.cached(b, inputs.attention, il, q, None, None, out_bias=False, cache_il=reused_layer(h, il))
@@ -77,7 +59,7 @@ def _gemma4_attention(b: Builder, inputs: Inputs, il: int, x: Node) -> Node:
     return attn.cached(b, inputs.attention, il, q, rope(k, inputs.positions, factors), v, out_bias=False)
 
 
-def _gemma4_qkv(b: Builder, il: int, x: Node) -> tuple[Node, Node | None, Node | None]:
+def _qkv(b: Builder, il: int, x: Node) -> tuple[Node, Node | None, Node | None]:
     """Q, K and V as heads; V is K's projection where the file has no other, both are None without an own cache."""
     h, n = b.hparams, b.n_tokens
     size, n_head, n_head_kv = h.n_embd_head_k[il], h.n_head[il], h.n_head_kv[il]
@@ -99,7 +81,7 @@ def _gemma4_qkv(b: Builder, il: int, x: Node) -> tuple[Node, Node | None, Node |
     return q, reshape(parts[1], size, n_head_kv, n), reshape(parts[2], size, n_head_kv, n)
 
 
-def _gemma4_feed(b: Builder, il: int, hidden: Node) -> Node:
+def _feed(b: Builder, il: int, hidden: Node) -> Node:
     dense = ffn(b, il, layer_norm(b, il, "ffn_norm", hidden), "GELU", scale=True, bias=False)
     if b.layer(il, "ffn_gate_inp.weight") is None:
         return dense
@@ -107,13 +89,28 @@ def _gemma4_feed(b: Builder, il: int, hidden: Node) -> Node:
     x = layer_norm(b, il, "pre_ffw_norm_2", hidden)
     router = mul(scale(rms_norm(hidden)), b.need(il, "ffn_gate_inp.scale"))
     logits = scaled(b.need(il, "ffn_gate_inp.weight"), router, None)
-    experts = routed(b, il, x, _GEMMA4_MOE, logits=logits)
+    experts = routed(b, il, x, _MOE, logits=logits)
     return add(dense, layer_norm(b, il, "post_ffw_norm_2", experts))
 
 
-FAMILIES: Final[dict[str, Recipe | Callable[[Builder], None]]] = {
-    "apertus": Recipe(qk_norm="before", rope_factors=True, act="XIELU"),
-    "bitnet": Recipe(attention=bitnet_attention, feed=bitnet_feed, input_head=True, output_scale=False),
-    "gemma3n": gemma3n.gemma3n,
-    "gemma4": gemma4,
-}
+def layer_inputs(b: Builder, x: Node, width: int) -> Node:
+    """One row of ``width`` per token and layer, [width, n_tokens, n_layer]: a second embedding plus a projection."""
+    n, n_layer = b.n_tokens, b.hparams.n_layer
+    rows = get_rows(b.need_shared("per_layer_token_embd.weight"), b.input("inp_per_layer_tokens", I32, n))
+    rows = scale(reshape(rows, width, n_layer, n))
+    b.graph.expand(rows)
+    projected = scale(mul_mat(b.need_shared("per_layer_model_proj.weight", 0), x))
+    projected = reshape(projected, width, n_layer, n)
+    projected = normed("rms", projected, b.shared("per_layer_proj_norm.weight", 0), None, -1)
+    return cont(swap_middle(scale(add(projected, rows))))
+
+
+def slice_of(x: Node, index: int) -> Node:
+    """Matrix ``index`` of a three-dimensional tensor."""
+    row = x.type.row_size(x.ne[0])
+    return view_2d(x, x.ne[0], x.ne[1], row, index * row * x.ne[1])
+
+
+def reused_layer(h: Hparams, il: int) -> int:
+    """The layer whose cache ``il`` reads when it has none: the last of its kind among those that have one."""
+    return sum(h.has_kv) - (2 if h.is_swa[il] else 1)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from omniplan.llamacpp.graph import attention as attn
 from omniplan.llamacpp.graph import recurrent
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.delta_net import Delta, mixed, unit
+from omniplan.llamacpp.graph.families.delta_net_base import Delta, mixed, unit
 from omniplan.llamacpp.graph.kernels import ssm_conv
 from omniplan.llamacpp.graph.linear import layer_norm, project, scaled
-from omniplan.llamacpp.graph.moe import Moe
 from omniplan.llamacpp.graph.node import Dims, Node
 from omniplan.llamacpp.graph.ops import add, concat, cont, cont_2d, mul, mul_mat, repeat, rope, unary
 from omniplan.llamacpp.graph.recipe import Inputs, Recipe
@@ -135,30 +132,11 @@ def _interleaved(x: Node, n_head: int) -> Node:
     return reshape(wide, size, n_head, n, n_seqs)
 
 
-def _block(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
+def block(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
+    """Linear or full attention, as the layer is (qwen35)."""
     return (linear_attention if b.hparams.is_recr[il] else attention)(b, recipe, inputs, il, x)
 
 
-def _grouped_block(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
+def grouped_block(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
+    """The same in qwen3next's layout."""
     return (linear_attention if b.hparams.is_recr[il] else attention)(b, recipe, inputs, il, x, grouped=True)
-
-
-_MOE: Final = Moe(scales=True, shared="gated", shared_scale=True)
-
-FAMILIES: Final[dict[str, Recipe]] = {
-    "qwen3next": Recipe(
-        norm_first=True, ffn_norm="post_attention_norm", attention=_grouped_block, moe=_MOE, rows="normed"
-    ),
-    "qwen35": Recipe(
-        norm_first=True,
-        positions=4,
-        ffn_norm="post_attention_norm",
-        attention=_block,
-        ffn_scale=True,
-        rows="normed",
-        embedding_out=True,
-    ),
-    "qwen35moe": Recipe(
-        norm_first=True, positions=4, ffn_norm="post_attention_norm", attention=_block, moe=_MOE, rows="normed"
-    ),
-}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from omniplan.llamacpp.graph import attention as attn
@@ -214,7 +213,7 @@ def _grouped(q: Node, k: Node, v: Node, mask: Node, group: int) -> Node:
     return reshape(result if is_contiguous(result) else cont(result), dim * n_head, n)
 
 
-def minimax3(b: Builder) -> None:
+def build(b: Builder) -> None:
     """MiniMax M3."""
     recipe = Recipe(
         qk_norm="before",
@@ -223,8 +222,3 @@ def minimax3(b: Builder) -> None:
         attention=BlockAttention(b),
     )
     decoder.build(b, recipe)
-
-
-FAMILIES: Final[dict[str, Callable[[Builder], None]]] = {
-    "minimax-m3": minimax3,
-}

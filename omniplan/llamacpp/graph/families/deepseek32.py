@@ -1,19 +1,15 @@
-"""Latent attention that looks at the cells an indexer chose (src/models/deepseek32.cpp, glm-dsa.cpp,
-dots3note.cpp, hy-v4.cpp).
-"""
+"""Latent attention that looks at the cells an indexer chose (src/models/deepseek32.cpp, glm-dsa.cpp, dots3note.cpp)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 from omniplan.llamacpp.graph import attention as attn
 from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph import inputs as inp
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.families.deepseek import absorbed, compressed, latent_rank, lead_dense_feed
+from omniplan.llamacpp.graph.families.deepseek2 import absorbed, compressed, latent_rank, lead_dense_feed
 from omniplan.llamacpp.graph.indexer import indexed, indexer_input, sparse_mask
 from omniplan.llamacpp.graph.inputs import AttentionInput, CacheInput
 from omniplan.llamacpp.graph.linear import layer_norm, project
@@ -92,7 +88,7 @@ def head_size(b: Builder, il: int) -> int:
     return int(b.number("attention.key_length_mla_swa")) if h.is_swa[il] else h.n_embd_head_k_mla
 
 
-def sparse(b: Builder, out_gate: str = "") -> None:
+def build(b: Builder, out_gate: str = "") -> None:
     """DeepSeek V3.2, GLM 5 (which may share one indexer among layers), dots 3 (with sliding layers)."""
     recipe = Recipe(
         keys_only=True,
@@ -104,10 +100,3 @@ def sparse(b: Builder, out_gate: str = "") -> None:
         feed=lead_dense_feed,
     )
     decoder.build(b, recipe)
-
-
-FAMILIES: Final[dict[str, Callable[[Builder], None]]] = {
-    "deepseek32": sparse,
-    "dots3note": partial(sparse, out_gate="SIGMOID"),
-    "glm-dsa": sparse,
-}

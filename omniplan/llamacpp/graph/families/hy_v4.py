@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
-
 from omniplan.llamacpp.graph import decoder, hyper
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.families.deepseek import lead_dense_feed
-from omniplan.llamacpp.graph.families.sparse import SparseAttention
+from omniplan.llamacpp.graph.families.deepseek2 import lead_dense_feed
+from omniplan.llamacpp.graph.families.deepseek32 import SparseAttention
 from omniplan.llamacpp.graph.linear import layer_norm
 from omniplan.llamacpp.graph.moe import KEYED
 from omniplan.llamacpp.graph.node import Node
@@ -17,8 +14,8 @@ from omniplan.llamacpp.graph.recipe import Recipe
 from omniplan.llamacpp.graph.views import reshape, view_2d
 
 
-def hunyuan4(b: Builder) -> None:
-    """Hunyuan 4."""
+def build(b: Builder) -> None:
+    """The whole decoder."""
     attention = SparseAttention(b, rotate=False, out_scale=False)
     recipe = Recipe(
         keys_only=True,
@@ -67,8 +64,3 @@ def _after(block: Node, residual: Node, spread: Node) -> Node:
         out = cur if out is None else concat(out, cur, 1)
     assert out is not None
     return cast(out, residual.type)
-
-
-FAMILIES: Final[dict[str, Callable[[Builder], None]]] = {
-    "hy_v4": hunyuan4,
-}

@@ -1,7 +1,7 @@
-"""Kimi delta attention: a delta rule whose decay differs by channel, behind three short convolutions.
+"""Kimi Linear: KDA, with latent attention every few layers (src/models/kimi-linear.cpp).
 
-Upstream: src/models/kimi-linear.cpp, src/models/kimi-k3.cpp:build_kda_layer, src/models/glm5-next.cpp:build_kda_layer,
-src/models/bailingmoe3.cpp.
+KDA is a delta rule whose decay differs by channel, behind three short convolutions; kimi-k3.cpp, glm5-next.cpp and
+bailingmoe3.cpp build it too (``build_kda_layer``).
 """
 
 from __future__ import annotations
@@ -9,14 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from omniplan.llamacpp.graph import attention as attn
 from omniplan.llamacpp.graph import recurrent
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.delta_net import Delta, mixed, unit
+from omniplan.llamacpp.graph.families.deepseek2 import absorbed, compressed, flat_query, lead_dense_feed
+from omniplan.llamacpp.graph.families.delta_net_base import Delta, mixed, unit
 from omniplan.llamacpp.graph.inputs import RecurrentInput
 from omniplan.llamacpp.graph.kernels import ssm_conv
 from omniplan.llamacpp.graph.linear import layer_norm
+from omniplan.llamacpp.graph.moe import Moe
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import add, concat, cont, cont_2d, cpy, mul, mul_mat, scale, unary
+from omniplan.llamacpp.graph.recipe import Inputs, Recipe
 from omniplan.llamacpp.graph.views import reshape, transpose, view_2d, view_3d
 
 _PARTS: Final = ("q", "k", "v")
@@ -106,3 +110,34 @@ def _low_rank(b: Builder, il: int, stem: str, x: Node) -> Node:
     """``x`` through ``<stem>_a`` and, where the file has it, ``<stem>_b``."""
     y, second = mul_mat(b.need(il, stem + "_a.weight"), x), b.layer(il, stem + "_b.weight")
     return y if second is None else mul_mat(second, y)
+
+
+def latent(b: Builder, inputs: Inputs, il: int, x: Node, positions: Node | None, out: str = "") -> Node:
+    """Absorbed latent attention, rotated only if there are ``positions``."""
+    h = b.hparams
+    q = absorbed(b, il, flat_query(b, il, x), positions, h.n_embd_head_k_mla)
+    row, key = compressed(b, il, x, positions)
+    row = reshape(row, h.n_lora_kv, 1, b.n_tokens)
+    assert inputs.attention is not None
+    v_mla = b.need(il, "attn_v_b.weight")
+    return attn.cached(b, inputs.attention, il, q, concat(row, key, 0), row, v_mla=v_mla, out=out, out_bias=False)
+
+
+_FACTS: Final = Kda(decay="softplus", flat=True, reshapes=True, fused=True)
+
+
+def _block(b: Builder, _: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
+    if b.hparams.is_recr[il]:
+        return kda(b, _FACTS, inputs.recurrent, il, x)
+    return latent(b, inputs, il, x, None, out="attn_output")
+
+
+RECIPE: Final = Recipe(
+    norm_first=True,
+    keys_only=True,
+    attention=_block,
+    feed=lead_dense_feed,
+    moe=Moe(gating_key=True, weights_scale=True, shared="plain"),
+    output_scale=False,
+    output_bias=False,
+)

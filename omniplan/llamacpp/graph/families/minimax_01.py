@@ -1,8 +1,7 @@
-"""Lightning attention with full attention every few layers (src/models/minimax-01.cpp)."""
+"""MiniMax-01: lightning attention with full attention every few layers (src/models/minimax-01.cpp)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,8 +38,8 @@ def _decays(b: Builder) -> Decay:
     )
 
 
-def minimax01(b: Builder) -> None:
-    """MiniMax-01: every block adds its scaled, normalised input instead of a residual stream."""
+def build(b: Builder) -> None:
+    """Every block adds its scaled, normalised input instead of a residual stream."""
     x = decoder.embed(b, _RECIPE)
     inputs, decay = decoder.shared_inputs(b, _RECIPE), _decays(b)
     for il in range(b.hparams.n_layer):
@@ -95,6 +94,3 @@ def _mixed(b: Builder, decay: Decay, il: int, parts: list[Node], state: Node) ->
 
 def _decayed(exponent: Node) -> Node:
     return unary("EXP", scale(exponent))
-
-
-FAMILIES: Final[dict[str, Callable[[Builder], None]]] = {"minimax-01": minimax01}

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Final
-
-from omniplan.errors import UnsupportedModel
 from omniplan.llamacpp.graph import attention as attn
 from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
@@ -111,7 +106,7 @@ def lead_dense_feed(b: Builder, recipe: Recipe, il: int, x: Node) -> Node:
     return moe(b, il, x, recipe.moe)
 
 
-def deepseek2(b: Builder, *, precise: bool = False) -> None:
+def build(b: Builder, *, precise: bool = False) -> None:
     """DeepSeek V2 and V3 with their descendants; ``precise`` as in ``Moe``."""
     # GLM 4.7 Flash files may leave the gating function out (load_arch_hparams).
     is_glm_lite = b.hparams.n_layer in (47, 48) and b.hparams.n_vocab == 154880
@@ -132,32 +127,3 @@ def deepseek2(b: Builder, *, precise: bool = False) -> None:
         feed=lead_dense_feed,
     )
     decoder.build(b, recipe)
-
-
-def plm(b: Builder) -> None:
-    """PLM, whose V has the shape that the transposed cache takes and the other does not."""
-    if not b.context.v_transposed:
-        raise UnsupportedModel(
-            f"{b.model.header.paths[0]}: llama.cpp b11434 aborts on plm with flash attention; pass -fa off"
-        )
-    recipe = Recipe(act="RELU_SQR", attention=partial(latent_attention, flat_values=True))
-    decoder.build(b, recipe)
-
-
-FAMILIES: Final[dict[str, Recipe | Callable[[Builder], None]]] = {
-    "deepseek2": deepseek2,
-    "deepseek2-ocr": Recipe(
-        moe=Moe(gating_key=True, norm=None, weights_scale=True, shared="plain"),
-        output_scale=False,
-        feed=lead_dense_feed,
-    ),
-    "minicpm3": Recipe(
-        embedding="scale",
-        rope_factors=True,
-        residual_scale="always",
-        hidden_scale=True,
-        attention=latent_attention,
-    ),
-    "mistral4": partial(deepseek2, precise=True),
-    "plm": plm,
-}

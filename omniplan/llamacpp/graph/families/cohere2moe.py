@@ -1,0 +1,36 @@
+"""Command A with experts (src/models/cohere2moe.cpp)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from omniplan.llamacpp.graph import decoder
+from omniplan.llamacpp.graph.builder import Builder
+from omniplan.llamacpp.graph.moe import KEYED
+from omniplan.llamacpp.graph.node import Node
+from omniplan.llamacpp.graph.ops import scale
+from omniplan.llamacpp.graph.recipe import Recipe, Rope
+
+
+def build(b: Builder) -> None:
+    """Command A with experts: sliding layers and the dense lead have rotary positions."""
+    recipe = Recipe(
+        norm="rms" if b.number("attention.layer_norm_rms_epsilon") else "layer",
+        ffn_norm="",
+        rope=Rope.SLIDING_OR_LEAD,
+        rope_factors=True,
+        parallel="ffn+x+attn",
+        ffn_scale=True,
+        moe=replace(KEYED, scales=True, shared_scale=True),
+        rows="normed",
+        logit_scale=True,
+        output_scale=False,
+        feed=_halved_feed,
+    )
+    decoder.build(b, recipe)
+
+
+def _halved_feed(b: Builder, recipe: Recipe, il: int, x: Node) -> Node:
+    cur = decoder.feed(b, recipe, il, x)
+    is_shared = b.layer(il, "ffn_gate_inp.weight") is not None and b.layer(il, "ffn_up_shexp.weight") is not None
+    return scale(cur) if is_shared else cur

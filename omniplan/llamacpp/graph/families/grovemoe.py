@@ -1,0 +1,24 @@
+"""GroveMoE: experts of two sizes (src/models/grovemoe.cpp)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from omniplan.llamacpp.graph.builder import Builder
+from omniplan.llamacpp.graph.moe import Moe, routed
+from omniplan.llamacpp.graph.node import Node
+from omniplan.llamacpp.graph.ops import add, mul_mat, scale
+from omniplan.llamacpp.graph.recipe import Recipe
+
+_MOE: Final = Moe(selection="sigmoid")
+
+
+def _feed(b: Builder, _: Recipe, il: int, x: Node) -> Node:
+    """Experts, then chunk experts that groups of them share, on the first ones' output (src/models/grovemoe.cpp)."""
+    logits = mul_mat(b.need(il, "ffn_gate_inp.weight"), x)
+    main = routed(b, il, x, _MOE, logits=logits)
+    is_grouped = int(b.number("experts_per_group", 1.0)) > 1
+    return add(main, scale(routed(b, il, main, _MOE, logits=logits, stem="chexps", grouped=is_grouped)))
+
+
+RECIPE: Final = Recipe(qk_norm="before", feed=_feed)
