@@ -85,7 +85,7 @@ def test_three_devices_take_a_layer_each() -> None:
     ids=["shared", "fixed", "reserve of the first"],
 )
 def test_what_else_a_device_holds(costs: LayerCosts, reserves: dict[str, int]) -> None:
-    """Copies of shared tensors, pinned weights and a reserve come before layers; the first device has its own reserve."""
+    """Copies of shared tensors, pinned weights and a reserve come before layers; the first device has its own."""
     assert layers(fill(costs, [device("a", 14, **reserves)], may_move=False)) == [("a", 0, 3)]
     assert fill(costs, [device("a", 13, **reserves)], may_move=False) is None
 

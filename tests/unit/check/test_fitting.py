@@ -1,0 +1,53 @@
+"""Rules about what fits, to the byte: a pool is made exactly as large as a command needs, and one byte smaller."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import omniplan
+from omniplan.check import document
+from omniplan.check.engine import check
+from omniplan.domain.machine import Machine
+from omniplan.units import MIB
+from tests.oracle import cases
+
+# A GPU of its own size, so that nothing but the rule decides.
+ARGS = ("-c", "4096", "-np", "1", "-ngl", "99", "--fit", "off")
+MODEL = "Qwen3-0.6B-Q8_0"
+
+
+def machine(*, left: int) -> Machine:
+    """One GPU with a screen on which ``ARGS`` leave that many bytes."""
+    roomy = omniplan.load_machine("single-3090")
+    gpu = replace(roomy.gpus[0], is_display=True)
+    pools = omniplan.footprint(cases.model(MODEL), roomy, list(ARGS)).pools
+    size = left + next(pool.used for pool in pools if pool.name == gpu.name)
+    return replace(roomy, gpus=(replace(gpu, total=size, free=size, reserved=()),))
+
+
+def found(rule: str, *, left: int) -> bool:
+    """Whether the rule speaks of a GPU on which so many bytes are left."""
+    command = document.of_arguments(ARGS, {})
+    return bool(check(command, model=cases.model(MODEL), machine=machine(left=left), only={rule}).of(rule))
+
+
+@pytest.mark.parametrize(
+    ("rule", "least"),
+    [
+        ("does-not-fit", 0),
+        # 13+6 layers of gpt-oss-120b loaded on the diary's display GPU with less, and failed at inference.
+        ("display-without-margin", 512 * MIB),
+    ],
+)
+def test_a_pool_is_enough_to_the_byte(rule: str, least: int) -> None:
+    """The least that a rule accepts is accepted, and one byte less is not."""
+    assert not found(rule, left=least)
+    assert found(rule, left=least - 1)
+
+
+def test_what_does_not_fit_has_no_margin_to_speak_of() -> None:
+    """A GPU that is short is one finding, not two."""
+    assert found("display-without-margin", left=0)
+    assert not found("display-without-margin", left=-1)
