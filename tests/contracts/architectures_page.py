@@ -25,6 +25,7 @@ The columns use the words of `data/architectures.toml`, which explains each.
 | architecture | memory | sliding window | recurrent layers | besides |
 |---|---|---|---|---|
 """
+_LONG: Final = 4
 _SHOWN: Final = ("swa", "recurrent", "interval", "memory", "source")
 
 
@@ -58,8 +59,14 @@ def _set(row: ArchRow | SwaRow, skip: tuple[str, ...]) -> Iterator[str]:
     for field in fields(row):
         value = getattr(row, field.name)
         if field.name not in skip and value != field.default:
-            shown = f"({len(value)} tensors)" if isinstance(value, tuple) else value
-            yield field.name if value is True else f"{field.name} {shown}"
+            yield field.name if value is True else f"{field.name} {_shown(value)}"
+
+
+def _shown(value: object) -> object:
+    """Short lists as they are, long ones by their length."""
+    if not isinstance(value, tuple):
+        return value
+    return " ".join(map(str, value)) if len(value) < _LONG else f"({len(value)} tensors)"
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.errors import OmniplanError
 from omniplan.gguf import read_header
-from omniplan.gguf.model import build_model
+from omniplan.gguf.model import architectures, build_model
 from omniplan.llamacpp.graph.families import FAMILIES, build
 from omniplan.llamacpp.graph.graph import FLAG_COMPUTE, Batch, Graph
 from omniplan.llamacpp.graph.node import CACHE, FLAG_OUTPUT, WEIGHT, Node
@@ -34,8 +34,6 @@ VARIANTS: Final = (
     ("q8_kv", "prefill", True, "q8_0"),
     ("fa", "decode", True, "f16"),
 )
-# llama.cpp b11434 src/llama-context.cpp:llama_init_from_model turns it off whatever the arguments say.
-_NO_FLASH_ATTENTION: Final = ("grok",)
 _HOMES: Final = {"weight": WEIGHT, "buffer": CACHE, "none": None}
 
 
@@ -62,7 +60,7 @@ def build_variant(name: str, phase: str, *, flash_attn: bool, cache_type: str) -
     """Our graph of one variant, under the oracle's arguments (``-c 4096 -np 1 -ub 496``)."""
     model = load_model(name)
     params = ServerParams(n_ctx=4096, n_parallel=1, n_ubatch=496, cache_type_k=cache_type, cache_type_v=cache_type)
-    context = resolve(model.hparams, params, flash_attn=flash_attn and model.arch not in _NO_FLASH_ATTENTION)
+    context = resolve(model.hparams, params, flash_attn=flash_attn and architectures.row(model.arch).flash_attention)
     batch = Batch.prefill(context) if phase == "prefill" else Batch.decode(context)
     return build(model, context, batch)
 

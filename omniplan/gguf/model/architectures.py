@@ -59,7 +59,7 @@ class ArchRow:
     n_layer_kv_from_start: int = -1
     shared_kv_layers: bool = False
     embedding_twice: bool = False
-    input_head: bool = False
+    no_output: bool = False
     embedding_norm_is_output: bool = False
     factors_on_full: bool = False
     lazy_rows: bool = False
@@ -68,6 +68,15 @@ class ArchRow:
     value_length: str = ""
     linear_attention: bool = False
     loops: bool = False
+    reads: tuple[str, ...] = ()
+    fused_clamp: tuple[str, ...] = ()
+    shared_clamp_as_routed: bool = False
+    mixed_batch: bool = True
+    flash_attention: bool = True
+    whole_sequences: bool = False
+    lone_expert_is_dense: bool = False
+    graph_nodes: tuple[int, int] = (0, 8)
+    not_a_model: str = ""
     source: str = ""
 
 
@@ -85,6 +94,12 @@ def row(arch: str) -> ArchRow:
 
 
 @cache
+def selective_keys() -> frozenset[str]:
+    """Header keys that mean nothing unless the architecture's row says that its loader reads them."""
+    return frozenset(key for row in rows().values() for key in row.reads)
+
+
+@cache
 def known() -> frozenset[str]:
     """Names of all architectures of llama.cpp b11434."""
     return frozenset(str(read_table("architecture_names.toml")["names"]).split())
@@ -95,7 +110,8 @@ def _row(name: str, raw: dict[str, Any]) -> ArchRow:
         swa = SwaRow(**raw["swa"]) if "swa" in raw else None
         memory = MemoryKind(raw.get("memory", MemoryKind.KV))
         loaded = tuple(str(raw.get("nextn_loaded", "")).split())
-        return ArchRow(**{**raw, "swa": swa, "memory": memory, "nextn_loaded": loaded})
+        lists = {key: tuple(value) for key, value in raw.items() if isinstance(value, list)}
+        return ArchRow(**{**raw, **lists, "swa": swa, "memory": memory, "nextn_loaded": loaded})
     except (TypeError, ValueError) as error:
         known = ", ".join(field.name for field in fields(ArchRow))
         raise TableError(f"{_FILE}: arch.{name}: {error}; known keys are {known}") from error

@@ -14,8 +14,6 @@ from omniplan.gguf.model.keys import Keys
 # llama.cpp b11434 src/llama-hparams.h: LLAMA_MAX_LAYERS, LLAMA_MAX_EXPERTS.
 _MAX_LAYERS: Final = 512
 _MAX_EXPERTS: Final = 1024
-# llama.cpp b11434 src/llama-model.cpp:load_hparams: these drop a lone expert.
-_LONE_EXPERT_IS_DENSE: Final = ("hunyuan-dense", "hunyuan_vl")
 
 
 def load(header: Header, row: ArchRow) -> Hparams:
@@ -30,7 +28,7 @@ def load(header: Header, row: ArchRow) -> Hparams:
     n_ctx_train = keys.required("context_length")
     is_recr = patterns.recurrent(keys, row, n_layer, n_head_kv, n_ff)
     n_swa, is_swa = patterns.sliding(keys, row, n_layer, n_layer_all, is_recr)
-    n_expert, n_expert_used = _experts(keys, n_layer_all)
+    n_expert, n_expert_used = _experts(keys, row, n_layer_all)
     head_k, head_v, n_rot = _head_sizes(keys, row, n_embd, n_head[0])
     is_linear = row.linear_attention
     return Hparams(
@@ -100,10 +98,10 @@ def _looped(keys: Keys, row: ArchRow, suffix: str, n: int, fallback: tuple[int, 
     return keys.per_layer(suffix, n // loops) * loops
 
 
-def _experts(keys: Keys, n_layer_all: int) -> tuple[int, tuple[int, ...]]:
+def _experts(keys: Keys, row: ArchRow, n_layer_all: int) -> tuple[int, tuple[int, ...]]:
     n_expert = keys.number("expert_count")
     used = keys.per_layer("expert_used_count", n_layer_all)
-    if keys.arch in _LONE_EXPERT_IS_DENSE and n_expert <= 1:
+    if row.lone_expert_is_dense and n_expert <= 1:
         return 0, (0,) * n_layer_all
     if n_expert > _MAX_EXPERTS or max(used, default=0) > n_expert or (n_expert > 0 and max(used) == 0):
         raise UnsupportedModel(

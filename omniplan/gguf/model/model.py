@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Final
 
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.header import Header, Tensor
@@ -14,9 +13,6 @@ from omniplan.errors import UnsupportedModel
 from omniplan.gguf.model import architectures
 from omniplan.gguf.model import hparams as loader
 
-# Files of these architectures are parts of a model, not models (llama.cpp b11434 llama-model.cpp).
-_NOT_LANGUAGE_MODELS: Final = ("clip", "gptj", "mmproj")
-
 
 def build_model(header: Header) -> Model:
     """The Model of ``header``; raises UnsupportedModel for what llama.cpp would not load as a language model."""
@@ -24,13 +20,12 @@ def build_model(header: Header) -> Model:
     path = header.paths[0]
     if not arch:
         raise UnsupportedModel(f"{path}: general.architecture is missing; this is not a language model file")
-    if arch in _NOT_LANGUAGE_MODELS:
-        raise UnsupportedModel(
-            f"{path}: architecture {arch!r} is a projector, not a language model; pass it as --mmproj"
-        )
+    row = architectures.row(arch)
+    if row.not_a_model:
+        raise UnsupportedModel(f"{path}: architecture {arch!r} is {row.not_a_model}")
     if not header.tensors:
         raise UnsupportedModel(f"{path}: the file holds no tensors; a vocabulary-only file cannot be planned")
-    hparams = loader.load(header, architectures.row(arch))
+    hparams = loader.load(header, row)
     layers = _layers(header, hparams)
     return Model(header=header, arch=arch, hparams=hparams, layers=layers, assumptions=_assumptions(header))
 

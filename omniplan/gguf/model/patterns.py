@@ -87,6 +87,6 @@ def indexer_full(keys: Keys, row: ArchRow, n_layer_all: int, n_ctx_train: int) -
     if isinstance(given, tuple) and given:
         flags = tuple(bool(value) for value in given[:n_layer_all])
         return flags + (False,) * (n_layer_all - len(flags))
-    if row.indexer_full == "glm-dsa" and n_ctx_train >= _GLM_DSA_FULL_FROM_CONTEXT:
+    if row.indexer_full == "by_context" and n_ctx_train >= _GLM_DSA_FULL_FROM_CONTEXT:
         return tuple(il < 2 or (il - 2) % 4 == 0 for il in range(n_layer_all))
     return (row.indexer_full != "" or row.memory == "dsa",) * n_layer_all

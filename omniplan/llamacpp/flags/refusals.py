@@ -11,15 +11,9 @@ from omniplan.domain.model import Model
 from omniplan.domain.params import MAX_SEQUENCES, FlashAttn, ServerParams, SplitMode
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
 from omniplan.errors import ArgumentError
+from omniplan.gguf.model.architectures import MemoryKind, row
 from omniplan.llamacpp.flags.overrides import CPU, first_match
 from omniplan.llamacpp.load.context import resolve
-
-# src/llama-context.cpp: llama_init_from_model switches flash attention off for it, whatever was asked.
-_NO_FLASH_ATTN: Final = frozenset({"grok"})
-# Its graph (src/models/kimi-linear.cpp) loses the tokens that are added so that all sequences get as many.
-_WHOLE_SEQUENCES: Final = frozenset({"kimi-linear"})
-# Besides MLA models: one tensor holds K and V.
-_ONE_CACHE_TYPE: Final = frozenset({"deepseek4"})
 
 
 def check(params: ServerParams, model: Model, device_names: Sequence[str]) -> None:
@@ -137,14 +131,15 @@ def _loaded(params: ServerParams, model: Model) -> Iterable[str]:
 def _cache_types(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
     """``llama_init_from_model``: one type for MLA, flash attention for quantised V, whole blocks per head."""
     del names
+    arch = row(model.arch)
     type_k, type_v = TYPE_BY_NAME[params.cache_type_k], TYPE_BY_NAME[params.cache_type_v]
-    if (model.hparams.is_mla or model.arch in _ONE_CACHE_TYPE) and type_k is not type_v:
+    if (model.hparams.is_mla or arch.memory is MemoryKind.DSV4) and type_k is not type_v:
         problem = f"{model.arch} keeps K and V in one cache, {type_k.name} and {type_v.name} differ"
         raise ArgumentError("--cache-type-v", problem, remedy=f"use -ctk {type_k.name} -ctv {type_k.name}")
-    is_off = params.flash_attn is FlashAttn.OFF or model.arch in _NO_FLASH_ATTN
+    is_off = params.flash_attn is FlashAttn.OFF or not arch.flash_attention
     if type_v.is_quantized and is_off:
         why = "which is off" if params.flash_attn is FlashAttn.OFF else f"which {model.arch} does not have"
-        remedy = "use -ctv f16" + (" or -fa on" if model.arch not in _NO_FLASH_ATTN else "")
+        remedy = "use -ctv f16" + (" or -fa on" if arch.flash_attention else "")
         raise ArgumentError("--cache-type-v", f"{type_v.name} needs flash attention, {why}", remedy=remedy)
     if not is_off:
         _whole_blocks("--cache-type-k", "K", type_k, model.hparams.n_embd_head_k[: model.hparams.n_layer])
@@ -155,7 +150,7 @@ def _sequences(params: ServerParams, model: Model, names: tuple[str, ...]) -> No
     """``llama_context::graph_reserve`` rounds the batch up to a multiple of the slots, which some graphs abort on."""
     del names
     context = resolve(model.hparams, params, flash_attn=True)
-    if model.arch in _WHOLE_SEQUENCES and context.n_stream > 1 and context.n_tokens % context.n_seq_max:
+    if row(model.arch).whole_sequences and context.n_stream > 1 and context.n_tokens % context.n_seq_max:
         problem = f"llama.cpp aborts, {context.n_seq_max} slots do not divide a batch of {context.n_tokens} tokens"
         raise ArgumentError("--parallel", problem, remedy="use --kv-unified or another --ubatch-size")
 

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from omniplan.domain.header import Tensor, Value
 from omniplan.domain.hparams import Hparams
 from omniplan.domain.model import Model
 from omniplan.domain.tensor_type import TensorType
 from omniplan.errors import UnsupportedModel
+from omniplan.gguf.model import architectures
 from omniplan.llamacpp.graph.graph import Batch, Graph
 from omniplan.llamacpp.graph.node import CACHE, FLAG_INPUT, WEIGHT, Dims, Node, strides
 from omniplan.llamacpp.load.context import Context
 from omniplan.llamacpp.load.memory import CacheTensor, caches
-
-# Keys that only these loaders read (load_arch_hparams of src/models/*.cpp); in other headers they mean nothing.
-_READ_BY: Final[Mapping[str, frozenset[str]]] = {
-    "attention.clamp_kqv": frozenset({"dbrx", "mpt", "olmo"}),
-    "embedding_scale": frozenset(
-        {
-            "dflash",
-            "granite",
-            "granite_swa",
-            "graniteswitch",
-            "granitehybrid",
-            "granitemoe",
-            "grok",
-            "hrm_text",
-            "minicpm",
-        }
-    ),
-    "swiglu_clamp_exp": frozenset({"bailingmoe3", "deepseek4", "dflash", "glm5-next", "hy_v4", "maple", "step35"}),
-    "swiglu_clamp_shexp": frozenset({"bailingmoe3", "deepseek4", "dflash", "glm5-next", "step35"}),
-}
 
 
 class Builder:
@@ -41,11 +21,12 @@ class Builder:
 
     __slots__ = (
         "_cache_nodes", "_caches", "_tensors", "_weights", "batch", "context", "graph", "hparams", "model", "n_blocks",
-        "n_outputs", "n_tokens",
+        "n_outputs", "n_tokens", "row",
     )  # fmt: skip
 
     def __init__(self, model: Model, context: Context, batch: Batch) -> None:
         self.model = model
+        self.row = architectures.row(model.arch)
         self.hparams: Hparams = model.hparams
         self.context = context
         self.batch = batch
@@ -142,8 +123,8 @@ class Builder:
         return bool(self.model.key(key, default))
 
     def _value(self, key: str, default: float) -> Value | None:
-        readers = _READ_BY.get(key)
-        return default if readers is not None and self.model.arch not in readers else self.model.key(key, default)
+        is_ignored = key in architectures.selective_keys() and key not in self.row.reads
+        return default if is_ignored else self.model.key(key, default)
 
     def _required(self, node: Node | None, name: str) -> Node:
         if node is None:

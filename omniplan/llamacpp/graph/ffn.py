@@ -20,8 +20,6 @@ _GATED: Final = {
 }
 _PACKED: Final = frozenset({"SWIGLU", "GEGLU", "REGLU"})
 _NO_LIMIT: Final = 1e-6
-# These limit with one fused operation (LLM_ARCH_DEEPSEEK4, LLM_ARCH_GLM5_NEXT in build_ffn).
-_FUSED_LIMIT: Final = frozenset({"deepseek4", "glm5-next"})
 
 
 def ffn(
@@ -72,7 +70,7 @@ def activate(b: Builder, il: int, act: str, cur: Node, up: Node | None) -> Node:
         if act == "SITU":
             return situ(b, cur, up)
         if act == "SILU" and _limit(b, il) > _NO_LIMIT:
-            return limited(cur, up, fused=b.model.arch in _FUSED_LIMIT)
+            return limited(cur, up, fused="ffn" in b.row.fused_clamp)
         return glu(_GATED[act], cur, up)
     cur = unary(act, cur)
     scales = b.layer(il, "ffn.act.scales") if act == "GELU" else None
@@ -80,8 +78,7 @@ def activate(b: Builder, il: int, act: str, cur: Node, up: Node | None) -> Node:
 
 
 def _limit(b: Builder, il: int) -> float:
-    # The loaders of these architectures fall back to the routed experts' limit.
-    routed = b.number_at("swiglu_clamp_exp", il) if b.model.arch in _FUSED_LIMIT else 0.0
+    routed = b.number_at("swiglu_clamp_exp", il) if b.row.shared_clamp_as_routed else 0.0
     return b.number_at("swiglu_clamp_shexp", il, routed)
 
 

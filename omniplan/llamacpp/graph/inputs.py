@@ -13,10 +13,6 @@ from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import F16, F32, I32, I64, cont, dup, get_rows, mul, pad, scale, set_rows
 from omniplan.llamacpp.graph.views import is_contiguous, view_1d, view_2d
 
-# src/llama-arch.cpp:llm_arch_supports_mixed_batch, the exceptions.
-_NO_MIXED_BATCH: Final = frozenset(
-    {"cogvlm", "deepseek4", "granite_switch", "eagle3", "dflash", "gemma4-assistant"},
-)
 SMALLEST_ROTATION: Final = 64
 
 
@@ -69,7 +65,7 @@ def chosen_rows(b: Builder, deepstack: Deepstack | None = None) -> Node:
         _lookup(b, b.input("inp_tokens", I32, n), width),
         b.input("inp_embd", F32, width, n),
     ]
-    if b.model.arch not in _NO_MIXED_BATCH:
+    if b.row.mixed_batch:
         branches.append(_mixed(b, width))
     result = b.graph.select(branches, 0)
     return result if width == n_embd else view_2d(result, n_embd, n, result.nb[1])

@@ -37,7 +37,6 @@ from omniplan.llamacpp.graph.views import argsort_top_k, reshape, view_2d, view_
 # llama_expert_gating_func_type of the header key.
 _GATING_BY_ID: Final = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}
 _GATED: Final = {"SILU": "SWIGLU", "GELU": "GEGLU", "RELU": "REGLU", "SWIGLU_OAI": "SWIGLU_OAI"}
-_FUSED_LIMIT: Final = frozenset({"maple", "deepseek4", "glm5-next", "hy_v4"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +225,7 @@ def _activate(b: Builder, il: int, act: str, gate: Node, up: Node | None, *, lim
     if act == "SITU":
         return situ(b, gate, up)
     if act == "SILU" and limit and b.number_at("swiglu_clamp_exp", il) > 1e-6:
-        return limited(gate, up, fused=b.model.arch in _FUSED_LIMIT)
+        return limited(gate, up, fused="moe" in b.row.fused_clamp)
     return glu(_GATED[act], gate, up)
 
 

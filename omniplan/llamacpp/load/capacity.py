@@ -7,6 +7,7 @@ from typing import Final
 
 from omniplan.domain.model import Model
 from omniplan.errors import ArgumentError
+from omniplan.gguf.model import architectures
 from omniplan.llamacpp.load.context import Context
 
 # ggml.c:ggml_hash_size
@@ -14,11 +15,7 @@ _PRIMES: Final = (
     2, 3, 5, 11, 17, 37, 67, 131, 257, 521, 1031, 2053, 4099, 8209, 16411, 32771, 65537, 131101, 262147, 524309,
     1048583,
 )  # fmt: skip
-# src/llama-context.cpp:graph_max_nodes: nodes per token of the batch, nodes per tensor of the model.
-_LONG: Final = """
-qwen3next kimi-linear bailingmoe3 qwen35 qwen35moe qwen4exp deepseek4 nanbeige minimax-01 minimax-m3 hy_v4
-""".split()
-_BUDGETS: Final = {**dict.fromkeys(_LONG, (40, 32)), "kimi-k3": (160, 64), "glm5-next": (160, 64), "hrm_text": (80, 64)}
+# src/llama-context.cpp:graph_max_nodes
 _LEAST: Final = 1024
 
 
@@ -28,7 +25,7 @@ def check(model: Model, context: Context, n_model_tensors: int, n_graph_tensors:
     The room grows with ``n_model_tensors``, those that the loader creates; models with few tensors and long layers
     (phi-4) run out of it when every slot has its own, quantised cache.
     """
-    per_token, per_tensor = _BUDGETS.get(model.arch, (0, 8))
+    per_token, per_tensor = architectures.row(model.arch).graph_nodes
     max_nodes = max(per_token * context.n_tokens or _LEAST, per_tensor * n_model_tensors)
     found = bisect_left(_PRIMES, max_nodes)
     room = _PRIMES[found] if found < len(_PRIMES) else max_nodes | 1

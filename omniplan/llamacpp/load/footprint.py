@@ -12,6 +12,7 @@ from omniplan.domain.footprint import BufferSize, Footprint, Pool
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import FlashAttn, LazyMode, ServerParams
+from omniplan.gguf.model.architectures import row
 from omniplan.llamacpp.flags import overrides, refusals
 from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.load import buffers, compute, layers, memory, weights
@@ -19,8 +20,6 @@ from omniplan.llamacpp.load.context import resolve
 from omniplan.llamacpp.load.placement import Placement
 
 RAM: Final = "RAM"
-# llama.cpp b11434 src/llama-context.cpp: grok forces flash attention off.
-_NO_FLASH_ATTENTION: Final = ("grok",)
 # src/llama-model-loader.cpp: auto_min_size.
 _LAZY_AUTO: Final = 4 << 30
 
@@ -59,7 +58,7 @@ def place(model: Model, machine: Machine, params: ServerParams) -> Placement:
     host = buffers.CUDA_HOST if devices and not params.no_host else buffers.CPU
     matched = overrides.first_match(params.overrides, model.header.by_name)
     forced = {name: override.buffer_type for name, override in matched.items()}
-    wanted = params.flash_attn is not FlashAttn.OFF and model.arch not in _NO_FLASH_ATTENTION
+    wanted = params.flash_attn is not FlashAttn.OFF and row(model.arch).flash_attention
     placement = Placement(
         context=resolve(model.hparams, params, flash_attn=wanted),
         devices=devices,

@@ -78,17 +78,11 @@ def _class(name: str, arch: architectures.ArchRow) -> LayerClass:
 
 def _tied(model: Model) -> Iterator[Slot]:
     embedding, output = model.tensor(TOKEN_EMBEDDING), model.tensor(OUTPUT)
-    has_head = not (_is_encoder(model) or architectures.row(model.arch).input_head)
-    if output is None and embedding is not None and has_head:
+    if output is None and embedding is not None and not architectures.row(model.arch).no_output:
         yield Slot(OUTPUT, embedding, model.hparams.n_layer_all)
     elif embedding is None and output is not None:
         # codeshell does it the other way round.
         yield Slot(TOKEN_EMBEDDING, output, -1)
-
-
-def _is_encoder(model: Model) -> bool:
-    # Embedding models have no logits; diffusion models remember nothing either but come with an output.
-    return architectures.row(model.arch).memory is architectures.MemoryKind.NONE and "bert" in model.arch
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ Upstream: src/models/deepseek4.cpp.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from omniplan.llamacpp.graph import attention as attn
@@ -43,7 +42,6 @@ from omniplan.llamacpp.graph.recipe import Recipe
 from omniplan.llamacpp.graph.views import permute, reshape, swap_middle, view_2d
 
 _ROUTING: Final = Moe(gating="sqrt_softplus", gating_key=True, norm=None, weights_scale=True, shared="plain")
-_NO_LIMIT: Final = 1e-6
 
 
 def build(b: Builder) -> None:
@@ -73,11 +71,7 @@ def _feed(b: Builder, il: int, x: Node) -> Node:
     if il < int(b.number("hash_layer_count")):
         tokens = next(leaf for leaf in b.graph.leafs if leaf.name == "inp_tokens")
         given = get_rows(b.need(il, "ffn_gate_tid2eid.weight"), tokens)
-    facts = _ROUTING
-    # Without a limit of its own the shared expert takes that of the routed ones.
-    if b.model.key("swiglu_clamp_shexp") is None and b.number_at("swiglu_clamp_exp", il) > _NO_LIMIT:
-        facts = replace(facts, act_shared="SWIGLU_CLAMP")
-    return add(routed(b, il, x, facts, given=given), shared(b, il, x, facts))
+    return add(routed(b, il, x, _ROUTING, given=given), shared(b, il, x, _ROUTING))
 
 
 class _Mix:
