@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from omniplan.domain.cpuset import format_cpus
+from omniplan.domain.evidence import Basis
 from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, NumaNode, Reservation
-from omniplan.machines.reading import BASES
 
 MIB = 1 << 20
 
@@ -45,7 +45,7 @@ def gpus(draw: st.DrawFn, index: int) -> Gpu:
         uuid=draw(st.sampled_from(["", f"GPU-{index}"])),
         pci=draw(st.sampled_from(["", f"0000:{index:02x}:00.0"])),
         bandwidth=draw(rates),
-        bandwidth_basis=draw(st.sampled_from(BASES)),
+        bandwidth_basis=draw(st.sampled_from([basis for basis in Basis if basis != Basis.HEADER])),
         fp16_flops=draw(operations),
         int8_ops=draw(operations),
         pcie_generation=draw(counts),
@@ -67,7 +67,7 @@ def memories(draw: st.DrawFn) -> Memory:
         channels=draw(counts),
         speed_mts=draw(counts),
         bandwidth=draw(rates),
-        bandwidth_basis=draw(st.sampled_from(BASES)),
+        bandwidth_basis=draw(st.sampled_from([basis for basis in Basis if basis != Basis.HEADER])),
         measured=draw(st.sampled_from(["", "2026-01-30"])),
         swap=draw(st.none() | sizes),
     )

@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
+from omniplan.documents.column import Amount, Column, Count, Gbs, Mib, Positive, Tera
+from omniplan.documents.record import plain, read
+from omniplan.domain.cpuset import format_cpus, parse_cpus
+from omniplan.domain.evidence import Basis
+from omniplan.errors import InputError
 from omniplan.units import MIB
+
+_PCI: Final = r"([0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]"
+
+
+def _cpuset(text: str) -> str:
+    """A cpuset in normal form; one that is written but names no CPU is an error."""
+    if not (found := parse_cpus(text)):
+        raise InputError("names no CPU; leave it out where it is unknown")
+    return format_cpus(found)
+
+
+def _room(values: Mapping[str, Any]) -> int:
+    """Bytes that nothing has reserved."""
+    return int(values["total"] - sum(item.size for item in values["reserved"]))
+
+
+def _named(values: Mapping[str, Any]) -> int:
+    """Hardware threads that the cpuset names."""
+    return len(parse_cpus(values["cpus"]))
+
+
+Cpuset = Annotated[str, Column(parse=_cpuset)]
+# How a bandwidth of a machine may be known: no header tells it.
+BandwidthBasis = Annotated[Basis, Column(choices=tuple(basis for basis in Basis if basis is not Basis.HEADER))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +45,7 @@ class Reservation:
     ``kind`` is "cuda_context", "driver", "display", "process", "system" or "cgroup" where it is one of these.
     """
 
-    size: int
+    size: Annotated[Mib, Column(key="mib")]
     reason: str
     kind: str = ""
 
@@ -34,29 +64,37 @@ class Gpu:
     """
 
     name: str
-    description: str
-    total: int
-    free: int
-    compute_capability: str = ""
+    description: str = ""
+    total: Mib
+    free: Annotated[Mib, Column(default=_room)]
+    compute_capability: Annotated[str, Column(pattern=r"\d{1,2}\.\d", example="8.9")] = ""
     uuid: str = ""
-    pci: str = ""
-    bandwidth: float | None = None
-    bandwidth_basis: str = "spec"
-    fp16_flops: float | None = None
-    int8_ops: float | None = None
-    pcie_generation: int | None = None
-    pcie_width: int | None = None
-    pcie_generation_max: int | None = None
-    pcie_width_max: int | None = None
-    link_bandwidth: float | None = None
-    power_limit: float | None = None
-    numa_node: int | None = None
-    is_display: bool = False
-    is_unified: bool = False
-    beside: int | None = None
-    compute_factor: float | None = None
+    pci: Annotated[str, Column(pattern=_PCI, example="0000:0a:00.0")] = ""
+    bandwidth: Gbs | None = None
+    bandwidth_basis: BandwidthBasis = Basis.SPEC
+    fp16_flops: Annotated[Tera | None, Column(key="fp16_tflops")] = None
+    int8_ops: Annotated[Tera | None, Column(key="int8_tops")] = None
+    pcie_generation: Count | None = None
+    pcie_width: Count | None = None
+    pcie_generation_max: Count | None = None
+    pcie_width_max: Count | None = None
+    link_bandwidth: Annotated[Gbs | None, Column(key="link_gbs")] = None
+    power_limit: Annotated[Amount | None, Column(key="power_limit_w")] = None
+    numa_node: Count | None = None
+    is_display: Annotated[bool, Column(key="display")] = False
+    is_unified: Annotated[bool, Column(key="unified")] = False
+    beside: Mib | None = None
+    compute_factor: Amount | None = None
     learned: str = ""
     reserved: tuple[Reservation, ...] = ()
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """What contradicts itself: the key of a machine file, and what is wrong with it."""
+        room = self.total - sum(item.size for item in self.reserved)
+        if room < 0:
+            yield "reserved", "adds up to more than total_mib"
+        if self.free > room:
+            yield "free_mib", "is more than total_mib less the reserved rows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +106,21 @@ class NumaNode:
     node is memory only or the source did not list them.
     """
 
-    index: int
-    total: int
-    n_cores: int = 0
-    n_threads: int = 0
-    cpus: str = ""
-    package: int | None = None
-    distances: tuple[int, ...] = ()
-    bandwidth: float | None = None
+    index: Count
+    total: Mib
+    n_cores: Count = 0
+    n_threads: Annotated[Count, Column(default=_named)] = 0
+    cpus: Cpuset = ""
+    package: Count | None = None
+    distances: tuple[Count, ...] = ()
+    bandwidth: Gbs | None = None
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """What contradicts itself: the key of a machine file, and what is wrong with it."""
+        if self.n_threads and self.n_threads < self.n_cores:
+            yield "n_threads", "is less than n_cores"
+        if self.cpus and self.n_threads != len(parse_cpus(self.cpus)):
+            yield "n_threads", f"is {self.n_threads}, but cpus names {len(parse_cpus(self.cpus))}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,15 +132,20 @@ class Memory:
     ``bandwidth_basis`` is "measured", "spec", "modelled" or "assumed"; ``measured`` the date of a measurement.
     """
 
-    total: int
+    total: Mib
     reserved: tuple[Reservation, ...] = ()
-    channels: int | None = None
-    speed_mts: int | None = None
-    bandwidth: float | None = None
-    bandwidth_basis: str = "spec"
-    measured: str = ""
-    swap: int | None = None
-    huge_pages: int | None = None
+    channels: Count | None = None
+    speed_mts: Count | None = None
+    bandwidth: Gbs | None = None
+    bandwidth_basis: BandwidthBasis = Basis.SPEC
+    measured: Annotated[str, Column(pattern=r"\d{4}-\d{2}-\d{2}", example="2026-01-30")] = ""
+    swap: Mib | None = None
+    huge_pages: Mib | None = None
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """What contradicts itself: the key of a machine file, and what is wrong with it."""
+        if sum(item.size for item in self.reserved) > self.total:
+            yield "reserved", "adds up to more than total_mib"
 
     @property
     def available(self) -> int:
@@ -120,17 +170,29 @@ class Cpu:
     """
 
     model: str = ""
-    n_cores: int = 0
-    n_threads: int = 0
-    n_sockets: int = 1
-    n_performance_cores: int = 0
-    n_efficiency_cores: int = 0
-    n_l3: int | None = None
-    l3: int | None = None
-    allowed: str = ""
-    allowed_cores: int | None = None
-    quota: float | None = None
+    n_cores: Count = 0
+    n_threads: Count = 0
+    n_sockets: Count = 1
+    n_performance_cores: Count = 0
+    n_efficiency_cores: Count = 0
+    n_l3: Count | None = None
+    l3: Mib | None = None
+    allowed: Cpuset = ""
+    allowed_cores: Count | None = None
+    quota: Annotated[Positive | None, Column(expected="more than 0 CPUs (leave it out where there is no limit)")] = None
     features: tuple[str, ...] = ()
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """What contradicts itself: the key of a machine file, and what is wrong with it."""
+        if self.n_threads and self.n_threads < self.n_cores:
+            yield "n_threads", "is less than n_cores"
+        hybrid = self.n_performance_cores + self.n_efficiency_cores
+        if hybrid and self.n_cores and hybrid != self.n_cores:
+            yield "n_performance_cores", f"and n_efficiency_cores make {hybrid}, n_cores is {self.n_cores}"
+        if self.n_threads and len(parse_cpus(self.allowed)) > self.n_threads:
+            yield "allowed", f"names more CPUs than n_threads ({self.n_threads})"
+        if self.allowed_cores is not None and not 0 < self.allowed_cores <= max(self.n_cores, 1):
+            yield "allowed_cores", f"expected 1 to n_cores ({self.n_cores}), got {self.allowed_cores}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +200,7 @@ class LearnedConstant:
     """One constant of the time model as runs on the machine have it."""
 
     name: str
-    value: float
+    value: Positive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +215,7 @@ class Machine:
     gpus: tuple[Gpu, ...] = ()
     memory: Memory | None = None
     numa_nodes: tuple[NumaNode, ...] = ()
-    nps: int | None = None
+    nps: Count | None = None
     cpu: Cpu | None = None
     notes: tuple[str, ...] = ()
     source: str = ""
@@ -163,15 +225,11 @@ class Machine:
     @classmethod
     def from_dict(cls, raw: Mapping[str, object]) -> Machine:
         """A machine from plain data, as in a machine file; a name and GPUs are enough. Raises InputError."""
-        from omniplan.machines.reading import read
-
-        return read(raw)
+        return read(cls, raw)
 
     def to_dict(self) -> dict[str, object]:
         """Plain data that ``from_dict`` reads back to an equal machine; unknown fields are left out."""
-        from omniplan.machines.writing import write
-
-        return write(self)
+        return dict(plain(self, sparse=True))
 
     def gpu(self, name: str) -> Gpu:
         """The GPU called ``name``; raises KeyError."""
@@ -183,6 +241,35 @@ class Machine:
     def free_mib(self, name: str) -> int:
         """Free MiB of the GPU called ``name``, rounded down."""
         return self.gpu(name).free // MIB
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """What contradicts itself: the key of a machine file, and what is wrong with it."""
+        yield from self._faults_of_gpus()
+        taken: frozenset[int] = frozenset()
+        for position, node in enumerate(self.numa_nodes):
+            key = f"numa_nodes[{position}]"
+            if node.index in {other.index for other in self.numa_nodes[:position]}:
+                yield f"{key}.index", f"{node.index} appears twice"
+            cpus = parse_cpus(node.cpus)
+            if shared := cpus & taken:
+                yield f"{key}.cpus", f"{format_cpus(shared)} belong to an earlier node"
+            taken |= cpus
+            if node.distances and len(node.distances) != len(self.numa_nodes):
+                wanted, found = len(self.numa_nodes), len(node.distances)
+                yield f"{key}.distances", f"expected one per node ({wanted}), got {found}"
+
+    def _faults_of_gpus(self) -> Iterator[tuple[str, str]]:
+        for what in ("name", "uuid", "pci"):
+            seen: dict[str, int] = {}
+            for index, gpu in enumerate(self.gpus):
+                value = str(getattr(gpu, what)).lower()
+                if value and value in seen:
+                    yield f"gpus[{index}].{what}", f"{getattr(gpu, what)!r} is already gpus[{seen[value]}]"
+                seen[value] = index
+        indices = {node.index for node in self.numa_nodes}
+        for index, gpu in enumerate(self.gpus):
+            if indices and gpu.numa_node is not None and gpu.numa_node not in indices:
+                yield f"gpus[{index}].numa_node", f"{gpu.numa_node} is not the index of a NUMA node"
 
     @property
     def nodes_per_socket(self) -> int | None:

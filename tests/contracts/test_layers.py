@@ -44,13 +44,8 @@ THIRD_PARTY = {
 }
 
 
-# A machine still reads itself through the room above; the one record mechanism will end that.
-KNOWN = ("omniplan.machines.reading", "omniplan.machines.writing")
-
 # Arrows that close a circle between files, until what they carry is a value of its own.
 CIRCLES = {
-    ("omniplan.domain.machine", "omniplan.machines.reading"),
-    ("omniplan.domain.machine", "omniplan.machines.writing"),
     ("omniplan.stack.planner", "omniplan.stack.result"),
 }
 
@@ -81,7 +76,7 @@ def is_allowed(part: str, module: str) -> bool:
     top, _, rest = module.partition(".")
     if top != "omniplan":
         return top in sys.stdlib_module_names or top in THIRD_PARTY.get(part, set())
-    if not part or (part == "domain" and module.startswith(KNOWN)):
+    if not part:
         return True
     target = rest.partition(".")[0]
     if not target:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import omniplan
+from omniplan.domain.evidence import Basis
 from omniplan.domain.machine import Machine, Memory
 from tests.oracle import cases
 from tests.property.strategies import examples, machines, names, placements
@@ -46,7 +47,7 @@ def test_more_bandwidth_is_never_slower(name: str, layout: tuple[Machine, tuple[
     machine, args = layout
     gpus = tuple(replace(gpu, bandwidth=(gpu.bandwidth or 5e11) * factor) for gpu in machine.gpus)
     start = replace(machine, gpus=tuple(replace(gpu, bandwidth=gpu.bandwidth or 5e11) for gpu in machine.gpus))
-    slow = replace(machine.memory or Memory(total=1 << 38), bandwidth=50e9, bandwidth_basis="measured")
+    slow = replace(machine.memory or Memory(total=1 << 38), bandwidth=50e9, bandwidth_basis=Basis.MEASURED)
     fast = replace(slow, bandwidth=50e9 * factor)
     before = predict(name, replace(start, memory=slow), args)
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import omniplan
+from omniplan.domain.evidence import Basis
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, Reservation
@@ -71,7 +72,7 @@ def cases(draw: st.DrawFn) -> Case:
         machine=Machine(
             name="drawn",
             gpus=gpus,
-            memory=Memory(total=draw(st.integers(2, 16)) * GIB, bandwidth=50e9, bandwidth_basis="measured"),
+            memory=Memory(total=draw(st.integers(2, 16)) * GIB, bandwidth=50e9, bandwidth_basis=Basis.MEASURED),
             cpu=Cpu(n_cores=8, n_threads=16),
         ),
         priorities=tuple(draw(st.sampled_from([1.0, 3.0])) for _ in names),

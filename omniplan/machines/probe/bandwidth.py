@@ -16,6 +16,7 @@ from statistics import median
 from typing import Final
 
 from omniplan.domain.cpuset import parse_cpus
+from omniplan.domain.evidence import Basis
 from omniplan.domain.machine import Machine, NumaNode
 from omniplan.errors import InputError
 from omniplan.units import GIB, MIB
@@ -65,7 +66,7 @@ class Calibration:
         memory = replace(
             machine.memory,
             bandwidth=_rounded(self.memory.value),
-            bandwidth_basis="measured",
+            bandwidth_basis=Basis.MEASURED,
             measured=self.day,
         )
         nodes = tuple(

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from statistics import median
 from typing import Any
 
+from omniplan.domain.evidence import Basis
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.machines.gpus import key_of
 from omniplan.units import MIB
@@ -34,7 +35,7 @@ def _measured(gpu: Gpu, index: int, torch: Any) -> Gpu:
     if key_of(torch.cuda.get_device_name(index)) != key_of(gpu.description):
         return gpu
     inside, link = gpu_rates(torch, index)
-    return replace(gpu, bandwidth=_rounded(inside), bandwidth_basis="measured", link_bandwidth=_rounded(link))
+    return replace(gpu, bandwidth=_rounded(inside), bandwidth_basis=Basis.MEASURED, link_bandwidth=_rounded(link))
 
 
 def gpu_rates(torch: Any, index: int = 0, *, size: int = 256 * MIB, runs: int = 5) -> tuple[float, float]:

@@ -10,6 +10,7 @@ import pytest
 import omniplan
 from omniplan.api import predict
 from omniplan.cli.main import main
+from omniplan.domain.evidence import Basis
 from omniplan.domain.machine import Gpu, Machine, Memory
 from omniplan.planning.timing import ERROR
 from omniplan.units import GIB, MIB
@@ -118,7 +119,7 @@ def test_a_prompt_stays_on_a_strong_cpu() -> None:
 
 def test_the_wide_link_comes_first() -> None:
     """The first device streams what is in RAM, so a GPU behind one lane is put behind the other."""
-    ram = Memory(total=64 * GIB, bandwidth=50e9, bandwidth_basis="measured")
+    ram = Memory(total=64 * GIB, bandwidth=50e9, bandwidth_basis=Basis.MEASURED)
     wide = Machine(name="wide", gpus=(gpu(0, 9000), gpu(1, 9000, lanes=1)), memory=ram)
     narrow = Machine(name="narrow", gpus=(gpu(0, 9000, lanes=1), gpu(1, 9000)), memory=ram)
     asked = {"n_ctx": 8192, "n_prompt": 8192, "n_gen": 16}
@@ -131,7 +132,7 @@ def test_the_wide_link_comes_first() -> None:
 
 def test_a_large_output_matrix_may_stay_in_ram() -> None:
     """A vocabulary of 256,000 weighs as much as layers, and reading it there costs less than handing those over."""
-    ram = Memory(total=64 * GIB, bandwidth=60e9, bandwidth_basis="measured")
+    ram = Memory(total=64 * GIB, bandwidth=60e9, bandwidth_basis=Basis.MEASURED)
     machine = Machine(name="tight", gpus=(replace(gpu(0, 6000), description="RTX 4070"),), memory=ram)
     found = plan("gemma-2-9b-Q4_K_M", machine, n_ctx=4096)
 

@@ -1,0 +1,123 @@
+"""Plain data (TOML, JSON) to records and back, with errors that name the path inside the file.
+
+A record is a frozen dataclass; its annotations say how each field stands in a file (see ``column``). Its method
+``faults``, where it has one, yields what is wrong between fields: a key, and what to say of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
+from difflib import get_close_matches
+from typing import Any, Final, TypeVar, cast, get_args, get_origin
+
+from omniplan.documents.column import RecordField, record_fields, resolved
+from omniplan.documents.frozen import FrozenMapping
+from omniplan.documents.scalar import read_scalar, write_scalar
+from omniplan.errors import InputError
+
+T = TypeVar("T")
+
+_PLURALS: Final[Mapping[object, str]] = {str: "texts", int: "numbers", float: "numbers"}
+
+
+def read(kind: type[T], raw: object, *, path: str = "") -> T:
+    """The ``kind`` written in ``raw``; raises InputError with the path of the first wrong field."""
+    return cast("T", _value(kind, raw, path, ()))
+
+
+def plain(value: object, *, sparse: bool = False) -> Any:
+    """``value`` as plain data that ``read`` turns back into an equal one; ``sparse`` leaves out what it would add."""
+    return _plain(type(value), value, sparse=sparse)
+
+
+def unknown(key: object, known: Sequence[str]) -> str:
+    """What to say of a key that there is not: the nearest known one, else all of them."""
+    near = get_close_matches(str(key), known, n=1)
+    return f"unknown key; did you mean {near[0]!r}?" if near else f"unknown key; known are {', '.join(sorted(known))}"
+
+
+def _fault(path: str, problem: str) -> InputError:
+    return InputError(f"{path or 'top level'}: {problem}")
+
+
+def _join(path: str, key: object) -> str:
+    text = str(key) if str(key).isprintable() else repr(key)
+    return f"{path}.{text}" if path else text
+
+
+def _value(hint: object, raw: object, path: str, keys: tuple[str, ...]) -> object:
+    kind, column, _ = resolved(hint)
+    parse = column.parse if isinstance(raw, str) else None
+    if not parse and is_dataclass(kind):
+        return _record(cast("type", kind), _table(raw, path), path, keys)
+    if not parse and get_origin(kind) is tuple:
+        return _array(get_args(kind), raw, path)
+    if get_origin(kind) is Mapping:
+        of, item = get_args(kind)
+        rows = _table(raw, path).items()
+        return FrozenMapping({of(key): _value(item, row, _join(path, key), (*keys, key)) for key, row in rows})
+    try:
+        return parse(str(raw)) if parse else read_scalar(kind, column, raw)
+    except InputError as error:
+        raise _fault(path, str(error)) from error
+
+
+def _table(raw: object, path: str) -> Mapping[str, object]:
+    if not isinstance(raw, Mapping):
+        raise _fault(path, f"expected a table, got {type(raw).__name__}")
+    return raw
+
+
+def _record(kind: type, table: Mapping[str, object], path: str, keys: tuple[str, ...]) -> object:
+    known = [field.key for field in record_fields(kind) if not field.column.level]
+    for key in table:
+        if key not in known:
+            raise _fault(_join(path, key), unknown(key, known))
+    values = {field.name: _field(field, table, path, keys) for field in record_fields(kind)}
+    # What follows from other fields follows once all of these are read.
+    unsaid = [field for field in record_fields(kind) if field.column.default and table.get(field.key) is None]
+    record = kind(**{**values, **{field.name: field.left_out(values) for field in unsaid}})
+    for key, problem in getattr(record, "faults", tuple)():
+        raise _fault(_join(path, key), problem)
+    return record
+
+
+def _field(field: RecordField, table: Mapping[str, object], path: str, keys: tuple[str, ...]) -> object:
+    if field.column.level:
+        return keys[-field.column.level]
+    found = table.get(field.key)
+    if found is not None:
+        return _value(field.hint, found, _join(path, field.key), keys)
+    if field.is_required:
+        raise _fault(_join(path, field.key), "is missing")
+    return None if field.column.default else field.left_out({})
+
+
+def _array(kinds: tuple[object, ...], raw: object, path: str) -> tuple[object, ...]:
+    if not isinstance(raw, Sequence) or isinstance(raw, str):
+        raise _fault(path, f"expected an array of {_PLURALS.get(resolved(kinds[0])[0], 'tables')}")
+    of = kinds[:1] * len(raw) if kinds[-1] is Ellipsis else kinds
+    if len(of) != len(raw):
+        raise _fault(path, f"expected {len(of)} values, got {len(raw)}")
+    return tuple(_value(kind, raw[index], f"{path}[{index}]", ()) for index, kind in enumerate(of))
+
+
+def _plain(hint: object, value: Any, *, sparse: bool) -> Any:
+    kind, column, _ = resolved(hint)
+    if is_dataclass(value):
+        return _row(value, sparse=sparse or getattr(value, "is_sparse", False))
+    if isinstance(value, Mapping):
+        return {str(key): _plain(get_args(kind)[1], item, sparse=sparse) for key, item in value.items()}
+    if isinstance(value, tuple):
+        of = get_args(kind)
+        return [_plain(of[0 if of[-1] is Ellipsis else at], item, sparse=sparse) for at, item in enumerate(value)]
+    return write_scalar(column, value)
+
+
+def _row(value: Any, *, sparse: bool) -> dict[str, Any]:
+    own = [field for field in record_fields(value.__class__) if not field.column.level]
+    values = {field.name: getattr(value, field.name) for field in own}
+    if sparse:
+        own = [field for field in own if field.is_required or values[field.name] != field.left_out(values)]
+    return {field.key: _plain(field.hint, values[field.name], sparse=sparse) for field in own}
