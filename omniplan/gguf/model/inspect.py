@@ -26,7 +26,7 @@ def inspect(model: Model) -> Inspection:
         n_layer_nextn=h.n_layer_nextn,
         n_expert=h.n_expert,
         n_expert_used=max(h.n_expert_used),
-        n_expert_shared=h.n_expert_shared,
+        n_expert_shared=h.n_expert_shared or _uncounted_shared(model),
         n_layer_dense_lead=_dense_lead(model),
         n_ctx_train=h.n_ctx_train,
         n_embd=h.n_embd,
@@ -50,6 +50,11 @@ def inspect(model: Model) -> Inspection:
 def _attention(model: Model) -> str:
     kinds = dict.fromkeys(layer.mixer for layer in model.layers[: model.hparams.n_layer])
     return ", ".join(kinds)
+
+
+def _uncounted_shared(model: Model) -> int:
+    """1 where tensors show shared experts that no key counts, as in qwen35moe and qwen3next: one, with its own gate."""
+    return int(Role.SHARED_EXPERT in model.roles.values())
 
 
 def _dense_lead(model: Model) -> int:
