@@ -19,7 +19,6 @@ from omniplan.domain.roles import Role
 from omniplan.errors import ArgumentError, InputError, OmniplanError
 from omniplan.formats.command import Command, Word
 from omniplan.llamacpp.fit.fit import fit
-from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.flags.refusals import devices_in_use
 from omniplan.llamacpp.load import buffers
 from omniplan.llamacpp.load.footprint import RAM, footprint
@@ -149,7 +148,7 @@ class Case:
         """The parameters that the server runs with: as written, changed by --fit where that acts."""
         if self.fitted is None or not self.fitted.changed:
             return self.params
-        return parse([*self.reading.args, *self.fitted.args], env=self.reading.env)
+        return self.fitted.settled(self.params)
 
     @cached_property
     def priced(self) -> Footprint | None:

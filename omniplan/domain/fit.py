@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from omniplan.domain.params import NEVER_SHRINK, Override, ServerParams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,3 +35,15 @@ class FitResult:
         if self.overrides:
             args += ["-ot", ",".join(f"{pattern}={buffer}" for pattern, buffer in self.overrides)]
         return tuple(args)
+
+    def settled(self, params: ServerParams) -> ServerParams:
+        """``params`` with the choice made: what llama-server then loads."""
+        return replace(
+            params,
+            n_ctx=self.n_ctx,
+            n_ctx_given=True,
+            fit_ctx=params.fit_ctx if self.n_ctx else NEVER_SHRINK,
+            n_gpu_layers=self.n_gpu_layers if self.n_gpu_layers >= 0 else params.n_gpu_layers,
+            tensor_split=tuple(map(float, self.tensor_split)) or params.tensor_split,
+            overrides=(*params.overrides, *(Override(*item) for item in self.overrides)),
+        )
