@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from omniplan.api.source import ModelSource, model_of
 from omniplan.domain.machine import Machine
+from omniplan.domain.params import DEFAULT_BUILD
 
 if TYPE_CHECKING:
     from omniplan.domain.fit import FitResult
@@ -25,17 +26,24 @@ def inspect(source: ModelSource) -> Inspection:
 
 
 def footprint(
-    source: ModelSource, machine: Machine, args: Sequence[str] = (), *, env: Mapping[str, str] | None = None
+    source: ModelSource,
+    machine: Machine,
+    args: Sequence[str] = (),
+    *,
+    env: Mapping[str, str] | None = None,
+    build: int | str = DEFAULT_BUILD,
 ) -> Footprint:
-    """Price llama-server's ``args`` for a model on ``machine`` in llama.cpp b11434's own bytes.
+    """Price llama-server's ``args`` for a model on ``machine`` in llama.cpp's own bytes.
 
-    ``args`` are given without ``-m``; ``env`` may hold ``LLAMA_ARG_*`` variables. Weights are taken as loaded without
-    mmap, as llama.cpp's own memory probe does. Raises ArgumentError for what llama-server would refuse.
+    ``args`` are given without ``-m``; ``env`` may hold ``LLAMA_ARG_*`` variables, ``build`` is 11434 or
+    another known release, such as "b11549". Weights are taken as loaded without mmap, as llama.cpp's own memory probe
+    does. Raises ArgumentError for what llama-server would refuse, InputError for a build that is not known.
     """
+    from omniplan.llamacpp.build import build_number
     from omniplan.llamacpp.flags.args import parse
     from omniplan.llamacpp.load.footprint import footprint as price
 
-    return price(model_of(source), machine, parse(args, env=env or {}))
+    return price(model_of(source), machine, parse(args, env=env or {}, build=build_number(build)))
 
 
 def fit(

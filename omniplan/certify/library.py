@@ -13,7 +13,7 @@ from omniplan.errors import InputError
 
 PACKAGE: Final = "xllamacpp"
 VERSION: Final = "2026.10.11549"
-BUILD: Final = "b11549"
+BUILD: Final = 11549
 API_VERSION: Final = 3  # ggml-backend-impl.h: GGML_BACKEND_API_VERSION
 _INSTALL: Final = "pip install 'omniplan[certify]'"
 _OBJECT_SIZE: Final = 32  # ggml.c: struct ggml_object, which stands before every tensor

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
+from omniplan.certify import library
 from omniplan.certify.tensors import Tensors
 from omniplan.domain.tensor_type import TYPE_BY_NAME
+from omniplan.llamacpp import build
 from omniplan.llamacpp.ggml.fusion import Fuser
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.graph.node import Node
@@ -27,7 +29,7 @@ def optimize(tensors: Tensors, graph: Any, add_dependency: Callable[[Any, Any], 
     prepared = Prepared(nodes, [node for node in known.values() if id(node) not in own])
     prepared.uses[:count] = _uses(tensors, graph, addresses)
     order, keep = list(range(count + 1)), dict[int, list[int]]()
-    Fuser(prepared, order, prepared.src, (), keep).run(0, count)
+    Fuser(prepared, order, prepared.src, (), keep, build.known(library.BUILD).fusions).run(0, count)
     for i, number in enumerate(order[:count]):
         if i != number:
             graph.nodes[i] = tensors.pointer(addresses[number])

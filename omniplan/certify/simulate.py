@@ -20,7 +20,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.errors import InputError
 
-SOURCE: Final = f"llama.cpp {library.BUILD} in {library.PACKAGE} {library.VERSION}, GPUs simulated"
+SOURCE: Final = f"llama.cpp b{library.BUILD} in {library.PACKAGE} {library.VERSION}, GPUs simulated"
 _REFUSED: Final = 1
 # ggml.c:ggml_abort starts a debugger otherwise.
 _ENVIRONMENT: Final = {"GGML_NO_BACKTRACE": "1"}

@@ -13,7 +13,7 @@ from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
-from omniplan.domain.params import ServerParams
+from omniplan.domain.params import DEFAULT_BUILD, ServerParams
 from omniplan.domain.prediction import Prediction
 from omniplan.domain.roles import Role
 from omniplan.errors import ArgumentError, InputError, OmniplanError
@@ -30,7 +30,6 @@ DEFAULT: Final = Headroom()
 # What "it would fit" must leave free: more than any usual policy of a plan, so that a plan is never contradicted.
 ROOMY: Final = Headroom(growth_fraction=0.10, growth_least=GIB, growth_display=GIB)
 # The build whose rules these are, and how an emitted file says which one it is for.
-BUILD: Final = 11434
 _BUILD: Final = re.compile(r"^# omniplan \S+ for llama\.cpp b(\d{1,6})\b")
 _VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 # A router's models have options of their own, the others only tell something.
@@ -177,7 +176,7 @@ class Case:
     def is_for_older(self) -> bool:
         """Whether a comment of omniplan's own says that the command is for an older llama.cpp."""
         builds = (_BUILD.search(word.text) for word in self.comments)
-        return any(int(match[1]) < BUILD for match in builds if match)
+        return any(int(match[1]) < DEFAULT_BUILD for match in builds if match)
 
     @property
     def host_weights(self) -> int:

@@ -9,6 +9,7 @@ from typing import Final
 
 from omniplan import api
 from omniplan.cli.output import show
+from omniplan.domain.params import DEFAULT_BUILD
 
 _MODEL_HELP: Final = "a GGUF file, any shard of a set, or a header-only file"
 _MACHINE_HELP: Final = "a shipped profile (see `omniplan machines`) or a machine file"
@@ -47,6 +48,13 @@ def add_machine(command: argparse.ArgumentParser) -> None:
     command.add_argument("--machine", metavar="M", required=True, help=_MACHINE_HELP)
 
 
+def add_build(command: argparse.ArgumentParser) -> None:
+    """The llama.cpp whose bytes count."""
+    command.add_argument(
+        "--llama-cpp", default=DEFAULT_BUILD, metavar="BUILD", help="count bytes as this build does, such as b11549"
+    )
+
+
 def add_json(command: argparse.ArgumentParser) -> None:
     """The choice between text and JSON."""
     command.add_argument("--json", action="store_true", help="print JSON; its schema: `omniplan schema`")
@@ -68,15 +76,17 @@ def _inspect(options: argparse.Namespace) -> int:
 def _declare_footprint(command: argparse.ArgumentParser) -> None:
     add_model(command)
     add_machine(command)
+    add_build(command)
     add_json(command)
-    command.usage = "omniplan footprint MODEL --machine M [--json] -- <llama-server arguments>"
+    command.usage = "omniplan footprint MODEL --machine M [--llama-cpp BUILD] [--json] -- <llama-server arguments>"
 
 
 def _footprint(options: argparse.Namespace) -> int:
     from omniplan.documents.as_json import as_json
     from omniplan.planning.text_plan import footprint_text
 
-    priced = api.footprint(options.model, api.load_machine(options.machine), options.server_args)
+    machine = api.load_machine(options.machine)
+    priced = api.footprint(options.model, machine, options.server_args, build=options.llama_cpp)
     show(as_json(priced) if options.json else footprint_text(priced))
     return 0 if priced.fits else 1
 

@@ -46,12 +46,13 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footprint:
-    """The price of one placement in bytes.
+    """The price of one placement in bytes, as the build ``llama_cpp`` counts them.
 
     ``layers`` is the device of each layer, output layer last. ``buffers`` is keyed by llama.cpp's names ("CUDA0",
     "CUDA_Host", "CPU"). ``output_buffer`` is the logits buffer, which llama.cpp counts in no column.
     """
 
+    llama_cpp: str
     layers: tuple[str, ...]
     buffers: Mapping[str, BufferSize]
     graph_splits: GraphSplits | None

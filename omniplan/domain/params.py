@@ -13,6 +13,9 @@ MAX_DEVICES: Final = 16
 MAX_OVERRIDES: Final = 4096
 MAX_SEQUENCES: Final = 256
 
+# The build that reads a command line unless another is named.
+DEFAULT_BUILD: Final = 11434
+
 # ``-c 0`` stores this in the context that --fit may shrink to: the whole context was asked for, leave it alone.
 NEVER_SHRINK: Final = 2**32 - 1
 
@@ -99,7 +102,8 @@ class DraftParams:
 class ServerParams:
     """What a llama-server command line says (common/common.h: ``common_params``), before a model is seen.
 
-    Counts are tokens, layers or threads; ``fit_target`` is bytes, ``cache_ram`` MiB as on the command line.
+    ``build`` is the llama.cpp that reads it. Counts are tokens, layers or threads; ``fit_target`` is bytes,
+    ``cache_ram`` MiB as on the command line.
 
     ``n_ctx`` 0 is the model's training context. ``n_ctx_given`` tells ``-c 0`` from no ``-c``.
     ``fit_ctx`` is the smallest context --fit may choose, ``NEVER_SHRINK`` after ``-c 0``.
@@ -113,6 +117,7 @@ class ServerParams:
     ``env`` lists the environment variables that were given and that llama.cpp or ggml reads.
     """
 
+    build: int = DEFAULT_BUILD
     model: str | None = None
 
     n_ctx: int = 0

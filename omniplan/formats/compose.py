@@ -90,7 +90,7 @@ def load_seconds(item: Launch) -> int:
 
 def image(item: Launch) -> str:
     """The image of the build, with CUDA where the machine has GPUs."""
-    return f"{IMAGE}:server-{'cuda-' if item.plan.machine.gpus else ''}b{item.build}"
+    return f"{IMAGE}:server-{'cuda-' if item.plan.machine.gpus else ''}{item.build.name}"
 
 
 def block(item: Launch, port: int = _PORT) -> str:

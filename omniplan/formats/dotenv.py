@@ -90,8 +90,8 @@ def _quoted(value: str) -> str:
 def _prepare(item: Launch, options: Options) -> Launch:
     """The launch without a ``-tb`` that says what ``-t`` says: llama.cpp takes it over, and has no variable for it."""
     del options
-    if item.build < CHECKED:
-        raise InputError(f".env: variables are known from b{CHECKED} on, not of b{item.build}; use --as shell")
+    if item.build.number < CHECKED:
+        raise InputError(f".env: variables are known from b{CHECKED} on, not of {item.build.name}; use --as shell")
     threads = {flag.row.key: flag.values for flag in item.flags if flag.row.key in _THREADS}
     if len(set(map(threads.get, _THREADS))) > 1:
         return item

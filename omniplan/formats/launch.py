@@ -11,8 +11,9 @@ from typing import Final
 
 from omniplan.domain.plan import Plan, Request
 from omniplan.errors import InputError
+from omniplan.llamacpp.build import Build, build_number, release
 from omniplan.llamacpp.flags.args import Flag
-from omniplan.llamacpp.flags.dialect import build_number, spoken
+from omniplan.llamacpp.flags.dialect import spoken
 from omniplan.text.speed import digits, rate
 from omniplan.units import gib, mib
 
@@ -37,7 +38,7 @@ class Launch:
     model: str
     args: tuple[str, ...]
     flags: tuple[Flag, ...]
-    build: int
+    build: Build
     format: str = ""
     folder: str = ""
     inside: str = ""
@@ -54,7 +55,7 @@ class Launch:
         return self.plan.environment
 
     def with_args(self, *args: str) -> Launch:
-        """The same command with other arguments of b11434."""
+        """The same command with other arguments of the plan's build."""
         return replace(self, args=args, flags=spoken(args, self.build))
 
 
@@ -69,7 +70,7 @@ def launch(plan: Plan, *, id: str | None = None, model: str | None = None, llama
     if not path:
         raise InputError("model path: empty; give one with --model")
     chosen = default_id(plan) if id is None else id
-    build = build_number(plan.llama_cpp if llama_cpp is None else llama_cpp)
+    build = release(build_number(plan.llama_cpp if llama_cpp is None else llama_cpp))
     args = plan.server_args
     return Launch(plan=plan, id=chosen, model=path, args=args, flags=spoken(args, build), build=build)
 
@@ -105,7 +106,8 @@ def commented(lines: list[str]) -> list[str]:
 def _statements(item: Launch) -> Iterator[str]:
     plan = item.plan
     yield printable(
-        f"omniplan {plan.version} for llama.cpp b{item.build}: {_name(plan)} on {plan.machine.name}, {plan.strategy}"
+        f"omniplan {plan.version} for llama.cpp {item.build.name}: "
+        f"{_name(plan)} on {plan.machine.name}, {plan.strategy}"
     )
     yield printable(_REGENERATE + _regenerate(item))
     yield printable(f"architecture: {_architecture(plan)}")
@@ -163,7 +165,7 @@ def _regenerate(item: Launch) -> str:
     words += [] if plan.baselines else ["--no-baselines"]
     emit = ["omniplan", "emit", "PLAN.json", "--as", item.format, "--section", item.id]
     emit += ["--model", item.model] if item.model != plan.model.path else []
-    emit += ["--llama-cpp", f"b{item.build}"] if f"b{item.build}" != plan.llama_cpp else []
+    emit += ["--llama-cpp", item.build.name] if item.build.name != plan.llama_cpp else []
     return f"{shlex.join(words)} --json > PLAN.json && {shlex.join(emit)}"
 
 

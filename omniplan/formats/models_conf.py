@@ -159,7 +159,9 @@ def _undone(flags: Sequence[Flag]) -> Iterator[Flag]:
 def prepare(item: Launch, options: Options) -> Launch:
     """The launch inside the script's container; a benchmark's context is the one all benchmarks have."""
     if not takes(("--fit", "on", "--flash-attn", "on"), item.build):
-        raise InputError(f"models.conf: its script passes --fit and --flash-attn on, which b{item.build} does not take")
+        raise InputError(
+            f"models.conf: its script passes --fit and --flash-attn on, which {item.build.name} does not take"
+        )
     inside = in_container(item, options)
     return _bench(inside) if item.id.startswith("bench-") else inside
 

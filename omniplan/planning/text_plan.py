@@ -34,7 +34,8 @@ def layer_map(layers: Sequence[str]) -> str:
 
 def footprint_text(footprint: Footprint) -> str:
     """The memory table, the layer map, whether it fits, and what was taken for true."""
-    return "\n".join([_memory_text(footprint), *_assumption_lines(footprint.assumptions)])
+    lines = [_memory_text(footprint), "", f"Bytes: simulation of llama.cpp {footprint.llama_cpp}"]
+    return "\n".join([*lines, *_assumption_lines(footprint.assumptions)])
 
 
 def _memory_text(footprint: Footprint) -> str:

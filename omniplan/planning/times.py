@@ -22,7 +22,16 @@ from omniplan.predict.request import predict_priced, unsized
 
 # Seconds per layer do not depend on how finely the scheduler cuts the graph.
 _UNPRICED: Final = Footprint(
-    layers=(), buffers={}, graph_splits=None, pools=(), n_ctx=0, n_ctx_seq=0, n_seq_max=1, n_ubatch=0, flash_attn=True
+    llama_cpp="",
+    layers=(),
+    buffers={},
+    graph_splits=None,
+    pools=(),
+    n_ctx=0,
+    n_ctx_seq=0,
+    n_seq_max=1,
+    n_ubatch=0,
+    flash_attn=True,
 )
 
 

@@ -7,6 +7,7 @@ from statistics import median
 from typing import Final
 
 from omniplan.domain.footprint import Footprint
+from omniplan.domain.params import DEFAULT_BUILD
 from omniplan.verify.expected import Expected
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport
 from omniplan.verify.pools import COLUMNS, CUDA, HOST, backend, device_order, is_mapped, pool_of, pools, predicted_name
@@ -14,7 +15,6 @@ from omniplan.verify.table import Tolerance, tolerances
 from omniplan.verify.values import ComparedColumn, ComparedSpeed
 
 # The build that predictions reproduce.
-BUILD: Final = 11434
 _MAPPED: Final = "a mapping of the file"
 _NOT_PRINTED: Final = "not in the log"
 _OTHER_BACKEND: Final = "predicted for CUDA only"
@@ -65,7 +65,7 @@ def tolerance_of(report: LoadReport, column: str) -> Tolerance:
 
 def is_same_build(report: LoadReport) -> bool:
     """Whether the log is of the build that predictions reproduce; a build without a number may be any."""
-    return report.build is not None and report.build.number == BUILD
+    return report.build is not None and report.build.number == DEFAULT_BUILD
 
 
 def _incomparable(load: Load, pool: str, column: str, actual: int | None) -> str:

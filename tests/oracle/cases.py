@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import omniplan
 from omniplan.domain.footprint import BufferSize, Footprint
+from omniplan.domain.params import DEFAULT_BUILD
 
 DATA: Final = Path(__file__).parents[1] / "data"
 _FOLDERS: Final = (
@@ -21,9 +22,9 @@ _FOLDERS: Final = (
 Case = dict[str, Any]
 
 
-def load() -> list[Case]:
-    """Every case of the sample."""
-    return [json.loads(line) for line in (DATA / "oracle" / "cases.jsonl").read_text().splitlines()]
+def load(name: str = "cases") -> list[Case]:
+    """Every case of the sample, or of another file of figures."""
+    return [json.loads(line) for line in (DATA / "oracle" / f"{name}.jsonl").read_text().splitlines()]
 
 
 def label(case: Case) -> str:
@@ -45,9 +46,9 @@ def model(name: str) -> omniplan.Model:
     return omniplan.load_model(next(folder / file for folder in _FOLDERS if (folder / file).exists()))
 
 
-def price(case: Case) -> Footprint:
+def price(case: Case, *, build: int = DEFAULT_BUILD) -> Footprint:
     """Our footprint of a case."""
-    return omniplan.footprint(model(case["model"]), machines()[case["machine"]], case["args"])
+    return omniplan.footprint(model(case["model"]), machines()[case["machine"]], case["args"], build=build)
 
 
 def layers(case: Case) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from omniplan.domain.params import DEFAULT_BUILD
+from omniplan.llamacpp.build import known
 from omniplan.llamacpp.ggml.allocate import allocate
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.ggml.schedule import Backend, Homes
@@ -46,7 +48,9 @@ def test_single_gpu(name: str, column: int) -> None:
         Backend(name="CUDA0", buffer="CUDA0", capability=capability),
         Backend(name="CPU", buffer="CUDA_Host"),
     )
-    homes = Homes(backends=backends, home=_home, layers=[0] * 100, n_copies=n_copies)
+    homes = Homes(
+        backends=backends, home=_home, fusions=known(DEFAULT_BUILD).fusions, layers=[0] * 100, n_copies=n_copies
+    )
 
     plan = schedule(Prepared(build(load(GRAPHS / f"{name}.json.gz")[key]["prefill"], 512)), homes)
 

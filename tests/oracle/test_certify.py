@@ -39,7 +39,7 @@ def test_the_library_counts_what_the_oracle_did(label: str) -> None:
     """Layers, all three columns of every buffer, splits and copies, to the byte."""
     outcome = drift.ask(ALL[label])
 
-    assert outcome.refused == ""
+    assert outcome.theirs == ""
     assert [check for check in outcome.checks if check.planned != check.counted] == []
     assert len(outcome.checks) > 10
 
@@ -122,9 +122,9 @@ def test_a_callback_that_fails_is_an_error_and_no_verdict() -> None:
     """llama.cpp would go on with whatever the callback returned; the process ends instead."""
     code = """
 from omniplan.certify import library
-from omniplan.certify.devices import Backend
+from omniplan.certify.devices import SimulatedBackend
 ffi, lib = library.load()
-backend = Backend(ffi, lib, ())
+backend = SimulatedBackend(ffi, lib, ())
 backend._set(lib.ggml_backend_cpu_buffer_type(), get_alignment=lambda _: 1 // 0)
 ffi.cdef("size_t ggml_backend_buft_get_alignment(buft_t);")
 lib.ggml_backend_buft_get_alignment(backend.types["CPU"])

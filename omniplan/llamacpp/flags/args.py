@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from omniplan.domain.params import MAX_OVERRIDES, ServerParams
+from omniplan.domain.params import DEFAULT_BUILD, MAX_OVERRIDES, ServerParams
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.flags.numbers import stof, stoi, stoul
 from omniplan.llamacpp.flags.settings import Value, change
@@ -29,9 +29,9 @@ _SWITCH: Final = {
 }
 
 
-def parse(args: Sequence[str], *, env: Mapping[str, str] = _NO_ENVIRONMENT) -> ServerParams:
-    """Parameters of ``llama-server args`` under ``env``; an ``ArgumentError`` where llama-server would exit."""
-    params = replace(ServerParams(), env=tuple(_recorded(env)))
+def parse(args: Sequence[str], *, env: Mapping[str, str] = _NO_ENVIRONMENT, build: int = DEFAULT_BUILD) -> ServerParams:
+    """Parameters of ``build``'s ``llama-server args`` under ``env``; an ``ArgumentError`` where it would exit."""
+    params = ServerParams(build=build, env=tuple(_recorded(env)))
     for row, text, name in _environment(env):
         params = _apply(params, row, text, spelled=name)
     for row, text, name in _command_line(args):

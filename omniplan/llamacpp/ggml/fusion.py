@@ -9,18 +9,21 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
+from omniplan.llamacpp.build import Fusions
 from omniplan.llamacpp.ggml.cuda import is_contiguous
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.graph.node import FLAG_OUTPUT, Node
 
-_MAX_REDUCED_EXPERTS: Final = 15  # ggml-cuda.cu:MOE_WEIGHTED_REDUCTION_MAX_EXPERTS
 _GLUS: Final = ("GLU:SWIGLU", "GLU:GEGLU", "GLU:SWIGLU_OAI", "GLU:SWIGLU_CLAMP")
 _GATES: Final = ("UNARY:SIGMOID", "UNARY:SOFTPLUS", "SOFT_MAX")
 _NORM: Final = ("RESHAPE", "SUM_ROWS", "CLAMP", "DIV", "RESHAPE")
 
 
 class Fuser:
-    """Matches fusable runs of nodes in ``order``; reorders it and fills ``keep`` (node -> tensors it outlives)."""
+    """Matches the runs of nodes in ``order`` that ``fusions`` tie together.
+
+    Reorders it and fills ``keep`` (node -> tensors it outlives).
+    """
 
     def __init__(
         self,
@@ -29,6 +32,7 @@ class Fuser:
         src: Sequence[tuple[int, ...]],
         origin: Sequence[int],
         keep: dict[int, list[int]],
+        fusions: Fusions,
     ) -> None:
         self.tensors = graph.tensors
         self.origin = origin
@@ -39,11 +43,12 @@ class Fuser:
         self.order = order
         self.src = src
         self.keep = keep
+        self.fusions = fusions
 
     def run(self, start: int, end: int) -> None:
         """Handle one split of a CUDA device."""
         kinds = [self.op[i] for i in self.order[start:end]]
-        if "MUL_MAT_ID" in kinds and "MUL_MAT" in kinds:
+        if self.fusions.shared_experts and "MUL_MAT_ID" in kinds and "MUL_MAT" in kinds:
             self._group_shared_experts(start, end)
             kinds = [self.op[i] for i in self.order[start:end]]
         done = start
@@ -52,7 +57,7 @@ class Fuser:
                 continue
             if kind == "MUL" and following in ("VIEW", "MUL"):
                 done = position + self._reduction(position, end)
-            elif kind in ("UNARY", "SOFT_MAX") and following in ("RESHAPE", "SQRT"):
+            elif self.fusions.routing and kind in ("UNARY", "SOFT_MAX") and following in ("RESHAPE", "SQRT"):
                 done = position + self._routing(position, end)
 
     def _hold(self, tensor: int, until: int) -> None:
@@ -138,7 +143,7 @@ class Fuser:
         weighted = self.order[position + muls - 1]
         count = self.tensors[weighted].ne[1]
         length = 2 * count + muls - 1
-        if not parts or not 2 <= count <= _MAX_REDUCED_EXPERTS or position + length > end:
+        if not parts or not 2 <= count <= self.fusions.reduced_experts or position + length > end:
             return 0
         if not self._sums_views(self.order[position + muls : position + length], weighted):
             return 0

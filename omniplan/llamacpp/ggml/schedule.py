@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from omniplan.errors import OmniplanError
+from omniplan.llamacpp.build import Fusions
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.graph.node import Node
 
@@ -27,7 +28,8 @@ class Homes:
     """What a placement tells the scheduler.
 
     ``backends`` are the devices in order, the CPU last. ``home`` names the buffer type of a weight or cache.
-    ``layers`` is the backend of each layer. ``n_copies`` is 4 with pipeline parallelism, else 1.
+    ``fusions`` are those of the devices. ``layers`` is the backend of each layer. ``n_copies`` is 4 with pipeline
+    parallelism, else 1.
 
     ``pins_norms`` tells whether norms are pinned to their layer: llama.cpp does so with all layers offloaded or below
     32 tokens. ``pins_attention`` tells the same of the graph's ``on_cpu``. When sizes are only measured, as ``--fit``
@@ -36,6 +38,7 @@ class Homes:
 
     backends: tuple[Backend, ...]
     home: Callable[[Node], str]
+    fusions: Fusions
     layers: Sequence[int] = ()
     pins_norms: bool = True
     pins_attention: bool = True

@@ -50,7 +50,7 @@ def schedule(graph: Prepared, homes: Homes) -> Schedule:
     order = list(range(graph.n_nodes))
     keep: dict[int, list[int]] = {}
     if graph.fuses:
-        fuser = Fuser(graph, order, cut.src, cut.origin, keep)
+        fuser = Fuser(graph, order, cut.src, cut.origin, keep, homes.fusions)
         for split in cut.splits:
             if homes.backends[split.backend].capability is not None:
                 fuser.run(split.start, split.end)

@@ -226,7 +226,7 @@ def unembed(b: Builder, recipe: Recipe, x: Node, out_ids: Node | None = None) ->
     b.graph.output(x)
     if recipe.rows == "normed" and out_ids is not None:
         x = get_rows(x, out_ids)
-        _embedding(b, recipe, x)
+    _embedding(b, recipe, x)
     if recipe.hidden_scale:
         x = scale(x)
     tied = -1 if recipe.input_head else device

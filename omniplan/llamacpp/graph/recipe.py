@@ -78,7 +78,7 @@ class Recipe:
     rows: "last" output rows are selected inside the last layer, "post_norm" there, behind the norm after attention,
       "end" after it, "normed" after the final norm, "all" never.
     output_norm: name of the final norm. norm_first: the norm before attention precedes everything else of its layer.
-    embedding_out: with ``rows`` "normed", ``cls.output`` projects the embedding that the host reads.
+    embedding_out: ``cls.output`` projects the embedding that the host reads.
     hidden_scale: final embeddings are scaled before they become logits.
     logit_scale: logits are scaled when the header has ``logit_scale``; "always": whatever the header says.
     input_head: logits read the token embeddings of the input layer, not a copy on the output device.

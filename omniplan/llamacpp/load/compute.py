@@ -155,6 +155,7 @@ def homes(model: Model, placement: Placement, n_tokens: int, *, measured: bool =
     return Homes(
         backends=(*gpus, Backend(name=buffers.CPU, buffer=compute_host)),
         home=home,
+        fusions=placement.context.build.fusions,
         layers=layers,
         pins_norms=not measured and (placement.layers[0] != buffers.CPU or n_tokens < _PIN_BELOW_TOKENS),
         pins_attention=not measured,

@@ -8,6 +8,7 @@ from typing import Final
 from omniplan.domain.hparams import Hparams
 from omniplan.domain.params import ServerParams
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
+from omniplan.llamacpp.build import Build, known
 from omniplan.units import pad
 
 # llama.cpp b11434 src/llama-context.cpp: contexts and sliding caches are whole multiples of this many cells.
@@ -16,7 +17,7 @@ CELL_PAD: Final = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """A resolved ``llama_context``: cells, streams, batches and cache types.
+    """A resolved ``llama_context`` of one build: cells, streams, batches and cache types.
 
     ``n_stream`` is 1 with a unified KV cache, else ``n_seq_max``; each stream has ``n_ctx_seq`` cells.
     ``n_swa_cells`` is the size of a sliding-window cache per stream (equal to ``n_ctx_seq`` with ``--swa-full``).
@@ -25,6 +26,7 @@ class Context:
     ``fused_hc_*``: the steps of hyper-connections are one operation each.
     """
 
+    build: Build
     n_ctx: int
     n_ctx_seq: int
     n_seq_max: int
@@ -56,7 +58,7 @@ class Context:
 
 
 def resolve(hparams: Hparams, params: ServerParams, *, flash_attn: bool) -> Context:
-    """The context b11434 makes of ``params`` (``llama_context::llama_context``, ``tools/server/server.cpp``)."""
+    """The context llama.cpp makes of ``params`` (``llama_context::llama_context``, ``tools/server/server.cpp``)."""
     n_seq_max = params.n_seq_max
     unified = params.is_kv_unified
     n_stream = 1 if unified else n_seq_max
@@ -67,6 +69,7 @@ def resolve(hparams: Hparams, params: ServerParams, *, flash_attn: bool) -> Cont
     n_ctx = pad(asked, CELL_PAD)
     n_ctx_seq = n_ctx if unified else pad(n_ctx // n_seq_max, CELL_PAD)
     return Context(
+        build=known(params.build),
         n_ctx=n_ctx_seq * n_stream,
         n_ctx_seq=n_ctx_seq,
         n_seq_max=n_seq_max,

@@ -91,6 +91,7 @@ def price(model: Model, machine: Machine, placement: Placement) -> Footprint:
     reserved = compute.reserve(model, placement)
     sizes = _sizes(model, placement, reserved.nbytes)
     return Footprint(
+        llama_cpp=context.build.name,
         layers=placement.layers,
         buffers=sizes,
         graph_splits=reserved.splits,

@@ -20,6 +20,7 @@ from omniplan.errors import InputError
 from omniplan.formats import llama_swap, models_conf, preset_ini
 from omniplan.formats.launch import launch
 from omniplan.formats.registry import FORMATS, effect, render
+from omniplan.llamacpp.build import release
 from omniplan.llamacpp.flags.args import parse, read_flags
 from omniplan.llamacpp.flags.dialect import takes
 from omniplan.machines.files import shipped
@@ -300,7 +301,7 @@ def test_plans_of_every_machine_in_every_format(machine: str) -> None:
     plan = plan_of(SMALL, machine, n_ctx=4096)
     for name in FORMATS:
         assert "small.gguf" in omniplan.emit(plan, as_=name, model="/srv/models/small.gguf", section="small")
-    assert takes(plan.server_args, 11434)
+    assert takes(plan.server_args, release(11434))
 
 
 @pytest.mark.parametrize("name", sorted(set(FORMATS) - {"env"}))

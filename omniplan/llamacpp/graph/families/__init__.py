@@ -7,10 +7,13 @@ module with the file's name. Modules that end in ``_base`` are upstream's parts 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from typing import Final
 
 from omniplan.domain.model import Model
+from omniplan.errors import TableError
+from omniplan.llamacpp.build import Build
 from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.families import (
@@ -115,15 +118,28 @@ def is_known(arch: str) -> bool:
 
 
 def build(model: Model, context: Context, batch: Batch) -> Graph:
-    """The graph llama.cpp b11434 builds for ``batch``.
+    """The graph that the context's build of llama.cpp makes for ``batch``.
 
     An architecture without a row gets llama's graph, which most decoders resemble; raises UnsupportedModel when the
     file lacks the tensors for that.
     """
-    family = FAMILIES.get(model.arch, FAMILIES[_GENERAL])
+    family = _family(model.arch, context.build)
     b = Builder(model, context, batch)
     if isinstance(family, Recipe):
         decoder.build(b, family)
     else:
         family(b)
     return b.graph
+
+
+@cache
+def _family(arch: str, build: Build) -> Family:
+    """The family of ``arch`` with what ``build`` changes: fields of a recipe, else keywords of its function."""
+    family = FAMILIES.get(arch, FAMILIES[_GENERAL])
+    facts = build.graphs.get(arch, {})
+    if not isinstance(family, Recipe):
+        return partial(family, **facts) if facts else family
+    try:
+        return replace(family, **facts)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise TableError(f"builds.toml: {build.number}.graphs.{arch}: {error}") from error

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from omniplan.errors import ArgumentError, InputError
-from omniplan.llamacpp.flags.dialect import build_number, spoken, takes
+from omniplan.errors import ArgumentError
+from omniplan.llamacpp.build import release
+from omniplan.llamacpp.flags.dialect import spoken, takes
 from omniplan.llamacpp.flags.table import load_flags, spellings
 
 PLAN = ("-c", "4096", "-np", "1", "-fa", "on", "-ngl", "99", "-ot", "exps=CPU", "--fit", "off")
 
 
 def words(args: tuple[str, ...], build: int) -> list[str]:
-    return [word for flag in spoken(args, build) for word in flag.args]
+    return [word for flag in spoken(args, release(build)) for word in flag.args]
 
 
 @pytest.mark.parametrize("build", [11434, 10878, 9093, 8022])
 def test_builds_that_know_every_flag(build: int) -> None:
     """Nothing changes."""
     assert words(PLAN, build) == list(PLAN)
-    assert takes(PLAN, build)
+    assert takes(PLAN, release(build))
 
 
 def test_a_build_without_fit_does_what_fit_off_does() -> None:
@@ -60,7 +61,7 @@ def test_what_a_build_lacks_is_refused_with_the_alternative(args: tuple[str, ...
     """Nothing is dropped in silence, and nothing is guessed between two known builds."""
     with pytest.raises(ArgumentError, match=expected):
         words(args, build)
-    assert not takes(args, build)
+    assert not takes(args, release(build))
 
 
 def test_rows_agree_with_themselves() -> None:
@@ -71,14 +72,3 @@ def test_rows_agree_with_themselves() -> None:
         for old in (word for text in row.before.values() for word in text.split()):
             assert old in spellings()
             assert row.lacks is not None
-
-
-@pytest.mark.parametrize(("text", "expected"), [("b8022", 8022), ("11434", 11434)])
-def test_builds_by_name(text: str, expected: int) -> None:
-    assert build_number(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "8", "master", "b80x", "b8022-1"])
-def test_what_is_no_build(text: str) -> None:
-    with pytest.raises(InputError, match="such as b8022"):
-        build_number(text)

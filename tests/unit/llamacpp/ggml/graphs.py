@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from omniplan.domain.params import DEFAULT_BUILD
 from omniplan.domain.tensor_type import TYPE_BY_NAME
+from omniplan.llamacpp.build import Fusions, known
 from omniplan.llamacpp.ggml.schedule import Backend, Homes
 from omniplan.llamacpp.graph.node import CACHE, FLAG_INPUT, WEIGHT, Dims, Node, strides
 
 GPU0 = Backend(name="CUDA0", buffer="CUDA0", capability=890)
 GPU1 = Backend(name="CUDA1", buffer="CUDA1", capability=890)
+FUSIONS = known(DEFAULT_BUILD).fusions
 HOST = Backend(name="CPU", buffer="CUDA_Host")
 
 
@@ -48,8 +51,19 @@ def view(of: Node, op: str = "VIEW", shape: Sequence[int] | None = None, offset:
     return node
 
 
-def homes(where: Mapping[str, str], *backends: Backend, op_offload: bool = True, n_copies: int = 1) -> Homes:
+def homes(
+    where: Mapping[str, str],
+    *backends: Backend,
+    op_offload: bool = True,
+    n_copies: int = 1,
+    fusions: Fusions = FUSIONS,
+) -> Homes:
     """A placement that says where each tensor lives by name."""
     return Homes(
-        backends=backends, home=lambda node: where[node.name], layers=range(8), op_offload=op_offload, n_copies=n_copies
+        backends=backends,
+        home=lambda node: where[node.name],
+        fusions=fusions,
+        layers=range(8),
+        op_offload=op_offload,
+        n_copies=n_copies,
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from omniplan.llamacpp.build import Fusions
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.ggml.splits import Schedule, schedule
 from omniplan.llamacpp.graph.node import Node
-from tests.unit.llamacpp.ggml.graphs import GPU0, HOST, given, homes, tensor, view, weight
+from tests.unit.llamacpp.ggml.graphs import FUSIONS, GPU0, HOST, given, homes, tensor, view, weight
 
 TOKENS, WIDTH, EXPERTS, USED = 4, 512, 8, 2
+ONE_EACH = (Fusions(shared_experts=True), Fusions(reduced_experts=USED), Fusions(routing=True))
 
 
 def experts(*, kind: str = "q8_0", act: str = "GLU:SWIGLU", act_shared: str = "") -> list[Node]:
@@ -40,9 +42,22 @@ def experts(*, kind: str = "q8_0", act: str = "GLU:SWIGLU", act_shared: str = ""
     ]  # fmt: skip
 
 
-def on_gpu(nodes: list[Node]) -> Schedule:
+def on_gpu(nodes: list[Node], fusions: Fusions = FUSIONS) -> Schedule:
     names = {leaf.name: "CUDA0" for node in nodes for leaf in node.src}
-    return schedule(Prepared(nodes), homes(names, GPU0, HOST))
+    return schedule(Prepared(nodes), homes(names, GPU0, HOST, fusions=fusions))
+
+
+def test_each_fusion_is_a_fact_of_the_build() -> None:
+    """Without any, nodes keep their order and nothing outlives its last use; each one adds its own claims."""
+    nodes = experts()
+    all_of_them = on_gpu(nodes).keep
+
+    plan = on_gpu(nodes, Fusions())
+    alone = [on_gpu(nodes, fusions).keep for fusions in ONE_EACH]
+
+    assert (plan.order, plan.keep) == (list(range(len(nodes))), {})
+    assert all(alone)
+    assert sum(map(len, alone)) == len(all_of_them)
 
 
 def ops(plan: Schedule) -> list[str]:

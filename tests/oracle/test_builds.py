@@ -1,0 +1,47 @@
+"""Every build beside the default one: figures recorded from its own library (``tests.oracle.drift --record``)."""
+
+from __future__ import annotations
+
+import pytest
+
+from omniplan.certify.values import Tally, compare
+from omniplan.domain.footprint import BufferSize, GraphSplits
+from omniplan.domain.params import DEFAULT_BUILD
+from omniplan.llamacpp.build import Build, builds
+from tests.oracle import cases
+from tests.oracle.cases import Case
+
+OTHERS = [build for build in builds().values() if build.number != DEFAULT_BUILD]
+
+
+def differences(case: Case, number: int) -> list[str]:
+    """What build ``number`` makes of a recorded case otherwise than the library did."""
+    prefill, decode = case["splits"]
+    recorded = Tally(
+        buffers={name: BufferSize(model=m, context=c, compute=x) for name, (m, c, x) in case["buffers"].items()},
+        layers=cases.layers(case),
+        graph_splits=GraphSplits(prefill=prefill, decode=decode),
+        sched_copies=case["sched_copies"],
+        n_ctx=case["n_ctx"],
+    )
+    checks = compare(Tally.of(cases.price(case, build=number)), recorded)
+    return [
+        f"{check.what}: {check.planned}, recorded {check.counted}" for check in checks if check.planned != check.counted
+    ]
+
+
+@pytest.mark.parametrize("build", OTHERS, ids=lambda build: build.name)
+def test_every_figure_of_the_library(build: Build) -> None:
+    """Layers, three columns of every buffer, splits of both graphs, copies and context."""
+    recorded = {cases.label(case): differences(case, build.number) for case in cases.load(build.name)}
+
+    assert len(recorded) >= 60
+    assert {label: found for label, found in recorded.items() if found} == {}
+
+
+@pytest.mark.parametrize("build", OTHERS, ids=lambda build: build.name)
+def test_every_row_is_seen(build: Build) -> None:
+    """Each architecture that a build changes has a recorded case that the default build gets wrong."""
+    wrong = {cases.model(case["model"]).arch for case in cases.load(build.name) if differences(case, DEFAULT_BUILD)}
+
+    assert set(build.graphs) - wrong == set()
