@@ -109,6 +109,27 @@ def test_the_faster_device_takes_what_it_can() -> None:
     assert fill(COSTS, [slow, device("b", 7)], may_move=False) == _filled(5.0, ("a", 0, 1), ("b", 1, 3))
 
 
+def test_the_last_device_does_not_take_layers_back() -> None:
+    """However much room it has: each device takes its layers after those of the device before it."""
+    devices = [device("a", 2), device("b", 3), device("c", 9, kept=3.0)]
+
+    assert fill(COSTS, devices, may_move=False, reorder=False) == _filled(5.0, ("a", 0, 1), ("b", 1, 2), ("c", 2, 3))
+
+
+def test_a_slow_device_may_be_left_after_some_layers() -> None:
+    """That it holds them all is no reason for it to keep the last one, which a faster device holds."""
+    devices = [device("a", 9, kept=3.0), device("b", 4, kept=2.0)]
+
+    assert fill(COSTS, devices, may_move=False, reorder=False) == _filled(8.0, ("a", 0, 2), ("b", 2, 3))
+
+
+def test_a_slower_start_may_be_the_only_way() -> None:
+    """The first layer would be faster on another device, which then leaves no room for the rest."""
+    devices = [device("a", 2), device("b", 9, kept=3.0, reserve=8)]
+
+    assert fill(COSTS, devices, may_move=False, reorder=False) == _filled(9.0, ("b", 0, 3))
+
+
 def _filled(seconds: float, *ranges: tuple[str, int, int]) -> Filled:
     return Filled(seconds=seconds, ranges=tuple(Range(name=name, first=at, last=end) for name, at, end in ranges))
 
@@ -126,6 +147,22 @@ def test_as_few_parts_move_as_must(budget: int, n_moved: int) -> None:
 def test_what_stays_must_fit() -> None:
     """Two bytes do not hold three layers without their movable parts."""
     assert fill(MOVABLE, [device("a", 2)], may_move=True) is None
+
+
+def test_devices_that_hold_only_what_stays() -> None:
+    """Three layers on two devices that have room for no movable part."""
+    found = fill(MOVABLE, [device("a", 1), device("b", 2)], may_move=True)
+
+    assert found is not None
+    assert [item.moved for item in found.ranges] == [(0,), (1, 2)]
+
+
+def test_no_part_moves_that_need_not() -> None:
+    """Not even where it costs no time: another device takes the layer whole."""
+    found = fill(MOVABLE, [device("a", 8, cpu=0.5), device("b", 3, cpu=0.5)], may_move=True)
+
+    assert found is not None
+    assert [item.moved for item in found.ranges] == [(), ()]
 
 
 @pytest.mark.parametrize(("budget", "moved"), [(6, ()), (5, (1,)), (4, (1,)), (3, (1, 2)), (2, (1, 2))])
@@ -158,7 +195,7 @@ UP = Partial(moved=("up",), size=1, share=0.5)
 
 @pytest.mark.parametrize(
     ("first", "budget", "cut"),
-    [(0, 8, 2), (0, 7, None), (0, 6, 1), (0, 4, 0), (1, 5, 1), (1, 4, None), (1, 3, 2)],
+    [(0, 9, None), (0, 8, 2), (0, 7, None), (0, 6, 1), (0, 4, 0), (1, 5, 1), (1, 4, None), (1, 3, 2)],
 )
 def test_a_layer_is_cut_where_part_of_it_still_fits(first: int, budget: int, cut: int | None) -> None:
     """It is the moved layer next to those that are whole; half of its part stays, and half of what moving costs."""
