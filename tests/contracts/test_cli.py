@@ -159,25 +159,23 @@ def test_a_plan_of_another_version_is_refused(tmp_path: Path, capsys: Run) -> No
     assert "plan again" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["", *(verb.name for verb in VERBS)])
-def test_help_names_every_option(verb: str, capsys: Run) -> None:
+def test_every_verb_has_help(capsys: Run) -> None:
     """``--help`` goes to stdout and exits with 0."""
-    with pytest.raises(SystemExit) as stopped:
-        main([verb, "--help"] if verb else ["--help"])
+    for verb in ("", *(verb.name for verb in VERBS)):
+        with pytest.raises(SystemExit) as stopped:
+            main([verb, "--help"] if verb else ["--help"])
 
-    shown = capsys.readouterr()
-    assert stopped.value.code == 0
-    assert shown.err == ""
-    assert f"usage: omniplan {verb}".rstrip() in shown.out
+        shown = capsys.readouterr()
+        assert (stopped.value.code, shown.err) == (0, ""), verb
+        assert f"usage: omniplan {verb}".rstrip() in shown.out
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
-def test_every_verb_has_its_page(verb: object) -> None:
+def test_every_verb_has_its_page() -> None:
     """``docs/verbs/`` holds one page per verb, linked from the index."""
-    name = getattr(verb, "name", "")
+    index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    pages = [f"verbs/{verb.name}.md" for verb in VERBS]
 
-    assert (ROOT / f"docs/verbs/{name}.md").is_file()
-    assert f"verbs/{name}.md" in (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    assert [page for page in pages if not (ROOT / "docs" / page).is_file() or page not in index] == []
 
 
 def test_the_page_of_schema_names_every_document() -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from omniplan.check.table import rows
+from omniplan.domain.machine import Machine, Reservation
 from omniplan.domain.params import DraftParams, ServerParams
 from omniplan.gguf.model import architectures
 from omniplan.llamacpp.flags.table import load_flags
@@ -17,6 +16,7 @@ from omniplan.machines.files import load_machine, shipped
 from tests.contracts import rules_page
 from tests.contracts.architectures_page import PAGE, page
 from tests.contracts.sources import ROOT
+from tests.offenders import offenders
 
 DATA = ROOT / "data"
 TABLES = sorted(DATA.glob("*.toml"))
@@ -28,20 +28,20 @@ def table(name: str) -> dict[str, Any]:
     return tomllib.loads((DATA / name).read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.name)
-def test_every_table_starts_with_what_it_holds(path: Path) -> None:
+def test_every_table_starts_with_what_it_holds() -> None:
     """The first line is a comment: a table explains itself where it is edited."""
-    assert path.read_text(encoding="utf-8").startswith("# ")
+    assert [path.name for path in TABLES if not path.read_text(encoding="utf-8").startswith("# ")] == []
 
 
-@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.name)
-def test_every_table_names_its_sources(path: Path) -> None:
+def test_every_table_names_its_sources() -> None:
     """A source stands in each row, or once for the whole table."""
-    raw = table(path.name)
+    assert [path.name for path in TABLES if not _has_sources(table(path.name))] == []
+
+
+def _has_sources(raw: dict[str, Any]) -> bool:
     shared = raw.get("source") or raw.get("default", {}).get("source")
     rows = [row for group in raw.values() if isinstance(group, dict) for row in _rows(group)]
-
-    assert shared or (rows and all(row.get("source") for row in rows))
+    return bool(shared) or (bool(rows) and all(row.get("source") for row in rows))
 
 
 def _rows(group: dict[str, Any]) -> list[dict[str, Any]]:
@@ -52,10 +52,9 @@ def _rows(group: dict[str, Any]) -> list[dict[str, Any]]:
     return [group] if any(not isinstance(value, list) for value in group.values()) else []
 
 
-@pytest.mark.parametrize("name", ["architectures.toml"])
-def test_rows_are_sorted(name: str) -> None:
+def test_rows_are_sorted() -> None:
     """One place for each row, so that two people do not add the same one twice."""
-    names = list(table(name)["arch"])
+    names = list(table("architectures.toml")["arch"])
 
     assert sorted(names) == names
 
@@ -93,16 +92,21 @@ def test_flags_cite_the_line_that_defines_them() -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("name", shipped())
-def test_machines_say_where_their_facts_come_from(name: str) -> None:
-    """A profile has a description and a source, and every reserved amount has a reason."""
-    machine = load_machine(name)
-    reserved = [row for gpu in machine.gpus for row in gpu.reserved]
-    reserved += machine.memory.reserved if machine.memory else ()
+MACHINE_FACTS: dict[str, Callable[[Machine], bool]] = {
+    "has a description": lambda machine: bool(machine.description),
+    "has a source": lambda machine: bool(machine.source),
+    "a reason for all that is reserved": lambda machine: all(row.reason for row in _reserved(machine)),
+}
 
-    assert machine.description
-    assert machine.source
-    assert [row for row in reserved if not row.reason] == []
+
+def _reserved(machine: Machine) -> list[Reservation]:
+    own = [row for gpu in machine.gpus for row in gpu.reserved]
+    return [*own, *(machine.memory.reserved if machine.memory else ())]
+
+
+def test_machines_say_where_their_facts_come_from() -> None:
+    """A profile has a description and a source, and every reserved amount has a reason."""
+    assert offenders({name: load_machine(name) for name in shipped()}, MACHINE_FACTS) == []
 
 
 def test_machine_units_are_in_the_names() -> None:

@@ -1,5 +1,7 @@
 """The shipped GPU, CPU and advice rows: ranges, internal consistency, sources, and finding them by name."""
 
+from collections.abc import Callable
+
 import pytest
 
 from omniplan.machines.advice import AdviceRule, reserves, rules
@@ -7,6 +9,7 @@ from omniplan.machines.cpus import CpuRow, cpu_rows, find_cpu
 from omniplan.machines.files import load_machine, shipped
 from omniplan.machines.gpus import GpuRow, find_gpu, find_gpus, gpu_rows, key_of
 from omniplan.units import GIB, MIB
+from tests.offenders import offenders
 
 NVIDIA = ("geforce", "workstation", "datacenter")
 
@@ -17,44 +20,50 @@ def test_there_are_the_gpus_people_own() -> None:
     assert len({key_of(row.name) for row in gpu_rows()}) == len(gpu_rows())
 
 
-@pytest.mark.parametrize("row", gpu_rows(), ids=lambda row: row.name)
-def test_a_gpu_row_is_possible(row: GpuRow) -> None:
-    """Sizes, rates and their ratios lie where every known card lies."""
-    assert row.source
-    assert 4 * GIB <= row.memory <= 512 * GIB
-    assert row.memory % (256 * MIB) == 0
-    assert row.visible is None or 0.98 <= row.visible / row.memory <= 1
-    assert row.bandwidth is not None
-    assert 60e9 <= row.bandwidth <= 8e12
-    # Reading the whole memory takes between 5 ms (A100) and 1 s.
-    assert 0.005 <= row.memory / row.bandwidth <= 1
-    assert bool(row.compute_capability) == (row.group in NVIDIA)
-    if row.fp16_flops:
-        assert 10e12 <= row.fp16_flops <= 2500e12
-        assert row.int8_ops is None or 1.9 <= row.int8_ops / row.fp16_flops <= 4.1
-    assert (row.pcie is None) == (row.lanes is None)
-    assert row.pcie in (None, 3, 4, 5)
-    assert row.lanes in (None, 4, 8, 16)
-    assert not row.is_unified or row.pcie is None
+GPU_FACTS: dict[str, Callable[[GpuRow], bool]] = {
+    "has a source": lambda row: bool(row.source),
+    "memory of a known size": lambda row: 4 * GIB <= row.memory <= 512 * GIB and row.memory % (256 * MIB) == 0,
+    "the driver shows nearly all of it": lambda row: row.visible is None or 0.98 <= row.visible / row.memory <= 1,
+    "bandwidth of a known size": lambda row: row.bandwidth is not None and 60e9 <= row.bandwidth <= 8e12,
+    "reads its memory in 5 ms (A100) to 1 s": lambda row: 0.005 <= row.memory / (row.bandwidth or 1) <= 1,
+    "a compute capability on NVIDIA's and there alone": lambda row: (
+        bool(row.compute_capability) == (row.group in NVIDIA)
+    ),
+    "tensor speed of a known size": lambda row: not row.fp16_flops or 10e12 <= row.fp16_flops <= 2500e12,
+    "INT8 is two or four times as fast as FP16": lambda row: (
+        not row.fp16_flops or row.int8_ops is None or 1.9 <= row.int8_ops / row.fp16_flops <= 4.1
+    ),
+    "a link and its lanes, or neither": lambda row: (row.pcie is None) == (row.lanes is None),
+    "a link that exists": lambda row: row.pcie in (None, 3, 4, 5) and row.lanes in (None, 4, 8, 16),
+    "no link where memory is shared": lambda row: not row.is_unified or row.pcie is None,
+    "is found by its name": lambda row: find_gpu(row.name) is row,
+    "is found by a driver's name": lambda row: find_gpu(f"NVIDIA GeForce {row.name}".upper()) is row,
+    "is found by every alias": lambda row: all(row in find_gpus(alias) for alias in row.aliases),
+}
+# Volta has no INT8 tensor cores; before it there are none at all.
+TENSOR_FACTS: dict[str, Callable[[GpuRow], bool]] = {
+    "no tensor cores before Volta": lambda row: major(row) >= 7 or not row.fp16_flops,
+    "no INT8 tensor cores on Volta": lambda row: row.compute_capability != "7.0" or not row.int8_ops,
+    "tensor speed since Ampere": lambda row: major(row) < 8 or row.fp16_flops is not None or row.is_unified,
+}
 
 
-@pytest.mark.parametrize("row", gpu_rows(), ids=lambda row: row.name)
-def test_tensor_columns_follow_the_compute_capability(row: GpuRow) -> None:
-    """Volta has no INT8 tensor cores; before it there are none at all."""
-    if row.group not in NVIDIA:
-        return
-    major = int(row.compute_capability.split(".")[0])
-    assert not (major < 7 and row.fp16_flops)
-    assert not (row.compute_capability == "7.0" and row.int8_ops)
-    assert not (major >= 8 and row.fp16_flops is None and not row.is_unified)
+def major(row: GpuRow) -> int:
+    return int(row.compute_capability.split(".")[0])
 
 
-@pytest.mark.parametrize("row", gpu_rows(), ids=lambda row: row.name)
-def test_a_gpu_is_found_by_its_names(row: GpuRow) -> None:
-    assert find_gpu(row.name) is row
-    assert find_gpu(f"NVIDIA GeForce {row.name}".upper()) is row
-    for alias in row.aliases:
-        assert row in find_gpus(alias)
+def test_gpu_rows_are_possible() -> None:
+    """Sizes, rates and their ratios lie where every known card lies, and each is found by its names."""
+    rows = {row.name: row for row in gpu_rows()}
+
+    assert offenders(rows, GPU_FACTS) == []
+
+
+def test_tensor_columns_follow_the_compute_capability() -> None:
+    """Of NVIDIA's cards, the others have none."""
+    rows = {row.name: row for row in gpu_rows() if row.group in NVIDIA}
+
+    assert offenders(rows, TENSOR_FACTS) == []
 
 
 @pytest.mark.parametrize(
@@ -90,19 +99,24 @@ def test_profiles_agree_with_the_table() -> None:
             assert row.compute_capability == gpu.compute_capability
 
 
-@pytest.mark.parametrize("row", cpu_rows(), ids=lambda row: row.name)
-def test_a_cpu_row_is_possible(row: CpuRow) -> None:
-    assert row.source
-    assert 4 <= row.cores <= 192
-    hybrid = row.performance_cores + row.efficiency_cores
-    assert hybrid in (0, row.cores)
-    assert row.threads in (row.cores, 2 * row.cores, 2 * row.performance_cores + row.efficiency_cores)
-    assert row.channels in (2, 4, 6, 8, 12)
-    assert 2133 <= row.speed_mts <= 8800
-    assert 30e9 < row.bandwidth < 650e9
-    assert 8 * MIB <= row.l3 <= 1152 * MIB
-    assert row.features
-    assert find_cpu(row.name) is row
+CPU_FACTS: dict[str, Callable[[CpuRow], bool]] = {
+    "has a source": lambda row: bool(row.source),
+    "has instruction sets": lambda row: bool(row.features),
+    "cores of a known number": lambda row: 4 <= row.cores <= 192,
+    "two kinds of cores add up": lambda row: row.performance_cores + row.efficiency_cores in (0, row.cores),
+    "one or two threads a core": lambda row: (
+        row.threads in (row.cores, 2 * row.cores, 2 * row.performance_cores + row.efficiency_cores)
+    ),
+    "channels of a known number": lambda row: row.channels in (2, 4, 6, 8, 12),
+    "memory of a known speed": lambda row: 2133 <= row.speed_mts <= 8800 and 30e9 < row.bandwidth < 650e9,
+    "a cache of a known size": lambda row: 8 * MIB <= row.l3 <= 1152 * MIB,
+    "is found by its name": lambda row: find_cpu(row.name) is row,
+}
+
+
+def test_cpu_rows_are_possible() -> None:
+    """Counts and rates lie where every known processor lies, and each is found by its name."""
+    assert offenders({row.name: row for row in cpu_rows()}, CPU_FACTS) == []
 
 
 @pytest.mark.parametrize(
@@ -124,13 +138,17 @@ def test_cpus_are_found_by_brand(name: str, expected: str | None) -> None:
     assert (row.name if row else None) == expected
 
 
-@pytest.mark.parametrize("rule", rules().values(), ids=lambda rule: rule.name)
-def test_a_rule_cites_its_measurement(rule: AdviceRule) -> None:
+RULE_FACTS: dict[str, Callable[[AdviceRule], bool]] = {
+    "has a source": lambda rule: bool(rule.source),
+    "says something": lambda rule: bool(rule.statement),
+    "is one line": lambda rule: "\n" not in rule.statement + rule.measured + rule.check,
+    "rests on figures, or is a note": lambda rule: bool(rule.measured) or rule.severity == "note",
+}
+
+
+def test_rules_cite_their_measurements() -> None:
     """A warning or an advice rests on figures; every rule says where it is from."""
-    assert rule.source
-    assert rule.statement
-    assert "\n" not in rule.statement + rule.measured + rule.check
-    assert rule.measured or rule.severity == "note"
+    assert offenders(rules(), RULE_FACTS) == []
 
 
 def test_reserves_cover_what_was_measured() -> None:
