@@ -10,7 +10,7 @@ from typing import Final
 from omniplan.check.options import GivenOption, Reading, read
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
-from omniplan.domain.headroom import Headroom
+from omniplan.domain.headroom import Headroom, shortfall
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import DEFAULT_BUILD, ServerParams
@@ -21,7 +21,7 @@ from omniplan.formats.command import Command, Word
 from omniplan.llamacpp.fit.fit import fit
 from omniplan.llamacpp.flags.refusals import devices_in_use
 from omniplan.llamacpp.load import buffers
-from omniplan.llamacpp.load.footprint import RAM, footprint
+from omniplan.llamacpp.load.footprint import footprint
 from omniplan.machines.probe.order import as_visible
 from omniplan.predict.request import predict_priced
 from omniplan.units import GIB
@@ -162,15 +162,11 @@ class Case:
         return predict_priced(self.model, self.machine, params, priced, *_WORKLOAD)
 
     def fits(self, params: ServerParams, policy: Headroom = ROOMY) -> bool:
-        """Whether every GPU keeps ``policy`` and RAM is not short."""
+        """Whether every pool keeps ``policy``, without a prompt cache."""
         priced = self.price(params)
-        if priced is None or RAM in priced.shortfall:
+        if priced is None or self.machine is None:
             return False
-        return all(pool.used <= self._budget(pool.name, policy) for pool in priced.pools if pool.name != RAM)
-
-    def _budget(self, name: str, policy: Headroom) -> int:
-        assert self.machine is not None
-        return policy.budget_of(self.machine.gpu(name))
+        return not shortfall(policy.margins(self.machine, priced, 0))
 
     @cached_property
     def is_for_older(self) -> bool:

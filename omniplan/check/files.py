@@ -10,11 +10,11 @@ from omniplan.check.case import Case, Companion
 from omniplan.check.hit import Hit
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
+from omniplan.domain.footprint import RAM
 from omniplan.domain.header import ArrayInfo, Value
 from omniplan.domain.model import Model
 from omniplan.formats.command import Word
 from omniplan.gguf.model import architectures
-from omniplan.llamacpp.load.footprint import RAM
 from omniplan.units import gib, mib
 
 _PART: Final = re.compile(r"-(\d{5})-of-\d{5}\.gguf$")

@@ -11,17 +11,15 @@ from omniplan.check.hit import Hit, WordEdit
 from omniplan.check.options import GivenOption
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
+from omniplan.domain.footprint import RAM
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.params import NEVER_SHRINK, ServerParams, SplitMode
 from omniplan.domain.roles import Role
 from omniplan.llamacpp.flags.table import spellings
 from omniplan.llamacpp.load import buffers
-from omniplan.llamacpp.load.footprint import RAM
-from omniplan.units import MIB, gib, mib
+from omniplan.units import gib, mib
 
 _OVERRIDES: Final = ("override-tensor", "cpu-moe", "n-cpu-moe", "n-cpu-ffn")
-# On a display GPU less than this is no margin: 13+6 layers of gpt-oss-120b loaded and failed at inference.
-_DISPLAY: Final = 512 * MIB
 
 
 def ngl_with_fit(case: Case) -> Iterator[Hit]:
@@ -193,9 +191,9 @@ def display_without_margin(case: Case) -> Iterator[Hit]:
         if not gpu.is_display or gpu.is_unified:
             continue
         pool = next((item for item in case.priced.pools if item.name == gpu.name), None) if case.priced else None
-        if pool is not None and pool.used and pool.left is not None and 0 <= pool.left < _DISPLAY:
+        if pool is not None and pool.used and pool.left is not None and 0 <= pool.left < DEFAULT.growth_display:
             yield Hit(message=f"{gpu.name} drives the screen and keeps {mib(pool.left)} free")
-        elif pool is None and case.params.fit and case.params.fit_target[index] < _DISPLAY:
+        elif pool is None and case.params.fit and case.params.fit_target[index] < DEFAULT.growth_display:
             given = case.option("fit-target")
             margin = mib(case.params.fit_target[index])
             yield Hit(

@@ -10,11 +10,11 @@ from omniplan.check.hit import Hit, WordEdit
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
 from omniplan.domain.cpuset import parse_cpus
+from omniplan.domain.footprint import RAM
 from omniplan.domain.machine import NumaNode
 from omniplan.domain.params import LoadMode, Numa
 from omniplan.errors import InputError
 from omniplan.formats.command import Word
-from omniplan.llamacpp.load.footprint import RAM
 from omniplan.units import GIB, MIB, gib
 
 # Less than this on the CPU is the token embedding, which is looked up and not streamed.

@@ -12,9 +12,9 @@ from omniplan.check.options import GivenOption
 from omniplan.check.patterns import GPU, items_of
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
+from omniplan.domain.footprint import RAM
 from omniplan.domain.params import ServerParams, SplitMode
 from omniplan.domain.prediction import Prediction
-from omniplan.llamacpp.load.footprint import RAM
 from omniplan.units import gib, mib
 
 _VISIBLE: Final = "CUDA_VISIBLE_DEVICES"

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from omniplan.domain.evidence import Assumption
+
+# The pool of everything that is on no GPU.
+RAM: Final = "RAM"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

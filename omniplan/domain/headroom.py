@@ -1,15 +1,48 @@
-"""The headroom policy: what a plan must leave free on every pool."""
+"""The headroom policy: what must stay free on every pool, for one process and for several that share it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Final
 
-from omniplan.domain.machine import Gpu
+from omniplan.domain.footprint import RAM, Footprint
+from omniplan.domain.machine import Gpu, Machine
 from omniplan.errors import InputError
 from omniplan.units import GIB, MIB
 
-CUDA_CONTEXT = "cuda_context"
-_SHARE = "growth_fraction"
+# --cache-ram of llama-server b11434: prompts of idle slots are kept in RAM, up to this much.
+PROMPT_CACHE: Final = 8192 * MIB
+CUDA_CONTEXT: Final = "cuda_context"
+_SHARE: Final = "growth_fraction"
+# Pools, cuBLAS and CUDA graphs of a process beyond the first: what the default policy keeps at least for one.
+_FURTHER: Final = 256 * MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Margin:
+    """The headroom of one pool in bytes: what the policy keeps free and what the plan leaves."""
+
+    pool: str
+    capacity: int
+    used: int
+    context: int
+    growth: int
+
+    @property
+    def left(self) -> int:
+        """Bytes beyond the plan and everything the policy keeps."""
+        return self.capacity - self.used - self.context - self.growth
+
+    @property
+    def free_fraction(self) -> float:
+        """Share of the capacity the plan does not use."""
+        return 1 - self.used / self.capacity if self.capacity else 0.0
+
+
+def shortfall(margins: Sequence[Margin]) -> dict[str, int]:
+    """Missing bytes by pool, policy included; empty when everything is kept."""
+    return {margin.pool: -margin.left for margin in margins if margin.left < 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +118,63 @@ class Headroom:
         share = int(gpu.total * self.growth_fraction)
         return max(share, self.growth_least, self.growth_display if gpu.is_display else 0)
 
+    def kept_on(self, gpu: Gpu) -> int:
+        """Bytes that one process keeps free on ``gpu`` beside buffers that are as predicted."""
+        return self.context_of(gpu) + self.growth_of(gpu)
+
     def budget_of(self, gpu: Gpu) -> int:
         """Bytes a plan may use on ``gpu``."""
-        return max(0, gpu.free - self.context_of(gpu) - self.growth_of(gpu))
+        return max(0, gpu.free - self.kept_on(gpu))
+
+    def beyond(self, gpu: Gpu, priced: Footprint) -> int:
+        """What a process may take of ``gpu`` beyond its price.
+
+        Its compute buffer by runs of the machine's own build, and a quarter of it where the graph is assumed. Below 0
+        where runs take less, which frees no more than growth.
+        """
+        compute = priced.buffers[gpu.name].compute
+        learned = round(compute * ((gpu.compute_factor or 1.0) - 1))
+        unsure = compute // 4 if priced.assumptions else 0
+        return max(-self.growth_of(gpu), learned + unsure)
+
+    def margins(self, machine: Machine, priced: Footprint, prompt_cache: int) -> tuple[Margin, ...]:
+        """What one process keeps on every GPU in use, and of RAM where its size is known.
+
+        ``prompt_cache`` bytes of RAM are promised to llama-server (``--cache-ram``).
+        """
+        used = {pool.name: pool.used for pool in priced.pools}
+        gpus = tuple(
+            Margin(
+                pool=gpu.name,
+                capacity=gpu.free,
+                used=used[gpu.name],
+                context=self.context_of(gpu),
+                growth=self.growth_of(gpu) + self.beyond(gpu, priced),
+            )
+            for gpu in machine.gpus
+            if used.get(gpu.name)
+        )
+        if machine.memory is None:
+            return gpus
+        host = used[RAM] + priced.output_buffer
+        ram = Margin(pool=RAM, capacity=machine.memory.available, used=host, context=prompt_cache, growth=self.ram)
+        return (*gpus, ram)
+
+    @property
+    def each(self) -> int:
+        """Bytes that every process takes of a GPU several share: a context, and room for its own pools."""
+        return self.context + _FURTHER
+
+    def shared(self, gpu: Gpu, growth: int | None = None) -> int:
+        """Bytes of ``gpu`` for processes that take their buffers, ``each`` and what is ``beyond`` their price.
+
+        With one process this is its margin; ``growth`` bytes stay free instead of the policy's.
+        """
+        kept = self.growth_of(gpu) if growth is None else growth
+        return gpu.free - self.context_of(gpu) - kept + self.each
+
+    def seen_alone(self, gpu: Gpu, room: int) -> Gpu:
+        """``gpu`` as a plan for one process should see it, to take at most ``room`` bytes of ``shared``."""
+        reserved = tuple(item for item in gpu.reserved if item.kind != CUDA_CONTEXT)
+        free = room - self.each + self.context + self.growth_of(gpu) if room > self.each else 0
+        return replace(gpu, free=free, reserved=reserved, beside=None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from omniplan.documents.as_json import as_json
 from omniplan.domain.evidence import Assumption, Reason
 from omniplan.domain.footprint import Footprint
+from omniplan.domain.headroom import Margin
 from omniplan.domain.machine import Machine
 from omniplan.domain.prediction import Prediction
 
@@ -70,27 +71,6 @@ class Request:
     headroom: str = "default"
     machine: str | None = None
     calibration: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Margin:
-    """The headroom of one pool in bytes: what the policy keeps free and what the plan leaves."""
-
-    pool: str
-    capacity: int
-    used: int
-    context: int
-    growth: int
-
-    @property
-    def left(self) -> int:
-        """Bytes beyond the plan and everything the policy keeps."""
-        return self.capacity - self.used - self.context - self.growth
-
-    @property
-    def free_fraction(self) -> float:
-        """Share of the capacity the plan does not use."""
-        return 1 - self.used / self.capacity if self.capacity else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ def machine_reasons(machine: Machine, priced: Footprint) -> Iterator[Reason]:
     """Advice on NUMA and threads with its measurements, for weights that stream from RAM; how GPUs were pinned."""
     if size := streamed(priced):
         yield from (item.reason() for item in advise(machine, size))
-    yield from _learned(machine, priced)
+    yield from learned_reasons(machine, priced)
     if environment := environment_of(machine):
         yield Reason(
             verdict="chosen",
@@ -46,7 +46,7 @@ def machine_reasons(machine: Machine, priced: Footprint) -> Iterator[Reason]:
         )
 
 
-def _learned(machine: Machine, priced: Footprint) -> Iterator[Reason]:
+def learned_reasons(machine: Machine, priced: Footprint) -> Iterator[Reason]:
     """What runs taught about the GPUs in use and about speed, and how the plan keeps to it."""
     for gpu in machine.gpus:
         used = priced.buffers.get(gpu.name)

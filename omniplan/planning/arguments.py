@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from omniplan.domain.headroom import PROMPT_CACHE
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import Request
 from omniplan.planning import patterns
-from omniplan.planning.limits import PROMPT_CACHE
 from omniplan.planning.pins import Pins
 from omniplan.planning.ranges import Range
 

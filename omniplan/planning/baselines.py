@@ -73,7 +73,7 @@ def _entries(problem: Problem, plain: Problem, found: Mapping[str, Rival]) -> It
     if kept and problem.run_args(found[FIT].solution.footprint):
         yield FIT_SET, problem, (*asked, "--fit", "on")
     elif not kept and len(machine.gpus) < MAX_DEVICES:
-        margins = ",".join(str(_margin(problem, gpu.name)) for gpu in machine.gpus)
+        margins = ",".join(str(-(-problem.headroom.kept_on(gpu) // MIB)) for gpu in machine.gpus)
         yield FIT_SET, problem, (*_asked(problem), "--fit", "on", "-fitt", margins)
     every = (*asked, "-ngl", arguments.all_layers(h.n_layer_all))
     yield ALL, plain, every
@@ -86,12 +86,6 @@ def _entries(problem: Problem, plain: Problem, found: Mapping[str, Rival]) -> It
 
 def _asked(problem: Problem) -> tuple[str, ...]:
     return (*arguments.request_args(problem.request), *arguments.pin_args(problem.pins))
-
-
-def _margin(problem: Problem, name: str) -> int:
-    """MiB that --fit must leave on a GPU to keep the headroom."""
-    gpu = problem.machine.gpu(name)
-    return -(-(problem.headroom.context_of(gpu) + problem.headroom.growth_of(gpu)) // MIB)
 
 
 def _fitted(problem: Problem, asked: tuple[str, ...]) -> tuple[str, ...]:

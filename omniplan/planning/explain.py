@@ -7,8 +7,8 @@ from typing import Final
 
 from omniplan.domain.evidence import Reason
 from omniplan.domain.footprint import Footprint
+from omniplan.domain.headroom import Margin
 from omniplan.domain.model import Model
-from omniplan.domain.plan import Margin
 from omniplan.planning.arguments import Candidate
 from omniplan.planning.problem import Problem
 from omniplan.planning.reporter import BYTES

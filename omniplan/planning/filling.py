@@ -8,9 +8,9 @@ from functools import partial
 from itertools import combinations
 from typing import Final
 
+from omniplan.domain.footprint import RAM
 from omniplan.domain.machine import Gpu
 from omniplan.domain.params import MAX_DEVICES
-from omniplan.llamacpp.load.footprint import RAM
 from omniplan.planning import arguments, ranges
 from omniplan.planning.arguments import Candidate
 from omniplan.planning.costs import compute_estimate

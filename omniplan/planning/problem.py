@@ -8,20 +8,18 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Final
 
-from omniplan.domain.footprint import Footprint
-from omniplan.domain.headroom import Headroom
+from omniplan.domain.footprint import RAM, Footprint
+from omniplan.domain.headroom import PROMPT_CACHE, Headroom, shortfall
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Request
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.load import buffers, weights
 from omniplan.llamacpp.load.context import resolve
-from omniplan.llamacpp.load.footprint import RAM
 from omniplan.planning import arguments, patterns, timing
 from omniplan.planning.advice import thread_args
 from omniplan.planning.arguments import Candidate
 from omniplan.planning.costs import LayerCosts, layer_costs
-from omniplan.planning.limits import PROMPT_CACHE, Limits, shortfall
 from omniplan.planning.pins import Pins, pins_of
 from omniplan.planning.solution import Solution
 from omniplan.planning.times import DeviceTimes, device_times
@@ -42,7 +40,6 @@ class Problem:
         self.machine = machine
         self.request = request
         self.headroom = headroom
-        self.limits = Limits(machine=machine, headroom=headroom)
         self.context = resolve(model.hparams, parse(arguments.request_args(request)), flash_attn=True)
         self.pins: Pins = pins_of(model, machine, (*request.pins, *self._head()))
 
@@ -102,12 +99,12 @@ class Problem:
         One that ``is_plain`` gets no arguments beside its own, such as threads.
         """
         placement, priced = placed(self.model, self.machine, parse(candidate.args))
-        margins = self.limits.margins(priced, PROMPT_CACHE)
+        margins = self.headroom.margins(self.machine, priced, PROMPT_CACHE)
         short = shortfall(margins).get(RAM, 0)
         if 0 < short <= PROMPT_CACHE:
             size = (PROMPT_CACHE - short) // _CACHE_STEP * _CACHE_STEP
             candidate = replace(candidate, args=(*candidate.args, "-cram", str(size // MIB)), prompt_cache=size)
-            margins = self.limits.margins(priced, size)
+            margins = self.headroom.margins(self.machine, priced, size)
         args = candidate.args if is_plain else (*candidate.args, *self.run_args(priced))
         request = self.request
         # Threads and loading change no placement, so that of the candidate will do.

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from omniplan.domain.evidence import Assumption
+from omniplan.domain.footprint import RAM
 from omniplan.domain.model import Model
 from omniplan.domain.plan import ModelFacts, Plan
-from omniplan.llamacpp.load.footprint import RAM
 from omniplan.planning.advice import environment_of, machine_reasons
 from omniplan.planning.baselines import Rival
 from omniplan.planning.decline import fit_instead

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from omniplan.domain.footprint import Footprint
-from omniplan.domain.plan import Margin
+from omniplan.domain.headroom import Margin, shortfall
 from omniplan.domain.prediction import Prediction
 from omniplan.planning.arguments import Candidate, n_patterns
-from omniplan.planning.limits import shortfall
 
 # Predicted times that differ by less are the same.
 _TIE: Final = 0.001

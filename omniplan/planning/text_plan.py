@@ -10,9 +10,10 @@ from itertools import groupby
 from omniplan.domain.evidence import Assumption, Reason
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
+from omniplan.domain.headroom import Margin
 from omniplan.domain.inspection import Inspection
 from omniplan.domain.machine import Machine
-from omniplan.domain.plan import Margin, Plan
+from omniplan.domain.plan import Plan
 from omniplan.text.argv import shell_line
 from omniplan.text.speed import baseline_lines, speed_lines
 from omniplan.text.table import table

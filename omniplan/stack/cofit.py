@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from omniplan.planning.limits import PROMPT_CACHE
+from omniplan.domain.headroom import PROMPT_CACHE
 from omniplan.stack.pools import Need
 from omniplan.units import MIB
 

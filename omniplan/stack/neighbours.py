@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from omniplan.domain.footprint import RAM
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import Plan
 from omniplan.llamacpp.load import buffers
-from omniplan.llamacpp.load.footprint import RAM
 
 # Causes of decode and prompt seconds in which the bus to RAM or the CPU is what works.
 _HOST: Final = ("CPU weights", "CPU layers", "streaming CPU weights", "CPU compute", "CPU attention")

@@ -1,11 +1,7 @@
 """The pools a stack shares: what they hold for it, and what a plan needs of each, as sums that can be added up.
 
-Per GPU with ``n`` processes the headroom policy asks for
-
-    sum of used + n contexts - the context the machine has reserved + growth + (n - 1) further growths <= free
-
-which is linear in the members: each needs its buffers, one context and one further growth, of a capacity that is larger
-by the reserved context and one further growth.
+The headroom policy is linear in the members: ``Headroom.shared`` is what a GPU has for them, of which each takes its
+buffers, ``Headroom.each`` and what is ``Headroom.beyond`` its price.
 """
 
 from __future__ import annotations
@@ -15,16 +11,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from omniplan.domain.headroom import CUDA_CONTEXT, Headroom
-from omniplan.domain.machine import Gpu, Machine, Memory
-from omniplan.domain.plan import Margin, Plan
+from omniplan.domain.footprint import RAM
+from omniplan.domain.headroom import Headroom
+from omniplan.domain.machine import Machine, Memory
+from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
 from omniplan.llamacpp.load import buffers
-from omniplan.llamacpp.load.footprint import RAM
 from omniplan.stack.values import ANY_GPU, Budget, External, Share
 
-# Pools, cuBLAS and CUDA graphs of a process beyond the first: what the policy keeps at least for one.
-FURTHER: Final = Headroom().growth_least
 # More than any pool: RAM of unknown size is not checked.
 UNKNOWN: Final = 1 << 62
 
@@ -63,13 +57,8 @@ class Pools:
     @cached_property
     def capacity(self) -> Need:
         """Bytes of every dimension for members and their reserves."""
-        gpus = [max(0, self._gpu(gpu)) for gpu in self.machine.gpus]
+        gpus = [max(0, self.headroom.shared(gpu, self.budget.gpus.get(gpu.name))) for gpu in self.machine.gpus]
         return (*gpus, self._ram(), sum(gpus), sum(gpus) + self._ram())
-
-    def _gpu(self, gpu: Gpu) -> int:
-        kept = self.budget.gpus.get(gpu.name, self.headroom.growth_of(gpu))
-        already = sum(item.size for item in gpu.reserved if item.kind == CUDA_CONTEXT)
-        return gpu.free - kept + FURTHER + min(already, self.headroom.context)
 
     def _ram(self) -> int:
         memory = self.machine.memory
@@ -78,12 +67,10 @@ class Pools:
 
     def shares(self, plan: Plan) -> tuple[Share, ...]:
         """What ``plan`` takes of each pool it touches, without its prompt cache."""
-        margins = {margin.pool: margin for margin in plan.margins}
-        return tuple(
-            self._share(plan, name, margins.get(name)) for name in self.names if name in margins or name == RAM
-        )
+        used = {margin.pool for margin in plan.margins}
+        return tuple(self._share(plan, name) for name in self.names if name in used or name == RAM)
 
-    def _share(self, plan: Plan, pool: str, margin: Margin | None) -> Share:
+    def _share(self, plan: Plan, pool: str) -> Share:
         priced = plan.footprint
         sizes = [
             size for name, size in priced.buffers.items() if (buffers.is_host(name) if pool == RAM else name == pool)
@@ -92,10 +79,7 @@ class Pools:
         if pool == RAM:
             compute += priced.output_buffer
         else:
-            assert margin is not None
-            # What the plan keeps beyond the policy is for a graph that is not known for certain.
-            unsure = margin.growth - self.headroom.growth_of(self.machine.gpu(pool))
-            reserve = self.headroom.context + FURTHER + unsure
+            reserve = self.headroom.each + self.headroom.beyond(self.machine.gpu(pool), priced)
         return Share(
             pool=pool,
             model=sum(size.model for size in sizes),
@@ -125,25 +109,15 @@ class Pools:
     def usable(self, room: Sequence[int]) -> Need:
         """``room`` per pool, nothing on GPUs that would not even hold a context."""
         *gpus, ram = room[: len(self.names)]
-        return (*(size if size > self._least else 0 for size in gpus), ram)
-
-    @property
-    def _least(self) -> int:
-        """What a process takes of a GPU before it has put anything there."""
-        return self.headroom.context + FURTHER
+        return (*(size if size > self.headroom.each else 0 for size in gpus), ram)
 
     def view(self, room: Sequence[int]) -> Machine:
         """The machine as a planner should see it to use at most ``room`` bytes per pool, reserves included."""
-        gpus = tuple(self._view(gpu, size) for gpu, size in zip(self.machine.gpus, room, strict=False))
+        gpus = tuple(self.headroom.seen_alone(gpu, size) for gpu, size in zip(self.machine.gpus, room, strict=False))
         memory = self.machine.memory
         if memory is not None:
             memory = _memory(memory, room[len(gpus)] + self.headroom.ram)
         return replace(self.machine, gpus=gpus, memory=memory)
-
-    def _view(self, gpu: Gpu, room: int) -> Gpu:
-        reserved = tuple(item for item in gpu.reserved if item.kind != CUDA_CONTEXT)
-        free = room - FURTHER + self.headroom.growth_of(gpu) if room > self._least else 0
-        return replace(gpu, free=free, reserved=reserved)
 
 
 def _memory(memory: Memory, available: int) -> Memory:

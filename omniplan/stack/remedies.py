@@ -8,9 +8,9 @@ from functools import cache, cached_property, partial
 from itertools import combinations, islice, product
 from typing import Final
 
+from omniplan.domain.footprint import RAM
 from omniplan.domain.model import Model
 from omniplan.errors import InputError, UnsupportedModel
-from omniplan.llamacpp.load.footprint import RAM
 from omniplan.llamacpp.quant.quality import loss_of, mixes
 from omniplan.llamacpp.quant.requantise import requantise
 from omniplan.stack.joint import Choice, JointProblem, Together, least_missing, solve

@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import Final
 
 from omniplan.domain.evidence import Assumption, Reason
-from omniplan.domain.footprint import Footprint
+from omniplan.domain.footprint import RAM, Footprint
+from omniplan.domain.headroom import PROMPT_CACHE
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import Plan
 from omniplan.llamacpp.flags.args import parse
-from omniplan.llamacpp.load.footprint import RAM
-from omniplan.planning.advice import environment_of
-from omniplan.planning.limits import PROMPT_CACHE, Limits
+from omniplan.planning.advice import environment_of, learned_reasons
 from omniplan.planning.result import LLAMA_CPP
 from omniplan.predict.request import predict_priced
 from omniplan.stack import cofit
@@ -132,16 +131,15 @@ def _beside(search: Search, found: Found, name: str, cache: int, threads: int) -
     needs = {other: option.need for other, option in found.options.items()}
     beside = [(group, needs) for group in found.groups if name in group.members]
     view = search.pools.view(search.room_beside([name], beside))
-    priced = _seen_by(machine, plan.footprint)
     return replace(
         plan,
         machine=machine,
         server_args=args,
         environment=dict(environment_of(machine)) if found.options[name].gpus else _no_gpu(machine),
         prediction=prediction,
-        footprint=priced,
-        margins=Limits(machine=view, headroom=search.pools.headroom).margins(_seen_by(view, priced), cache),
-        reasons=(*_without_headroom(plan), *_place(found, name, cache, threads)),
+        footprint=_seen_by(machine, plan.footprint),
+        margins=search.pools.headroom.margins(view, plan.footprint, cache),
+        reasons=(*_of_its_own(plan), *learned_reasons(machine, plan.footprint), *_place(found, name, cache, threads)),
     )
 
 
@@ -159,9 +157,9 @@ def _seen_by(machine: Machine, priced: Footprint) -> Footprint:
     )
 
 
-def _without_headroom(plan: Plan) -> Iterator[Reason]:
-    """What the search for the plan said, but for what it had to itself."""
-    return (reason for reason in plan.reasons if not reason.subject.startswith("headroom on"))
+def _of_its_own(plan: Plan) -> Iterator[Reason]:
+    """What the search for the plan said, but for what is of the whole machine or of what it had to itself."""
+    return (reason for reason in plan.reasons if not reason.subject.startswith(("headroom on", "learned ")))
 
 
 def _place(found: Found, name: str, cache: int, threads: int) -> Iterator[Reason]:

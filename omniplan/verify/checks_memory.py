@@ -70,8 +70,7 @@ def _margin(evidence: Evidence, name: str, total: int) -> int:
         return sum(margin.context + margin.growth for margin in evidence.expected.plan.margins if margin.pool == name)
     gpus = {gpu.name: gpu for gpu in evidence.machine.gpus} if evidence.machine else {}
     gpu = gpus.get(name) or Gpu(name=name, description="", total=total, free=total)
-    policy = Headroom()
-    return policy.context_of(gpu) + policy.growth_of(gpu)
+    return Headroom().kept_on(gpu)
 
 
 def used_memory(evidence: Evidence) -> Iterator[RunFinding]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from omniplan.domain.evidence import Assumption
-from omniplan.domain.footprint import BufferSize, Footprint, Pool
+from omniplan.domain.footprint import RAM, BufferSize, Footprint, Pool
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import FlashAttn, LazyMode, ServerParams
@@ -19,7 +19,6 @@ from omniplan.llamacpp.load import buffers, compute, layers, memory, weights
 from omniplan.llamacpp.load.context import resolve
 from omniplan.llamacpp.load.placement import Placement
 
-RAM: Final = "RAM"
 # src/llama-model-loader.cpp: auto_min_size.
 _LAZY_AUTO: Final = 4 << 30
 

@@ -59,6 +59,9 @@ ROWS: Final = (
         good="-c 202752 -np 1 -ngl 99 -ot exps=CPU --fit off", model=GLM8, machine=DUAL),
     Row(rule="experts-on-cpu", bad="-c 10240 -np 1 -cmoe", good="-c 10240 -np 1 -cmoe -sm none -mg 1", model=GLM4,
         machine=DUAL),
+    # What "holds" must leave: a context and a tenth, 2,957 MiB here; 3,189 and 2,650 are left.
+    Row(rule="experts-on-cpu", bad="-c 71680 -np 1 -cmoe", good="-c 81920 -np 1 -cmoe", model=GLM4,
+        machine="single-3090"),
     Row(rule="ngl-with-fit", bad="-c 4096 -ngl 99 --fit on", good="-c 4096 -ngl auto --fit on"),
     Row(rule="ngl-with-fit", bad="-c 4096 -ngl 99", good="-c 4096 -ngl 99 --fit off"),
     Row(rule="ngl-with-fit", file=".env", bad="LLAMA_ARG_N_GPU_LAYERS=99\nLLAMA_ARG_CTX_SIZE=512\n",
@@ -78,6 +81,10 @@ ROWS: Final = (
     Row(rule="display-without-margin", bad="-c 4096 -fitt 128,511", good="-c 4096 -fitt 128,512", machine=DUAL),
     Row(rule="display-without-margin", bad="-c 20480 -np 1 -ngl 99 -ts 29,19 --fit off",
         good="-c 20480 -np 1 -ngl 99 -ts 32,16 --fit off", model=GLM8, machine=DUAL),
+    # 1 GiB for the screen, and no byte less: 976 and 1,640 MiB are left here.
+    Row(rule="display-without-margin", bad="-c 4096 -fitt 128,1023", good="-c 4096 -fitt 128,1024", machine=DUAL),
+    Row(rule="display-without-margin", bad="-c 18432 -np 1 -ngl 99 -ts 30,18 --fit off",
+        good="-c 18432 -np 1 -ngl 99 -ts 31,17 --fit off", model=GLM8, machine=DUAL),
     # Overrides.
     Row(rule="override-without-split", bad=r"-c 512 -ngl 99 --fit off -ot blk\.[0-9]\.=CUDA0,blk\.1[0-9]\.=CUDA1",
         good=r"-c 512 -ngl 99 --fit off -ot blk\.[0-9]\.=CUDA0,blk\.1[0-9]\.=CUDA1 -ts 10,11"),

@@ -123,6 +123,39 @@ def test_the_two_models_of_the_diary() -> None:
         assert speed.busy < speed.idle == pytest.approx(member.plan.prediction.decode_tokens_per_second.value)
 
 
+def used_by_others(beside: int | None) -> Stack:
+    """Two Llama-3.1-8B at 32k, on the GPU alone, on a card of 24 GB on which runs showed ``beside`` bytes in use."""
+    known = machine("single-3090")
+    known = replace(known, gpus=(replace(known.gpus[0], beside=beside, learned="runs"),))
+    path = "Llama-3.1-8B-Q4_K_M"
+    return plan(known, *(model(name, path=path, n_ctx=32768, on=On.GPU) for name in "ab"))
+
+
+def test_what_others_use_of_a_gpu_is_not_there_for_a_stack() -> None:
+    """Two that need 18.9 GB fit on a free card of 24 GB, and not on one of which others use 12 GiB; it is counted once.
+
+    The stack then lacks just as much as is in use beyond what the machine file has reserved.
+    """
+    free, shared = used_by_others(None), used_by_others(12 * GIB)
+    gpu = machine("single-3090").gpus[0]
+    (group,) = shared.groups
+    (pool,) = (pool for pool in group.pools if pool.pool == "CUDA0")
+    (before,) = (pool for pool in free.groups[0].pools if pool.pool == "CUDA0")
+
+    assert free.fits
+    assert not shared.fits
+    assert before.capacity - pool.capacity == 12 * GIB - (gpu.total - gpu.free) - Headroom().context_of(gpu)
+    assert before.used == 2 * (9_067_567_488 + 756 * MIB)
+    assert group.shortfall == before.used - pool.capacity
+
+
+def test_a_stack_says_what_runs_taught() -> None:
+    """A member's plan names what is in use beside models on its GPU, as a plan alone does."""
+    for member in used_by_others(900 * MIB).members:
+        (learned,) = (reason for reason in member.plan.reasons if reason.subject == "learned on CUDA0")
+        assert learned.statement.startswith("900 MiB in use beside a model")
+
+
 def test_neighbours_on_one_bus_slow_each_other() -> None:
     """Two that read their weights from RAM take turns; one on a GPU and one in RAM do not feel each other."""
     both = small(little(8000, 32768), {"a": 8, "b": 8}, a=On.CPU, b=On.CPU)

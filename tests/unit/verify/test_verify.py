@@ -13,7 +13,7 @@ from omniplan.cli.main import main
 from omniplan.errors import InputError
 from omniplan.units import MIB
 from omniplan.verify.logs import parse_log
-from omniplan.verify.logs.report import LoadReport
+from omniplan.verify.logs.report import BreakdownRow, LoadReport
 from omniplan.verify.text import verification_text
 from omniplan.verify.values import RunSeverity, RunVerdict, Verification
 from tests import diary
@@ -194,6 +194,36 @@ def test_memory_in_use_is_read_from_nvidia_smi(tmp_path: Path) -> None:
 
     assert [usage.used // MIB for usage in found.usage] == [24400, 24400]
     assert "24,400 MiB in use on CUDA1" in named(found)["used-above"]
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_what_may_be_in_use_is_the_price_and_the_headroom(beyond: int, tmp_path: Path) -> None:
+    """With a screen: what is in use before, the buffers, the rest of a context and 1 GiB; a MiB more is named."""
+    machine = omniplan.load_machine(diary.MACHINE)
+    priced = omniplan.footprint(diary.MODEL, machine, diary.args(512)).buffers["CUDA1"].total // MIB
+    kept = (500 - 465) + 1024
+    used = (16303 - 12761) + priced + kept + beyond
+    path = tmp_path / "used.csv"
+    path.write_text(f"index, memory.used [MiB]\n0, 900 MiB\n1, {used} MiB\n", encoding="utf-8")
+    log = parse_log(render(diary.glm(), ERA))
+
+    found = omniplan.verify(log, source=diary.MODEL, machine=machine, args=diary.args(512), nvidia_smi=path)
+
+    assert ("used-above" in named(found)) is bool(beyond)
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_what_lies_beside_a_model_is_held_against_the_plan_s_headroom(beyond: int) -> None:
+    """A breakdown's unaccounted memory is expected up to what the plan keeps beyond what was in use before."""
+    machine = omniplan.load_machine(diary.MACHINE)
+    plan = omniplan.plan(diary.MODEL, machine, n_ctx=8192, baselines=False)
+    (margin,) = (margin for margin in plan.margins if margin.pool == "CUDA0")
+    beside = (24564 - 23671 + (margin.context + margin.growth) // MIB + beyond) * MIB
+    row = BreakdownRow(device="CUDA0", model=0, context=0, compute=0, line=0, total=24564 * MIB, unaccounted=beside)
+    report = diary.glm()
+    log = parse_log(render(replace(report, loads=(replace(report.loads[0], breakdown=(row,)),)), ERAS["b11434"]))
+
+    assert ("unaccounted" in named(omniplan.verify(log, plan=plan))) is bool(beyond)
 
 
 @pytest.mark.parametrize(
