@@ -66,7 +66,7 @@ def main() -> None:
     prepared = Prepared(graph.nodes, graph.leafs, graph.on_cpu)
     homes = compute.homes(model, placement, placement.context.n_tokens, measured=True)
     plan = schedule(prepared, homes)
-    arenas = [Arena() for _ in homes.backends]
+    arenas = [Arena() for _ in homes.devices]
     trace = Trace(plan, arenas)
     trace.run()
     show = sys.argv[1:] or ["splits", "free"]
@@ -75,7 +75,7 @@ def main() -> None:
     if "free" in show:
         print(f"{'node on CUDA0':20} {'result, KiB':22} free blocks after it")
         print("\n".join(trace.lines))
-    print(", ".join(f"{b.buffer} {a.peak:,} bytes" for b, a in zip(homes.backends, arenas, strict=True)))
+    print(", ".join(f"{b.buffer} {a.peak:,} bytes" for b, a in zip(homes.devices, arenas, strict=True)))
 
 
 def splits(plan: Schedule) -> Iterator[str]:
@@ -83,7 +83,7 @@ def splits(plan: Schedule) -> Iterator[str]:
     yield f"{plan.graph.n_nodes} nodes, {len(tensors) - plan.graph.n_nodes} leafs"
     for number, split in enumerate(plan.splits):
         names = [f"{i} {tensors[i].name or tensors[i].op}" for i in split.inputs]
-        yield f"split {number} on {plan.homes.backends[split.backend].name}: nodes {split.start} to {split.end - 1}"
+        yield f"split {number} on {plan.homes.devices[split.backend].name}: nodes {split.start} to {split.end - 1}"
         if names:
             yield f"  copies in: {', '.join(names)}"
 

@@ -1,7 +1,7 @@
 """Simulated GPUs for the library's scheduler: the host side of the CUDA backend, as callbacks.
 
 Which operations have kernels, what is offloaded, how results are padded and which nodes are tied comes from
-``omniplan.llamacpp.ggml.cuda`` and ``fusion``; buffers hold no bytes and nothing is ever computed.
+``omniplan.llamacpp.ggml.cuda``; buffers hold no bytes and nothing is ever computed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any, Final
 from omniplan.certify.job import Simulated
 from omniplan.certify.optimize import optimize
 from omniplan.certify.tensors import Tensors
-from omniplan.llamacpp.ggml import cuda, cuda_attention
+from omniplan.llamacpp.ggml.backend import Device
+from omniplan.llamacpp.ggml.cuda import CUDA, HOST
 from omniplan.llamacpp.graph.node import Node
-from omniplan.llamacpp.load import buffers
 
 _GPU: Final = 1  # ggml-backend.h: GGML_BACKEND_DEVICE_TYPE_GPU
 _IGPU: Final = 2
@@ -81,8 +81,8 @@ class SimulatedBackend:
         """Pinned memory, which is the CPU's with another name (ggml_backend_cuda_host_buffer_type)."""
         host = self._new("struct ggml_backend_buffer_type")
         host[0] = cpu[0]
-        name = self._text(buffers.CUDA_HOST)
-        self._set(host, get_name=lambda _: name, get_alignment=lambda _: buffers.CUDA_HOST_ALIGNMENT)
+        name = self._text(HOST.name)
+        self._set(host, get_name=lambda _: name, get_alignment=lambda _: HOST.alignment)
         return host
 
     def _empty_buffer(self) -> Any:
@@ -101,18 +101,19 @@ class SimulatedBackend:
         self._owners[self._tensors.address(buft)] = device
         name = self._text(gpu.name)
 
+        planned = Device(name=gpu.name, backend=CUDA, buffer=gpu.name, memory=CUDA.memory, capability=gpu.capability)
+
         def alloc_size(_: Any, tensor: Any) -> int:
             node = self._leaf(tensor)
-            if node.op == "FLASH_ATTN_EXT":
-                attention = self._tensors.node(self._tensors.address(tensor))
-                return node.nbytes + cuda_attention.f16_copies(attention, gpu.capability)
-            return node.nbytes + cuda.row_padding(node.type, node.ne[0])
+            # Only attention keeps something that depends on its sources.
+            is_whole = node.op == "FLASH_ATTN_EXT"
+            return planned.alloc_size(self._tensors.node(self._tensors.address(tensor)) if is_whole else node)
 
         self._set(
             buft,
             get_name=lambda _: name,
             alloc_buffer=self._allocate,
-            get_alignment=lambda _: cuda.ALIGNMENT,
+            get_alignment=lambda _: CUDA.memory.alignment,
             get_alloc_size=alloc_size,
         )
         # ggml-cuda.cu has no GPU read pinned memory in place, integrated ones included (llama.cpp issue 15034).
@@ -162,7 +163,7 @@ class SimulatedBackend:
             get_props=props,
             get_host_buffer_type=lambda _: self._host,
             supports_op=self._supports,
-            offload_op=lambda _, tensor: cuda.is_offloaded(self._leaf(tensor)),
+            offload_op=lambda _, tensor: CUDA.offloads(self._leaf(tensor)),
             event_new=self._event,
             event_free=lambda *_: None,
             event_synchronize=lambda *_: None,
@@ -187,7 +188,7 @@ class SimulatedBackend:
                 return False
         key = self._tensors.key(fields, sources)
         if key not in self._runs:
-            self._runs[key] = cuda.supports(self._tensors.node(address))
+            self._runs[key] = CUDA.supports(self._tensors.node(address))
         return self._runs[key]
 
     def _register(self, devices: Sequence[Any]) -> None:

@@ -20,7 +20,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import KvOverride, ServerParams
 from omniplan.errors import InputError
-from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.footprint import footprint
 from omniplan.units import MIB
 

@@ -11,7 +11,7 @@ from omniplan.domain.footprint import BufferSize, GraphSplits
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.llamacpp.flags.args import parse
-from omniplan.llamacpp.load.compute import capability
+from omniplan.llamacpp.ggml.registry import capability
 from omniplan.llamacpp.load.context import resolve
 
 

@@ -20,7 +20,7 @@ from omniplan.errors import ArgumentError, InputError, OmniplanError
 from omniplan.formats.command import Command, Word
 from omniplan.llamacpp.fit.fit import fit
 from omniplan.llamacpp.flags.refusals import devices_in_use
-from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.footprint import footprint
 from omniplan.machines.probe.order import as_visible
 from omniplan.predict.request import predict_priced

@@ -16,7 +16,7 @@ from omniplan.domain.headroom import Headroom
 from omniplan.domain.params import NEVER_SHRINK, ServerParams, SplitMode
 from omniplan.domain.roles import Role
 from omniplan.llamacpp.flags.table import spellings
-from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.ggml import buffers
 from omniplan.units import gib, mib
 
 _OVERRIDES: Final = ("override-tensor", "cpu-moe", "n-cpu-moe", "n-cpu-ffn")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 from omniplan.domain.evidence import Assumption
@@ -24,6 +26,29 @@ class BufferSize:
     def total(self) -> int:
         """All three."""
         return self.model + self.context + self.compute
+
+    def __add__(self, other: BufferSize) -> BufferSize:
+        """Column by column."""
+        return BufferSize(
+            model=self.model + other.model,
+            context=self.context + other.context,
+            compute=self.compute + other.compute,
+        )
+
+
+class ContextKind(StrEnum):
+    """What one of a process's contexts is there for."""
+
+    MAIN = "main"
+
+
+def sum_of(contexts: Iterable[Mapping[str, BufferSize]]) -> dict[str, BufferSize]:
+    """What contexts take together, by buffer type."""
+    total: defaultdict[str, BufferSize] = defaultdict(BufferSize)
+    for buffers in contexts:
+        for name, size in buffers.items():
+            total[name] += size
+    return dict(total)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +75,16 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footprint:
-    """The price of one placement in bytes, as the build ``llama_cpp`` counts them.
+    """The price of one process in bytes, as the build ``llama_cpp`` counts them.
 
-    ``layers`` is the device of each layer, output layer last. ``buffers`` is keyed by llama.cpp's names ("CUDA0",
-    "CUDA_Host", "CPU"). ``output_buffer`` is the logits buffer, which llama.cpp counts in no column.
+    ``buffers`` is keyed by llama.cpp's names ("CUDA0", "CUDA_Host", "CPU") and the sum over ``contexts``; the rest is
+    of the main context. ``layers`` is the device of each layer, output layer last. ``output_buffer`` is the logits
+    buffer, which llama.cpp counts in no column.
     """
 
     llama_cpp: str
     layers: tuple[str, ...]
+    contexts: Mapping[ContextKind, Mapping[str, BufferSize]]
     buffers: Mapping[str, BufferSize]
     graph_splits: GraphSplits | None
     pools: tuple[Pool, ...]

@@ -58,6 +58,7 @@ class Gpu:
     ``fp16_flops`` and ``int8_ops`` dense tensor operations per second, ``power_limit`` watts.
     ``pcie_generation`` and ``pcie_width`` are the current link, which an idle GPU trains down; the ``_max`` ones what
     GPU and slot can do. ``compute_capability`` is CUDA's, as "8.9". ``is_unified`` says that the memory is the RAM.
+    ``backend`` is llama.cpp's back end for it, as "cuda"; empty where the name says it.
     ``beside`` and ``compute_factor`` come from runs, which ``learned`` counts: bytes in use beside a model's buffers
     (driver, CUDA context, pools, screen), and how many times its predicted compute buffer it took.
     None means unknown.
@@ -67,6 +68,7 @@ class Gpu:
     description: str = ""
     total: Mib
     free: Annotated[Mib, Column(default=_room)]
+    backend: Annotated[str, Column(pattern="[a-z]+", example="cuda")] = ""
     compute_capability: Annotated[str, Column(pattern=r"\d{1,2}\.\d", example="8.9")] = ""
     uuid: str = ""
     pci: Annotated[str, Column(pattern=_PCI, example="0000:0a:00.0")] = ""

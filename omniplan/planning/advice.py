@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from omniplan.domain.evidence import Reason
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.machine import Machine
-from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.ggml import buffers
 from omniplan.machines.probe.advice import advise, threads
 from omniplan.machines.probe.order import pin
 from omniplan.units import mib

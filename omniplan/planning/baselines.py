@@ -13,7 +13,8 @@ from omniplan.domain.plan import Baseline
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.fit.fit import fit
 from omniplan.llamacpp.flags.args import parse
-from omniplan.llamacpp.load import buffers, layers
+from omniplan.llamacpp.ggml import buffers
+from omniplan.llamacpp.load import layers
 from omniplan.llamacpp.load.footprint import place
 from omniplan.planning import arguments
 from omniplan.planning.arguments import Candidate

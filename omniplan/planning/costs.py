@@ -10,12 +10,13 @@ from functools import lru_cache
 from typing import Final
 
 from omniplan.domain.model import Model
-from omniplan.llamacpp.load import buffers, memory, weights
+from omniplan.llamacpp.ggml import buffers
+from omniplan.llamacpp.ggml.cuda import CUDA, HOST
+from omniplan.llamacpp.load import memory, weights
 from omniplan.llamacpp.load.context import Context
 from omniplan.planning import patterns
 from omniplan.planning.pins import Pins
 
-_GPU: Final = "CUDA0"
 # The order in which b11434 computes them (src/llama-graph.cpp: build_ffn, build_moe_ffn).
 _CHAIN: Final = ("up", "gate_up", "gate", "down")
 _PROJECTION: Final = re.compile(r"\.ffn_(gate_up|gate|up|down)[_.]")
@@ -88,7 +89,7 @@ def _costs(model: Model, context: Context, pins: Pins) -> LayerCosts:
     fixed: Counter[str] = Counter()
     rest = 0.0
     for slot in weights.slots(model):
-        size, is_movable = _padded(_GPU, slot), bool(moves.search(slot.name))
+        size, is_movable = weights.size(slot, CUDA.memory), bool(moves.search(slot.name))
         if home := pins.homes.get(slot.tensor.name):
             fixed[home] += size
             rest += slot.tensor.nbytes * (active_share if is_movable else 1.0) if slot.il >= 0 else 0
@@ -101,11 +102,11 @@ def _costs(model: Model, context: Context, pins: Pins) -> LayerCosts:
             projection = _PROJECTION.search(slot.name)
             assert projection is not None
             movable[slot.il][projection[1]] += size
-            on_cpu[slot.il][projection[1]] += _padded(buffers.CUDA_HOST, slot)
+            on_cpu[slot.il][projection[1]] += weights.size(slot, HOST)
         else:
             base[slot.il] += size
     for cache in memory.caches(model, context):
-        base[cache.il] += buffers.padded_size(_GPU, cache.type, cache.row, cache.nbytes)
+        base[cache.il] += CUDA.memory.size(cache.type, cache.row, cache.nbytes)
     return LayerCosts(
         base=tuple(base),
         movable=tuple(sizes.total() for sizes in movable),
@@ -118,11 +119,6 @@ def _costs(model: Model, context: Context, pins: Pins) -> LayerCosts:
         pinned=tuple(map(frozenset, pinned)),
         rest=round(rest),
     )
-
-
-def _padded(buffer: str, slot: weights.Slot) -> int:
-    tensor = slot.tensor
-    return buffers.padded_size(buffer, tensor.type, tensor.shape[0], tensor.nbytes)
 
 
 def _partials(on_gpu: Counter[str], on_cpu: Counter[str]) -> Iterator[Partial]:

@@ -10,7 +10,8 @@ from omniplan.domain.model import Model
 from omniplan.domain.params import Override
 from omniplan.errors import ArgumentError, InputError
 from omniplan.llamacpp.flags.overrides import first_match, parse_overrides
-from omniplan.llamacpp.load import buffers, weights
+from omniplan.llamacpp.ggml import buffers
+from omniplan.llamacpp.load import weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Request
 from omniplan.llamacpp.flags.args import parse
-from omniplan.llamacpp.load import buffers, weights
+from omniplan.llamacpp.ggml import buffers
+from omniplan.llamacpp.ggml.cuda import HOST
+from omniplan.llamacpp.load import weights
 from omniplan.llamacpp.load.context import resolve
 from omniplan.planning import arguments, patterns, timing
 from omniplan.planning.advice import thread_args
@@ -138,11 +140,7 @@ class Problem:
 
     @cached_property
     def _inputs(self) -> int:
-        return sum(
-            buffers.padded_size(buffers.CUDA_HOST, slot.tensor.type, slot.tensor.shape[0], slot.tensor.nbytes)
-            for slot in weights.slots(self.model)
-            if slot.il < 0
-        )
+        return sum(weights.size(slot, HOST) for slot in weights.slots(self.model) if slot.il < 0)
 
     def _head(self) -> tuple[str, ...]:
         """The pin of an output matrix that stays in RAM; a tied one is the token embedding."""

@@ -24,6 +24,7 @@ from omniplan.predict.request import predict_priced, unsized
 _UNPRICED: Final = Footprint(
     llama_cpp="",
     layers=(),
+    contexts={},
     buffers={},
     graph_splits=None,
     pools=(),

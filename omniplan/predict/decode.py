@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from omniplan.domain.footprint import Footprint
-from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.predict.rates import GpuRates, Rates
 from omniplan.predict.traffic import Traffic

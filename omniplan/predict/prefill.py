@@ -8,14 +8,14 @@ from typing import Final
 
 from omniplan.domain.model import Model
 from omniplan.domain.params import LoadMode, ServerParams
-from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.predict.decode import cpu_node, cpu_weights, weights_share
 from omniplan.predict.rates import Rates
 from omniplan.predict.traffic import Traffic
 
-# ggml-cuda.cu:ggml_backend_cuda_device_offload_op: a smaller batch is computed where its weights are.
-_OFFLOAD_BATCH: Final = 32
+# From this micro-batch on a CPU computes longer than it reads each weight once.
+_COMPUTES_FROM: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,8 @@ def prompt_terms(
     """Seconds for a prompt by cause (``docs/prediction.md``); ``traffic`` is of a token in its middle."""
     if prompt.n_prompt == 0:
         return {}
-    offloads = bool(placement.devices) and params.op_offload and prompt.n_ubatch >= _OFFLOAD_BATCH
+    least = placement.offload_batch
+    offloads = params.op_offload and least is not None and prompt.n_ubatch >= least
     compute, reading = _gpus(model, placement, traffic, rates, constants, prompt, offloads=offloads)
     terms = {"GPU compute": compute, "GPU weights": reading}
     n_gpu = len([device for device in placement.layers[:-1] if device != buffers.CPU])
@@ -129,7 +130,7 @@ def _cpu(model: Model, traffic: Traffic, rates: Rates, constants: Mapping[str, f
     computing = 2 * active * prompt.n_prompt / (rates.cores_batch * constants["cpu.flops_per_core"])
     share = _touched(model, traffic, buffers.CPU, prompt.n_ubatch) / max(1, traffic.weights[buffers.CPU])
     reading = prompt.n_batches * share * cpu_weights(traffic, rates, constants)
-    return max(computing, reading if prompt.n_ubatch < _OFFLOAD_BATCH else 0.0) + prompt.n_batches * cpu_node(
+    return max(computing, reading if prompt.n_ubatch < _COMPUTES_FROM else 0.0) + prompt.n_batches * cpu_node(
         rates, constants
     ) * len(traffic.cpu_layers)
 

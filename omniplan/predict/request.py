@@ -12,7 +12,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Estimate, Prediction
-from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.footprint import place, pools, price
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.predict.constants import known_on

@@ -9,7 +9,8 @@ from functools import lru_cache
 from omniplan.domain.hparams import Hparams
 from omniplan.domain.model import Model
 from omniplan.domain.roles import Role
-from omniplan.llamacpp.load import buffers, memory, weights
+from omniplan.llamacpp.ggml import buffers
+from omniplan.llamacpp.load import memory, weights
 from omniplan.llamacpp.load.memory import CacheTensor
 from omniplan.llamacpp.load.placement import Placement
 

@@ -12,7 +12,7 @@ from typing import Final
 from omniplan.domain.footprint import RAM
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import Plan
-from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.ggml import buffers
 
 # Causes of decode and prompt seconds in which the bus to RAM or the CPU is what works.
 _HOST: Final = ("CPU weights", "CPU layers", "streaming CPU weights", "CPU compute", "CPU attention")

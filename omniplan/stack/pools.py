@@ -16,7 +16,7 @@ from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine, Memory
 from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
-from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.ggml import buffers
 from omniplan.stack.values import ANY_GPU, Budget, External, Share
 
 # More than any pool: RAM of unknown size is not checked.

@@ -17,7 +17,7 @@ from omniplan.domain.prediction import Prediction
 from omniplan.errors import ArgumentError, InputError
 from omniplan.llamacpp.fit.fit import fit
 from omniplan.llamacpp.flags.args import parse
-from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.footprint import footprint
 from omniplan.predict.request import predict
 from omniplan.verify.logs.report import Load, LoadReport

@@ -10,10 +10,11 @@ from omniplan.domain.params import DEFAULT_BUILD
 from omniplan.llamacpp.build import known
 from omniplan.llamacpp.ggml.allocate import allocate
 from omniplan.llamacpp.ggml.prepared import Prepared
-from omniplan.llamacpp.ggml.schedule import Backend, Homes
+from omniplan.llamacpp.ggml.schedule import Homes
 from omniplan.llamacpp.ggml.splits import schedule
 from omniplan.llamacpp.graph.node import Node
 from tests.oracle.graph_json import HOST, build, load
+from tests.unit.llamacpp.ggml.graphs import cpu, gpu
 
 GRAPHS = Path(__file__).parents[1] / "data" / "graphs"
 
@@ -44,12 +45,12 @@ def _home(node: Node) -> str:
 def test_single_gpu(name: str, column: int) -> None:
     """The GPU's buffer agrees to the byte, and the graph falls into two splits."""
     key, capability, n_copies = VARIANTS[column]
-    backends = (
-        Backend(name="CUDA0", buffer="CUDA0", capability=capability),
-        Backend(name="CPU", buffer="CUDA_Host"),
-    )
     homes = Homes(
-        backends=backends, home=_home, fusions=known(DEFAULT_BUILD).fusions, layers=[0] * 100, n_copies=n_copies
+        devices=(gpu("CUDA0", capability), cpu()),
+        home=_home,
+        fusions=known(DEFAULT_BUILD).fusions,
+        layers=[0] * 100,
+        n_copies=n_copies,
     )
 
     plan = schedule(Prepared(build(load(GRAPHS / f"{name}.json.gz")[key]["prefill"], 512)), homes)

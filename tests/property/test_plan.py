@@ -138,7 +138,8 @@ def changes_of_device(name: str, machine: Machine, args: tuple[str, ...]) -> int
         for source in prepared.home_sources[i]:
             device = homes.home(prepared.tensors[source])
             if device in ("CPU", "CUDA_Host"):
-                device = placement.devices[0] if placement.devices and prepared.offloads.get(i) else "CPU"
+                takes = placement.gpus and prepared.offloads(placement.gpus[0].backend).get(i)
+                device = placement.devices[0] if takes else "CPU"
             if device != runs[-1]:
                 runs.append(device)
     return len(runs) - 1

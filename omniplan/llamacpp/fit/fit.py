@@ -16,7 +16,7 @@ from omniplan.errors import ArgumentError
 from omniplan.llamacpp.fit.fit_layers import Layout, Shares
 from omniplan.llamacpp.flags import refusals
 from omniplan.llamacpp.flags.refusals import devices_in_use
-from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.footprint import host_bytes, measure, place
 
 _ALL_EXPERTS: Final = Override(r"blk\.\d+\.ffn_(up|down|gate_up|gate)_(ch|)exps", buffers.CPU)

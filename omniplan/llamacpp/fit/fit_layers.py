@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final
 
 from omniplan.domain.params import Override
-from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.ggml import buffers
 
 
 class Overflow(Enum):

@@ -10,8 +10,7 @@ from omniplan.domain.params import Override
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.flags import ecmascript
 from omniplan.llamacpp.flags.ecmascript import Matcher, PatternError
-
-CPU: Final = "CPU"
+from omniplan.llamacpp.ggml import buffers
 
 # common/common.h: LLM_FFN_EXPS_REGEX and LLM_FFN_DENSE_REGEX.
 EXPERTS: Final = r"\.ffn_(up|down|gate|gate_up)_(ch|)exps"
@@ -20,17 +19,17 @@ DENSE_FFN: Final = r"\.ffn_(up|down|gate)\."
 
 def cpu_moe() -> tuple[Override, ...]:
     """``-cmoe``: every routed expert in CPU memory."""
-    return (Override(EXPERTS, CPU),)
+    return (Override(EXPERTS, buffers.CPU),)
 
 
 def n_cpu_moe(n: int) -> tuple[Override, ...]:
     """``-ncmoe N``: routed experts of blocks 0 to N-1, leading dense blocks counted, in CPU memory."""
-    return tuple(Override(f"blk\\.{il}{EXPERTS}", CPU) for il in range(n))
+    return tuple(Override(f"blk\\.{il}{EXPERTS}", buffers.CPU) for il in range(n))
 
 
 def n_cpu_ffn(n: int) -> tuple[Override, ...]:
     """``-ncffn N``: dense FFN of blocks 0 to N-1 in CPU memory."""
-    return tuple(Override(f"blk\\.{il}{DENSE_FFN}", CPU) for il in range(n))
+    return tuple(Override(f"blk\\.{il}{DENSE_FFN}", buffers.CPU) for il in range(n))
 
 
 def parse_overrides(value: str) -> tuple[Override, ...]:

@@ -12,7 +12,8 @@ from omniplan.domain.params import MAX_SEQUENCES, FlashAttn, ServerParams, Split
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
 from omniplan.errors import ArgumentError
 from omniplan.gguf.model.architectures import MemoryKind, row
-from omniplan.llamacpp.flags.overrides import CPU, first_match
+from omniplan.llamacpp.flags.overrides import first_match
+from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.context import resolve
 
 
@@ -54,7 +55,7 @@ def _devices(params: ServerParams, model: Model, names: tuple[str, ...]) -> None
 
 def _buffer_types(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
     del model
-    known = (CPU, *names)
+    known = (buffers.CPU, *names)
     flags = ("--override-tensor", params.overrides), ("--spec-draft-override-tensor", params.draft.overrides)
     for flag, overrides in flags:
         for override in overrides:
@@ -97,7 +98,7 @@ def _split_mode(params: ServerParams, model: Model, names: tuple[str, ...]) -> N
 
 def _unused_devices(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
     """Weights on a device that computes nothing make the scheduler abort: no back end can run their operation."""
-    used = {CPU, *devices_in_use(params, names)}
+    used = {buffers.CPU, *devices_in_use(params, names)}
     if not any(override.buffer_type not in used for override in params.overrides):
         return
     for name, override in first_match(params.overrides, _loaded(params, model)).items():

@@ -6,36 +6,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from omniplan.llamacpp.ggml import cuda
-from omniplan.llamacpp.ggml.prepared import Prepared, reuses, same_layout
-from omniplan.llamacpp.ggml.schedule import Backend
+from omniplan.llamacpp.ggml.buffers import ENDLESS
+from omniplan.llamacpp.ggml.prepared import reuses, same_layout
 from omniplan.llamacpp.ggml.splits import Schedule
-from omniplan.llamacpp.load import buffers
-from omniplan.units import pad
+from omniplan.llamacpp.graph.node import Node
 
-_ENDLESS: Final = 1 << 62
 _NEVER: Final = 1 << 40  # Users an output has besides its real ones, so that it is never freed nor overwritten.
 
 
 class Arena:
     """One buffer: its free blocks by address, the last of them endless, and the most bytes ever in use.
 
-    ggml-alloc.c:ggml_dyn_tallocr with one chunk, as no buffer type here limits its size. Empty tensors count: they
-    leave empty blocks behind, which keep neighbours from joining.
+    ggml-alloc.c:ggml_dyn_tallocr with one chunk; memory whose buffers have a ``max_size`` needs more. Empty tensors
+    count: they leave empty blocks behind, which keep neighbours from joining.
     """
 
     __slots__ = ("blocks", "peak", "sizes")
 
     def __init__(self) -> None:
         self.blocks = [0]
-        self.sizes = [_ENDLESS]
+        self.sizes = [ENDLESS]
         self.peak = 0
 
     def take(self, size: int) -> int:
         """The address of ``size`` bytes: the tightest free block, of equal ones the last; the last of all if none."""
         sizes = self.sizes
         last = best = len(sizes) - 1
-        tightest = _ENDLESS
+        tightest = ENDLESS
         for i in range(last):
             if size <= sizes[i] <= tightest:
                 best, tightest = i, sizes[i]
@@ -79,9 +76,9 @@ class Arena:
 
 @dataclass(frozen=True, slots=True)
 class Allocated:
-    """Bytes of each backend's compute buffer, in the order of ``plan.homes.backends``.
+    """Bytes of each device's compute buffer, in the order of ``plan.homes.devices``.
 
-    ``live`` lists, per backend, the tensors it held when its buffer grew for the last time; ``sizes`` are the bytes of
+    ``live`` lists, per device, the tensors it held when its buffer grew for the last time; ``sizes`` are the bytes of
     every tensor by number.
     """
 
@@ -109,7 +106,7 @@ def peaks(plan: Schedule) -> tuple[int, ...]:
 
 
 def _arenas(plan: Schedule) -> list[Arena]:
-    return [Arena() for _ in plan.homes.backends]
+    return [Arena() for _ in plan.homes.devices]
 
 
 class _Allocation:
@@ -162,7 +159,7 @@ class _Allocation:
             self._run_nodes(plan.order[split.start : split.end])
 
     def peaks(self) -> tuple[int, ...]:
-        """The most bytes each backend ever used."""
+        """The most bytes each device ever used."""
         return tuple(arena.peak for arena in self.arenas)
 
     def _take_leafs(self) -> None:
@@ -249,24 +246,25 @@ def _twins(plan: Schedule, i: int) -> tuple[int, ...]:
 
 def sizes_of(plan: Schedule) -> list[int]:
     """Aligned bytes of every tensor where it was scheduled, copies included; -1 for what is not allocated."""
-    graph, backends = plan.graph, plan.homes.backends
-    tables = [_table(graph, b) for b in backends]
+    graph, devices = plan.graph, plan.homes.devices
+    tables = [graph.sizes(device) for device in devices]
     sizes = [tables[b][i] for i, b in enumerate(plan.backend[: len(graph.tensors)])]
     for i in plan.changed:
-        capability = backends[plan.backend[i]].capability
-        if graph.op[i] == "FLASH_ATTN_EXT" and capability is not None and plan.src[i][2] >= len(graph.tensors):
-            sizes[i] = cuda.alloc_size(graph.tensors[i], capability, shares=False)
+        if graph.op[i] == "FLASH_ATTN_EXT":
+            # Copies of K and V no longer overlap, which changes what lies behind the result.
+            sizes[i] = devices[plan.backend[i]].alloc_size(_as_run(plan, i))
     for copy, tensor in enumerate(plan.origin, len(sizes)):
-        node = graph.tensors[tensor]
-        backend = backends[plan.backend[copy]]
-        if backend.capability is None:
-            sizes.append(pad(node.nbytes, buffers.alignment(backend.buffer)))
-        else:
-            sizes.append(cuda.copy_size(node))
+        sizes.append(devices[plan.backend[copy]].copy_size(graph.tensors[tensor]))
     return sizes
 
 
-def _table(graph: Prepared, backend: Backend) -> list[int]:
-    if backend.capability is None:
-        return graph.host_sizes(buffers.alignment(backend.buffer))
-    return graph.cuda_sizes(backend.capability)
+def _as_run(plan: Schedule, i: int) -> Node:
+    """Node ``i`` with the copies it reads, which are nobody's views."""
+    tensors, base = plan.graph.tensors, len(plan.graph.tensors)
+    src = [tensors[s] if s < base else _copy(tensors[plan.origin[s - base]]) for s in plan.src[i]]
+    node = tensors[i]
+    return Node(node.op, node.type, node.ne, node.nb, src)
+
+
+def _copy(node: Node) -> Node:
+    return Node("NONE", node.type, node.ne, node.nb)

@@ -1,4 +1,4 @@
-"""What the CUDA backend of llama.cpp b11434 runs, offloads and allocates for one node."""
+"""The CUDA back end of llama.cpp b11434: its memory, and which nodes have a kernel (ggml-cuda.cu)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from typing import Final
 
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
 from omniplan.llamacpp.ggml import cuda_attention
-from omniplan.llamacpp.graph.node import Node
-from omniplan.units import pad
-
-ALIGNMENT: Final = 128  # ggml-cuda.cu:ggml_backend_cuda_buffer_type_get_alignment
-ROW_PADDING: Final = 512  # common.cuh:MATRIX_ROW_PADDING
-OFFLOAD_MIN_BATCH: Final = 32  # ggml-cuda.cu: GGML_OP_OFFLOAD_MIN_BATCH unless the environment changes it
+from omniplan.llamacpp.ggml.backend import Backend
+from omniplan.llamacpp.ggml.buffers import BufferType
+from omniplan.llamacpp.ggml.fusion import Fuser
+from omniplan.llamacpp.graph.node import Node, has_contiguous_rows, is_contiguous
 
 
 def _types(names: str) -> frozenset[TensorType]:
@@ -40,29 +38,6 @@ _UNARY: Final = frozenset(
     "XIELU FLOOR CEIL ROUND TRUNC".split()
 )
 _GLU: Final = frozenset("REGLU GEGLU SWIGLU SWIGLU_OAI GEGLU_ERF GEGLU_QUICK SWIGLU_CLAMP".split())
-
-
-def is_contiguous(node: Node, free: int = 0) -> bool:
-    """Whether elements lie without gaps, strides of the first ``free`` outer dimensions ignored.
-
-    ggml.c:ggml_is_contiguous, _1 and _2 for ``free`` 0, 1 and 2.
-    """
-    ne, nb, kind = node.ne, node.nb, node.type
-    if ne[0] != kind.block and nb[0] != kind.size:
-        return False
-    expected = kind.size * ne[0] // kind.block
-    for dim in (1, 2, 3):
-        if ne[dim] == 1:
-            continue
-        if dim > free and nb[dim] != expected:
-            return False
-        expected = (expected if dim > free else nb[dim]) * ne[dim]
-    return True
-
-
-def has_contiguous_rows(node: Node) -> bool:
-    """ggml.c:ggml_is_contiguous_rows."""
-    return node.ne[0] == node.type.block or node.nb[0] == node.type.size
 
 
 def _mul_mat(node: Node) -> bool:
@@ -180,7 +155,7 @@ _RULES: Final[dict[str, Callable[[Node], bool]]] = {
 }
 
 
-def supports(node: Node) -> bool:
+def _supports(node: Node) -> bool:
     """Whether a CUDA device has a kernel for ``node``, wherever its sources are."""
     op, _, variant = node.op.partition(":")
     if op == "UNARY" and (variant not in _UNARY or (variant == "XIELU" and node.src[0].type is _BF16)):
@@ -193,38 +168,16 @@ def supports(node: Node) -> bool:
     return rule is not None and rule(node)
 
 
-def batch(node: Node) -> int:
-    """Rows of work that decide whether a node is offloaded (ggml-cuda.cu:get_op_batch_size)."""
-    match node.op:
-        case "GET_ROWS":
-            return 0
-        case "MUL_MAT":
-            return node.ne[1]
-        case "MUL_MAT_ID" | "ROPE" | "ROPE_BACK":
-            return node.ne[2]
-    return node.ne[1] * node.ne[2] * node.ne[3]
-
-
-def is_offloaded(node: Node) -> bool:
-    """Whether a device wants a node whose weight lies in host memory (ggml_backend_cuda_device_offload_op)."""
-    return batch(node) >= OFFLOAD_MIN_BATCH
-
-
-def row_padding(kind: TensorType, n: int) -> int:
-    """Bytes added after a quantised tensor of rows of ``n`` elements, once per tensor."""
-    return kind.row_size(ROW_PADDING - n % ROW_PADDING) if kind.is_quantized and n % ROW_PADDING else 0
-
-
-def copy_size(node: Node) -> int:
-    """Aligned bytes of a tensor with the layout of ``node`` and no operation of its own."""
-    return pad(node.nbytes + row_padding(node.type, node.ne[0]), ALIGNMENT)
-
-
-def alloc_size(node: Node, capability: int, *, shares: bool = True) -> int:
-    """Aligned bytes of a node's result on a device (ggml_backend_cuda_buffer_type_get_alloc_size).
-
-    ``shares`` is false when attention reads copies of K and V, which no longer overlap.
-    """
-    if node.op != "FLASH_ATTN_EXT":
-        return copy_size(node)
-    return pad(node.nbytes + cuda_attention.f16_copies(node, capability, shares=shares), ALIGNMENT)
+# Pinned memory comes out of the oracle with 64.
+HOST: Final = BufferType(name="CUDA_Host", alignment=64)
+CUDA: Final = Backend(
+    name="cuda",
+    # ggml_backend_cuda_buffer_type_get_alignment; common.cuh:MATRIX_ROW_PADDING.
+    memory=BufferType(alignment=128, row_padding=512),
+    host=HOST,
+    supports=_supports,
+    scratch=cuda_attention.scratch,
+    # GGML_OP_OFFLOAD_MIN_BATCH, unless the environment changes it.
+    offload_batch=32,
+    optimizer=Fuser,
+)

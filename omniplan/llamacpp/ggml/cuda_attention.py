@@ -45,12 +45,14 @@ def is_supported(node: Node) -> bool:
     return shape and k.type in KV_TYPES and v.type in KV_TYPES and one_mask
 
 
-def f16_copies(node: Node, capability: int, *, shares: bool = True) -> int:
+def scratch(node: Node, capability: int) -> int:
     """Bytes after the result of attention that hold f16 copies of K and V.
 
     fattn.cu:ggml_cuda_flash_attn_ext_get_alloc_size; every kernel but the vector one wants f16. A V that is a view of
-    K needs no copy of its own, unless it is a copy itself (not ``shares``).
+    K needs no copy of its own.
     """
+    if node.op != "FLASH_ATTN_EXT":
+        return 0
     k, v = node.src[1], node.src[2]
     if k.type is _F16 and v.type is _F16:
         return 0
@@ -60,7 +62,7 @@ def f16_copies(node: Node, capability: int, *, shares: bool = True) -> int:
     size = end = node.nbytes
     if k.type is not _F16:
         end = pad(end, _ALIGNMENT) + 2 * _elements(k)
-    if v.type is not _F16 and not (shares and overlap):
+    if v.type is not _F16 and not overlap:
         end = pad(end, _ALIGNMENT) + 2 * _elements(v)
     return end - size
 

@@ -10,9 +10,8 @@ from itertools import pairwise
 from typing import Final
 
 from omniplan.llamacpp.build import Fusions
-from omniplan.llamacpp.ggml.cuda import is_contiguous
 from omniplan.llamacpp.ggml.prepared import Prepared
-from omniplan.llamacpp.graph.node import FLAG_OUTPUT, Node
+from omniplan.llamacpp.graph.node import FLAG_OUTPUT, Node, is_contiguous
 
 _GLUS: Final = ("GLU:SWIGLU", "GLU:GEGLU", "GLU:SWIGLU_OAI", "GLU:SWIGLU_CLAMP")
 _GATES: Final = ("UNARY:SIGMOID", "UNARY:SOFTPLUS", "SOFT_MAX")

@@ -26,8 +26,8 @@ class Part(StrEnum):
 def parts(plan: Schedule, allocated: Allocated) -> dict[str, Mapping[str, int]]:
     """Bytes of each part by buffer; they sum to the buffer's size."""
     return {
-        backend.buffer: _parts_of(plan, allocated, b)
-        for b, backend in enumerate(plan.homes.backends)
+        device.buffer: _parts_of(plan, allocated, b)
+        for b, device in enumerate(plan.homes.devices)
         if allocated.nbytes[b]
     }
 
@@ -64,7 +64,7 @@ def _kv_copies(plan: Schedule, allocated: Allocated, i: int) -> int:
 
 
 def _pipeline(plan: Schedule, allocated: Allocated, b: int) -> int:
-    """The second to last copy of every input and split input of backend ``b``."""
+    """The second to last copy of every input and split input of device ``b``."""
     base = len(plan.graph.tensors)
     copied = [*plan.graph.inputs, *range(base, len(plan.backend))]
     once: int = sum(allocated.sizes[i] for i in copied if plan.backend[i] == b)

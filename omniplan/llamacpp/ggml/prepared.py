@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from omniplan.llamacpp.ggml import cuda
+from omniplan.llamacpp.ggml.backend import Backend, Device
+from omniplan.llamacpp.ggml.buffers import BufferType
 from omniplan.llamacpp.graph.node import FLAG_INPUT, FLAG_OUTPUT, WEIGHT, Node
-from omniplan.units import pad
 
 # ggml-backend.cpp:ggml_is_view_op, the ops that take no place in a split.
 VIEW_OPS: Final = frozenset(("VIEW", "RESHAPE", "PERMUTE", "TRANSPOSE"))
@@ -52,9 +52,9 @@ class Prepared:
     """
 
     __slots__ = (
-        "_cuda_sizes", "_host_sizes", "cuda_runs", "fuses", "home_sources", "homed", "inputs", "late", "live",
-        "n_nodes", "namesakes", "offloads", "on_cpu", "op", "outputs", "pinned", "root", "rooted", "src", "tensors",
-        "twins", "uses", "views", "weighted", "weights", "work",
+        "_offloads", "_sizes", "_supported", "fuses", "home_sources", "homed", "inputs", "late", "live", "n_nodes",
+        "namesakes", "on_cpu", "op", "outputs", "pinned", "root", "rooted", "src", "tensors", "twins", "uses", "views",
+        "weighted", "weights", "work",
     )  # fmt: skip
 
     def __init__(self, nodes: Sequence[Node], leafs: Sequence[Node] | None = None, on_cpu: Iterable[Node] = ()) -> None:
@@ -63,10 +63,11 @@ class Prepared:
         self._number()
         held = set(map(id, on_cpu))
         self.on_cpu = [i for i in range(self.n_nodes) if id(self.tensors[i]) in held]
-        self._judge()
+        self._find_weights()
         self._count()
-        self._cuda_sizes: dict[int, list[int]] = {}
-        self._host_sizes: dict[int, list[int]] = {}
+        self._supported: dict[Backend, list[bool]] = {}
+        self._offloads: dict[Backend, dict[int, bool]] = {}
+        self._sizes: dict[tuple[Backend, BufferType, int], list[int]] = {}
 
     def _number(self) -> None:
         """Replace references by numbers: sources, roots of views, leafs with a home."""
@@ -105,8 +106,8 @@ class Prepared:
                 by_name.setdefault(self.tensors[i].name, []).append(i)
         return [group for group in by_name.values() if len(group) > 1]
 
-    def _judge(self) -> None:
-        """Find out what a device could run and would like to run."""
+    def _find_weights(self) -> None:
+        """Find the weights of each node, and the nodes that go where their weight is."""
         tensors = self.tensors
         self.weights = [
             tuple([s for s in homes if tensors[s].home == WEIGHT]) if homes else () for homes in self.home_sources
@@ -114,8 +115,6 @@ class Prepared:
         self.weighted = [
             (i, self.weights[i][0]) for i in self.work if self.weights[i] and self.op[i] not in _IGNORES_WEIGHTS
         ]
-        self.cuda_runs = [cuda.supports(node) for node in tensors[: self.n_nodes]]
-        self.offloads = {i: cuda.is_offloaded(tensors[i]) for i, _ in self.weighted}
         self.fuses = "MUL_MAT_ID" in self.op
 
     def _count(self) -> None:
@@ -133,21 +132,25 @@ class Prepared:
             for live, node, op in zip(self.live, tensors, self.op, strict=True)
         ]
 
-    def _owned(self) -> Iterable[tuple[Node, bool]]:
-        return ((node, node.home is None and node.view_src is None) for node in self.tensors)
+    def supported(self, backend: Backend) -> list[bool]:
+        """Which nodes ``backend`` has a kernel for."""
+        known = self._supported.get(backend)
+        if known is None:
+            known = self._supported[backend] = [backend.supports(node) for node in self.tensors[: self.n_nodes]]
+        return known
 
-    def host_sizes(self, alignment: int) -> list[int]:
-        """Bytes each tensor takes in host memory; -1 for views and for tensors that live elsewhere."""
-        sizes = self._host_sizes.get(alignment)
-        if sizes is None:
-            sizes = [pad(node.nbytes, alignment) if own else -1 for node, own in self._owned()]
-            self._host_sizes[alignment] = sizes
-        return sizes
+    def offloads(self, backend: Backend) -> dict[int, bool]:
+        """Which nodes with a weight ``backend`` asks for when that lies in RAM."""
+        known = self._offloads.get(backend)
+        if known is None:
+            known = self._offloads[backend] = {i: backend.offloads(self.tensors[i]) for i, _ in self.weighted}
+        return known
 
-    def cuda_sizes(self, capability: int) -> list[int]:
-        """Aligned bytes each tensor takes on a device; -1 for views and for tensors that live elsewhere."""
-        sizes = self._cuda_sizes.get(capability)
-        if sizes is None:
-            sizes = [cuda.alloc_size(node, capability) if own else -1 for node, own in self._owned()]
-            self._cuda_sizes[capability] = sizes
-        return sizes
+    def sizes(self, device: Device) -> list[int]:
+        """Aligned bytes each tensor takes on ``device``; -1 for views and for tensors that live elsewhere."""
+        key = device.backend, device.memory, device.capability
+        known = self._sizes.get(key)
+        if known is None:
+            known = [device.alloc_size(n) if n.home is None and n.view_src is None else -1 for n in self.tensors]
+            self._sizes[key] = known
+        return known

@@ -1,4 +1,4 @@
-"""Which backend runs each node: the assignment passes of ggml_backend_sched_split_graph (b11434)."""
+"""Which device runs each node: the assignment passes of ggml_backend_sched_split_graph (b11434)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from omniplan.errors import OmniplanError
 from omniplan.llamacpp.build import Fusions
+from omniplan.llamacpp.ggml.backend import Device
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.graph.node import Node
 
@@ -15,28 +16,18 @@ _OPAQUE = ("CPU_REPACK", "AMX")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Backend:
-    """Something that runs nodes; ``buffer`` takes its results, ``capability`` is 890 for sm_89, None for a CPU."""
-
-    name: str
-    buffer: str
-    capability: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Homes:
     """What a placement tells the scheduler.
 
-    ``backends`` are the devices in order, the CPU last. ``home`` names the buffer type of a weight or cache.
-    ``fusions`` are those of the devices. ``layers`` is the backend of each layer. ``n_copies`` is 4 with pipeline
-    parallelism, else 1.
+    ``devices`` are in order, the CPU last. ``home`` names the buffer type of a weight or cache. ``fusions`` are those
+    of the devices. ``layers`` is the device of each layer. ``n_copies`` is 4 with pipeline parallelism, else 1.
 
     ``pins_norms`` tells whether norms are pinned to their layer: llama.cpp does so with all layers offloaded or below
     32 tokens. ``pins_attention`` tells the same of the graph's ``on_cpu``. When sizes are only measured, as ``--fit``
     and the oracle do for the prompt batch, ggml_backend_sched_reserve_size forgets both.
     """
 
-    backends: tuple[Backend, ...]
+    devices: tuple[Device, ...]
     home: Callable[[Node], str]
     fusions: Fusions
     layers: Sequence[int] = ()
@@ -85,7 +76,10 @@ class _Passes:
     def __init__(self, graph: Prepared, homes: Homes) -> None:
         self.graph = graph
         self.homes = homes
-        self.cpu = len(homes.backends) - 1
+        self.cpu = len(homes.devices) - 1
+        gpus = homes.devices[:-1]
+        self.supported = [graph.supported(gpu.backend) for gpu in gpus]
+        self.offloads = [graph.offloads(gpu.backend) for gpu in gpus]
         self.backend = [-1] * len(graph.tensors)
         self.opaque: set[int] = set()
 
@@ -99,14 +93,14 @@ class _Passes:
         for i in graph.rooted:
             owner = backend[graph.root[i]]
             if not self._runs(i, owner):
-                raise CannotRun(graph.tensors[i].name, self.homes.backends[owner].buffer)
+                raise CannotRun(graph.tensors[i].name, self.homes.devices[owner].buffer)
             backend[i] = owner
         for i, weight in graph.weighted:
             if backend[i] < 0:
                 backend[i] = self._near(i, weight)
 
     def _find_homes(self) -> None:
-        device = {b.buffer: i for i, b in enumerate(self.homes.backends[:-1])}
+        device = {gpu.buffer: i for i, gpu in enumerate(self.homes.devices[:-1])}
         backend, tensors, home = self.backend, self.graph.tensors, self.homes.home
         for i in self.graph.homed:
             buffer = home(tensors[i])
@@ -131,18 +125,20 @@ class _Passes:
     def _near(self, i: int, weight: int) -> int:
         """The backend that holds the weight, or a device that wants the work (op offload)."""
         owner = self.backend[weight]
-        if owner == self.cpu and self.homes.op_offload and self.graph.offloads[i] and weight not in self.opaque:
-            return next((b for b in range(self.cpu) if self._runs(i, b)), owner)
+        if owner == self.cpu and self.homes.op_offload and weight not in self.opaque:
+            taker = next((b for b in range(self.cpu) if self.offloads[b][i] and self._runs(i, b)), -1)
+            if taker >= 0:
+                return taker
         return owner if self._runs(i, owner) else -1
 
     def _runs(self, i: int, b: int) -> bool:
-        """Whether backend ``b`` has the kernel and can read the sources that cannot move."""
+        """Whether device ``b`` has the kernel and can read the sources that cannot move."""
         if b == self.cpu:
             return True
-        graph, backend = self.graph, self.backend
-        if not graph.cuda_runs[i]:
+        if not self.supported[b][i]:
             return False
-        for s in graph.home_sources[i]:  # noqa: SIM110 - asked 70,000 times, and mostly there are none
+        backend = self.backend
+        for s in self.graph.home_sources[i]:  # noqa: SIM110 - asked 70,000 times, and mostly there are none
             if backend[s] not in (b, self.cpu):
                 return False
         return True

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from omniplan.llamacpp.ggml.fusion import Fuser
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.ggml.schedule import Homes, assign, shared_weights
 
@@ -27,7 +26,7 @@ class Schedule:
     Numbers from ``len(graph.tensors)`` on are copies: copy ``k`` of ``origin[k]`` for backend ``backend[number]``.
     ``src`` and ``live`` are the sources after copies took their place, ``live`` without weights and caches.
     ``changed`` are the nodes that read copies; ``moved`` lists (tensor, copy) for each use that went from one to the
-    other. ``order`` is the order of nodes after CUDA's reordering; ``keep`` the tensors that must survive a node.
+    other. ``order`` is the order of nodes after the back ends' reordering; ``keep`` the tensors that outlive a node.
     """
 
     graph: Prepared
@@ -44,16 +43,19 @@ class Schedule:
 
 
 def schedule(graph: Prepared, homes: Homes) -> Schedule:
-    """Assign backends, cut splits, and let the devices reorder and tie their nodes."""
+    """Assign devices, cut splits, and let the back ends reorder and tie their nodes."""
     cut = _Cut(graph, assign(graph, homes), shared_weights(graph, homes))
     cut.run()
     order = list(range(graph.n_nodes))
     keep: dict[int, list[int]] = {}
-    if graph.fuses:
-        fuser = Fuser(graph, order, cut.src, cut.origin, keep, homes.fusions)
-        for split in cut.splits:
-            if homes.backends[split.backend].capability is not None:
-                fuser.run(split.start, split.end)
+    backends = [device.backend for device in homes.devices]
+    makers = {backend: backend.optimizer for backend in backends if backend.optimizer and graph.fuses}
+    optimizers = {
+        backend: make(graph, order, cut.src, cut.origin, keep, homes.fusions) for backend, make in makers.items()
+    }
+    for split in cut.splits if optimizers else ():
+        if optimizer := optimizers.get(backends[split.backend]):
+            optimizer.run(split.start, split.end)
     return Schedule(
         graph=graph, homes=homes, backend=cut.backend, order=order, src=cut.src, live=cut.live, splits=cut.splits,
         origin=cut.origin, changed=cut.changed, moved=cut.moved, keep=keep,

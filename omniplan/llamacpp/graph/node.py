@@ -73,3 +73,26 @@ def strides(kind: TensorType, ne: Dims) -> Dims:
     nb1 = ne[0] // kind.block * nb0
     nb2 = nb1 * ne[1]
     return nb0, nb1, nb2, nb2 * ne[2]
+
+
+def is_contiguous(node: Node, free: int = 0) -> bool:
+    """Whether elements lie without gaps, strides of the first ``free`` outer dimensions ignored.
+
+    ggml.c:ggml_is_contiguous, _1 and _2 for ``free`` 0, 1 and 2.
+    """
+    ne, nb, kind = node.ne, node.nb, node.type
+    if ne[0] != kind.block and nb[0] != kind.size:
+        return False
+    expected = kind.size * ne[0] // kind.block
+    for dim in (1, 2, 3):
+        if ne[dim] == 1:
+            continue
+        if dim > free and nb[dim] != expected:
+            return False
+        expected = (expected if dim > free else nb[dim]) * ne[dim]
+    return True
+
+
+def has_contiguous_rows(node: Node) -> bool:
+    """ggml.c:ggml_is_contiguous_rows."""
+    return node.ne[0] == node.type.block or node.nb[0] == node.type.size

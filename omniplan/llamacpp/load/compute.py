@@ -9,15 +9,17 @@ from typing import Final
 
 from omniplan.domain.footprint import GraphSplits
 from omniplan.domain.model import Model
+from omniplan.llamacpp.ggml import buffers, registry
 from omniplan.llamacpp.ggml.allocate import allocate, peaks
+from omniplan.llamacpp.ggml.backend import Backend
 from omniplan.llamacpp.ggml.parts import parts
 from omniplan.llamacpp.ggml.prepared import Prepared
-from omniplan.llamacpp.ggml.schedule import Backend, Homes, assign
+from omniplan.llamacpp.ggml.schedule import Homes, assign
 from omniplan.llamacpp.ggml.splits import Schedule, schedule
 from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.graph.graph import Batch
 from omniplan.llamacpp.graph.node import CACHE, Node
-from omniplan.llamacpp.load import buffers, capacity
+from omniplan.llamacpp.load import capacity
 from omniplan.llamacpp.load.context import Context
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.llamacpp.load.weights import OUTPUT, TOKEN_EMBEDDING
@@ -81,7 +83,7 @@ def _prompt(model: Model, placement: Placement) -> Schedule:
 
 
 def _nbytes(plan: Schedule, sizes: Sequence[int]) -> dict[str, int]:
-    return {backend.buffer: size for backend, size in zip(plan.homes.backends, sizes, strict=True)}
+    return {device.buffer: size for device, size in zip(plan.homes.devices, sizes, strict=True)}
 
 
 def attention_follows_layers(model: Model, placement: Placement) -> bool:
@@ -105,7 +107,8 @@ def _follows_layers(model: Model, placement: Placement, probe: _Probe) -> bool:
     """It looks at the device of the layer even when the cache is not offloaded."""
     if placement.is_offloaded and all(model.hparams.has_kv):
         # With every layer and its own cache on a GPU only a missing kernel can send the operation elsewhere.
-        return _has_kernels(model, placement.context, probe)
+        backends = frozenset(gpu.backend for gpu in placement.gpus)
+        return _has_kernels(model, placement.context, probe, backends)
     n_seqs = placement.context.n_seq_max
     n_tokens = probe.n_tokens * n_seqs
     graph = _prepared(model, placement.context, Batch(n_tokens=n_tokens, n_seqs=n_seqs, n_outputs=n_tokens))
@@ -122,9 +125,10 @@ def _follows_layers(model: Model, placement: Placement, probe: _Probe) -> bool:
 
 
 @lru_cache(maxsize=16)
-def _has_kernels(model: Model, context: Context, probe: _Probe) -> bool:
+def _has_kernels(model: Model, context: Context, probe: _Probe, backends: frozenset[Backend]) -> bool:
     graph = _prepared(model, context, Batch.decode(context))
-    return all(graph.cuda_runs[i] for i, op in enumerate(graph.op[: graph.n_nodes]) if op == probe.op)
+    asked = [i for i, op in enumerate(graph.op[: graph.n_nodes]) if op == probe.op]
+    return all(graph.supported(backend)[i] for backend in backends for i in asked)
 
 
 def homes(model: Model, placement: Placement, n_tokens: int, *, measured: bool = False) -> Homes:
@@ -146,14 +150,9 @@ def homes(model: Model, placement: Placement, n_tokens: int, *, measured: bool =
             return placement.weights.factors.get(node.il, buffers.CPU)
         return buffer_of[node.name]
 
-    gpus = tuple(
-        Backend(name=name, buffer=name, capability=capability(cc))
-        for name, cc in zip(names, placement.compute_capability, strict=True)
-    )
-    compute_host = buffers.CUDA_HOST if names else buffers.CPU
     layers = [index.get(device, len(names)) for device in placement.layers]
     return Homes(
-        backends=(*gpus, Backend(name=buffers.CPU, buffer=compute_host)),
+        devices=(*placement.gpus, registry.cpu(placement.gpus)),
         home=home,
         fusions=placement.context.build.fusions,
         layers=layers,
@@ -162,12 +161,6 @@ def homes(model: Model, placement: Placement, n_tokens: int, *, measured: bool =
         op_offload=placement.context.op_offload,
         n_copies=placement.n_copies,
     )
-
-
-def capability(text: str) -> int:
-    """890 for "8.9"; an unknown GPU counts as Ampere, which has the same kernels as everything later."""
-    major, _, minor = text.partition(".")
-    return int(major) * 100 + int(minor or 0) * 10 if major.isdigit() else 800
 
 
 def _prepared(model: Model, context: Context, batch: Batch) -> Prepared:

@@ -8,14 +8,15 @@ from dataclasses import replace
 from typing import Final
 
 from omniplan.domain.evidence import Assumption
-from omniplan.domain.footprint import RAM, BufferSize, Footprint, Pool
+from omniplan.domain.footprint import RAM, BufferSize, ContextKind, Footprint, Pool, sum_of
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import FlashAttn, LazyMode, ServerParams
 from omniplan.gguf.model.architectures import row
 from omniplan.llamacpp.flags import overrides, refusals
+from omniplan.llamacpp.ggml import buffers, registry
 from omniplan.llamacpp.graph import families
-from omniplan.llamacpp.load import buffers, compute, layers, memory, weights
+from omniplan.llamacpp.load import compute, layers, memory, weights
 from omniplan.llamacpp.load.context import resolve
 from omniplan.llamacpp.load.placement import Placement
 
@@ -54,19 +55,23 @@ def place(model: Model, machine: Machine, params: ServerParams) -> Placement:
     refusals.check(params, model, tuple(gpu.name for gpu in machine.gpus))
     devices = refusals.devices_in_use(params, tuple(gpu.name for gpu in machine.gpus))
     layer_devices = layers.layer_devices(params, machine, devices, model.hparams.n_layer_all)
-    host = buffers.CUDA_HOST if devices and not params.no_host else buffers.CPU
+    known = {gpu.name: registry.device(gpu) for gpu in machine.gpus}
+    gpus = tuple(known[name] for name in devices)
     matched = overrides.first_match(params.overrides, model.header.by_name)
     forced = {name: override.buffer_type for name, override in matched.items()}
     wanted = params.flash_attn is not FlashAttn.OFF and row(model.arch).flash_attention
     placement = Placement(
         context=resolve(model.hparams, params, flash_attn=wanted),
-        devices=devices,
-        compute_capability=tuple(machine.gpu(name).compute_capability for name in devices),
+        gpus=gpus,
         layers=layer_devices,
         weights=weights.place(
-            model, layer_devices, devices, forced, host=host, lazy_over=_lazy_over(params, machine, devices)
+            model,
+            layer_devices,
+            tuple(known.values()),
+            forced,
+            host=None if params.no_host else registry.host(gpus),
+            lazy_over=_lazy_over(params, machine, devices),
         ),
-        host=host,
         n_copies=layers.pipeline_copies(params, model.hparams.n_layer_all, devices),
     )
     # With a quantised V cache llama.cpp turns auto into on before it looks at devices (llama_init_from_model).
@@ -88,10 +93,12 @@ def price(model: Model, machine: Machine, placement: Placement) -> Footprint:
     """Bytes of a resolved placement, and whether each pool of ``machine`` holds its share."""
     context = placement.context
     reserved = compute.reserve(model, placement)
-    sizes = _sizes(model, placement, reserved.nbytes)
+    contexts = {ContextKind.MAIN: _sizes(model, placement, reserved.nbytes)}
+    sizes = sum_of(contexts.values())
     return Footprint(
         llama_cpp=context.build.name,
         layers=placement.layers,
+        contexts=contexts,
         buffers=sizes,
         graph_splits=reserved.splits,
         pools=tuple(pools(machine, sizes)),
@@ -137,7 +144,7 @@ def context_bytes(model: Model, placement: Placement) -> Counter[str]:
     held: Counter[str] = Counter()
     for cache in memory.caches(model, placement.context):
         buffer = placement.cache_device(cache.il)
-        held[buffer] += buffers.padded_size(buffer, cache.type, cache.row, cache.nbytes)
+        held[buffer] += placement.memory(buffer).size(cache.type, cache.row, cache.nbytes)
     return held
 
 

@@ -11,8 +11,8 @@ from typing import Final
 
 from omniplan.domain.machine import Machine
 from omniplan.domain.params import ServerParams, SplitMode
+from omniplan.llamacpp.ggml import buffers
 
-CPU: Final = "CPU"
 _SINGLE: Final = Struct("f")
 
 
@@ -31,7 +31,7 @@ def split(n_layer_all: int, n_gpu_layers: int, names: Sequence[str], weights: Se
         points = [_f32(point / points[-1]) for point in points]
     on_gpu = (_f32(i / active) for i in range(active))
     chosen = [names[min(bisect_right(points, x), len(names) - 1)] for x in on_gpu]
-    return (CPU,) * first + tuple(chosen)
+    return (buffers.CPU,) * first + tuple(chosen)
 
 
 def _f32(value: float) -> float:

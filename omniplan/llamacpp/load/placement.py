@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.ggml import buffers
+from omniplan.llamacpp.ggml.backend import Device
+from omniplan.llamacpp.ggml.buffers import BufferType
+from omniplan.llamacpp.ggml.cpu import CPU
 from omniplan.llamacpp.load.context import Context
 from omniplan.llamacpp.load.weights import Weights
 
@@ -13,21 +16,33 @@ from omniplan.llamacpp.load.weights import Weights
 class Placement:
     """Where layers and weights live and how the context is laid out.
 
-    ``devices`` are the GPUs in use, in split order, ``compute_capability`` theirs; ``layers`` the device of each
-    layer, output last; ``host`` the buffer type of weights on the CPU; ``n_copies`` the pipeline copies.
+    ``gpus`` are the GPUs in use, in split order; ``layers`` the device of each layer, output last; ``n_copies``
+    the pipeline copies.
     """
 
     context: Context
-    devices: tuple[str, ...]
-    compute_capability: tuple[str, ...]
+    gpus: tuple[Device, ...]
     layers: tuple[str, ...]
     weights: Weights
-    host: str
     n_copies: int
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The names of ``gpus``."""
+        return tuple(gpu.name for gpu in self.gpus)
 
     def cache_device(self, il: int) -> str:
         """Buffer type that holds layer ``il``'s cache."""
         return self.layers[il] if self.context.offload_kqv else buffers.CPU
+
+    def memory(self, buffer: str) -> BufferType:
+        """The memory behind a buffer type that holds a cache."""
+        return next((gpu.memory for gpu in self.gpus if gpu.buffer == buffer), CPU.memory)
+
+    @property
+    def offload_batch(self) -> int | None:
+        """Rows of work from which the first GPU takes over nodes whose weight is on the CPU; None for never."""
+        return self.gpus[0].backend.offload_batch if self.gpus else None
 
     @property
     def is_offloaded(self) -> bool:

@@ -13,16 +13,20 @@ from omniplan.domain.header import Tensor
 from omniplan.domain.hparams import Hparams
 from omniplan.domain.model import Model
 from omniplan.domain.roles import layer_of
+from omniplan.domain.tensor_type import TensorType
 from omniplan.gguf.model import architectures
-from omniplan.llamacpp.load import buffers
+from omniplan.llamacpp.ggml import buffers
+from omniplan.llamacpp.ggml.backend import Backend, Device
+from omniplan.llamacpp.ggml.buffers import BufferType
+from omniplan.llamacpp.ggml.cpu import CPU
+from omniplan.llamacpp.graph import kernels, ops
+from omniplan.llamacpp.graph.node import Node, strides
 from omniplan.llamacpp.load.tensors import LayerClass, tensor_class
 
 OUTPUT: Final = "output.weight"
 TOKEN_EMBEDDING: Final = "token_embd.weight"
 _LAZY_ROWS: Final = "per_layer_token_embd.weight"
-# ggml-cuda.cu:ggml_backend_cuda_device_supports_op, SSM_SCAN and SSM_CONV.
-_CUDA_SCAN_STATES: Final = (96, 128, 256)
-_CUDA_CONV_CHANNELS: Final = 128
+_ROWS: Final = 512  # src/llama-model-loader.cpp:weight_buft_supported, the batch that is asked about
 _CONVOLUTION: Final = re.compile(r"\.(ssm_conv1d|ple_conv1d|shortconv\.conv)\.weight$")
 _AFFIXES: Final = re.compile(r"^blk\.\d+\.|\.(weight|bias|scale)$")
 _ROPE_FACTORS: Final = re.compile(r"^rope_(freqs|factors_long|factors_short)\.")
@@ -102,33 +106,38 @@ class Weights:
 def place(
     model: Model,
     layers: Sequence[str],
-    devices: Sequence[str],
+    devices: Sequence[Device],
     overridden: Mapping[str, str],
     *,
-    host: str,
+    host: Backend | None,
     lazy_over: int | None = None,
 ) -> Weights:
     """Put every weight of ``model`` into a buffer type.
 
     ``layers`` is the device of each layer, output last; ``overridden`` maps names in the file to the buffer type their
-    first matching override asks for; ``host`` is what weights on the CPU use ("CUDA_Host", or "CPU"). Rows that are
-    read on demand stay in plain RAM, if they have more than ``lazy_over`` bytes.
+    first matching override asks for, of any of ``devices``; ``host`` is the back end whose pinned memory takes weights
+    on the CPU, None where they lie in plain RAM. Rows that are read on demand stay in plain RAM, if they have more than
+    ``lazy_over`` bytes.
     """
     buffer_of: dict[str, str] = {}
     factors: dict[int, str] = {}
     held: set[tuple[str, str]] = set()
-    has_gpu = bool(devices)
-    column = {name: _column(name) for name in {buffers.CPU, host, *layers, *overridden.values()}}
+    usable = {device.buffer: _usable(model, device.backend) for device in devices}
+    sizes = {device.buffer: _sizes(model, device.memory) for device in devices}
+    sizes[buffers.CPU] = _sizes(model, CPU.memory)
+    pinned = host.host if host else None
+    if host and pinned:
+        usable[pinned.name], sizes[pinned.name] = _usable(model, host), _sizes(model, pinned)
     nbytes: Counter[str] = Counter()
-    for priced in _priced(model):
+    for i, priced in enumerate(_priced(model)):
         forced = overridden.get(priced.tensor)
         buffer = forced or (layers[priced.il] if priced.il >= 0 else buffers.CPU)
         # The first buffer type of the slot's list whose device can run its op (select_weight_buft).
         if forced is None or forced == buffers.CPU:
-            if has_gpu and not priced.cuda_can_use:
+            if buffer != buffers.CPU and not usable[buffer][i]:
                 buffer = buffers.CPU
-            elif buffer == buffers.CPU:
-                buffer = host
+            if buffer == buffers.CPU and pinned and usable[pinned.name][i]:
+                buffer = pinned.name
         if priced.is_lazy and lazy_over is not None and priced.nbytes > lazy_over:
             buffer = buffers.CPU
         buffer_of.setdefault(priced.name, buffer)
@@ -136,7 +145,7 @@ def place(
             factors[priced.il] = buffer
         if (buffer, priced.key) not in held:
             held.add((buffer, priced.key))
-            nbytes[buffer] += priced.sizes[column[buffer]]
+            nbytes[buffer] += sizes[buffer][i]
     return Weights(buffer_of=buffer_of, factors=factors, nbytes=nbytes, n_tensors=len(held))
 
 
@@ -148,7 +157,7 @@ def _is_lazy(slot: Slot, model: Model) -> bool:
 class _Priced:
     """A slot with all that no placement changes; slots of one ``key`` share their bytes within a buffer type.
 
-    ``tensor`` is its name in the file; ``sizes`` are bytes on a GPU, in pinned and in plain RAM, padding included.
+    ``tensor`` is its name in the file.
     """
 
     name: str
@@ -158,59 +167,66 @@ class _Priced:
     key: str
     is_factor: bool
     is_lazy: bool
-    cuda_can_use: bool
-    sizes: tuple[int, int, int]
-
-
-def _column(buffer: str) -> int:
-    """Which of ``_Priced.sizes`` is that in ``buffer``."""
-    if buffer == buffers.CPU:
-        return 2
-    return 1 if buffers.is_host(buffer) else 0
 
 
 @lru_cache(maxsize=64)
 def _priced(model: Model) -> tuple[_Priced, ...]:
     # gemma3n and gemma4 create the tied output before the input, so the two are never shared.
     twice = architectures.row(model.arch).embedding_twice
-    return tuple(_price(slot, model, slot.name if twice else slot.tensor.name) for slot in slots(model))
-
-
-def _price(slot: Slot, model: Model, key: str) -> _Priced:
-    tensor = slot.tensor
-    nbytes = tensor.nbytes
-    gpu, host, cpu = (
-        buffers.padded_size(buffer, tensor.type, tensor.shape[0], nbytes)
-        for buffer in ("CUDA0", buffers.CUDA_HOST, buffers.CPU)
-    )
-    return _Priced(
-        name=slot.name,
-        tensor=tensor.name,
-        il=slot.il,
-        nbytes=nbytes,
-        key=key,
-        is_factor=_ROPE_FACTORS.match(slot.name) is not None,
-        is_lazy=_is_lazy(slot, model),
-        cuda_can_use=_cuda_can_use(slot, model),
-        sizes=(gpu, host, cpu),
+    return tuple(
+        _Priced(
+            name=slot.name,
+            tensor=slot.tensor.name,
+            il=slot.il,
+            nbytes=slot.tensor.nbytes,
+            key=slot.name if twice else slot.tensor.name,
+            is_factor=_ROPE_FACTORS.match(slot.name) is not None,
+            is_lazy=_is_lazy(slot, model),
+        )
+        for slot in slots(model)
     )
 
 
-def _cuda_can_use(slot: Slot, model: Model) -> bool:
+@lru_cache(maxsize=64)
+def _sizes(model: Model, memory: BufferType) -> tuple[int, ...]:
+    return tuple(size(slot, memory) for slot in slots(model))
+
+
+def size(slot: Slot, memory: BufferType) -> int:
+    """Bytes a slot takes in ``memory``, padding included."""
+    return memory.size(slot.tensor.type, slot.tensor.shape[0], slot.tensor.nbytes)
+
+
+@lru_cache(maxsize=64)
+def _usable(model: Model, backend: Backend) -> tuple[bool, ...]:
+    return tuple(backend.supports(node) if (node := _probe(slot, model)) else True for slot in slots(model))
+
+
+def _probe(slot: Slot, model: Model) -> Node | None:
+    """The operation that decides whether a back end can use a weight (weight_buft_supported); None if all can."""
     tensor = slot.tensor
+    a, b, c, d = (*tensor.shape, 1, 1, 1)[:4]
+    weight = _given(tensor.type, a, b, c, d)
     if slot.il < 0 and slot.name != OUTPUT:
-        return buffers.cuda_get_rows(tensor.type, tensor.shape[0])
+        return ops.get_rows(weight, _given(ops.I32, _ROWS))
     if tensor.name.endswith(".ssm_a") and f"blk.{slot.il}.ssm_d" in model.header.by_name:
-        return _cuda_scans(model.hparams, tensor)
-    if _CONVOLUTION.search(tensor.name):
-        return len(tensor.shape) < 2 or tensor.shape[1] % _CUDA_CONV_CHANNELS == 0
-    return not tensor.type.is_quantized or tensor.type.name in buffers.CUDA_MATRIX_TYPES
+        return _scan(weight, model.hparams)
+    if _CONVOLUTION.search(tensor.name) and len(tensor.shape) > 1:
+        return kernels.ssm_conv(_given(ops.F32, a - 1 + _ROWS, b), weight)
+    # Weights that are not quantised are added and multiplied as well, which takes no special kernel.
+    return ops.mul_mat(weight, _given(ops.F32, a, _ROWS)) if tensor.type.is_quantized else None
 
 
-def _cuda_scans(h: Hparams, ssm_a: Tensor) -> bool:
-    """Whether CUDA runs SSM_SCAN on this ``ssm_a`` (``supports_op``, probed as ``weight_buft_supported`` does)."""
-    n_head = ssm_a.shape[1] if len(ssm_a.shape) > 1 else 1
-    head_dim = h.ssm_d_inner // n_head
-    if ssm_a.shape[0] == 1:
-        return h.ssm_d_state in _CUDA_SCAN_STATES and head_dim % 16 == 0
-    return ssm_a.shape[0] == 16 and head_dim == 1 and n_head % 128 == 0 and max(h.ssm_n_group, 1) == 1
+def _scan(weight: Node, h: Hparams) -> Node:
+    """Mamba's scan with ``ssm_a``, whose first dimension is the state of Mamba 1 and 1 in Mamba 2."""
+    d_state = h.ssm_d_state if weight.ne[0] == 1 else weight.ne[0]
+    n_head = weight.ne[1]
+    state = _given(ops.F32, d_state, h.ssm_d_inner // n_head, n_head)
+    x = _given(ops.F32, state.ne[1], n_head, _ROWS)
+    group = _given(ops.F32, d_state, max(h.ssm_n_group, 1), _ROWS)
+    return kernels.ssm_scan(state, x, _given(ops.F32, n_head, _ROWS), weight, group, group, _given(ops.I32, 1))
+
+
+def _given(kind: TensorType, *shape: int) -> Node:
+    a, b, c, d = (*shape, 1, 1, 1)[:4]
+    return Node("NONE", kind, (a, b, c, d), strides(kind, (a, b, c, d)))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omniplan.domain.evidence import Assumption
-from omniplan.domain.footprint import RAM, BufferSize, Footprint, Pool
+from omniplan.domain.footprint import RAM, BufferSize, ContextKind, Footprint, Pool
 from omniplan.domain.headroom import Headroom, Margin, shortfall
 from omniplan.domain.machine import Gpu, Machine, Memory, Reservation
 from omniplan.errors import InputError
@@ -26,10 +26,12 @@ def priced(compute: int, *, host: int = 0, is_assumed: bool = False) -> Footprin
     """A process with 4 GiB of weights and ``compute`` bytes on one GPU, and ``host`` bytes in RAM."""
     size = BufferSize(model=4 * GIB, compute=compute)
     unsure = (Assumption(subject="graph", statement="assumed", source="test"),) if is_assumed else ()
+    buffers = {"CUDA0": size, "CPU": BufferSize(model=host)}
     return Footprint(
         llama_cpp="b11434",
         layers=(),
-        buffers={"CUDA0": size, "CPU": BufferSize(model=host)},
+        contexts={ContextKind.MAIN: buffers},
+        buffers=buffers,
         graph_splits=None,
         pools=(Pool(name="CUDA0", free=24 * GIB, used=size.total), Pool(name=RAM, free=64 * GIB, used=host)),
         n_ctx=4096,

@@ -7,13 +7,28 @@ from collections.abc import Mapping, Sequence
 from omniplan.domain.params import DEFAULT_BUILD
 from omniplan.domain.tensor_type import TYPE_BY_NAME
 from omniplan.llamacpp.build import Fusions, known
-from omniplan.llamacpp.ggml.schedule import Backend, Homes
+from omniplan.llamacpp.ggml.backend import Device
+from omniplan.llamacpp.ggml.cpu import CPU
+from omniplan.llamacpp.ggml.cuda import CUDA
+from omniplan.llamacpp.ggml.cuda import HOST as HOST_MEMORY
+from omniplan.llamacpp.ggml.schedule import Homes
 from omniplan.llamacpp.graph.node import CACHE, FLAG_INPUT, WEIGHT, Dims, Node, strides
 
-GPU0 = Backend(name="CUDA0", buffer="CUDA0", capability=890)
-GPU1 = Backend(name="CUDA1", buffer="CUDA1", capability=890)
 FUSIONS = known(DEFAULT_BUILD).fusions
-HOST = Backend(name="CPU", buffer="CUDA_Host")
+
+
+def gpu(name: str, capability: int = 890) -> Device:
+    """A CUDA device."""
+    return Device(name=name, backend=CUDA, buffer=name, memory=CUDA.memory, capability=capability)
+
+
+def cpu(*, is_pinned: bool = True) -> Device:
+    """The CPU, with a device beside it whose pinned memory it writes to, or without."""
+    memory = HOST_MEMORY if is_pinned else CPU.memory
+    return Device(name="CPU", backend=CPU, buffer=memory.name, memory=memory)
+
+
+GPU0, GPU1, HOST = gpu("CUDA0"), gpu("CUDA1"), cpu()
 
 
 def tensor(op: str, shape: Sequence[int], *src: Node, kind: str = "f32", name: str = "") -> Node:
@@ -53,14 +68,14 @@ def view(of: Node, op: str = "VIEW", shape: Sequence[int] | None = None, offset:
 
 def homes(
     where: Mapping[str, str],
-    *backends: Backend,
+    *devices: Device,
     op_offload: bool = True,
     n_copies: int = 1,
     fusions: Fusions = FUSIONS,
 ) -> Homes:
     """A placement that says where each tensor lives by name."""
     return Homes(
-        backends=backends,
+        devices=devices,
         home=lambda node: where[node.name],
         fusions=fusions,
         layers=range(8),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from omniplan.llamacpp.ggml import cuda, cuda_attention
+from omniplan.llamacpp.ggml.backend import batch
+from omniplan.llamacpp.ggml.cuda import CUDA
 from omniplan.llamacpp.graph.node import Node
-from tests.unit.llamacpp.ggml.graphs import tensor, view, weight
+from tests.unit.llamacpp.ggml.graphs import GPU0, tensor, view, weight
 
 
 def attention(*, tokens: int = 512, heads: int = 32, kv_heads: int = 8, head: int = 128, kind: str = "f16") -> Node:
@@ -38,7 +39,7 @@ def attention(*, tokens: int = 512, heads: int = 32, kv_heads: int = 8, head: in
 )
 def test_supports(node: Node, expected: bool) -> None:
     """Operations and types with a kernel."""
-    assert cuda.supports(node) == expected
+    assert CUDA.supports(node) == expected
 
 
 def test_latent_attention_needs_grouped_heads() -> None:
@@ -52,9 +53,9 @@ def test_latent_attention_needs_grouped_heads() -> None:
         return tensor("FLASH_ATTN_EXT", (512, heads, 512), query, key, v, tensor("NONE", (cells, 512), kind="f16"))
 
     assert q.ne[2] == 16
-    assert cuda.supports(node(16))
-    assert not cuda.supports(node(1))
-    assert not cuda.supports(node(16, cells=4000))
+    assert CUDA.supports(node(16))
+    assert not CUDA.supports(node(1))
+    assert not CUDA.supports(node(16, cells=4000))
 
 
 @pytest.mark.parametrize(
@@ -62,14 +63,14 @@ def test_latent_attention_needs_grouped_heads() -> None:
 )
 def test_batch(op: str, expected: int) -> None:
     """The dimension that counts as batch differs by operation."""
-    assert cuda.batch(tensor(op, (2, 3, 5))) == expected
+    assert batch(tensor(op, (2, 3, 5))) == expected
 
 
 def test_quantised_rows_are_padded_once() -> None:
     """The last row of a quantised tensor reaches to the next 512 elements; others only to the alignment."""
-    assert cuda.copy_size(weight("a", 256, 3, kind="q8_0")) == 1152
-    assert cuda.copy_size(weight("a", 512, 3, kind="q8_0")) == 1664
-    assert cuda.copy_size(weight("a", 33, kind="f32")) == 256
+    assert GPU0.copy_size(weight("a", 256, 3, kind="q8_0")) == 1152
+    assert GPU0.copy_size(weight("a", 512, 3, kind="q8_0")) == 1664
+    assert GPU0.copy_size(weight("a", 33, kind="f32")) == 256
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_quantised_rows_are_padded_once() -> None:
 )
 def test_attention_keeps_f16_copies(node: Node, capability: int, expected: int) -> None:
     """K and V that are not f16 are converted behind the result unless the vector kernel reads them."""
-    assert cuda_attention.f16_copies(node, capability) == expected
+    assert CUDA.scratch(node, capability) == expected
 
 
 def test_a_latent_value_shares_the_copy_of_its_key() -> None:
@@ -96,5 +97,6 @@ def test_a_latent_value_shares_the_copy_of_its_key() -> None:
     v = view(k, shape=(512, 4096, 1))
     node = tensor("FLASH_ATTN_EXT", (512, 16, 64), tensor("CONCAT", (576, 64, 16)), k, v)
 
-    assert cuda_attention.f16_copies(node, 890) == 2 * 576 * 4096
-    assert cuda_attention.f16_copies(node, 890, shares=False) == 2 * (576 + 512) * 4096
+    assert CUDA.scratch(node, 890) == 2 * 576 * 4096
+    copied = tensor("FLASH_ATTN_EXT", (512, 16, 64), node.src[0], k, tensor("NONE", (512, 4096, 1), kind="q8_0"))
+    assert CUDA.scratch(copied, 890) == 2 * (576 + 512) * 4096

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from omniplan.llamacpp.ggml.prepared import Prepared
-from omniplan.llamacpp.ggml.schedule import Backend, CannotRun, assign
+from omniplan.llamacpp.ggml.schedule import CannotRun, assign
 from omniplan.llamacpp.ggml.splits import Schedule, schedule
 from omniplan.llamacpp.graph.node import Node
-from tests.unit.llamacpp.ggml.graphs import GPU0, GPU1, HOST, cache, given, homes, tensor, view, weight
+from tests.unit.llamacpp.ggml.graphs import GPU0, GPU1, HOST, cache, cpu, given, homes, tensor, view, weight
 
 BOTH = (GPU0, GPU1, HOST)
 
@@ -125,6 +125,6 @@ def test_one_tensor_asked_for_by_two_layers_is_copied_once() -> None:
 
 def test_cpu_only() -> None:
     """Without a device there is one split."""
-    cpu = Backend(name="CPU", buffer="CPU")
+    plan = schedule(Prepared(chain("a", "b")), homes({"a": "CPU", "b": "CPU"}, cpu(is_pinned=False)))
 
-    assert shape(schedule(Prepared(chain("a", "b")), homes({"a": "CPU", "b": "CPU"}, cpu))) == [(0, [])]
+    assert shape(plan) == [(0, [])]

@@ -17,9 +17,11 @@ from omniplan.domain.params import FlashAttn, ServerParams
 from omniplan.domain.tensor_type import TYPE_BY_NAME
 from omniplan.gguf import read_header
 from omniplan.gguf.model import build_model
+from omniplan.llamacpp.ggml.cuda import CUDA
 from omniplan.llamacpp.load import weights
 from omniplan.llamacpp.load.footprint import footprint
 from tests.headers import TensorRow, write_gguf
+from tests.unit.llamacpp.ggml.graphs import gpu
 
 ARCHS = Path(__file__).parents[3] / "data" / "models" / "archs"
 F32 = TYPE_BY_NAME["f32"]
@@ -105,7 +107,7 @@ def test_only_full_layers_of_gemma4_take_rotary_factors(tmp_path: Path) -> None:
     """A device with sliding layers alone holds none."""
     model = build_model(gemma4(tmp_path / "g.gguf"))
 
-    placed = weights.place(model, ("CPU", "CPU", "CUDA0", "CUDA0"), ("CUDA0",), {}, host="CUDA_Host")
+    placed = weights.place(model, ("CPU", "CPU", "CUDA0", "CUDA0"), (gpu("CUDA0"),), {}, host=CUDA)
 
     assert {2: "CUDA0"} == placed.factors
 
@@ -125,6 +127,6 @@ def test_rows_read_on_demand_are_not_pinned(
     """They are mapped from the file, whatever an override says."""
     model = build_model(gemma4(tmp_path / "g.gguf"))
 
-    placed = weights.place(model, ("CUDA0",) * 4, ("CUDA0",), forced, host="CUDA_Host", lazy_over=lazy_over)
+    placed = weights.place(model, ("CUDA0",) * 4, (gpu("CUDA0"),), forced, host=CUDA, lazy_over=lazy_over)
 
     assert expected == placed.buffer_of["per_layer_token_embd.weight"]

@@ -1,0 +1,39 @@
+"""Buffer types: their names, and how the memory behind one is cut up (ggml_backend_buffer_type_i)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from omniplan.domain.tensor_type import TensorType
+from omniplan.units import pad
+
+CPU: Final = "CPU"
+# ggml-alloc.c: SIZE_MAX / 2, the room of a buffer without a limit.
+ENDLESS: Final = 1 << 62
+
+
+def is_host(buffer: str) -> bool:
+    """Whether a buffer type is ordinary or pinned RAM."""
+    return buffer == CPU or buffer.endswith("_Host")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BufferType:
+    """One kind of memory.
+
+    ``name`` is empty for a device's own, which has the device's name. Tensors begin at multiples of ``alignment``
+    bytes; the last row of a quantised one is filled up to a multiple of ``row_padding`` elements. ``max_size`` are the
+    bytes of the largest single buffer.
+    """
+
+    name: str = ""
+    alignment: int
+    row_padding: int = 1
+    max_size: int = ENDLESS
+
+    def size(self, kind: TensorType, ne0: int, nbytes: int) -> int:
+        """Bytes that a tensor of ``nbytes`` with rows of ``ne0`` elements takes, alignment included."""
+        if kind.is_quantized and ne0 % self.row_padding:
+            nbytes += kind.row_size(self.row_padding - ne0 % self.row_padding)
+        return pad(nbytes, self.alignment)

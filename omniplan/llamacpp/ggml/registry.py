@@ -1,0 +1,55 @@
+"""The back ends that are known, and a machine's GPUs as their devices (ggml-backend-reg.cpp)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from omniplan.domain.machine import Gpu
+from omniplan.llamacpp.ggml.backend import Backend, Device
+from omniplan.llamacpp.ggml.cpu import CPU
+from omniplan.llamacpp.ggml.cuda import CUDA
+
+BACKENDS: Final = {backend.name: backend for backend in (CPU, CUDA)}
+_PREFIX: Final = re.compile("[A-Za-z]*")
+
+
+def backend_name(gpu: Gpu) -> str:
+    """The back end that a GPU states, else that of its name: cuda for CUDA0."""
+    prefix = _PREFIX.match(gpu.name)
+    return gpu.backend or (prefix[0].lower() if prefix else "")
+
+
+def backend_of(gpu: Gpu) -> Backend:
+    """The back end of a GPU; CUDA stands in for one that is not known."""
+    return BACKENDS.get(backend_name(gpu), CUDA)
+
+
+def device(gpu: Gpu) -> Device:
+    """A GPU as the scheduler sees it."""
+    backend = backend_of(gpu)
+    return Device(
+        name=gpu.name,
+        backend=backend,
+        buffer=gpu.name,
+        memory=backend.memory,
+        capability=capability(gpu.compute_capability),
+    )
+
+
+def host(gpus: Sequence[Device]) -> Backend | None:
+    """The back end whose pinned memory takes weights on the CPU: the first that has such (make_cpu_buft_list)."""
+    return next((gpu.backend for gpu in gpus if gpu.backend.host is not None), None)
+
+
+def cpu(gpus: Sequence[Device]) -> Device:
+    """The CPU beside ``gpus``; its results lie where the first of them copies from (llama-context.cpp)."""
+    memory = gpus[0].backend.host or CPU.memory if gpus else CPU.memory
+    return Device(name=CPU.memory.name, backend=CPU, buffer=memory.name, memory=memory)
+
+
+def capability(text: str) -> int:
+    """890 for "8.9"; an unknown GPU counts as Ampere, which has the same kernels as everything later."""
+    major, _, minor = text.partition(".")
+    return int(major) * 100 + int(minor or 0) * 10 if major.isdigit() else 800
