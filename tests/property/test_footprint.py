@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import omniplan
+from omniplan.domain.footprint import sum_of
 from omniplan.domain.header import Tensor
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
@@ -72,7 +73,7 @@ def test_weights_are_conserved(name: str, layout: tuple[Machine, tuple[str, ...]
 @examples(25)
 @given(name=names(), layout=LAYOUTS)
 def test_footprint_adds_up(name: str, layout: tuple[Machine, tuple[str, ...]]) -> None:
-    """Pools hold what buffers hold; caches take the same wherever they are, as all their sizes are whole cells."""
+    """Pools hold what buffers hold, these what contexts hold; caches, all of whole cells, take the same anywhere."""
     (machine, args), model = layout, cases.model(name)
     priced = price(model, machine, args, c=4096, np=1)
     elsewhere = price(model, machine, ("-ngl", "0"), c=4096, np=1)
@@ -81,6 +82,7 @@ def test_footprint_adds_up(name: str, layout: tuple[Machine, tuple[str, ...]]) -
     host = sum(size.total for name, size in priced.buffers.items() if name in HOST)
     assert {**dict.fromkeys((gpu.name for gpu in machine.gpus), 0), **totals(priced), "RAM": host} == used
     assert contexts(priced) == contexts(elsewhere)
+    assert sum_of(priced.contexts.values()) == priced.buffers
 
 
 @examples(10)

@@ -252,7 +252,7 @@ def sizes_of(plan: Schedule) -> list[int]:
     for i in plan.changed:
         if graph.op[i] == "FLASH_ATTN_EXT":
             # Copies of K and V no longer overlap, which changes what lies behind the result.
-            sizes[i] = devices[plan.backend[i]].alloc_size(_as_run(plan, i))
+            sizes[i] = devices[plan.backend[i]].size(_as_run(plan, i))
     for copy, tensor in enumerate(plan.origin, len(sizes)):
         sizes.append(devices[plan.backend[copy]].copy_size(graph.tensors[tensor]))
     return sizes

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from omniplan.llamacpp.build import Fusions
 from omniplan.llamacpp.ggml.buffers import BufferType
 from omniplan.llamacpp.graph.node import Node
+from omniplan.units import pad
 
 if TYPE_CHECKING:
     from omniplan.llamacpp.ggml.prepared import Prepared
@@ -68,8 +69,12 @@ class Device:
     capability: int = 0
 
     def alloc_size(self, node: Node) -> int:
-        """Aligned bytes of the result of ``node``."""
-        return self.memory.size(node.type, node.ne[0], node.nbytes + self.backend.scratch(node, self.capability))
+        """Bytes of the result of ``node`` and what lies behind it."""
+        return self.memory.alloc_size(node.type, node.ne[0], node.nbytes) + self.backend.scratch(node, self.capability)
+
+    def size(self, node: Node) -> int:
+        """The same, aligned."""
+        return pad(self.alloc_size(node), self.memory.alignment)
 
     def copy_size(self, node: Node) -> int:
         """Aligned bytes of a tensor with the layout of ``node`` and no operation of its own."""

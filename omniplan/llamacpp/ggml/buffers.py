@@ -32,8 +32,12 @@ class BufferType:
     row_padding: int = 1
     max_size: int = ENDLESS
 
-    def size(self, kind: TensorType, ne0: int, nbytes: int) -> int:
-        """Bytes that a tensor of ``nbytes`` with rows of ``ne0`` elements takes, alignment included."""
+    def alloc_size(self, kind: TensorType, ne0: int, nbytes: int) -> int:
+        """Bytes of a tensor of ``nbytes`` with rows of ``ne0`` elements, the filled up row included."""
         if kind.is_quantized and ne0 % self.row_padding:
-            nbytes += kind.row_size(self.row_padding - ne0 % self.row_padding)
-        return pad(nbytes, self.alignment)
+            return nbytes + kind.row_size(self.row_padding - ne0 % self.row_padding)
+        return nbytes
+
+    def size(self, kind: TensorType, ne0: int, nbytes: int) -> int:
+        """The same with the bytes to where the next tensor may begin."""
+        return pad(self.alloc_size(kind, ne0, nbytes), self.alignment)

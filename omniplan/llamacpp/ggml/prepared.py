@@ -151,6 +151,6 @@ class Prepared:
         key = device.backend, device.memory, device.capability
         known = self._sizes.get(key)
         if known is None:
-            known = [device.alloc_size(n) if n.home is None and n.view_src is None else -1 for n in self.tensors]
+            known = [device.size(n) if n.home is None and n.view_src is None else -1 for n in self.tensors]
             self._sizes[key] = known
         return known
