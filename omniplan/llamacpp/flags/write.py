@@ -17,7 +17,7 @@ from omniplan.domain.params import (
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.flags.numbers import stof
 from omniplan.llamacpp.flags.overrides import cpu_moe, n_cpu_ffn, n_cpu_moe
-from omniplan.llamacpp.flags.table import FlagRow, Kind, spellings
+from omniplan.llamacpp.flags.table import FlagRow, ValueKind, spellings
 from omniplan.units import MIB
 
 # In the order in which a reader asks: what is served, where it lies, how the host takes part, then the rarer things.
@@ -62,7 +62,7 @@ def _written(
         return
     if row.param in _WORDS:
         yield from _WORDS[row.param](name, value, before)
-    elif row.kind is Kind.NONE:
+    elif row.kind is ValueKind.NONE:
         yield name if value else row.negated[0]
     else:
         yield from (name, str(value))
@@ -78,8 +78,8 @@ def _extra(extra: Sequence[tuple[str, str]]) -> Iterator[str]:
     for name, value in extra:
         kind = spellings()[name].kind
         yield name
-        if kind is not Kind.NONE:
-            yield from value.split(" ", 1) if kind is Kind.PAIR else (value,)
+        if kind is not ValueKind.NONE:
+            yield from value.split(" ", 1) if kind is ValueKind.PAIR else (value,)
 
 
 def _joined(name: str, value: Sequence[str], _: object) -> Iterator[str]:

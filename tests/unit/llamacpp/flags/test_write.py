@@ -12,7 +12,7 @@ from omniplan.domain.params import DraftParams, ServerParams
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.flags import write as module
 from omniplan.llamacpp.flags.args import parse
-from omniplan.llamacpp.flags.table import FlagRow, Kind, load_flags, spellings
+from omniplan.llamacpp.flags.table import FlagRow, ValueKind, load_flags, spellings
 from omniplan.llamacpp.flags.write import write
 from tests.property.strategies import examples
 
@@ -36,16 +36,16 @@ _LISTS = {
 
 def _values(row: FlagRow) -> st.SearchStrategy[list[str]]:
     """Values that may follow a flag; llama-server need not like them."""
-    if row.kind is Kind.NONE:
+    if row.kind is ValueKind.NONE:
         return st.just([])
     if row.key in _LISTS:
         joined = _LISTS[row.key].map(lambda value: ",".join(map(str, value)) if isinstance(value, list) else str(value))
         return joined.map(lambda text: [text])
     if row.choices:
         return st.sampled_from(row.choices).map(lambda word: [word])
-    if row.kind is Kind.PAIR:
+    if row.kind is ValueKind.PAIR:
         return st.tuples(_NUMBERS, _NUMBERS).map(list)
-    return (_WORDS if row.kind in {Kind.STRING, Kind.LIST} else _NUMBERS).map(lambda text: [text])
+    return (_WORDS if row.kind in {ValueKind.STRING, ValueKind.LIST} else _NUMBERS).map(lambda text: [text])
 
 
 @st.composite
