@@ -1,0 +1,205 @@
+"""Small models of architectures that the oracle has no header of, and what llama.cpp's library counts for them.
+
+``python -m tests.oracle.small`` counts again, with GPUs simulated as ``omniplan certify`` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import omniplan
+from omniplan.certify.simulate import simulate
+from omniplan.domain.footprint import BufferSize
+from tests.headers import Item, write_gguf
+from tests.oracle import cases
+
+ARGS: Final = ("-c", "4096", "-np", "1", "-ub", "496", "-ngl", "99")
+MACHINE: Final = "rtx4090-arch"
+EMBD, FF, VOCAB, HEAD, EXPERTS, PER_LAYER = 256, 384, 128, 128, 4, 32
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Small:
+    """A model of ``n_layer`` layers: ``keys`` of its architecture, tensors of a layer and outside of them."""
+
+    layer: Callable[[int], Shapes]
+    n_layer: int = 2
+    keys: Mapping[str, Item] = field(default_factory=dict)
+    others: Shapes = field(default_factory=dict)
+
+    def write(self, arch: str, folder: Path) -> Path:
+        """The header as a file."""
+        keys = {**_KEYS, "block_count": self.n_layer, **self.keys}
+        metadata: dict[str, Item] = {"general.architecture": arch, "tokenizer.ggml.model": "none"}
+        metadata |= {key if key.startswith("xielu.") else f"{arch}.{key}": value for key, value in keys.items()}
+        shapes = {"token_embd": (EMBD, VOCAB), "output_norm": (EMBD,), **self.others}
+        for il in range(self.n_layer):
+            shapes |= {f"blk.{il}.{name}": shape for name, shape in self.layer(il).items()}
+        rows = [(name if name.endswith(".scale") else name + ".weight", "f32", shape) for name, shape in shapes.items()]
+        return write_gguf(folder / f"{arch}.gguf", metadata, rows)
+
+
+_KEYS: Final[Mapping[str, Item]] = {
+    "vocab_size": VOCAB,
+    "context_length": 256,
+    "embedding_length": EMBD,
+    "feed_forward_length": FF,
+    "attention.head_count": 2,
+    "attention.head_count_kv": 2,
+    "attention.key_length": HEAD,
+    "attention.value_length": HEAD,
+    "attention.layer_norm_rms_epsilon": 1e-5,
+}
+_SQUARE: Final = (EMBD, EMBD)
+_ATTENTION: Final = {"attn_norm": (EMBD,), **dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_output"), _SQUARE)}
+_UP_DOWN: Final = {"ffn_norm": (EMBD,), "ffn_up": (EMBD, FF), "ffn_down": (FF, EMBD)}
+_DENSE: Final = {**_UP_DOWN, "ffn_gate": (EMBD, FF)}
+_HEAD_NORMS: Final = {"attn_q_norm": (HEAD,), "attn_k_norm": (HEAD,)}
+_GEMMA: Final = {**_ATTENTION, **_DENSE, **_HEAD_NORMS, "post_attention_norm": (EMBD,), "post_ffw_norm": (EMBD,)}
+_GEMMA3N_LAYERS, _ALTUP, _LAUREL = 22, 4, 64
+
+
+def _per_layer(n_layer: int, width: int) -> Shapes:
+    return {
+        "per_layer_token_embd": (width * n_layer, VOCAB),
+        "per_layer_model_proj": (EMBD, width * n_layer),
+        "per_layer_proj_norm": (width,),
+    }
+
+
+def _gemma3n(_: int) -> Shapes:
+    return {
+        **_GEMMA,
+        "inp_gate": _SQUARE,
+        "proj": _SQUARE,
+        "post_norm": (EMBD,),
+        "altup_correct_coef": (_ALTUP, _ALTUP),
+        "altup_correct_scale": (EMBD,),
+        "altup_router_norm": (EMBD,),
+        "altup_predict_coef": (_ALTUP, _ALTUP * _ALTUP),
+        "altup_router": (EMBD, _ALTUP),
+        "laurel_l": (EMBD, _LAUREL),
+        "laurel_r": (_LAUREL, EMBD),
+        "laurel_post_norm": (EMBD,),
+    }
+
+
+def _gemma4(il: int) -> Shapes:
+    """Experts in the first layer, V from K's projection in the second, no cache of their own in the others."""
+    layer = {
+        **_GEMMA,
+        "inp_gate": (EMBD, PER_LAYER),
+        "proj": (PER_LAYER, EMBD),
+        "post_norm": (EMBD,),
+        "layer_output_scale": (1,),
+    }
+    if il == 0:
+        layer |= {"ffn_gate_inp": (EMBD, EXPERTS), "ffn_gate_inp.scale": (EMBD,), "ffn_down_exps.scale": (EXPERTS,)}
+        layer |= dict.fromkeys(("pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2"), (EMBD,))
+        layer |= {"ffn_gate_up_exps": (EMBD, 2 * FF, EXPERTS), "ffn_down_exps": (FF, EMBD, EXPERTS)}
+    missing = ("attn_v", "attn_k", "attn_k_norm")[: (0, 1, 3, 3)[il]]
+    return {name: shape for name, shape in layer.items() if name not in missing}
+
+
+_EXPERTS: Final = {
+    "ffn_norm": (EMBD,),
+    "ffn_gate_inp": (EMBD, EXPERTS),
+    **dict.fromkeys(("ffn_gate_exps", "ffn_up_exps"), (EMBD, FF, EXPERTS)),
+    "ffn_down_exps": (FF, EMBD, EXPERTS),
+    "ffn_down_shexp": (FF, EMBD),
+    **dict.fromkeys(("ffn_gate_shexp", "ffn_up_shexp"), (EMBD, FF)),
+}
+_LATENT, _ROPE = 64, 32
+_PLM_ATTENTION: Final = {
+    "attn_norm": (EMBD,),
+    "attn_q": _SQUARE,
+    "attn_output": _SQUARE,
+    "attn_kv_a_mqa": (EMBD, _LATENT + _ROPE),
+    "attn_kv_a_norm": (_LATENT,),
+    "attn_kv_b": (_LATENT, 2 * (HEAD - _ROPE + HEAD)),
+}
+_SLIDING: Final[Mapping[str, Item]] = {"attention.sliding_window": 32, "final_logit_softcapping": 30.0}
+
+MODELS: Final[Mapping[str, Small]] = {
+    "apertus": Small(
+        layer=lambda _: {**_ATTENTION, **_UP_DOWN, **_HEAD_NORMS},
+        keys={f"xielu.{key}": [1.0, 1.0] for key in ("alpha_n", "alpha_p", "beta", "eps")},
+        others={"output": (EMBD, VOCAB), "rope_freqs": (HEAD // 2,)},
+    ),
+    "bitnet": Small(
+        layer=lambda _: {**_ATTENTION, **_DENSE, "attn_sub_norm": (EMBD,), "ffn_sub_norm": (FF,), "attn_q.scale": (1,)},
+    ),
+    "deepseek2-ocr": Small(
+        layer=lambda il: {**_ATTENTION, **(_EXPERTS if il else _DENSE)},
+        keys={
+            "expert_count": EXPERTS,
+            "expert_used_count": 2,
+            "expert_shared_count": 1,
+            "leading_dense_block_count": 1,
+            "expert_feed_forward_length": FF,
+            "expert_weights_norm": True,
+            "expert_weights_scale": 2.5,
+        },
+        others={"output": (EMBD, VOCAB)},
+    ),
+    "gemma3n": Small(
+        layer=_gemma3n,
+        n_layer=_GEMMA3N_LAYERS,
+        keys=_SLIDING,
+        others={
+            **dict.fromkeys(("altup_proj", "altup_unembd_proj"), (EMBD, EMBD, _ALTUP - 1)),
+            **_per_layer(_GEMMA3N_LAYERS, EMBD),
+        },
+    ),
+    "gemma4": Small(
+        layer=_gemma4,
+        n_layer=4,
+        keys={
+            **_SLIDING,
+            "attention.key_length_swa": HEAD,
+            "attention.value_length_swa": HEAD,
+            "attention.shared_kv_layers": 2,
+            "attention.sliding_window_pattern": [True, False, True, False],
+            "expert_count": EXPERTS,
+            "expert_used_count": 2,
+            "expert_feed_forward_length": FF,
+            "embedding_length_per_layer_input": PER_LAYER,
+        },
+        others={**_per_layer(4, PER_LAYER), "rope_freqs": (HEAD // 2,)},
+    ),
+    "plm": Small(
+        layer=lambda _: {**_PLM_ATTENTION, **_UP_DOWN},
+        keys={"attention.kv_lora_rank": _LATENT, "rope.dimension_count": _ROPE},
+    ),
+}
+
+
+def figures(buffers: Mapping[str, BufferSize]) -> dict[str, tuple[int, int, int]]:
+    """Model, context and compute bytes of every buffer."""
+    return {name: (size.model, size.context, size.compute) for name, size in sorted(buffers.items())}
+
+
+def main() -> None:
+    """Print our figures of every model and, below them, the library's."""
+    machine = cases.machines()[MACHINE]
+    with TemporaryDirectory() as folder:
+        for arch, small in MODELS.items():
+            model = omniplan.load_model(small.write(arch, Path(folder)))
+            for args in (ARGS, (*ARGS, "-fa", "off"))[arch == "plm" :]:
+                print(arch, *args)
+                ours, theirs = (
+                    omniplan.footprint(model, machine, args),
+                    simulate(model, machine, args, env={}, timeout=60),
+                )
+                for buffers, splits in ((ours.buffers, ours.graph_splits), (theirs.buffers, theirs.graph_splits)):
+                    print("   ", {name: (b.model, b.context, b.compute) for name, b in sorted(buffers.items())}, splits)
+
+
+if __name__ == "__main__":
+    main()
