@@ -21,45 +21,62 @@ FLAGS_SEEN = """-b -c -cmoe -ctk -ctv -fa -mg -ncmoe -ngl -nkvo -np -ot -sm -ts 
 --no-kv-unified --no-op-offload --swa-full"""
 
 
-def _ids(some: list[Case]) -> list[str]:
-    return [cases.label(case) for case in some]
-
-
-@pytest.mark.parametrize("index", range(len(PRICED)), ids=_ids(PRICED))
-def test_every_figure(index: int) -> None:
-    """Layers, model and context bytes, then context, nodes, pipeline copies, splits of both graphs and compute bytes.
-
-    One test, since the price that they are read from is what takes time.
-    """
-    case = PRICED[index]
-    priced = cases.price(case)
-    buffers, splits = dict(priced.buffers), priced.graph_splits
-
-    assert cases.layers(case) == priced.layers
-    assert cases.truth(case, "model") == cases.column(buffers, "model")
-    assert cases.truth(case, "context") == cases.column(buffers, "context")
-
-    assert splits is not None
-    assert (case["n_ctx"], case["n_ubatch"], case["n_seq_max"]) == (priced.n_ctx, priced.n_ubatch, priced.n_seq_max)
-    assert (case["nodes"], case["sched_copies"]) == (priced.n_nodes, priced.sched_copies)
-    assert case["splits"] == [splits.prefill, splits.decode]
-    assert cases.truth(case, "compute") == cases.column(buffers, "compute")
-
-
+MACHINES = sorted({case["machine"] for case in PRICED})
 # What each refusal of the sample is about; llama.cpp itself only says "abort" for a device that is not in use.
 FLAGS = {"abort": "--override-tensor", "llama_init_from_model: K cache": "--cache-type-k"}
 
 
-@pytest.mark.parametrize("case", REFUSED, ids=_ids(REFUSED))
-def test_refusals(case: Case) -> None:
-    """Arguments that llama.cpp refuses or aborts on are refused, and the error names the flag."""
-    expected = next(flag for start, flag in FLAGS.items() if case["error"].startswith(start))
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_figure(machine: str) -> None:
+    """Layers, the three columns of bytes, context, nodes, pipeline copies and splits of both graphs, of every case."""
+    cases_here = [case for case in PRICED if case["machine"] == machine]
 
-    with pytest.raises(ArgumentError) as caught:
+    found = {cases.label(case): _differences(case) for case in cases_here}
+
+    assert {} == {label: differences for label, differences in found.items() if differences}
+
+
+def _differences(case: Case) -> dict[str, tuple[object, object]]:
+    """The figures that are not the oracle's: its value and ours."""
+    priced = cases.price(case)
+    buffers, splits = dict(priced.buffers), priced.graph_splits
+    assert splits is not None
+    pairs: dict[str, tuple[object, object]] = {
+        "layers": (cases.layers(case), priced.layers),
+        "n_ctx": (case["n_ctx"], priced.n_ctx),
+        "n_ubatch": (case["n_ubatch"], priced.n_ubatch),
+        "n_seq_max": (case["n_seq_max"], priced.n_seq_max),
+        "nodes": (case["nodes"], priced.n_nodes),
+        "sched_copies": (case["sched_copies"], priced.sched_copies),
+        "splits": (case["splits"], [splits.prefill, splits.decode]),
+    }
+    for column in ("model", "context", "compute"):
+        pairs[column] = cases.truth(case, column), cases.column(buffers, column)
+    return {name: (theirs, ours) for name, (theirs, ours) in pairs.items() if theirs != ours}
+
+
+@pytest.mark.parametrize("start", FLAGS)
+def test_refusals(start: str) -> None:
+    """Arguments that llama.cpp refuses or aborts on are refused, and the error names the flag and a remedy."""
+    refused = [case for case in REFUSED if case["error"].startswith(start)]
+
+    found = {cases.label(case): _refusal(case) for case in refused}
+
+    assert set(found.values()) == {(FLAGS[start], True)}, found
+
+
+def _refusal(case: Case) -> tuple[str, bool]:
+    """The flag that we refuse, and whether a remedy is said."""
+    try:
         cases.price(case)
+    except ArgumentError as error:
+        return error.flag, bool(error.remedy)
+    return "", False
 
-    assert expected == caught.value.flag
-    assert caught.value.remedy
+
+def test_every_refusal_is_about_a_flag() -> None:
+    """None of the sample's refusals is left out above."""
+    assert [case["error"] for case in REFUSED if not case["error"].startswith(tuple(FLAGS))] == []
 
 
 def test_the_sample_is_stratified() -> None:
