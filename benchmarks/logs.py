@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from omniplan.domain.prediction import Phase
 from omniplan.units import MIB
 from omniplan.verify.expected import Expected
 from omniplan.verify.logs import parse_stream, read_log
@@ -79,7 +80,7 @@ def _against(load: Load, report: LoadReport, expected: dict[str, Any]) -> Iterat
 
 def _facts(load: Load, report: LoadReport) -> dict[str, object]:
     context = load.contexts[0] if load.contexts else None
-    rates = [timing.rate for timing in report.timings if timing.kind == "decode"]
+    rates = [timing.rate for timing in report.timings if timing.phase is Phase.DECODE]
     offloaded = None if load.offloaded is None else f"{load.offloaded}/{load.offloadable}"
     return {
         "arch": load.model.architecture or None,

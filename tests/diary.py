@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from omniplan.domain.prediction import Phase
 from omniplan.units import MIB
 from omniplan.verify.logs.report import (
     BufferKind,
@@ -69,7 +70,7 @@ def glm(*, n_ubatch: int = 512, build: int = _BUILD) -> LoadReport:
         contexts=(context,),
         refused=refused,
     )
-    timing = Timing(kind="decode", tokens=1923, seconds=1923 / 103.79, rate=103.79, line=0)
+    timing = Timing(phase=Phase.DECODE, tokens=1923, seconds=1923 / 103.79, rate=103.79, line=0)
     return LoadReport(
         source="",
         n_lines=0,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Final
 
+from omniplan.domain.prediction import Phase
 from omniplan.units import MIB
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport, LogCache, LogContext, Timing
 
@@ -193,8 +194,8 @@ def _table(load: Load) -> Iterator[str]:
 
 
 def _timing(timing: Timing, era: Era) -> str:
-    kind = "prompt eval" if timing.kind == "prompt" else "       eval"
-    what = "tokens" if timing.kind == "prompt" or era.has_table else "runs  "
+    kind = "prompt eval" if timing.phase is Phase.PROMPT else "       eval"
+    what = "tokens" if timing.phase is Phase.PROMPT or era.has_table else "runs  "
     each = timing.seconds * 1e3 / timing.tokens
     return (
         f"{era.timing}{kind} time = {timing.seconds * 1e3:10.2f} ms / {timing.tokens:5d} {what} "

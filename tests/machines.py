@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from omniplan.domain.cpuset import format_cpus
 from omniplan.domain.evidence import Basis
-from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, NumaNode, Reservation
+from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, NumaNode, Reservation, ReservationKind
 
 MIB = 1 << 20
 
@@ -27,7 +27,7 @@ def reservations(draw: st.DrawFn, total: int) -> tuple[Reservation, ...]:
     for _ in range(draw(st.integers(0, 3))):
         size = draw(st.integers(0, left))
         left -= size
-        rows.append(Reservation(size=size, reason=draw(texts), kind=draw(st.sampled_from(["", "driver", "cgroup"]))))
+        rows.append(Reservation(size=size, reason=draw(texts), kind=draw(st.sampled_from(ReservationKind))))
     return tuple(rows)
 
 

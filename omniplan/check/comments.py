@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Final
 
 from omniplan.check.case import Case
@@ -75,10 +76,10 @@ def _counts(case: Case, word: Word) -> Iterator[Hit]:
 def _kinds(case: Case) -> set[int]:
     """How many layers there are of each kind: a comment may count these."""
     assert case.model is not None
-    counts: dict[str, int] = {}
+    counts: Counter[Hashable] = Counter()
     for layer in case.model.layers:
-        for kind in (layer.mixer, layer.ffn, layer.ffn.partition("+")[0], layer.mixer.partition(" ")[2]):
-            counts[kind] = counts.get(kind, 0) + 1
+        counts.update((("mixer", layer.mixer, layer.is_sliding), ("window", layer.is_sliding)))
+        counts.update((("ffn", layer.ffn), ("routed", layer.ffn.is_routed)))
     return set(counts.values())
 
 

@@ -103,7 +103,7 @@ def counts_dense(case: Case) -> Iterator[Hit]:
     given = case.option("n-cpu-moe")
     if given is None or case.model is None or not case.is_moe or not given.value.isdigit():
         return
-    lead = next((layer.il for layer in case.model.layers if layer.ffn.startswith("moe")), 0)
+    lead = case.model.first_routed
     count = int(given.value)
     if lead and count:
         moved = max(0, min(count, case.model.hparams.n_layer) - lead)

@@ -16,6 +16,14 @@ class Basis(StrEnum):
     ASSUMED = "assumed"
 
 
+class ReasonVerdict(StrEnum):
+    """What became of the subject of a reason: it was chosen, it was not, or it is only worth knowing."""
+
+    CHOSEN = "chosen"
+    REJECTED = "rejected"
+    NOTE = "note"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assumption:
     """Something used without evidence: what it is about, what was taken for true, and why."""
@@ -27,9 +35,9 @@ class Assumption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """Why something was ``chosen`` or ``rejected``, or a ``note``; ``source`` is a header key, table row or lesson."""
+    """Why something was chosen or not, or what else to know; ``source`` is a header key, table row or lesson."""
 
-    verdict: str
+    verdict: ReasonVerdict
     subject: str
     statement: str
     source: str

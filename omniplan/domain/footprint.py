@@ -14,6 +14,27 @@ from omniplan.domain.evidence import Assumption
 RAM: Final = "RAM"
 
 
+class ComputePart(StrEnum):
+    """Named parts of a compute buffer, and the flag each answers to."""
+
+    MASKS = "attention masks"  # -c, -ub, -np
+    OFFLOAD = "offloaded weights"  # weights on the CPU; --no-op-offload
+    KV_COPIES = "f16 copies of K and V"  # -ctk, -ctv with -fa on
+    ACTIVATIONS = "activations"  # -ub
+    INPUTS = "other inputs"
+    PIPELINE = "pipeline copies"  # several GPUs without -ot
+    GAPS = "gaps"  # freed in an order that leaves holes
+
+
+class Column(StrEnum):
+    """llama.cpp's three columns of memory, and the logits' buffer, which it counts in none."""
+
+    MODEL = "model"
+    CONTEXT = "context"
+    COMPUTE = "compute"
+    OUTPUT = "output"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BufferSize:
     """llama.cpp's three columns for one buffer type, in bytes."""
@@ -96,7 +117,7 @@ class Footprint:
     n_nodes: int = 0
     sched_copies: int = 1
     output_buffer: int = 0
-    compute_parts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    compute_parts: Mapping[str, Mapping[ComputePart, int]] = field(default_factory=dict)
     assumptions: tuple[Assumption, ...] = ()
 
     @property

@@ -7,13 +7,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from omniplan.domain.footprint import RAM, Footprint
-from omniplan.domain.machine import Gpu, Machine
+from omniplan.domain.machine import Gpu, Machine, ReservationKind
 from omniplan.errors import InputError
 from omniplan.units import GIB, MIB
 
 # --cache-ram of llama-server b11434: prompts of idle slots are kept in RAM, up to this much.
 PROMPT_CACHE: Final = 8192 * MIB
-CUDA_CONTEXT: Final = "cuda_context"
 _SHARE: Final = "growth_fraction"
 # Pools, cuBLAS and CUDA graphs of a process beyond the first: what the default policy keeps at least for one.
 _FURTHER: Final = 256 * MIB
@@ -110,7 +109,7 @@ class Headroom:
         """Bytes kept for the CUDA context on ``gpu``, beyond what the machine already counts as in use."""
         if gpu.beside is not None:
             return max(0, gpu.beside - (gpu.total - gpu.free))
-        already = sum(item.size for item in gpu.reserved if item.kind == CUDA_CONTEXT)
+        already = sum(item.size for item in gpu.reserved if item.kind is ReservationKind.CUDA_CONTEXT)
         return max(0, self.context - already)
 
     def growth_of(self, gpu: Gpu) -> int:
@@ -175,6 +174,6 @@ class Headroom:
 
     def seen_alone(self, gpu: Gpu, room: int) -> Gpu:
         """``gpu`` as a plan for one process should see it, to take at most ``room`` bytes of ``shared``."""
-        reserved = tuple(item for item in gpu.reserved if item.kind != CUDA_CONTEXT)
+        reserved = tuple(item for item in gpu.reserved if item.kind is not ReservationKind.CUDA_CONTEXT)
         free = room - self.each + self.context + self.growth_of(gpu) if room > self.each else 0
         return replace(gpu, free=free, reserved=reserved, beside=None)

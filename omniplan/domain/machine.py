@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any, Final
 
 from omniplan.documents.column import Amount, Column, Count, Gbs, Mib, Positive, Tera
@@ -38,16 +39,25 @@ Cpuset = Annotated[str, Column(parse=_cpuset)]
 BandwidthBasis = Annotated[Basis, Column(choices=tuple(basis for basis in Basis if basis is not Basis.HEADER))]
 
 
+class ReservationKind(StrEnum):
+    """Who keeps memory from a model, where that is known."""
+
+    UNKNOWN = ""
+    CUDA_CONTEXT = "cuda_context"
+    DRIVER = "driver"
+    DISPLAY = "display"
+    PROCESS = "process"
+    SYSTEM = "system"
+    CGROUP = "cgroup"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """Bytes that something other than the model keeps, and why.
-
-    ``kind`` is "cuda_context", "driver", "display", "process", "system" or "cgroup" where it is one of these.
-    """
+    """Bytes that something other than the model keeps, and why."""
 
     size: Annotated[Mib, Column(key="mib")]
     reason: str
-    kind: str = ""
+    kind: ReservationKind = ReservationKind.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +141,7 @@ class Memory:
 
     ``channels`` and ``speed_mts`` (million transfers per second) are of the whole machine, all sockets together.
     ``bandwidth`` is bytes per second that one process gets at: of several sockets, that of one.
-    ``bandwidth_basis`` is "measured", "spec", "modelled" or "assumed"; ``measured`` the date of a measurement.
+    ``bandwidth_basis`` is what that rests on, ``measured`` the date of a measurement.
     """
 
     total: Mib

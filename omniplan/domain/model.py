@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 
 from omniplan.domain.evidence import Assumption
@@ -12,15 +13,42 @@ from omniplan.domain.hparams import Hparams
 from omniplan.domain.roles import Role, role_of
 
 
+class MixerKind(StrEnum):
+    """How a layer mixes tokens: not at all, by a recurrent state, or by attention with K and V per so many heads."""
+
+    NONE = "none"
+    RECURRENT = "recurrent"
+    RECURRENT_ATTENTION = "recurrent+attention"
+    MHA = "mha"
+    GQA = "gqa"
+    MQA = "mqa"
+    MLA = "mla"
+
+
+class FeedForwardKind(StrEnum):
+    """How a layer feeds forward: not at all, densely, or by routed experts, some with shared ones beside them."""
+
+    NONE = "none"
+    DENSE = "dense"
+    MOE = "moe"
+    MOE_SHARED = "moe+shared"
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether a token chooses among experts."""
+        return self in (FeedForwardKind.MOE, FeedForwardKind.MOE_SHARED)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """One repeating block; ``mixer`` is how it mixes tokens, ``ffn`` how it feeds forward."""
+    """One repeating block; ``is_sliding`` tells attention over a window from attention over everything."""
 
     il: int
-    mixer: str
-    ffn: str
+    mixer: MixerKind
+    ffn: FeedForwardKind
     is_nextn: bool
     tensors: tuple[Tensor, ...]
+    is_sliding: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,6 +68,17 @@ class Model:
     def tensor(self, name: str) -> Tensor | None:
         """The tensor called ``name``, or None."""
         return self.header.by_name.get(name)
+
+    @cached_property
+    def is_moe(self) -> bool:
+        """Whether a layer has routed experts."""
+        return any(layer.ffn.is_routed for layer in self.layers)
+
+    @property
+    def first_routed(self) -> int:
+        """The first layer with routed experts, so how many lead without; 0 where there are none."""
+        trunk = self.layers[: self.hparams.n_layer]
+        return next((layer.il for layer in trunk if layer.ffn.is_routed), 0)
 
     @cached_property
     def roles(self) -> Mapping[str, Role]:

@@ -9,7 +9,8 @@ from omniplan.domain.evidence import Assumption, Reason
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Margin
 from omniplan.domain.machine import Machine
-from omniplan.domain.prediction import Prediction
+from omniplan.domain.params import LoadMode
+from omniplan.domain.prediction import Objective, Prediction
 
 SCHEMA_VERSION = 1
 
@@ -36,7 +37,7 @@ class Request:
 
     ``n_ctx`` is the total context in tokens, ``n_ctx_given`` whether the user named it, ``n_ctx_least`` the least that
     was asked for where the search chose between that and a wish. ``n_prompt`` and ``n_gen`` are the request to be fast
-    at, in tokens; ``objective`` says at which part of it: "request", "decode" or "prompt".
+    at, in tokens; ``objective`` says at which part of it.
 
     What the search chose from: ``n_ctx_wish`` the most context, ``cache_types`` the types for K and V, best first,
     ``any_ubatch`` any micro-batch. ``headroom`` is the policy in words; ``machine`` and ``calibration`` are the file or
@@ -44,7 +45,7 @@ class Request:
 
     ``pins`` are the user's overrides as ``-ot`` takes them; ``max_patterns`` bounds the overrides of the plan, pins
     included. ``cpu_experts`` is false where no routed expert, ``cpu_weights`` where no layer's weight may be on the
-    CPU. ``load_mode`` "auto" pins host memory where weights stream from it; ``head_on_cpu`` keeps the output matrix
+    CPU. ``load_mode`` AUTO pins host memory where weights stream from it; ``head_on_cpu`` keeps the output matrix
     in RAM.
     """
 
@@ -60,12 +61,12 @@ class Request:
     any_ubatch: bool = False
     n_prompt: int = 2048
     n_gen: int = 256
-    objective: str = "request"
+    objective: Objective = Objective.REQUEST
     pins: tuple[str, ...] = ()
     max_patterns: int | None = None
     cpu_experts: bool = True
     cpu_weights: bool = True
-    load_mode: str = "auto"
+    load_mode: LoadMode = LoadMode.AUTO
     op_offload: bool = True
     head_on_cpu: bool = False
     headroom: str = "default"

@@ -4,8 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from omniplan.domain.evidence import Basis
+
+
+class Phase(StrEnum):
+    """The two parts of a request: reading the prompt, and writing the answer token by token."""
+
+    PROMPT = "prompt"
+    DECODE = "decode"
+
+
+class Objective(StrEnum):
+    """What should take the least time: the whole request, a generated token, or the prompt."""
+
+    REQUEST = "request"
+    DECODE = "decode"
+    PROMPT = "prompt"
+
+
+class Cause(StrEnum):
+    """What predicted seconds are spent on (``docs/prediction.md``)."""
+
+    GPU_WEIGHTS = "GPU weights"
+    GPU_COMPUTE = "GPU compute"
+    GPU_LAUNCHES = "GPU launches"
+    KV_READS = "KV reads"
+    GRAPH_SPLITS = "graph splits"
+    CPU_WEIGHTS = "CPU weights"
+    CPU_LAYERS = "CPU layers"
+    CPU_COMPUTE = "CPU compute"
+    CPU_ATTENTION = "CPU attention"
+    STREAMING = "streaming CPU weights"
+
+    @property
+    def is_on_gpus(self) -> bool:
+        """Whether a GPU is what works."""
+        return self in (Cause.GPU_WEIGHTS, Cause.GPU_COMPUTE, Cause.GPU_LAUNCHES)
+
+    @property
+    def is_on_host(self) -> bool:
+        """Whether the CPU or the bus to RAM is what works."""
+        return self in (
+            Cause.CPU_WEIGHTS,
+            Cause.CPU_LAYERS,
+            Cause.CPU_COMPUTE,
+            Cause.CPU_ATTENTION,
+            Cause.STREAMING,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +84,8 @@ class Prediction:
     decode_tokens_per_second: Estimate
     prompt_tokens_per_second: Estimate
     request_seconds: Estimate
-    terms: Mapping[str, float]
-    prompt_terms: Mapping[str, float]
+    terms: Mapping[Cause, float]
+    prompt_terms: Mapping[Cause, float]
     n_prompt: int
     n_gen: int
     depth: int

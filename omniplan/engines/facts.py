@@ -71,7 +71,7 @@ def _model(model: Model) -> Mapping[str, Fact]:
     h = model.hparams
     return {
         "model.arch": model.arch,
-        "model.moe": any(layer.ffn.startswith("moe") for layer in model.layers),
+        "model.moe": model.is_moe,
         "model.mla": h.is_mla or model.tensor("blk.0.attn_kv_a_mqa.weight") is not None,
         "model.sparse": h.indexer_top_k > 0,
         "model.dynamic": _is_dynamic(model),

@@ -14,6 +14,7 @@ from omniplan.domain.plan import Plan
 from omniplan.engines.layout import Laid
 from omniplan.engines.table import WayRow
 from omniplan.engines.values import EngineCommand
+from omniplan.llamacpp.ggml import buffers
 
 # Of a plan's arguments, those ik_llama.cpp spells and means the same (its docs/parameters.md).
 _SHARED: Final = ("-c", "-np", "-ub", "-ngl", "-sm", "-mg", "-dev", "-ts", "-ot", "-t", "-tb", "-ctk", "-ctv")
@@ -73,7 +74,7 @@ def _ik(start: Start) -> EngineCommand | None:
         *(("-mla", "3", "-amb", "512") if is_mla else ()),
         *(("-fmoe",) if is_moe else ()),
         *(("-op", "-1,0") if "--no-op-offload" in args else ()),
-        *(("-rtr",) if "-ot" in args or "CPU" in start.plan.footprint.layers else ()),
+        *(("-rtr",) if "-ot" in args or buffers.CPU in start.plan.footprint.layers else ()),
     )
     return EngineCommand(argv=("llama-server", "-m", start.path, *kept, *extra), environment=start.plan.environment)
 

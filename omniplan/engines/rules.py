@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 
 from omniplan.engines.facts import Fact
-from omniplan.engines.table import Condition, EngineRow, EngineRule, engine_table, in_range, version_key
+from omniplan.engines.table import Comparator, Condition, EngineRow, EngineRule, engine_table, in_range, version_key
 from omniplan.engines.values import Effect, EngineFinding
 
 
@@ -48,14 +48,17 @@ def holds(condition: Condition, facts: Mapping[str, Fact]) -> bool | None:
     fact = facts[condition.fact]
     if fact is None:
         return None
-    if condition.test == "is":
-        return _text(fact) == condition.value
-    if condition.test == "in":
-        return _text(fact) in condition.value.split()
-    if condition.test == "outside":
-        return _text(fact) not in condition.value.split()
-    own, bound = version_key(str(fact)), version_key(condition.value)
-    return own < bound if condition.test == "<" else own > bound
+    match condition.test:
+        case Comparator.IS:
+            return _text(fact) == condition.value
+        case Comparator.IN:
+            return _text(fact) in condition.value.split()
+        case Comparator.OUTSIDE:
+            return _text(fact) not in condition.value.split()
+        case Comparator.BELOW:
+            return version_key(str(fact)) < version_key(condition.value)
+        case Comparator.ABOVE:
+            return version_key(str(fact)) > version_key(condition.value)
 
 
 def fill(text: str, facts: Mapping[str, Fact]) -> str:

@@ -29,12 +29,22 @@ class LayoutKind(StrEnum):
     BACKEND = "backend"
 
 
+class Comparator(StrEnum):
+    """How a fact is held against a value: a text, a list of texts, or a number or version."""
+
+    IS = "is"
+    IN = "in"
+    OUTSIDE = "outside"
+    BELOW = "<"
+    ABOVE = ">"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """A test of one fact: ``is`` a text, ``in`` or ``outside`` a list, ``<`` or ``>`` than a number or a version."""
+    """A test of one fact."""
 
     fact: str
-    test: str
+    test: Comparator
     value: str
 
 
@@ -217,7 +227,7 @@ def _condition(row: Fields, text: str) -> Condition:
     match = _CONDITION.match(text)
     if match is None:
         raise row.error("when", f'expected a form like "gpu.count > 0", got {text!r}')
-    return Condition(**match.groupdict())
+    return Condition(fact=match["fact"], test=Comparator(match["test"]), value=match["value"])
 
 
 def _published(row: Fields) -> PublishedRow:

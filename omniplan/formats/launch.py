@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from omniplan.domain.evidence import ReasonVerdict
 from omniplan.domain.plan import Plan, Request
 from omniplan.errors import InputError
 from omniplan.llamacpp.build import Build, build_number, release
@@ -117,7 +118,7 @@ def _statements(item: Launch) -> Iterator[str]:
     if environment:
         yield printable(f"environment: {environment}")
     for reason in plan.reasons:
-        if reason.verdict == "chosen" and reason.subject != environment:
+        if reason.verdict is ReasonVerdict.CHOSEN and reason.subject != environment:
             yield printable(f"{reason.subject}: {reason.statement} (source: {reason.source})")
     for assumption in plan.assumptions:
         yield printable(f"assumed: {assumption.subject}: {assumption.statement} (source: {assumption.source})")

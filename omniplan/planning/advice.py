@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from omniplan.domain.evidence import Reason
+from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.machine import Machine
 from omniplan.llamacpp.ggml import buffers
@@ -39,7 +39,7 @@ def machine_reasons(machine: Machine, priced: Footprint) -> Iterator[Reason]:
     yield from learned_reasons(machine, priced)
     if environment := environment_of(machine):
         yield Reason(
-            verdict="chosen",
+            verdict=ReasonVerdict.CHOSEN,
             subject=" ".join(f"{name}={value}" for name, value in environment.items()),
             statement="CUDA's order, nvidia-smi's and PCI's differ: the GPUs are pinned so that CUDA0 is the one meant",
             source="CUDA C++ Programming Guide, environment variables; Protocol OMNI lint rule L1",
@@ -56,10 +56,12 @@ def learned_reasons(machine: Machine, priced: Footprint) -> Iterator[Reason]:
         factor = gpu.compute_factor
         compute = f"compute buffers {factor:.2f} times the predicted" if factor is not None else ""
         statement = f"{', '.join(filter(None, (beside, compute)))}; the headroom above keeps to that"
-        yield Reason(verdict="note", subject=f"learned on {gpu.name}", statement=statement, source=gpu.learned)
+        yield Reason(
+            verdict=ReasonVerdict.NOTE, subject=f"learned on {gpu.name}", statement=statement, source=gpu.learned
+        )
     if machine.constants:
         statement = f"{len(machine.constants)} constants of the time model are this machine's own"
-        yield Reason(verdict="note", subject="learned speed", statement=statement, source=machine.learned)
+        yield Reason(verdict=ReasonVerdict.NOTE, subject="learned speed", statement=statement, source=machine.learned)
 
 
 def environment_of(machine: Machine) -> Mapping[str, str]:

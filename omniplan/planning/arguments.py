@@ -8,6 +8,7 @@ from typing import Final
 
 from omniplan.domain.headroom import PROMPT_CACHE
 from omniplan.domain.machine import Machine
+from omniplan.domain.params import LoadMode
 from omniplan.domain.plan import Request
 from omniplan.planning import patterns
 from omniplan.planning.pins import Pins
@@ -50,7 +51,7 @@ def request_args(request: Request) -> tuple[str, ...]:
 
 def host_args(request: Request) -> tuple[str, ...]:
     """How weights get from RAM to a GPU, where that was settled: ``--load-mode``, ``--no-op-offload``."""
-    load = () if request.load_mode == "auto" else ("--load-mode", request.load_mode)
+    load = () if request.load_mode is LoadMode.AUTO else ("--load-mode", request.load_mode)
     return load if request.op_offload else (*load, "--no-op-offload")
 
 

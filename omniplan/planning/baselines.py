@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from omniplan.domain.evidence import Reason
+from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.params import MAX_DEVICES
 from omniplan.domain.plan import Baseline
 from omniplan.errors import ArgumentError
@@ -182,7 +182,9 @@ def best_of(found: Solution | None, known: dict[str, Rival], reporter: Reporter)
 
 
 def _refused(name: str, error: ArgumentError) -> Reason:
-    return Reason(verdict="note", subject=f"baseline {name}", statement=str(error), source="llama.cpp b11434")
+    return Reason(
+        verdict=ReasonVerdict.NOTE, subject=f"baseline {name}", statement=str(error), source="llama.cpp b11434"
+    )
 
 
 def _taken(solution: Solution, name: str, ours: Solution | None) -> Reason:
@@ -192,7 +194,7 @@ def _taken(solution: Solution, name: str, ours: Solution | None) -> Reason:
         else f"against {ours.seconds:.3g} s of the search's own"
     )
     return Reason(
-        verdict="chosen",
+        verdict=ReasonVerdict.CHOSEN,
         subject=solution.candidate.strategy,
         statement=f"the layout of the baseline {name}, said outright: predicted {solution.seconds:.3g} s, {rest}; "
         "headroom kept",

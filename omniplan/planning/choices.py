@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from omniplan.domain.evidence import Reason
+from omniplan.domain.evidence import Reason, ReasonVerdict
+from omniplan.domain.prediction import Cause
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load import weights
 from omniplan.llamacpp.load.context import CELL_PAD
 from omniplan.planning.ladder import Ladder
@@ -63,7 +65,7 @@ def search(problem: Problem, choices: Choices) -> Outcome:
             f"of {', '.join(tried)}; types are in order of preference, and a later one must be faster by {ERROR:.0%}"
         )
         subject = f"-ctk {request.cache_type_k} -ctv {request.cache_type_v}"
-        best[0].reporter.note(Reason(verdict="chosen", subject=subject, statement=statement, source=MODEL))
+        best[0].reporter.note(Reason(verdict=ReasonVerdict.CHOSEN, subject=subject, statement=statement, source=MODEL))
     return best
 
 
@@ -100,7 +102,7 @@ def _longest(problem: Problem, choices: Choices) -> Outcome:
         f"the most of {least:,} to {wish:,} tokens that is not {ERROR:.0%} slower than the least; {'; '.join(tried)}"
     )
     subject = f"-c {best[0].problem.request.n_ctx}"
-    best[0].reporter.note(Reason(verdict="chosen", subject=subject, statement=statement, source=MODEL))
+    best[0].reporter.note(Reason(verdict=ReasonVerdict.CHOSEN, subject=subject, statement=statement, source=MODEL))
     return best
 
 
@@ -118,7 +120,7 @@ def _settled(problem: Problem, choices: Choices) -> Outcome:
         rival, other = _climbed(ladder.problem.with_request(**changes))
         if found is not None and other is not None and other.seconds < (1 - _EARNS) * found.seconds:
             statement = f"{what}: predicted {other.seconds:.3g} s against {found.seconds:.3g} s"
-            rival.reporter.note(Reason(verdict="chosen", subject=what, statement=statement, source=MODEL))
+            rival.reporter.note(Reason(verdict=ReasonVerdict.CHOSEN, subject=what, statement=statement, source=MODEL))
             ladder, found = rival, other
     return ladder, found
 
@@ -142,7 +144,7 @@ def _changes(ladder: Ladder, found: Solution | None) -> Iterator[tuple[dict[str,
     problem = ladder.problem
     if found is None:
         return
-    if "streaming CPU weights" in found.prediction.prompt_terms and _offload_may_lose(problem, found):
+    if Cause.STREAMING in found.prediction.prompt_terms and _offload_may_lose(problem, found):
         yield {"op_offload": False}, "--no-op-offload"
     if _head_may_move(problem, found):
         yield {"head_on_cpu": True}, "the output matrix in RAM"
@@ -157,7 +159,7 @@ def _offload_may_lose(problem: Problem, found: Solution) -> bool:
 
 def _head_may_move(problem: Problem, found: Solution) -> bool:
     """Whether a dense model has weights on the CPU, of which the output matrix could be one in their place."""
-    is_short = "CPU" in found.footprint.layers or bool(found.candidate.moved)
+    is_short = buffers.CPU in found.footprint.layers or bool(found.candidate.moved)
     left, own = problem.patterns_left, found.n_patterns - len(problem.pins.texts)
     heads = {weights.OUTPUT, weights.TOKEN_EMBEDDING}
     is_free = not heads & problem.pins.homes.keys() and (left is None or left > own)

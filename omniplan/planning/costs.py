@@ -77,7 +77,7 @@ def _free_costs(model: Model, context: Context) -> LayerCosts:
 
 def _costs(model: Model, context: Context, pins: Pins) -> LayerCosts:
     h = model.hparams
-    is_moe = any(layer.ffn.startswith("moe") for layer in model.layers)
+    is_moe = model.is_moe
     tensors = patterns.EXPERTS if is_moe else patterns.DENSE_FFN
     active_share = max(h.n_expert_used) / h.n_expert if is_moe and h.n_expert else 1.0
     moves = re.compile(rf"blk\.\d+\.{tensors}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from omniplan.domain.evidence import Reason
+from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.plan import Alternative
 from omniplan.planning.baselines import FIT, FIT_SET, Rival
 from omniplan.planning.solution import Solution
@@ -28,7 +28,7 @@ def fit_instead(plan: Solution, known: Mapping[str, Rival]) -> tuple[Alternative
     gain = 1 - ours / theirs if theirs else 0.0
     compared = f"predicted {ours:.3g} s against {theirs:.3g} s of --fit's own layout, {gain:.0%} less"
     if gain > ERROR:
-        return None, Reason(verdict="note", subject="--fit", statement=compared, source=ERROR_SOURCE)
+        return None, Reason(verdict=ReasonVerdict.NOTE, subject="--fit", statement=compared, source=ERROR_SOURCE)
     margins = _OURS if "-fitt" in rival.asked else _OWN
     why = f"{compared}; the time model is off by {ERROR:.0%}, so --fit does as well; {margins}"
     found = Alternative(
@@ -39,4 +39,4 @@ def fit_instead(plan: Solution, known: Mapping[str, Rival]) -> tuple[Alternative
         prediction=rival.solution.prediction,
         why=why,
     )
-    return found, Reason(verdict="note", subject="--fit", statement=why, source=ERROR_SOURCE)
+    return found, Reason(verdict=ReasonVerdict.NOTE, subject="--fit", statement=why, source=ERROR_SOURCE)

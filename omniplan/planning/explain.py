@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from omniplan.domain.evidence import Reason
+from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Margin
 from omniplan.domain.model import Model
+from omniplan.llamacpp.ggml import buffers
 from omniplan.planning.arguments import Candidate
 from omniplan.planning.problem import Problem
 from omniplan.planning.reporter import BYTES
@@ -40,11 +41,11 @@ def fact_reasons(problem: Problem, solution: Solution) -> Iterator[Reason]:
 def _placement(candidate: Candidate, priced: Footprint, problem: Problem) -> Iterator[Reason]:
     costs = problem.costs
     gpus = [name for name, size in priced.buffers.items() if name in set(priced.layers) and size.model]
-    if "CPU" in priced.layers:
+    if buffers.CPU in priced.layers:
         yield _on_cpu(candidate, priced)
     elif not candidate.moved:
         yield Reason(
-            verdict="chosen",
+            verdict=ReasonVerdict.CHOSEN,
             subject=candidate.strategy,
             statement=f"all weights{' that are not pinned' if problem.pins.texts else ''} fit in VRAM "
             f"({', '.join(gpus) or 'none needed'}), nothing waits for the CPU",
@@ -58,7 +59,7 @@ def _placement(candidate: Candidate, priced: Footprint, problem: Problem) -> Ite
         )
         layers = sum(1 for il in candidate.moved if costs.movable[il])
         yield Reason(
-            verdict="chosen",
+            verdict=ReasonVerdict.CHOSEN,
             subject=candidate.strategy,
             statement=f"the {problem.what_moves} of {layers} layers ({gib(size)}) go to RAM, in the least predicted "
             "time of what fits; attention, norms, shared experts and KV cache of every layer stay on a GPU",
@@ -71,7 +72,7 @@ def _chosen(problem: Problem, solution: Solution) -> Iterator[Reason]:
     args, candidate, n = solution.args, solution.candidate, problem.model.hparams.n_layer_all
     if problem.pins.texts:
         yield Reason(
-            verdict="chosen",
+            verdict=ReasonVerdict.CHOSEN,
             subject=f"-ot {','.join(problem.pins.texts)}",
             statement=f"pinned: {len(problem.pins.homes)} tensors are where you put them, the rest is laid around them",
             source="--pin",
@@ -79,7 +80,7 @@ def _chosen(problem: Problem, solution: Solution) -> Iterator[Reason]:
     if "-ts" in args:
         counts = ", ".join(f"{part.name}: {_span(part.first, part.last, n)}" for part in candidate.ranges)
         yield Reason(
-            verdict="chosen",
+            verdict=ReasonVerdict.CHOSEN,
             subject=f"-ts {args[args.index('-ts') + 1]}",
             statement=f"{counts}; the split counts layers, so KV cache and norms live where the weights live",
             source=FOLLOW,
@@ -88,7 +89,7 @@ def _chosen(problem: Problem, solution: Solution) -> Iterator[Reason]:
         used = [part.name for part in candidate.ranges]
         if used != sorted(used, key=[gpu.name for gpu in problem.machine.gpus].index):
             yield Reason(
-                verdict="chosen",
+                verdict=ReasonVerdict.CHOSEN,
                 subject=f"-dev {','.join(used)}",
                 statement=f"{used[0]} takes the front of the model, since the first device streams what is in RAM",
                 source=MODEL,
@@ -96,7 +97,7 @@ def _chosen(problem: Problem, solution: Solution) -> Iterator[Reason]:
     for part in candidate.ranges:
         if part.cut is not None and part.partial is not None:
             yield Reason(
-                verdict="chosen",
+                verdict=ReasonVerdict.CHOSEN,
                 subject=f"layer {part.cut}",
                 statement=f"cut: its {' and '.join(part.partial.moved)} go to RAM, {gib(part.partial.size)} of it stay "
                 f"on {part.name}; the graph is cut no finer than by moving all of it",
@@ -109,7 +110,7 @@ def _settled(problem: Problem, solution: Solution) -> Iterator[Reason]:
     args, splits = solution.args, solution.footprint.graph_splits
     if problem.streaming and "--load-mode" in args:
         yield Reason(
-            verdict="chosen",
+            verdict=ReasonVerdict.CHOSEN,
             subject=" ".join(problem.streaming),
             statement="weights in RAM are read into pinned memory, which a prompt streams from at twice the rate of a "
             "mapped file; all of them fit into RAM",
@@ -117,7 +118,7 @@ def _settled(problem: Problem, solution: Solution) -> Iterator[Reason]:
         )
     if "--no-op-offload" in args:
         yield Reason(
-            verdict="chosen",
+            verdict=ReasonVerdict.CHOSEN,
             subject="--no-op-offload",
             statement="a prompt is computed where its weights are: copying those in RAM to a GPU for every micro-batch "
             "is predicted to take longer than the CPU does",
@@ -125,13 +126,13 @@ def _settled(problem: Problem, solution: Solution) -> Iterator[Reason]:
         )
     if splits is not None:
         yield Reason(
-            verdict="note",
+            verdict=ReasonVerdict.NOTE,
             subject="graph splits",
             statement=f"{splits.prefill} for a prompt batch, {splits.decode} per token",
             source=BYTES,
         )
     yield Reason(
-        verdict="chosen",
+        verdict=ReasonVerdict.CHOSEN,
         subject="--fit off",
         statement="the placement is pinned; --fit would refuse to touch it and could still shrink the context",
         source=PINNED,
@@ -142,7 +143,7 @@ def _facts(model: Model, args: Sequence[str], priced: Footprint) -> Iterator[Rea
     h = model.hparams
     if h.n_layer_nextn:
         yield Reason(
-            verdict="note",
+            verdict=ReasonVerdict.NOTE,
             subject="nextn layers",
             statement=f"{h.n_layer_nextn} of {h.n_layer_all} layers are nextn (MTP): -ngl counts them, "
             "llama-server does not load them unless --spec-type draft-mtp asks",
@@ -150,21 +151,21 @@ def _facts(model: Model, args: Sequence[str], priced: Footprint) -> Iterator[Rea
         )
     if priced.n_seq_max > 1:
         yield Reason(
-            verdict="note",
+            verdict=ReasonVerdict.NOTE,
             subject=f"-np {priced.n_seq_max}",
             statement=f"each of {priced.n_seq_max} slots gets {priced.n_ctx_seq:,} tokens of {priced.n_ctx:,}",
             source="llama.cpp b11434 llama_context: n_ctx_seq",
         )
     if priced.n_ctx > h.n_ctx_train:
         yield Reason(
-            verdict="note",
+            verdict=ReasonVerdict.NOTE,
             subject=f"-c {priced.n_ctx}",
             statement=f"more than the {h.n_ctx_train:,} tokens the model was trained on",
             source=f"header: {model.arch}.context_length",
         )
     if "-cram" in args:
         yield Reason(
-            verdict="chosen",
+            verdict=ReasonVerdict.CHOSEN,
             subject=f"-cram {args[args.index('-cram') + 1]}",
             statement="llama-server's prompt cache defaults to 8 GiB of RAM, which this machine does not have left",
             source="llama.cpp b11434 --cache-ram",
@@ -180,7 +181,7 @@ def _on_cpu(candidate: Candidate, priced: Footprint) -> Reason:
         what = "everything stays in RAM: the GPUs hold no layer after headroom"
     else:
         what = "everything stays in RAM: the machine has no GPU"
-    return Reason(verdict="chosen", subject=candidate.strategy, statement=what, source=BYTES)
+    return Reason(verdict=ReasonVerdict.CHOSEN, subject=candidate.strategy, statement=what, source=BYTES)
 
 
 def _span(first: int, last: int, n_layer_all: int) -> str:
@@ -193,7 +194,7 @@ def _span(first: int, last: int, n_layer_all: int) -> str:
 def _headroom(margins: Sequence[Margin]) -> Iterator[Reason]:
     for margin in margins:
         yield Reason(
-            verdict="note",
+            verdict=ReasonVerdict.NOTE,
             subject=f"headroom on {margin.pool}",
             statement=f"{mib(margin.capacity - margin.used)} of {mib(margin.capacity)} stay free "
             f"({margin.free_fraction:.0%}), {mib(margin.left)} beyond what the policy keeps",

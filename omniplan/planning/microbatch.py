@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from omniplan.domain.evidence import Reason
-from omniplan.domain.footprint import Footprint
+from omniplan.domain.evidence import Reason, ReasonVerdict
+from omniplan.domain.footprint import ComputePart, Footprint
 from omniplan.domain.plan import Request
-from omniplan.llamacpp.ggml.parts import Part
 from omniplan.planning.ladder import Ladder
 from omniplan.planning.problem import Problem
 from omniplan.planning.solution import Solution
@@ -21,7 +20,7 @@ SIZES: Final = (256, 512, 1024, 2048, 4096, 8192)
 _FINALISTS: Final = 2
 _FINALISTS_ON_GPUS: Final = 3
 # What of a compute buffer does not grow with the micro-batch.
-_FIXED: Final = (Part.OFFLOAD.value, Part.KV_COPIES.value)
+_FIXED: Final = (ComputePart.OFFLOAD, ComputePart.KV_COPIES)
 
 
 def best_size(problem: Problem) -> tuple[Ladder, Solution | None]:
@@ -75,7 +74,7 @@ def _scaled(priced: Footprint, factor: float) -> Mapping[str, int]:
 
 def _reason(request: Request, tried: list[str]) -> Reason:
     return Reason(
-        verdict="chosen",
+        verdict=ReasonVerdict.CHOSEN,
         subject=f"-ub {request.n_ubatch}",
         statement=f"the least predicted time of the micro-batches that looked best of {SIZES[0]} to {SIZES[-1]} "
         f"({', '.join(tried)})",

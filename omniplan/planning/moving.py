@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from omniplan.domain.evidence import Reason
+from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.llamacpp.flags.args import parse
 from omniplan.planning import arguments, patterns
 from omniplan.planning.problem import Problem
@@ -43,7 +43,7 @@ def cost_of_moving(problem: Problem, solution: Solution) -> Iterator[Reason]:
         layers = f"layers {part.first}-{part.last}" if part.last > part.first else f"layer {part.first}"
         what = "" if part.is_whole else "'s experts" if problem.is_moe else "'s FFN weights"
         yield Reason(
-            verdict="note",
+            verdict=ReasonVerdict.NOTE,
             subject=f"time of {layers} on the CPU",
             statement=f"moving {layers}{what} to CPU costs {1e3 * token * part.weight:.1f} ms/token and "
             f"{prompt * part.weight:.2g} s of the prompt; {gib(part.need)} more VRAM on {part.device} "

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from omniplan.domain.closed import member
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import LoadMode
 from omniplan.domain.plan import Plan, Request
+from omniplan.domain.prediction import Objective
 from omniplan.errors import InputError
 from omniplan.planning import timing
 from omniplan.planning.baselines import best_of, rivals
@@ -63,12 +65,12 @@ def make_plan(
         any_ubatch=n_ubatch is None,
         n_prompt=n_prompt,
         n_gen=n_gen,
-        objective=objective,
+        objective=member(Objective, objective, "objective"),
         pins=tuple(pins),
         max_patterns=max_patterns,
         cpu_experts=cpu_experts,
         cpu_weights=cpu_weights,
-        load_mode=load_mode,
+        load_mode=member(LoadMode, load_mode, "--load-mode"),
         headroom=headroom.text,
         machine=machine_file,
         calibration=calibration,
@@ -97,5 +99,3 @@ def _check(request: Request) -> None:
         raise InputError(f"--ctx {least}..{request.n_ctx}: the least context is more than the wish")
     if request.max_patterns is not None and request.max_patterns < 0:
         raise InputError(f"--max-patterns {request.max_patterns}: expected 0 or more")
-    if request.load_mode not in tuple(LoadMode):
-        raise InputError(f"--load-mode {request.load_mode}: expected one of {', '.join(LoadMode)}")

@@ -12,6 +12,7 @@ from omniplan.domain.footprint import RAM, Footprint
 from omniplan.domain.headroom import PROMPT_CACHE, Headroom, shortfall
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
+from omniplan.domain.params import LoadMode
 from omniplan.domain.plan import Request
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.ggml import buffers
@@ -70,7 +71,7 @@ class Problem:
     @property
     def streaming(self) -> tuple[str, ...]:
         """Arguments for weights that a prompt streams from RAM; pinning needs RAM of known size."""
-        is_free = self.request.load_mode == "auto" and self.request.op_offload
+        is_free = self.request.load_mode is LoadMode.AUTO and self.request.op_offload
         return _PINNED if is_free and self.machine.gpus and self.machine.memory is not None else ()
 
     @property

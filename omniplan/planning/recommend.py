@@ -7,10 +7,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from omniplan.domain.closed import member
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
+from omniplan.domain.prediction import Objective
 from omniplan.errors import Infeasible, InputError, UnsupportedModel
 from omniplan.llamacpp.quant.requantise import quant_name, requantise
 from omniplan.llamacpp.quant.same_model import Identity, commonest
@@ -21,10 +23,10 @@ from omniplan.planning.recommendation import LeftOut, QuantOption, Recommendatio
 
 # Differences that are told of a file of another model.
 _NAMED: Final = 3
-_RATE: Final[dict[str, Callable[[Outcome], float]]] = {
-    "request": lambda outcome: outcome.request_seconds.value,
-    "decode": lambda outcome: -outcome.decode_tokens_per_second.value,
-    "prompt": lambda outcome: -outcome.prompt_tokens_per_second.value,
+_RATE: Final[dict[Objective, Callable[[Outcome], float]]] = {
+    Objective.REQUEST: lambda outcome: outcome.request_seconds.value,
+    Objective.DECODE: lambda outcome: -outcome.decode_tokens_per_second.value,
+    Objective.PROMPT: lambda outcome: -outcome.prompt_tokens_per_second.value,
 }
 
 
@@ -48,8 +50,7 @@ def make_recommendation(
     ``models`` that are not the one most of them are go to ``left_out``; ``what_if`` quants are estimated from the file
     with the most bits per weight. Raises InputError for an unknown quant or objective, or without models.
     """
-    if objective not in _RATE:
-        raise InputError(f"objective {objective}: expected one of {', '.join(_RATE)}")
+    wanted = member(Objective, objective, "objective")
     same, others = _same(models, left_out)
     n_usual = min(same[0].hparams.n_ctx_train or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
     n_total = n_usual if n_ctx is None else n_ctx
@@ -65,7 +66,7 @@ def make_recommendation(
         headroom=headroom,
         n_prompt=n_prompt,
         n_gen=n_gen,
-        objective=objective,
+        objective=wanted,
         baselines=True,
     )
     options = [_option(model, plan, is_estimate=False) for model in same]
@@ -79,8 +80,8 @@ def make_recommendation(
         cache_type_v=cache_type_v,
         n_prompt=n_prompt,
         n_gen=n_gen,
-        objective=objective,
-        options=_ranked(options, _RATE[objective]),
+        objective=wanted,
+        options=_ranked(options, _RATE[wanted]),
         left_out=(*left_out, *others, *refused),
     )
 

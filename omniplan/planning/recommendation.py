@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omniplan.domain.evidence import Assumption
+from omniplan.domain.prediction import Objective
 from omniplan.planning.frontier_values import Outcome
 
 
@@ -42,7 +43,7 @@ class Recommendation:
     """Every quant, best first: those that fit by ``objective``, then the others by size.
 
     ``n_ctx`` is the total context in tokens over ``n_parallel`` slots; ``n_prompt`` and ``n_gen`` tokens are the
-    request priced; ``objective`` is what counts of it: "request", "decode" or "prompt".
+    request priced; ``objective`` is what counts of it.
     """
 
     model: str
@@ -53,7 +54,7 @@ class Recommendation:
     cache_type_v: str
     n_prompt: int
     n_gen: int
-    objective: str
+    objective: Objective
     options: tuple[QuantOption, ...]
     left_out: tuple[LeftOut, ...] = ()
 

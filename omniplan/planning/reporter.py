@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from omniplan.domain.evidence import Reason
+from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.machine import Gpu
 from omniplan.planning.arguments import Candidate
 from omniplan.units import gib, mib
@@ -52,7 +52,7 @@ class Reporter:
         share = f"{gain:.0%} of the predicted time" if gain > 0 else "no predicted time"
         if gain >= margin:
             text = f"slower than the fastest GPU, but saves {share}, more than the {margin:.0%} it must"
-            self.note(Reason(verdict="chosen", subject=which, statement=text, source=SLOW_GPU))
+            self.note(Reason(verdict=ReasonVerdict.CHOSEN, subject=which, statement=text, source=SLOW_GPU))
         else:
             text = f"slower than the fastest GPU and saves {share}, less than the {margin:.0%} it must"
             self._reject(which, text, SLOW_GPU)
@@ -62,7 +62,9 @@ class Reporter:
         self.notes.append(reason)
 
     def _reject(self, subject: str, statement: str, source: str) -> None:
-        self.rejections.append(Reason(verdict="rejected", subject=subject, statement=statement, source=source))
+        self.rejections.append(
+            Reason(verdict=ReasonVerdict.REJECTED, subject=subject, statement=statement, source=source)
+        )
 
     def _remember(self, missing: Mapping[str, int]) -> None:
         if not self.closest or sum(missing.values()) < sum(self.closest.values()):

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from omniplan.domain.evidence import Assumption, Reason
+from omniplan.domain.evidence import Assumption, Reason, ReasonVerdict
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Margin
@@ -146,8 +146,8 @@ def headroom_lines(margins: Sequence[Margin]) -> list[str]:
 
 def reason_lines(reasons: Sequence[Reason]) -> list[str]:
     """One bullet a reason, rejections marked, each with its source."""
-    words = {"chosen": "", "rejected": "not ", "note": ""}
-    return [f"- {words[r.verdict]}{r.subject}: {r.statement} [{r.source}]" for r in reasons]
+    prefix = {ReasonVerdict.REJECTED: "not "}
+    return [f"- {prefix.get(r.verdict, '')}{r.subject}: {r.statement} [{r.source}]" for r in reasons]
 
 
 def inspection_text(facts: Inspection) -> str:

@@ -12,6 +12,7 @@ from omniplan.domain.footprint import Footprint
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Request
+from omniplan.domain.prediction import Objective
 from omniplan.llamacpp.flags.args import parse
 from omniplan.planning import arguments, patterns
 from omniplan.planning.costs import LayerCosts
@@ -73,7 +74,13 @@ def device_times(
 def _runs(request: Request) -> int:
     """How often the graph runs in what is to be short."""
     batches = -(-request.n_prompt // request.n_ubatch)
-    return {"request": batches + request.n_gen, "decode": 1, "prompt": batches}[request.objective]
+    match request.objective:
+        case Objective.REQUEST:
+            return batches + request.n_gen
+        case Objective.DECODE:
+            return 1
+        case Objective.PROMPT:
+            return batches
 
 
 def _kind(gpu: Gpu) -> tuple[object, ...]:
@@ -108,6 +115,6 @@ def _seconds(model: Model, machine: Machine, request: Request, args: tuple[str, 
 
 @lru_cache(maxsize=256)
 def _predicted(
-    model: Model, machine: Machine, args: tuple[str, ...], n_prompt: int, n_gen: int, objective: str
+    model: Model, machine: Machine, args: tuple[str, ...], n_prompt: int, n_gen: int, objective: Objective
 ) -> float:
     return seconds(predict_priced(model, machine, parse(args), _UNPRICED, n_prompt, n_gen, 0), objective)

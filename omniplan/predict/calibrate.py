@@ -12,7 +12,7 @@ from typing import Any, Final
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
-from omniplan.domain.prediction import Prediction
+from omniplan.domain.prediction import Cause, Prediction
 from omniplan.errors import InputError
 from omniplan.llamacpp.flags.args import parse
 from omniplan.predict.constants import Constant, shipped
@@ -108,13 +108,13 @@ def _rate(prediction: Prediction, run: MeasuredSpeed) -> float:
 def _kind(prediction: Prediction, run: MeasuredSpeed) -> str:
     """What bounds the run: the part of the machine that most of its predicted seconds are spent in."""
     terms = prediction.prompt_terms if run.n_prompt else prediction.terms
-    host = sum(seconds for name, seconds in terms.items() if "CPU" in name)
+    host = sum(seconds for cause, seconds in terms.items() if cause.is_on_host)
     is_host = host > sum(terms.values()) / 2
     if not run.n_prompt:
         return "cpu decode" if is_host else "gpu decode"
     if not is_host:
         return "gpu prompt"
-    return "link prompt" if "streaming CPU weights" in terms else "cpu prompt"
+    return "link prompt" if Cause.STREAMING in terms else "cpu prompt"
 
 
 def _sign(kind: str, name: str) -> int:

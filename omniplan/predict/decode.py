@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from omniplan.domain.footprint import Footprint
+from omniplan.domain.prediction import Cause
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.predict.rates import GpuRates, Rates
@@ -18,24 +19,24 @@ _SLOW_PREFIX: Final = ("iq1", "iq2", "iq3", "tq")
 
 def decode_terms(
     placement: Placement, priced: Footprint, traffic: Traffic, rates: Rates, constants: Mapping[str, float]
-) -> dict[str, float]:
+) -> dict[Cause, float]:
     """Seconds per token by cause, for one sequence (``docs/prediction.md``)."""
     on_gpu = traffic.gpu_share() * priced.n_nodes
     layers = [device for device in placement.layers[:-1] if device != buffers.CPU]
     terms = {
-        "GPU weights": sum(
+        Cause.GPU_WEIGHTS: sum(
             traffic.weights[name] / (weights_share(rates.gpus[name], constants) * rates.gpus[name].memory)
             for name in placement.devices
         ),
-        "CPU weights": cpu_weights(traffic, rates, constants),
-        "KV reads": sum(_attention(name, placement, traffic, rates, constants) for name in traffic.cache),
-        "GPU launches": on_gpu * constants["gpu.node"]
+        Cause.CPU_WEIGHTS: cpu_weights(traffic, rates, constants),
+        Cause.KV_READS: sum(_attention(name, placement, traffic, rates, constants) for name in traffic.cache),
+        Cause.GPU_LAUNCHES: on_gpu * constants["gpu.node"]
         + len(layers) * constants["gpu.layer"]
         + traffic.latent_layers * constants["gpu.latent_layer"],
-        "CPU layers": (priced.n_nodes - on_gpu) * cpu_node(rates, constants),
-        "graph splits": _splits(priced, traffic, constants),
+        Cause.CPU_LAYERS: (priced.n_nodes - on_gpu) * cpu_node(rates, constants),
+        Cause.GRAPH_SPLITS: _splits(priced, traffic, constants),
     }
-    return {name: seconds for name, seconds in terms.items() if seconds > 0}
+    return {cause: seconds for cause, seconds in terms.items() if seconds > 0}
 
 
 def weights_share(gpu: GpuRates, constants: Mapping[str, float]) -> float:

@@ -8,6 +8,7 @@ from typing import Final
 
 from omniplan.domain.model import Model
 from omniplan.domain.params import LoadMode, ServerParams
+from omniplan.domain.prediction import Cause
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.predict.decode import cpu_node, cpu_weights, weights_share
@@ -40,24 +41,24 @@ def prompt_terms(
     rates: Rates,
     constants: Mapping[str, float],
     prompt: Prompt,
-) -> dict[str, float]:
+) -> dict[Cause, float]:
     """Seconds for a prompt by cause (``docs/prediction.md``); ``traffic`` is of a token in its middle."""
     if prompt.n_prompt == 0:
         return {}
     least = placement.offload_batch
     offloads = params.op_offload and least is not None and prompt.n_ubatch >= least
     compute, reading = _gpus(model, placement, traffic, rates, constants, prompt, offloads=offloads)
-    terms = {"GPU compute": compute, "GPU weights": reading}
+    terms = {Cause.GPU_COMPUTE: compute, Cause.GPU_WEIGHTS: reading}
     n_gpu = len([device for device in placement.layers[:-1] if device != buffers.CPU])
-    terms["GPU launches"] = prompt.n_batches * n_gpu * constants["gpu.prompt_layer"]
+    terms[Cause.GPU_LAUNCHES] = prompt.n_batches * n_gpu * constants["gpu.prompt_layer"]
     if traffic.weights[buffers.CPU]:
         if offloads:
-            terms["streaming CPU weights"] = prompt.n_batches * _stream(placement, params, traffic, rates, constants)
+            terms[Cause.STREAMING] = prompt.n_batches * _stream(placement, params, traffic, rates, constants)
         else:
-            terms["CPU compute"] = _cpu(model, traffic, rates, constants, prompt)
+            terms[Cause.CPU_COMPUTE] = _cpu(model, traffic, rates, constants, prompt)
     attention = traffic.attention[buffers.CPU] * prompt.n_prompt
-    terms["CPU attention"] = attention / (constants["cpu.attention_flops"] * rates.cores_batch)
-    return {name: seconds for name, seconds in terms.items() if seconds > 0}
+    terms[Cause.CPU_ATTENTION] = attention / (constants["cpu.attention_flops"] * rates.cores_batch)
+    return {cause: seconds for cause, seconds in terms.items() if seconds > 0}
 
 
 def _gpus(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from omniplan.domain.evidence import Basis
 from omniplan.domain.machine import Machine, Memory
 from omniplan.machines.cpus import CpuRow, find_cpu
 
@@ -16,7 +17,7 @@ _UNKNOWN_DESKTOP: Final = 75e9
 _UNKNOWN_SERVER: Final = 250e9
 _SERVER_CORES: Final = 24
 # Bases of a bandwidth that was worked out with the machine's NUMA nodes in mind.
-_FINAL: Final = ("modelled", "assumed")
+_FINAL: Final = (Basis.MODELLED, Basis.ASSUMED)
 
 
 def cores(machine: Machine, assumed: list[str]) -> int:
@@ -41,26 +42,26 @@ def bandwidth(machine: Machine, constants: Mapping[str, float], assumed: list[st
     sockets = machine.cpu.n_sockets if machine.cpu else 1
     rate, basis = _stated(machine, memory, sockets, constants, assumed)
     if is_spread:
-        return rate * (1 + (sockets - 1) * constants["cpu.numa_share"]) if basis == "spec" else rate
+        return rate * (1 + (sockets - 1) * constants["cpu.numa_share"]) if basis is Basis.SPEC else rate
     nodes = machine.nodes_per_socket or 1
     return rate if basis in _FINAL or nodes <= 1 else rate / nodes ** constants["cpu.nps_power"]
 
 
 def _stated(
     machine: Machine, memory: Memory | None, sockets: int, constants: Mapping[str, float], assumed: list[str]
-) -> tuple[float, str]:
+) -> tuple[float, Basis]:
     """Bytes per second of one socket (as measured: of what was measured), and what they rest on."""
     nominal = _nominal(machine, memory)
     if memory is not None and memory.bandwidth:
         # A figure that is called a specification and is no lower than one is channels times speed again.
-        is_nominal = memory.bandwidth_basis == "spec" and (nominal is None or memory.bandwidth >= 0.95 * nominal)
+        is_nominal = memory.bandwidth_basis is Basis.SPEC and (nominal is None or memory.bandwidth >= 0.95 * nominal)
         if not is_nominal:
-            return memory.bandwidth, memory.bandwidth_basis if memory.bandwidth_basis in _FINAL else "measured"
+            return memory.bandwidth, memory.bandwidth_basis if memory.bandwidth_basis in _FINAL else Basis.MEASURED
         nominal = memory.bandwidth
     if nominal is None:
         nominal = sockets * (_UNKNOWN_SERVER if cores(machine, []) > _SERVER_CORES * sockets else _UNKNOWN_DESKTOP)
         assumed.append(f"RAM bandwidth unknown, {nominal / 1e9:.0f} GB/s nominal assumed")
-    return nominal / sockets * constants["cpu.nominal_share"], "spec"
+    return nominal / sockets * constants["cpu.nominal_share"], Basis.SPEC
 
 
 def _nominal(machine: Machine, memory: Memory | None) -> float | None:

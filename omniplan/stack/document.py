@@ -12,10 +12,10 @@ from typing import Final
 from omniplan.documents.fields import Fields
 from omniplan.documents.text_file import read_utf8
 from omniplan.domain.headroom import Headroom
+from omniplan.domain.prediction import Objective
 from omniplan.errors import InputError
 from omniplan.stack.values import ANY_GPU, Budget, External, Group, On, StackFile, StackModel
 
-OBJECTIVES: Final = ("request", "decode", "prompt")
 # The group of everything that is loaded with the server.
 STARTUP: Final = "startup"
 # A name becomes a section, a service, a model's id and part of a file's name.
@@ -55,7 +55,7 @@ def _stack(fields: Fields, folder: Path) -> StackFile:
         budget=_budget(fields.table("budget")),
         n_prompt=2048 if n_prompt is None else n_prompt,
         n_gen=256 if n_gen is None else n_gen,
-        objective=fields.choice("objective", OBJECTIVES, "request"),
+        objective=Objective(fields.choice("objective", tuple(Objective), Objective.REQUEST)),
         busy=0.5 if busy is None else busy,
     )
     fields.done()

@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from omniplan.domain.footprint import RAM
+from omniplan.domain.footprint import RAM, Column
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import Plan
+from omniplan.domain.prediction import Cause, Objective
 from omniplan.llamacpp.ggml import buffers
 
-# Causes of decode and prompt seconds in which the bus to RAM or the CPU is what works.
-_HOST: Final = ("CPU weights", "CPU layers", "streaming CPU weights", "CPU compute", "CPU attention")
-_GPU: Final = ("GPU weights", "GPU launches", "GPU compute")
-_KV: Final = "KV reads"
 _UNKNOWN_BANDWIDTH: Final = 500e9
 _ROUNDS: Final = 200
 _CLOSE: Final = 1e-9
@@ -30,30 +27,30 @@ def decode_work(plan: Plan, machine: Machine) -> Work:
     return _work(plan, machine, plan.prediction.terms)
 
 
-def work(plan: Plan, machine: Machine, objective: str) -> Work:
+def work(plan: Plan, machine: Machine, objective: Objective) -> Work:
     """Seconds on each pool of what the objective counts: the request, a token, or the prompt."""
     token = decode_work(plan, machine)
-    if objective == "decode":
+    if objective is Objective.DECODE:
         return token
     found = dict(_work(plan, machine, plan.prediction.prompt_terms))
-    if objective == "request":
+    if objective is Objective.REQUEST:
         for pool, seconds in token.items():
             found[pool] = found.get(pool, 0.0) + plan.prediction.n_gen * seconds
     return found
 
 
-def _work(plan: Plan, machine: Machine, terms: Mapping[str, float]) -> Work:
-    on_gpus = sum(terms.get(cause, 0.0) for cause in _GPU)
-    weights = _shares(plan, machine, "model")
+def _work(plan: Plan, machine: Machine, terms: Mapping[Cause, float]) -> Work:
+    on_gpus = sum(seconds for cause, seconds in terms.items() if cause.is_on_gpus)
+    weights = _shares(plan, machine, Column.MODEL)
     found = {pool: on_gpus * share for pool, share in weights.items()}
-    for pool, share in _shares(plan, machine, "context", host=True).items():
-        found[pool] = found.get(pool, 0.0) + terms.get(_KV, 0.0) * share
-    found[RAM] = found.get(RAM, 0.0) + sum(terms.get(cause, 0.0) for cause in _HOST)
+    for pool, share in _shares(plan, machine, Column.CONTEXT, host=True).items():
+        found[pool] = found.get(pool, 0.0) + terms.get(Cause.KV_READS, 0.0) * share
+    found[RAM] = found.get(RAM, 0.0) + sum(seconds for cause, seconds in terms.items() if cause.is_on_host)
     rest = sum(terms.values()) - sum(found.values())
     return {pool: seconds for pool, seconds in {**found, "": max(0.0, rest)}.items() if seconds > 0}
 
 
-def _shares(plan: Plan, machine: Machine, column: str, *, host: bool = False) -> Mapping[str, float]:
+def _shares(plan: Plan, machine: Machine, column: Column, *, host: bool = False) -> Mapping[str, float]:
     """How seconds divide over pools: by bytes over bandwidth, the GPUs' alone or RAM's as well."""
     sizes: dict[str, float] = {}
     for name, size in plan.footprint.buffers.items():

@@ -10,6 +10,7 @@ from typing import Final
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
+from omniplan.domain.prediction import Cause
 from omniplan.errors import ArgumentError, Infeasible
 from omniplan.planning.planner import make_plan
 from omniplan.planning.timing import seconds
@@ -211,7 +212,7 @@ def anonymous(request: StackModel) -> StackModel:
 
 def on_cpu(plan: Plan) -> bool:
     """Whether a token reads weights in RAM; its embedding alone is looked up."""
-    return plan.prediction.terms.get("CPU weights", 0.0) > 0
+    return plan.prediction.terms.get(Cause.CPU_WEIGHTS, 0.0) > 0
 
 
 def pareto(options: Sequence[StackOption]) -> list[StackOption]:

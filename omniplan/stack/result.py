@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from omniplan.domain.evidence import Assumption, Reason
+from omniplan.domain.evidence import Assumption, Reason, ReasonVerdict
 from omniplan.domain.footprint import RAM, Footprint
 from omniplan.domain.headroom import PROMPT_CACHE
 from omniplan.domain.machine import Machine
@@ -165,7 +165,7 @@ def _of_its_own(plan: Plan) -> Iterator[Reason]:
 def _place(found: Found, name: str, cache: int, threads: int) -> Iterator[Reason]:
     groups = [group.name for group in found.groups if name in group.members]
     yield Reason(
-        verdict="chosen",
+        verdict=ReasonVerdict.CHOSEN,
         subject=f"place of {name}",
         statement=f"the best of {found.rivals[name]} places beside its neighbours in "
         f"{', '.join(groups) or 'no group'}; margins are of what they leave",
@@ -173,14 +173,14 @@ def _place(found: Found, name: str, cache: int, threads: int) -> Iterator[Reason
     )
     if cache < PROMPT_CACHE:
         yield Reason(
-            verdict="chosen",
+            verdict=ReasonVerdict.CHOSEN,
             subject=f"{_CACHE_FLAG} {cache // MIB}",
             statement=f"its part of the RAM that is left: {gib(cache)} instead of llama-server's 8 GiB of prompt cache",
             source="llama.cpp b11434 --cache-ram",
         )
     if threads:
         yield Reason(
-            verdict="chosen",
+            verdict=ReasonVerdict.CHOSEN,
             subject=f"-t {threads}",
             statement="members that compute on the CPU at the same time share its physical cores",
             source="rule decode-threads: no more threads than physical cores",
@@ -241,7 +241,7 @@ def _reasons(search: Search, found: Found, threads: Mapping[str, int]) -> Iterat
     places = " x ".join(str(count) for count in found.rivals.values())
     if found.options:
         yield Reason(
-            verdict="chosen",
+            verdict=ReasonVerdict.CHOSEN,
             subject="joint placement",
             statement=f"least priority-weighted seconds of a {search.asked.objective} among {places} places, every one "
             f"priced; neighbours count as busy {search.asked.busy:.0%} of their time",
@@ -251,14 +251,14 @@ def _reasons(search: Search, found: Found, threads: Mapping[str, int]) -> Iterat
     for group in fitting:
         if group.name not in {kept.name for kept in found.groups}:
             yield Reason(
-                verdict="rejected",
+                verdict=ReasonVerdict.REJECTED,
                 subject=group.name,
                 statement="fits by itself, but not with the same arguments that the other groups need",
                 source="exact search over all members and groups",
             )
     if len(threads) > 1:
         yield Reason(
-            verdict="note",
+            verdict=ReasonVerdict.NOTE,
             subject="threads",
             statement=f"{', '.join(threads)} compute on the CPU together and share its cores",
             source="rule decode-threads",

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from omniplan.documents.as_json import as_json
-from omniplan.domain.evidence import Assumption, Reason
+from omniplan.domain.evidence import Assumption, Basis, Reason
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import SCHEMA_VERSION, Plan
+from omniplan.domain.prediction import Objective
 
 # Where an external entry may lie on any GPU, in any division.
 ANY_GPU = "GPUs"
@@ -96,7 +97,7 @@ class StackFile:
     budget: Budget = Budget()
     n_prompt: int = 2048
     n_gen: int = 256
-    objective: str = "request"
+    objective: Objective = Objective.REQUEST
     busy: float = 0.5
 
 
@@ -162,7 +163,7 @@ class MemberSpeed:
     member: str
     idle: float
     busy: float
-    basis: str = "modelled"
+    basis: Basis = Basis.MODELLED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

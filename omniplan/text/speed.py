@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from omniplan.domain.plan import Plan
-from omniplan.domain.prediction import Estimate, Prediction
+from omniplan.domain.prediction import Cause, Estimate, Prediction
 from omniplan.text.argv import shell_line
 from omniplan.text.table import table
 
@@ -71,7 +71,7 @@ def digits(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _terms(terms: Mapping[str, float], factor: float) -> str:
+def _terms(terms: Mapping[Cause, float], factor: float) -> str:
     ordered = sorted(terms.items(), key=lambda item: -item[1])
-    parts = ", ".join(f"{name} {digits(factor * seconds)}" for name, seconds in ordered)
+    parts = ", ".join(f"{cause} {digits(factor * seconds)}" for cause, seconds in ordered)
     return f"{digits(factor * sum(terms.values()))} = {parts}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from omniplan.domain.footprint import Column
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Gpu
 from omniplan.units import MIB, mib
@@ -44,9 +45,9 @@ def out_of_memory(evidence: Evidence) -> Iterator[RunFinding]:
         yield finding("out-of-memory", item.line, **facts, free=mib(left), held=words, short=short)
 
 
-def _held(load: Load, pool: str, item: OutOfMemory) -> dict[str, int]:
+def _held(load: Load, pool: str, item: OutOfMemory) -> dict[Column, int]:
     """What lay on ``pool`` already, by column."""
-    columns = [column for column in ("model", "context", "compute") if item.kind is not BufferKind.MODEL]
+    columns = [column for column in (Column.MODEL, Column.CONTEXT, Column.COMPUTE) if item.kind is not BufferKind.MODEL]
     return {column: size for column in columns if (size := pools(load, column).get(pool, 0))}
 
 

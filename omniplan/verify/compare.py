@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Final
 
-from omniplan.domain.footprint import Footprint
+from omniplan.domain.footprint import Column, Footprint
 from omniplan.domain.params import DEFAULT_BUILD
+from omniplan.domain.prediction import Phase
 from omniplan.verify.expected import Expected
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport
 from omniplan.verify.pools import COLUMNS, CUDA, HOST, backend, device_order, is_mapped, pool_of, pools, predicted_name
@@ -41,7 +42,9 @@ def rows(report: LoadReport, expected: Expected) -> tuple[ComparedColumn, ...]:
     return tuple(found)
 
 
-def _row(report: LoadReport, load: Load, where: tuple[str, str], predicted: int, actual: int | None) -> ComparedColumn:
+def _row(
+    report: LoadReport, load: Load, where: tuple[str, Column], predicted: int, actual: int | None
+) -> ComparedColumn:
     pool, column = where
     tolerance = tolerance_of(report, column).of(predicted)
     remark = _incomparable(load, pool, column, actual)
@@ -57,9 +60,9 @@ def _row(report: LoadReport, load: Load, where: tuple[str, str], predicted: int,
     )
 
 
-def tolerance_of(report: LoadReport, column: str) -> Tolerance:
+def tolerance_of(report: LoadReport, column: Column) -> Tolerance:
     """What is tolerated in a column; compute buffers differ between builds."""
-    is_other = column == "compute" and not is_same_build(report)
+    is_other = column is Column.COMPUTE and not is_same_build(report)
     return tolerances()["compute-other" if is_other else column]
 
 
@@ -68,18 +71,18 @@ def is_same_build(report: LoadReport) -> bool:
     return report.build is not None and report.build.number == DEFAULT_BUILD
 
 
-def _incomparable(load: Load, pool: str, column: str, actual: int | None) -> str:
+def _incomparable(load: Load, pool: str, column: Column, actual: int | None) -> str:
     if actual is None:
         return _NOT_PRINTED
-    if column == "model" and any(is_mapped(b.device) and pool_of(b.device) == pool for b in load.buffers):
+    if column is Column.MODEL and any(is_mapped(b.device) and pool_of(b.device) == pool for b in load.buffers):
         return _MAPPED
     is_foreign = pool != HOST and backend([pool]) != CUDA
     has_foreign = any(backend([pool_of(b.device)]) not in {CUDA, ""} for b in load.buffers)
-    return _OTHER_BACKEND if column == "compute" and (is_foreign or (pool == HOST and has_foreign)) else ""
+    return _OTHER_BACKEND if column is Column.COMPUTE and (is_foreign or (pool == HOST and has_foreign)) else ""
 
 
-def _predicted(priced: Footprint, column: str) -> dict[str, int]:
-    if column == "output":
+def _predicted(priced: Footprint, column: Column) -> dict[str, int]:
+    if column is Column.OUTPUT:
         return {HOST: priced.output_buffer}
     found: dict[str, int] = {}
     for name, size in priced.buffers.items():
@@ -88,10 +91,10 @@ def _predicted(priced: Footprint, column: str) -> dict[str, int]:
     return found
 
 
-def _actual(load: Load, column: str) -> Mapping[str, int]:
+def _actual(load: Load, column: Column) -> Mapping[str, int]:
     """Bytes per pool, from buffer lines, else from the tables that llama.cpp adds up; empty where it shows neither."""
     shown = pools(load, column)
-    if shown or column == "output":
+    if shown or column is Column.OUTPUT:
         return shown
     table = load.breakdown or (() if load.has_buffers else load.projected)
     return {pool_of(row.device): int(getattr(row, column)) for row in table}
@@ -104,15 +107,15 @@ def speeds(report: LoadReport, expected: Expected) -> tuple[ComparedSpeed, ...]:
 
 def _speeds(report: LoadReport, expected: Expected) -> Iterator[ComparedSpeed]:
     known = expected.prediction
-    for kind in ("prompt", "decode"):
-        rates = [timing.rate for timing in report.timings if timing.kind == kind and timing.tokens > 1]
+    for phase in Phase:
+        rates = [timing.rate for timing in report.timings if timing.phase is phase and timing.tokens > 1]
         if not rates:
             continue
         estimate = None
         if known is not None:
-            estimate = known.prompt_tokens_per_second if kind == "prompt" else known.decode_tokens_per_second
+            estimate = known.prompt_tokens_per_second if phase is Phase.PROMPT else known.decode_tokens_per_second
         yield ComparedSpeed(
-            kind=kind,
+            phase=phase,
             n_runs=len(rates),
             median=median(rates),
             low=min(rates),

@@ -13,7 +13,7 @@ from omniplan.domain.machine import Gpu, Machine, Memory
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.domain.plan import Plan
-from omniplan.domain.prediction import Prediction
+from omniplan.domain.prediction import Phase, Prediction
 from omniplan.errors import ArgumentError, InputError
 from omniplan.llamacpp.fit.fit import fit
 from omniplan.llamacpp.flags.args import parse
@@ -180,8 +180,8 @@ def _fitted(model: Model, machine: Machine, params: ServerParams, words: list[st
 
 def _predicted(model: Model, machine: Machine, args: Sequence[str], report: LoadReport) -> Prediction | None:
     """Speed at the sizes of the requests in the log; None where it shows none."""
-    prompts = [timing.tokens for timing in report.timings if timing.kind == "prompt"]
-    answers = [timing.tokens for timing in report.timings if timing.kind == "decode"]
+    prompts = [timing.tokens for timing in report.timings if timing.phase is Phase.PROMPT]
+    answers = [timing.tokens for timing in report.timings if timing.phase is Phase.DECODE]
     if not prompts and not answers:
         return None
     n_prompt, n_gen = (sorted(sizes)[len(sizes) // 2] if sizes else 0 for sizes in (prompts, answers))

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from omniplan.domain.machine import Gpu, Machine
+from omniplan.domain.footprint import Column
+from omniplan.domain.machine import Gpu, Machine, ReservationKind
 from omniplan.domain.model import Model
+from omniplan.domain.prediction import Phase
 from omniplan.errors import InputError
 from omniplan.predict.calibrate import MeasuredSpeed, calibrate
 from omniplan.predict.constants import Constant
@@ -26,8 +28,7 @@ _BESIDE_APART: Final = 256 * MIB
 _COMPUTE_APART: Final = 2.0
 # Smaller buffers say nothing about a factor, shorter requests nothing about a rate.
 _LEAST_COMPUTE: Final = 16 * MIB
-_LEAST_TOKENS: Final = {"prompt": 64, "decode": 8}
-_DRIVER: Final = "driver"
+_LEAST_TOKENS: Final = {Phase.PROMPT: 64, Phase.DECODE: 8}
 _HOW: Final = (
     "let llama-server end by itself at -lv 4, which prints its memory breakdown, or give --nvidia-smi; "
     "give --model for compute buffers and speeds"
@@ -137,11 +138,11 @@ def _unexplained(load: Load, order: list[str], seen: GpuUsage, gpu: Gpu | None) 
     """What nvidia-smi counts beyond the buffers, and what the driver keeps, which it does not count."""
     held = sum(
         size
-        for column in ("model", "context", "compute")
+        for column in (Column.MODEL, Column.CONTEXT, Column.COMPUTE)
         for pool, size in pools(load, column).items()
         if predicted_name(pool, order) == seen.device
     )
-    driver = sum(row.size for row in gpu.reserved if row.kind == _DRIVER) if gpu else 0
+    driver = sum(row.size for row in gpu.reserved if row.kind is ReservationKind.DRIVER) if gpu else 0
     return seen.used - held + driver if held else 0
 
 
@@ -149,7 +150,13 @@ def _compute(report: LoadReport, expected: Expected) -> Iterator[Lesson]:
     """How many times its prediction each GPU's compute buffer is."""
     order = device_order(report)
     for row in rows(report, expected):
-        if row.column != "compute" or row.pool == HOST or row.remark or row.actual is None or not row.predicted:
+        if (
+            row.column is not Column.COMPUTE
+            or row.pool == HOST
+            or row.remark
+            or row.actual is None
+            or not row.predicted
+        ):
             continue
         if min(row.actual, row.predicted) >= _LEAST_COMPUTE:
             name = predicted_name(row.pool, order)
@@ -217,14 +224,14 @@ def _constants(
 def _runs(report: LoadReport, expected: Expected) -> Iterator[MeasuredSpeed]:
     """The typical request of a log, prompt and answer apart."""
     depth = 0
-    for kind in ("prompt", "decode"):
-        known = [item for item in report.timings if item.kind == kind and item.tokens >= _LEAST_TOKENS[kind]]
+    for phase in Phase:
+        known = [item for item in report.timings if item.phase is phase and item.tokens >= _LEAST_TOKENS[phase]]
         if not known:
             continue
         tokens = round(median(item.tokens for item in known))
-        is_prompt = kind == "prompt"
+        is_prompt = phase is Phase.PROMPT
         yield MeasuredSpeed(
-            label=f"{report.source} ({kind}, {len(known)} requests)",
+            label=f"{report.source} ({phase}, {len(known)} requests)",
             args=expected.args,
             n_prompt=tokens if is_prompt else 0,
             n_gen=0 if is_prompt else tokens,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from omniplan.domain.footprint import Column
 from omniplan.domain.machine import Gpu
 from omniplan.predict.learned import is_same_gpu
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport
@@ -21,10 +22,10 @@ _METAL: Final = ("Metal", "MTL")
 # A driver and a data sheet differ by less over the size of one GPU.
 _SAME_TOTAL: Final = 0.02
 COLUMNS: Final = {
-    "model": (BufferKind.MODEL,),
-    "context": (BufferKind.KV, BufferKind.RECURRENT),
-    "compute": (BufferKind.COMPUTE,),
-    "output": (BufferKind.OUTPUT,),
+    Column.MODEL: (BufferKind.MODEL,),
+    Column.CONTEXT: (BufferKind.KV, BufferKind.RECURRENT),
+    Column.COMPUTE: (BufferKind.COMPUTE,),
+    Column.OUTPUT: (BufferKind.OUTPUT,),
 }
 
 
@@ -38,7 +39,7 @@ def pool_of(device: str) -> str:
     return HOST if _HOST.fullmatch(device) else _VARIANT.sub("", device)
 
 
-def pools(load: Load, column: str) -> dict[str, int]:
+def pools(load: Load, column: Column) -> dict[str, int]:
     """Bytes of one column per pool."""
     found: dict[str, int] = {}
     for kind in COLUMNS[column]:

@@ -97,7 +97,7 @@ def _speed_lines(found: Verification) -> Iterator[str]:
         predicted = ""
         if speed.predicted_low is not None and speed.predicted_high is not None:
             predicted = f", predicted {speed.predicted_low:.2f} to {speed.predicted_high:.2f}"
-        yield f"{speed.kind}: {speed.median:.2f} tokens per second{spread}{predicted}"
+        yield f"{speed.phase}: {speed.median:.2f} tokens per second{spread}{predicted}"
 
 
 def _usage_lines(found: Verification) -> Iterator[str]:

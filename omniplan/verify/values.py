@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from omniplan.documents.as_json import as_json
 from omniplan.domain.evidence import Assumption
+from omniplan.domain.footprint import Column
+from omniplan.domain.prediction import Phase
 from omniplan.verify.logs.report import LoadReport
 
 
@@ -32,12 +34,12 @@ class RunVerdict(StrEnum):
 class ComparedColumn:
     """One column of one pool in bytes: predicted, actual, and up to what difference they agree.
 
-    ``column`` is "model", "context", "compute" or "output". A figure is None where it is not known; ``is_within`` is
-    None where the two cannot be compared, and ``remark`` says why.
+    A figure is None where it is not known; ``is_within`` is None where the two cannot be compared, and ``remark`` says
+    why.
     """
 
     pool: str
-    column: str
+    column: Column
     predicted: int | None
     actual: int | None
     tolerance: int
@@ -76,7 +78,7 @@ class GpuUsage:
 class ComparedSpeed:
     """One measured rate against its prediction, tokens per second: the median of ``n_runs`` and the range seen."""
 
-    kind: str
+    phase: Phase
     n_runs: int
     median: float
     low: float

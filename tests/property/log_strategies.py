@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from omniplan.domain.prediction import Phase
 from omniplan.units import MIB
 from omniplan.verify.logs.report import (
     BreakdownRow,
@@ -45,7 +46,7 @@ def reports(draw: st.DrawFn, era: Era) -> LoadReport:
     names = draw(_DEVICES)
     devices = tuple(_device(draw, name, era) for name in names)
     build = LogBuild(number=draw(_COUNT), commit=draw(_HEX), line=0)
-    timings = tuple(_timing(draw, kind) for kind in draw(st.lists(st.sampled_from(("prompt", "decode")), max_size=4)))
+    timings = tuple(_timing(draw, phase) for phase in draw(st.lists(st.sampled_from(Phase), max_size=4)))
     load = _load(draw, names, era)
     return LoadReport(
         source="", n_lines=0, facts={}, build=build, devices=devices, loads=(load,), main=0, timings=timings
@@ -156,7 +157,7 @@ def _rows(draw: st.DrawFn, names: tuple[str, ...]) -> list[BreakdownRow]:
     return [*rows, BreakdownRow(device="Host", model=_mib(draw), context=0, compute=_mib(draw), line=0)]
 
 
-def _timing(draw: st.DrawFn, kind: str) -> Timing:
+def _timing(draw: st.DrawFn, phase: Phase) -> Timing:
     tokens = draw(st.integers(1, 99_999))
     seconds = float(f"{draw(st.integers(1, 10_000_000)) / 100:.2f}") / 1e3
-    return Timing(kind=kind, tokens=tokens, seconds=seconds, rate=round(tokens / seconds, 2), line=0)
+    return Timing(phase=phase, tokens=tokens, seconds=seconds, rate=round(tokens / seconds, 2), line=0)

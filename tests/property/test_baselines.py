@@ -9,14 +9,15 @@ import omniplan
 from omniplan.api import predict
 from omniplan.api.documents import parse_plan
 from omniplan.domain.machine import Machine
-from omniplan.planning.timing import OBJECTIVES, seconds
+from omniplan.domain.prediction import Objective
+from omniplan.planning.timing import seconds
 from tests.oracle import cases
 from tests.property.strategies import Workload, examples, machines, names, workloads
 
 
 @examples(6)
-@given(name=names(), machine=machines(), load=workloads(), objective=st.sampled_from(OBJECTIVES))
-def test_never_slower_than_a_baseline(name: str, machine: Machine, load: Workload, objective: str) -> None:
+@given(name=names(), machine=machines(), load=workloads(), objective=st.sampled_from(Objective))
+def test_never_slower_than_a_baseline(name: str, machine: Machine, load: Workload, objective: Objective) -> None:
     """Priced and predicted again from its arguments alone, it is what it says."""
     model = cases.model(name)
     try:

@@ -14,7 +14,7 @@ import omniplan
 from omniplan.domain.evidence import Basis
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Headroom
-from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, Reservation
+from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, Reservation, ReservationKind
 from omniplan.stack.joint import score
 from omniplan.stack.planner import Search, make_stack
 from omniplan.stack.values import Group, Stack, StackFile, StackModel
@@ -82,7 +82,11 @@ def cases(draw: st.DrawFn) -> Case:
 @st.composite
 def _gpu(draw: st.DrawFn, index: int) -> Gpu:
     free = draw(st.integers(2048, 6144)) * MIB
-    reserved = (Reservation(size=465 * MIB, reason="context", kind="cuda_context"),) if draw(st.booleans()) else ()
+    reserved = (
+        (Reservation(size=465 * MIB, reason="context", kind=ReservationKind.CUDA_CONTEXT),)
+        if draw(st.booleans())
+        else ()
+    )
     return Gpu(
         name=f"CUDA{index}",
         description="drawn",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import omniplan
 from omniplan.cli.main import main
+from omniplan.domain.prediction import Phase
 from omniplan.verify.logs import read_log
 from omniplan.verify.logs.report import BufferKind
 from omniplan.verify.values import RunSeverity, RunVerdict
@@ -38,7 +39,7 @@ def test_a_real_log_says_what_it_loaded(real_run: RealRun) -> None:
     assert load.contexts[0].n_nodes == real_run.plan.footprint.n_nodes
     assert {BufferKind.MODEL, BufferKind.KV, BufferKind.COMPUTE} <= {b.kind for b in load.all_buffers()}
     assert [row.device for row in load.breakdown] == ["Host"]
-    assert len([t for t in report.timings if t.kind == "decode"]) == len(real_run.report.samples)
+    assert len([t for t in report.timings if t.phase is Phase.DECODE]) == len(real_run.report.samples)
 
 
 def test_a_running_server_s_log_is_priced_by_its_settings(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from omniplan.domain.inspection import Inspection, QuantShare
-from omniplan.domain.model import Model
+from omniplan.domain.model import Layer, Model
 from omniplan.domain.roles import Role
 
 
@@ -19,15 +19,15 @@ def inspect(model: Model) -> Inspection:
         path=header.paths[0],
         name=str(header.metadata.get("general.name", "")),
         architecture=model.arch,
-        is_moe=any(layer.ffn.startswith("moe") for layer in trunk),
+        is_moe=model.is_moe,
         attention=_attention(model),
-        layers=dict(Counter(f"{layer.mixer} + {layer.ffn}" for layer in trunk)),
+        layers=dict(Counter(f"{_mixer(layer)} + {layer.ffn}" for layer in trunk)),
         n_layer=h.n_layer,
         n_layer_nextn=h.n_layer_nextn,
         n_expert=h.n_expert,
         n_expert_used=max(h.n_expert_used),
         n_expert_shared=h.n_expert_shared or _uncounted_shared(model),
-        n_layer_dense_lead=_dense_lead(model),
+        n_layer_dense_lead=model.first_routed,
         n_ctx_train=h.n_ctx_train,
         n_embd=h.n_embd,
         n_vocab=h.n_vocab,
@@ -48,19 +48,16 @@ def inspect(model: Model) -> Inspection:
 
 
 def _attention(model: Model) -> str:
-    kinds = dict.fromkeys(layer.mixer for layer in model.layers[: model.hparams.n_layer])
-    return ", ".join(kinds)
+    return ", ".join(dict.fromkeys(map(_mixer, model.layers[: model.hparams.n_layer])))
+
+
+def _mixer(layer: Layer) -> str:
+    return f"{layer.mixer} sliding" if layer.is_sliding else layer.mixer
 
 
 def _uncounted_shared(model: Model) -> int:
     """1 where tensors show shared experts that no key counts, as in qwen35moe and qwen3next: one, with its own gate."""
     return int(Role.SHARED_EXPERT in model.roles.values())
-
-
-def _dense_lead(model: Model) -> int:
-    """Leading layers without experts in a MoE model, counted from tensors."""
-    trunk = model.layers[: model.hparams.n_layer]
-    return next((layer.il for layer in trunk if layer.ffn.startswith("moe")), 0)
 
 
 def _quants(model: Model) -> tuple[QuantShare, ...]:
@@ -106,7 +103,7 @@ def _oddities(model: Model) -> Iterator[str]:
         yield "tied output: no output.weight, so an offloaded output layer holds the token embedding a second time"
     if h.n_layer_nextn:
         yield f"{h.n_layer_nextn} nextn (MTP) layer(s) at the tail: counted by -ngl, not loaded unless asked for"
-    if (lead := _dense_lead(model)) > 0:
+    if (lead := model.first_routed) > 0:
         yield f"the first {lead} layer(s) have no experts; -ncmoe counts them all the same"
     if "blk.0.attn_kv_b.weight" in header.by_name and "blk.0.attn_kv_a_mqa.weight" in header.by_name and not h.is_mla:
         yield "MLA weights without key_length_mla: an old conversion, so the KV cache holds every head expanded"

@@ -7,7 +7,7 @@ from collections import defaultdict
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.header import Header, Tensor
 from omniplan.domain.hparams import Hparams
-from omniplan.domain.model import Layer, Model
+from omniplan.domain.model import FeedForwardKind, Layer, MixerKind, Model
 from omniplan.domain.roles import layer_of
 from omniplan.errors import UnsupportedModel
 from omniplan.gguf.model import architectures
@@ -43,33 +43,37 @@ def _layers(header: Header, hparams: Hparams) -> tuple[Layer, ...]:
             ffn=_ffn(tensors[il]),
             is_nextn=il >= hparams.n_layer,
             tensors=tuple(tensors[il]),
+            is_sliding=hparams.is_swa[il] and _has_attention(il, hparams, tensors[il]),
         )
         for il in range(hparams.n_layer_all)
     )
 
 
-def _mixer(il: int, hparams: Hparams, tensors: list[Tensor]) -> str:
-    has_attention = any(".attn_" in t.name and "norm" not in t.name and "gate" not in t.name for t in tensors)
+def _has_attention(il: int, hparams: Hparams, tensors: list[Tensor]) -> bool:
+    """Whether a layer mixes tokens by attention, and by nothing else."""
+    names = (tensor.name for tensor in tensors)
+    return not hparams.is_recr[il] and any(".attn_" in n and "norm" not in n and "gate" not in n for n in names)
+
+
+def _mixer(il: int, hparams: Hparams, tensors: list[Tensor]) -> MixerKind:
     if hparams.is_recr[il]:
         has_both = any(".attn_output." in t.name for t in tensors) and hparams.n_head_kv[il] > 0
-        return "recurrent+attention" if has_both else "recurrent"
-    if not has_attention:
-        return "none"
-    kind = "mla" if hparams.is_mla or any(".attn_kv_a_mqa." in t.name for t in tensors) else _heads(il, hparams)
-    return f"{kind} sliding" if hparams.is_swa[il] else kind
-
-
-def _heads(il: int, hparams: Hparams) -> str:
+        return MixerKind.RECURRENT_ATTENTION if has_both else MixerKind.RECURRENT
+    if not _has_attention(il, hparams, tensors):
+        return MixerKind.NONE
+    if hparams.is_mla or any(".attn_kv_a_mqa." in t.name for t in tensors):
+        return MixerKind.MLA
     if hparams.n_head_kv[il] == hparams.n_head[il]:
-        return "mha"
-    return "mqa" if hparams.n_head_kv[il] == 1 else "gqa"
+        return MixerKind.MHA
+    return MixerKind.MQA if hparams.n_head_kv[il] == 1 else MixerKind.GQA
 
 
-def _ffn(tensors: list[Tensor]) -> str:
+def _ffn(tensors: list[Tensor]) -> FeedForwardKind:
     names = [tensor.name for tensor in tensors]
     if any("_exps" in name or ".ffn_down.0." in name for name in names):
-        return "moe+shared" if any("_shexp" in name for name in names) else "moe"
-    return "dense" if any(".ffn_" in name and "norm" not in name for name in names) else "none"
+        return FeedForwardKind.MOE_SHARED if any("_shexp" in name for name in names) else FeedForwardKind.MOE
+    is_dense = any(".ffn_" in name and "norm" not in name for name in names)
+    return FeedForwardKind.DENSE if is_dense else FeedForwardKind.NONE
 
 
 def _assumptions(header: Header) -> tuple[Assumption, ...]:

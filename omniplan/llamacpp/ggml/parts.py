@@ -4,26 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from enum import StrEnum
 
+from omniplan.domain.footprint import ComputePart
 from omniplan.llamacpp.ggml.allocate import Allocated
 from omniplan.llamacpp.ggml.splits import Schedule
 from omniplan.llamacpp.graph.node import WEIGHT
 
 
-class Part(StrEnum):
-    """Named parts of a compute buffer, and the flag each answers to."""
-
-    MASKS = "attention masks"  # -c, -ub, -np
-    OFFLOAD = "offloaded weights"  # weights on the CPU; --no-op-offload
-    KV_COPIES = "f16 copies of K and V"  # -ctk, -ctv with -fa on
-    ACTIVATIONS = "activations"  # -ub
-    INPUTS = "other inputs"
-    PIPELINE = "pipeline copies"  # several GPUs without -ot
-    GAPS = "gaps"  # freed in an order that leaves holes
-
-
-def parts(plan: Schedule, allocated: Allocated) -> dict[str, Mapping[str, int]]:
+def parts(plan: Schedule, allocated: Allocated) -> dict[str, Mapping[ComputePart, int]]:
     """Bytes of each part by buffer; they sum to the buffer's size."""
     return {
         device.buffer: _parts_of(plan, allocated, b)
@@ -32,27 +20,27 @@ def parts(plan: Schedule, allocated: Allocated) -> dict[str, Mapping[str, int]]:
     }
 
 
-def _parts_of(plan: Schedule, allocated: Allocated, b: int) -> dict[str, int]:
-    sizes: Counter[Part] = Counter()
+def _parts_of(plan: Schedule, allocated: Allocated, b: int) -> dict[ComputePart, int]:
+    sizes: Counter[ComputePart] = Counter()
     for i in allocated.live[b]:
         part = _part(plan, i)
         extra = _kv_copies(plan, allocated, i)
-        sizes[Part.KV_COPIES] += extra
+        sizes[ComputePart.KV_COPIES] += extra
         sizes[part] += allocated.sizes[i] - extra
-    sizes[Part.PIPELINE] = _pipeline(plan, allocated, b)
-    sizes[Part.GAPS] = allocated.nbytes[b] - sum(sizes.values())
-    return {part.value: sizes[part] for part in Part if sizes[part]}
+    sizes[ComputePart.PIPELINE] = _pipeline(plan, allocated, b)
+    sizes[ComputePart.GAPS] = allocated.nbytes[b] - sum(sizes.values())
+    return {part: sizes[part] for part in ComputePart if sizes[part]}
 
 
-def _part(plan: Schedule, i: int) -> Part:
+def _part(plan: Schedule, i: int) -> ComputePart:
     base = len(plan.graph.tensors)
     origin = plan.origin[i - base] if i >= base else i
     node = plan.graph.tensors[origin]
     if node.home == WEIGHT:
-        return Part.OFFLOAD
+        return ComputePart.OFFLOAD
     if node.op != "NONE":
-        return Part.ACTIVATIONS
-    return Part.MASKS if "mask" in node.name else Part.INPUTS
+        return ComputePart.ACTIVATIONS
+    return ComputePart.MASKS if "mask" in node.name else ComputePart.INPUTS
 
 
 def _kv_copies(plan: Schedule, allocated: Allocated, i: int) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
-from omniplan.domain.footprint import GraphSplits
+from omniplan.domain.footprint import ComputePart, GraphSplits
 from omniplan.domain.model import Model
 from omniplan.llamacpp.ggml import buffers, registry
 from omniplan.llamacpp.ggml.allocate import allocate, peaks
@@ -50,7 +50,7 @@ class Reserved:
     """What the scheduler reserves: bytes per buffer type, their parts, splits, nodes of the prompt batch."""
 
     nbytes: Mapping[str, int]
-    parts: Mapping[str, Mapping[str, int]]
+    parts: Mapping[str, Mapping[ComputePart, int]]
     splits: GraphSplits
     n_nodes: int
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from omniplan.domain.cpuset import parse_cpus
-from omniplan.domain.evidence import Reason
+from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.machine import Cpu, Machine
 from omniplan.machines.advice import AdviceSeverity, rules
 from omniplan.units import gib
@@ -26,7 +26,9 @@ class Advice:
     def reason(self) -> Reason:
         """The advice as a plan carries it, measurement included."""
         measured = f"; measured: {self.measured}" if self.measured else ""
-        return Reason(verdict="note", subject=self.rule, statement=self.statement + measured, source=self.source)
+        return Reason(
+            verdict=ReasonVerdict.NOTE, subject=self.rule, statement=self.statement + measured, source=self.source
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

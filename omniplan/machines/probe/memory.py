@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from omniplan.domain.machine import Memory, Reservation
+from omniplan.domain.machine import Memory, Reservation, ReservationKind
 from omniplan.machines.probe.limits import GroupLimits
 from omniplan.machines.probe.sysfs import read_text
 from omniplan.units import MIB
@@ -31,7 +31,9 @@ def read_memory(root: Path, limits: GroupLimits, modules: str = "", sockets: int
     if not (total := sizes.get("MemTotal", 0) // MIB * MIB):
         return None
     free = min(total, sizes.get("MemAvailable", sizes.get("MemFree", 0))) // MIB * MIB
-    in_use = Reservation(size=total - free, reason="in use by the system and other processes", kind="system")
+    in_use = Reservation(
+        size=total - free, reason="in use by the system and other processes", kind=ReservationKind.SYSTEM
+    )
     channels, speed = parse_modules(modules)
     return Memory(
         total=total,
@@ -49,7 +51,7 @@ def _limit(limits: GroupLimits, free: int) -> tuple[Reservation, ...]:
         return ()
     left = max(0, limits.memory - limits.memory_used) // MIB * MIB
     text = f"container limit: {limits.memory // MIB} MiB, of which {limits.memory_used // MIB} MiB are in use"
-    return (Reservation(size=max(0, free - left), reason=text, kind="cgroup"),)
+    return (Reservation(size=max(0, free - left), reason=text, kind=ReservationKind.CGROUP),)
 
 
 def read_modules(run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from omniplan.domain.machine import Gpu, Reservation
+from omniplan.domain.machine import Gpu, Reservation, ReservationKind
 from omniplan.errors import InputError
 from omniplan.machines.probe.hwloc_xml import parse_xml
 from omniplan.machines.probe.nvml import IDLE_LINK, short_pci
@@ -52,12 +52,12 @@ def _gpu(item: ET.Element, index: int, where: str) -> Gpu:
 
 
 def _reserved(item: ET.Element, in_use: int, where: str) -> tuple[Reservation, ...]:
-    rows = [(_mib(item, "fb_memory_usage/reserved", where) or 0, "driver", "driver")]
+    rows = [(_mib(item, "fb_memory_usage/reserved", where) or 0, "driver", ReservationKind.DRIVER)]
     for process in item.findall("processes/process_info"):
         name = _text(process, "process_name").split() or [""]
         reason = f"process {_text(process, 'pid')} {name[0].rsplit('/', 1)[-1]}".rstrip()
-        rows.append((_mib(process, "used_memory", where) or 0, reason, "process"))
-    rows.append((in_use, "in use, by nothing nvidia-smi names", "process"))
+        rows.append((_mib(process, "used_memory", where) or 0, reason, ReservationKind.PROCESS))
+    rows.append((in_use, "in use, by nothing nvidia-smi names", ReservationKind.PROCESS))
     kept: list[Reservation] = []
     for size, reason, kind in rows:
         left = in_use - sum(row.size for row in kept)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from omniplan.domain.machine import Gpu, Reservation
+from omniplan.domain.machine import Gpu, Reservation, ReservationKind
 
 _PCI: Final = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])")
 # NVML's "not available" as pynvml passes it through in unsigned fields.
@@ -125,7 +125,7 @@ class _Device:
         if info is None:
             return 0, 0, ()
         total, free = int(info.total), min(int(info.total), int(info.free))
-        rows = [Reservation(size=int(getattr(info, "reserved", 0)), reason="driver", kind="driver")]
+        rows = [Reservation(size=int(getattr(info, "reserved", 0)), reason="driver", kind=ReservationKind.DRIVER)]
         rows += self._processes()
         left = total - free
         kept: list[Reservation] = []
@@ -133,7 +133,7 @@ class _Device:
             size = min(row.size, left)
             left -= size
             kept.append(Reservation(size=size, reason=row.reason, kind=row.kind))
-        kept.append(Reservation(size=left, reason="in use, by nothing NVML names", kind="process"))
+        kept.append(Reservation(size=left, reason="in use, by nothing NVML names", kind=ReservationKind.PROCESS))
         return total, free, tuple(row for row in kept if row.size)
 
     def _processes(self) -> list[Reservation]:
@@ -144,7 +144,7 @@ class _Device:
                 if isinstance(used, int) and 0 < used < _NO_VALUE:
                     found[process.pid] = max(used, found.get(process.pid, 0))
         return [
-            Reservation(size=size, reason=f"process {pid} {self._name_of(pid)}".rstrip(), kind="process")
+            Reservation(size=size, reason=f"process {pid} {self._name_of(pid)}".rstrip(), kind=ReservationKind.PROCESS)
             for pid, size in sorted(found.items())
         ]
 

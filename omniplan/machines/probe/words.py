@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Final
 
-from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, Reservation
+from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, Reservation, ReservationKind
 from omniplan.errors import InputError
 from omniplan.machines import cpus, gpus
 from omniplan.machines.advice import reserves
@@ -151,7 +151,7 @@ def _gpus(found: _Found, memory: Memory | None) -> tuple[Gpu, ...]:
 
 def _gpu(row: GpuRow, name: str, *, display: bool) -> Gpu:
     total = row.visible or row.memory
-    kinds = ("driver", "display") if display else ("driver",)
+    kinds = (ReservationKind.DRIVER, ReservationKind.DISPLAY) if display else (ReservationKind.DRIVER,)
     reserved = tuple(_reserved(kind, total) for kind in kinds)
     return Gpu(
         name=name,
@@ -170,7 +170,7 @@ def _gpu(row: GpuRow, name: str, *, display: bool) -> Gpu:
     )
 
 
-def _reserved(kind: str, total: int) -> Reservation:
+def _reserved(kind: ReservationKind, total: int) -> Reservation:
     row = reserves()[kind]
     return Reservation(size=row.of(total), reason=f"{row.statement}: assumed, after {row.source}", kind=kind)
 
@@ -193,7 +193,7 @@ def _memory(found: _Found) -> Memory | None:
     per_socket = channels // found.sockets if channels else None
     return Memory(
         total=total,
-        reserved=(_reserved("system", total),),
+        reserved=(_reserved(ReservationKind.SYSTEM, total),),
         channels=channels,
         speed_mts=speed,
         bandwidth=per_socket * speed * 8e6 if per_socket and speed else None,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
+from omniplan.domain.prediction import Phase
 from omniplan.units import MIB
 from omniplan.verify.logs import readers, readers_memory
 from omniplan.verify.logs.building import LoadBuilder, Run
@@ -190,15 +191,16 @@ def _cuda_device(log: Collector, values: Values, line: int) -> None:
 
 
 def _timing(log: Collector, values: Values, line: int) -> None:
-    kind = "prompt" if values["kind"].startswith("prompt") else "decode"
+    phase = Phase.PROMPT if values["kind"].startswith("prompt") else Phase.DECODE
     tokens, seconds = int(values["n"]), float(values["ms"]) / 1e3
     if tokens and seconds > 0:
-        log.time(Timing(kind=kind, tokens=tokens, seconds=seconds, rate=float(values["rate"]), line=line))
+        log.time(Timing(phase=phase, tokens=tokens, seconds=seconds, rate=float(values["rate"]), line=line))
 
 
 def _bench(log: Collector, values: Values, line: int) -> None:
     test, rate = values["test"], float(values["rate"])
-    _bench_timing(log, test[:2], int(test[2:]), rate, int(values.get("depth", 0)), line)
+    phase = Phase.PROMPT if test.startswith("pp") else Phase.DECODE
+    _bench_timing(log, phase, int(test[2:]), rate, int(values.get("depth", 0)), line)
 
 
 def _bench_row(log: Collector, values: Values, line: int) -> None:
@@ -209,15 +211,20 @@ def _bench_row(log: Collector, values: Values, line: int) -> None:
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return
     if bool(n_prompt) != bool(n_gen):
-        _bench_timing(log, "pp" if n_prompt else "tg", n_prompt or n_gen, rate, depth, line)
+        _bench_timing(log, Phase.PROMPT if n_prompt else Phase.DECODE, n_prompt or n_gen, rate, depth, line)
 
 
-def _bench_timing(log: Collector, test: str, tokens: int, rate: float, depth: int, line: int) -> None:
-    kind = "prompt" if test == "pp" else "decode"
+def _bench_timing(log: Collector, phase: Phase, tokens: int, rate: float, depth: int, line: int) -> None:
     if tokens > 0 and 0 < rate < float("inf"):
         log.time(
             Timing(
-                kind=kind, tokens=tokens, seconds=tokens / rate, rate=rate, line=line, depth=depth, source="llama-bench"
+                phase=phase,
+                tokens=tokens,
+                seconds=tokens / rate,
+                rate=rate,
+                line=line,
+                depth=depth,
+                source="llama-bench",
             )
         )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from omniplan.documents.as_json import as_json
+from omniplan.domain.prediction import Phase
 
 
 class BufferKind(StrEnum):
@@ -225,9 +226,9 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """One measured speed: ``kind`` is "prompt" or "decode", ``depth`` the tokens already in the cache."""
+    """One measured speed; ``depth`` are the tokens already in the cache."""
 
-    kind: str
+    phase: Phase
     tokens: int
     seconds: float
     rate: float

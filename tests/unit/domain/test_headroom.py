@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import RAM, BufferSize, ContextKind, Footprint, Pool
 from omniplan.domain.headroom import Headroom, Margin, shortfall
-from omniplan.domain.machine import Gpu, Machine, Memory, Reservation
+from omniplan.domain.machine import Gpu, Machine, Memory, Reservation, ReservationKind
 from omniplan.errors import InputError
 from omniplan.units import GIB, MIB
 
@@ -19,7 +19,7 @@ GPU = Gpu(name="CUDA0", description="24 GB", total=24 * GIB, free=24 * GIB)
 POLICY = Headroom()
 # 2 % of 24 GiB.
 GROWTH = int(24 * GIB * 0.02)
-CONTEXT = (Reservation(size=400 * MIB, reason="what runs already", kind="cuda_context"),)
+CONTEXT = (Reservation(size=400 * MIB, reason="what runs already", kind=ReservationKind.CUDA_CONTEXT),)
 
 
 def priced(compute: int, *, host: int = 0, is_assumed: bool = False) -> Footprint:

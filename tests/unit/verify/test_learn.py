@@ -10,6 +10,7 @@ import pytest
 
 import omniplan
 from omniplan.cli.main import main
+from omniplan.domain.prediction import Phase
 from omniplan.errors import InputError
 from omniplan.machines.files import machine_toml
 from omniplan.predict.learned import Learned, load, write
@@ -36,7 +37,7 @@ def run(name: str, *, beside: int = 1500, rate: float = 103.79, build: int = 802
         free=(24564 - 15000 - 2371 - 448 - beside) * MIB,
         unaccounted=beside * MIB,
     )
-    timing = Timing(kind="decode", tokens=1923, seconds=1923 / rate, rate=rate, line=0)
+    timing = Timing(phase=Phase.DECODE, tokens=1923, seconds=1923 / rate, rate=rate, line=0)
     loads = (replace(report.loads[0], breakdown=(row,)),)
     return replace(parse_log(render(replace(report, loads=loads, timings=(timing,)), ERA)), source=name)
 

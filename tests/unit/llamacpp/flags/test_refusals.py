@@ -9,7 +9,7 @@ import pytest
 from omniplan.documents.source import read_table
 from omniplan.domain.header import Header, Tensor
 from omniplan.domain.hparams import Hparams
-from omniplan.domain.model import Layer, Model
+from omniplan.domain.model import FeedForwardKind, Layer, MixerKind, Model
 from omniplan.domain.tensor_type import TYPE_BY_NAME
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.flags.args import parse
@@ -35,7 +35,8 @@ def make_model(arch: str = "llama", *, head: int = 128, mla: int = 0, n_ctx_trai
         n_embd_head_k_mla=mla, n_embd_head_v_mla=mla,
     )  # fmt: skip
     layers = tuple(
-        Layer(il=il, mixer="attention", ffn="moe", is_nextn=il == 1, tensors=(tensors[il],)) for il in range(2)
+        Layer(il=il, mixer=MixerKind.MHA, ffn=FeedForwardKind.MOE, is_nextn=il == 1, tensors=(tensors[il],))
+        for il in range(2)
     )
     return Model(header=header, arch=arch, hparams=hparams, layers=layers)
 

@@ -239,7 +239,7 @@ def test_llama_bench_rows_are_speeds() -> None:
         '{"build_commit": "b48e80f67", "n_prompt": 0, "n_gen": 128, "n_depth": 0, "avg_ts": 100.0}',
     )
 
-    assert [("prompt", 512, 2000.0), ("decode", 128, 100.0)] == [(t.kind, t.tokens, t.rate) for t in report.timings]
+    assert [("prompt", 512, 2000.0), ("decode", 128, 100.0)] == [(t.phase, t.tokens, t.rate) for t in report.timings]
 
 
 def test_wrapped_numbers_are_unknown() -> None:
