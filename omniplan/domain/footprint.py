@@ -26,7 +26,7 @@ class ComputePart(StrEnum):
     GAPS = "gaps"  # freed in an order that leaves holes
 
 
-class Column(StrEnum):
+class BufferColumn(StrEnum):
     """llama.cpp's three columns of memory, and the logits' buffer, which it counts in none."""
 
     MODEL = "model"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from omniplan.domain.footprint import RAM, Column
+from omniplan.domain.footprint import RAM, BufferColumn
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Cause, Objective
@@ -41,16 +41,16 @@ def work(plan: Plan, machine: Machine, objective: Objective) -> Work:
 
 def _work(plan: Plan, machine: Machine, terms: Mapping[Cause, float]) -> Work:
     on_gpus = sum(seconds for cause, seconds in terms.items() if cause.is_on_gpus)
-    weights = _shares(plan, machine, Column.MODEL)
+    weights = _shares(plan, machine, BufferColumn.MODEL)
     found = {pool: on_gpus * share for pool, share in weights.items()}
-    for pool, share in _shares(plan, machine, Column.CONTEXT, host=True).items():
+    for pool, share in _shares(plan, machine, BufferColumn.CONTEXT, host=True).items():
         found[pool] = found.get(pool, 0.0) + terms.get(Cause.KV_READS, 0.0) * share
     found[RAM] = found.get(RAM, 0.0) + sum(seconds for cause, seconds in terms.items() if cause.is_on_host)
     rest = sum(terms.values()) - sum(found.values())
     return {pool: seconds for pool, seconds in {**found, "": max(0.0, rest)}.items() if seconds > 0}
 
 
-def _shares(plan: Plan, machine: Machine, column: Column, *, host: bool = False) -> Mapping[str, float]:
+def _shares(plan: Plan, machine: Machine, column: BufferColumn, *, host: bool = False) -> Mapping[str, float]:
     """How seconds divide over pools: by bytes over bandwidth, the GPUs' alone or RAM's as well."""
     sizes: dict[str, float] = {}
     for name, size in plan.footprint.buffers.items():

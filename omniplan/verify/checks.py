@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from omniplan.domain.footprint import Column
+from omniplan.domain.footprint import BufferColumn
 from omniplan.domain.machine import Cpu, Machine
 from omniplan.machines.advice import AdviceSeverity as Weight
 from omniplan.machines.probe.advice import advise
@@ -81,7 +81,7 @@ def context_size(evidence: Evidence) -> Iterator[RunFinding]:
 
 def empty_devices(evidence: Evidence) -> Iterator[RunFinding]:
     """Devices that should hold weights and hold none."""
-    shown = [row for row in evidence.rows if row.column is Column.MODEL and row.pool != HOST]
+    shown = [row for row in evidence.rows if row.column is BufferColumn.MODEL and row.pool != HOST]
     for row in shown:
         if row.predicted and row.predicted > MIB and row.actual == 0:
             yield finding("device-empty", device=row.pool, predicted=mib(row.predicted))
@@ -113,7 +113,7 @@ def kv_cache(evidence: Evidence) -> Iterator[RunFinding]:
         asked = kv.in_words(pinned, named)
         yield finding("kv-off-weights", *lines, actual=actual, asked=asked, split=wanted)
     if evidence.expected.footprint is not None and any(
-        not row.is_within for row in evidence.rows if row.column is Column.CONTEXT
+        not row.is_within for row in evidence.rows if row.column is BufferColumn.CONTEXT
     ):
         predicted = kv.layers_predicted(evidence.expected.footprint)
         renamed = {predicted_name(pool, order): count for pool, count in held.items()}
@@ -137,7 +137,7 @@ def numa(evidence: Evidence) -> Iterator[RunFinding]:
     """NUMA nodes under weights that stream from RAM."""
     if evidence.report.has_numa_balancing:
         yield finding("numa-balancing")
-    streamed = pools(evidence.load, Column.MODEL).get(HOST, 0)
+    streamed = pools(evidence.load, BufferColumn.MODEL).get(HOST, 0)
     machine = _with_nodes(evidence)
     if machine is None or streamed < _STREAMS:
         return
@@ -174,7 +174,7 @@ def limits_of_the_log(evidence: Evidence) -> Iterator[RunFinding]:
         yield finding("quiet-log", level=level)
     if evidence.rows and not is_same_build(report):
         name = f"b{report.build.number}" if report.build and report.build.number else "an unknown build"
-        yield finding("other-build", build=name, share=f"{tolerance_of(report, Column.COMPUTE).share:.0%}")
+        yield finding("other-build", build=name, share=f"{tolerance_of(report, BufferColumn.COMPUTE).share:.0%}")
     kind = backend(device_order(report))
     if evidence.rows and kind not in {CUDA, ""}:
         yield finding("other-backend", backend=kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from omniplan.domain.footprint import Column
+from omniplan.domain.footprint import BufferColumn
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Gpu
 from omniplan.units import MIB, mib
@@ -45,9 +45,9 @@ def out_of_memory(evidence: Evidence) -> Iterator[RunFinding]:
         yield finding("out-of-memory", item.line, **facts, free=mib(left), held=words, short=short)
 
 
-def _held(load: Load, pool: str, item: OutOfMemory) -> dict[Column, int]:
+def _held(load: Load, pool: str, item: OutOfMemory) -> dict[BufferColumn, int]:
     """What lay on ``pool`` already, by column."""
-    columns = [column for column in (Column.MODEL, Column.CONTEXT, Column.COMPUTE) if item.kind is not BufferKind.MODEL]
+    columns = () if item.kind is BufferKind.MODEL else (BufferColumn.MODEL, BufferColumn.CONTEXT, BufferColumn.COMPUTE)
     return {column: size for column in columns if (size := pools(load, column).get(pool, 0))}
 
 

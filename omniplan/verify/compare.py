@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Final
 
-from omniplan.domain.footprint import Column, Footprint
+from omniplan.domain.footprint import BufferColumn, Footprint
 from omniplan.domain.params import DEFAULT_BUILD
 from omniplan.domain.prediction import Phase
 from omniplan.verify.expected import Expected
@@ -43,7 +43,7 @@ def rows(report: LoadReport, expected: Expected) -> tuple[ComparedColumn, ...]:
 
 
 def _row(
-    report: LoadReport, load: Load, where: tuple[str, Column], predicted: int, actual: int | None
+    report: LoadReport, load: Load, where: tuple[str, BufferColumn], predicted: int, actual: int | None
 ) -> ComparedColumn:
     pool, column = where
     tolerance = tolerance_of(report, column).of(predicted)
@@ -60,9 +60,9 @@ def _row(
     )
 
 
-def tolerance_of(report: LoadReport, column: Column) -> Tolerance:
+def tolerance_of(report: LoadReport, column: BufferColumn) -> Tolerance:
     """What is tolerated in a column; compute buffers differ between builds."""
-    is_other = column is Column.COMPUTE and not is_same_build(report)
+    is_other = column is BufferColumn.COMPUTE and not is_same_build(report)
     return tolerances()["compute-other" if is_other else column]
 
 
@@ -71,18 +71,18 @@ def is_same_build(report: LoadReport) -> bool:
     return report.build is not None and report.build.number == DEFAULT_BUILD
 
 
-def _incomparable(load: Load, pool: str, column: Column, actual: int | None) -> str:
+def _incomparable(load: Load, pool: str, column: BufferColumn, actual: int | None) -> str:
     if actual is None:
         return _NOT_PRINTED
-    if column is Column.MODEL and any(is_mapped(b.device) and pool_of(b.device) == pool for b in load.buffers):
+    if column is BufferColumn.MODEL and any(is_mapped(b.device) and pool_of(b.device) == pool for b in load.buffers):
         return _MAPPED
     is_foreign = pool != HOST and backend([pool]) != CUDA
     has_foreign = any(backend([pool_of(b.device)]) not in {CUDA, ""} for b in load.buffers)
-    return _OTHER_BACKEND if column is Column.COMPUTE and (is_foreign or (pool == HOST and has_foreign)) else ""
+    return _OTHER_BACKEND if column is BufferColumn.COMPUTE and (is_foreign or (pool == HOST and has_foreign)) else ""
 
 
-def _predicted(priced: Footprint, column: Column) -> dict[str, int]:
-    if column is Column.OUTPUT:
+def _predicted(priced: Footprint, column: BufferColumn) -> dict[str, int]:
+    if column is BufferColumn.OUTPUT:
         return {HOST: priced.output_buffer}
     found: dict[str, int] = {}
     for name, size in priced.buffers.items():
@@ -91,10 +91,10 @@ def _predicted(priced: Footprint, column: Column) -> dict[str, int]:
     return found
 
 
-def _actual(load: Load, column: Column) -> Mapping[str, int]:
+def _actual(load: Load, column: BufferColumn) -> Mapping[str, int]:
     """Bytes per pool, from buffer lines, else from the tables that llama.cpp adds up; empty where it shows neither."""
     shown = pools(load, column)
-    if shown or column is Column.OUTPUT:
+    if shown or column is BufferColumn.OUTPUT:
         return shown
     table = load.breakdown or (() if load.has_buffers else load.projected)
     return {pool_of(row.device): int(getattr(row, column)) for row in table}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from omniplan.domain.footprint import Column
+from omniplan.domain.footprint import BufferColumn
 from omniplan.domain.machine import Gpu, Machine, ReservationKind
 from omniplan.domain.model import Model
 from omniplan.domain.prediction import Phase
@@ -138,7 +138,7 @@ def _unexplained(load: Load, order: list[str], seen: GpuUsage, gpu: Gpu | None) 
     """What nvidia-smi counts beyond the buffers, and what the driver keeps, which it does not count."""
     held = sum(
         size
-        for column in (Column.MODEL, Column.CONTEXT, Column.COMPUTE)
+        for column in (BufferColumn.MODEL, BufferColumn.CONTEXT, BufferColumn.COMPUTE)
         for pool, size in pools(load, column).items()
         if predicted_name(pool, order) == seen.device
     )
@@ -151,7 +151,7 @@ def _compute(report: LoadReport, expected: Expected) -> Iterator[Lesson]:
     order = device_order(report)
     for row in rows(report, expected):
         if (
-            row.column is not Column.COMPUTE
+            row.column is not BufferColumn.COMPUTE
             or row.pool == HOST
             or row.remark
             or row.actual is None

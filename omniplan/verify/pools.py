@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from omniplan.domain.footprint import Column
+from omniplan.domain.footprint import BufferColumn
 from omniplan.domain.machine import Gpu
 from omniplan.predict.learned import is_same_gpu
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport
@@ -22,10 +22,10 @@ _METAL: Final = ("Metal", "MTL")
 # A driver and a data sheet differ by less over the size of one GPU.
 _SAME_TOTAL: Final = 0.02
 COLUMNS: Final = {
-    Column.MODEL: (BufferKind.MODEL,),
-    Column.CONTEXT: (BufferKind.KV, BufferKind.RECURRENT),
-    Column.COMPUTE: (BufferKind.COMPUTE,),
-    Column.OUTPUT: (BufferKind.OUTPUT,),
+    BufferColumn.MODEL: (BufferKind.MODEL,),
+    BufferColumn.CONTEXT: (BufferKind.KV, BufferKind.RECURRENT),
+    BufferColumn.COMPUTE: (BufferKind.COMPUTE,),
+    BufferColumn.OUTPUT: (BufferKind.OUTPUT,),
 }
 
 
@@ -39,7 +39,7 @@ def pool_of(device: str) -> str:
     return HOST if _HOST.fullmatch(device) else _VARIANT.sub("", device)
 
 
-def pools(load: Load, column: Column) -> dict[str, int]:
+def pools(load: Load, column: BufferColumn) -> dict[str, int]:
     """Bytes of one column per pool."""
     found: dict[str, int] = {}
     for kind in COLUMNS[column]:

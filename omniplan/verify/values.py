@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from omniplan.documents.as_json import as_json
 from omniplan.domain.evidence import Assumption
-from omniplan.domain.footprint import Column
+from omniplan.domain.footprint import BufferColumn
 from omniplan.domain.prediction import Phase
 from omniplan.verify.logs.report import LoadReport
 
@@ -39,7 +39,7 @@ class ComparedColumn:
     """
 
     pool: str
-    column: Column
+    column: BufferColumn
     predicted: int | None
     actual: int | None
     tolerance: int
