@@ -27,7 +27,7 @@ types: $(VENV)/installed
 check: lint types test
 
 bench: $(VENV)/installed
-	for name in header plan simulate; do $(RUN)python -m benchmarks.$$name; done
+	for name in header plan simulate size; do $(RUN)python -m benchmarks.$$name; done
 
 # The oracle's sample priced again by llama.cpp itself; minutes, so it is no part of `make test`.
 certify: $(VENV)/installed
