@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from omniplan.api.source import ModelSource, calibrated, headroom_of, load_machine, model_of
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
+from omniplan.domain.params import DEFAULT_BUILD
 
 if TYPE_CHECKING:
     from omniplan.domain.plan import Plan
@@ -37,6 +38,7 @@ def plan(
     gpu_only: bool = False,
     load_mode: str = "auto",
     calibration: str | Path | None = None,
+    build: int | str = DEFAULT_BUILD,
 ) -> Plan:
     """Choose a placement that keeps ``headroom`` on every pool of ``machine``, with its price and its reasons.
 
@@ -57,9 +59,11 @@ def plan(
     than the time model's error. ``pins`` are REGEX=BUFFER as for ``-ot``: what they match stays there, the rest is laid
     around it. ``max_patterns`` bounds the overrides, pins included; ``no_cpu_experts`` keeps routed experts off the
     CPU, ``gpu_only`` every weight of a layer. ``load_mode`` is llama-server's; "auto" pins host memory where a prompt
-    streams from it. ``calibration`` is what the machine's own runs taught, a file of ``omniplan calibrate``. Raises
-    InputError for what cannot be asked, Infeasible when nothing fits, with the shortfall and what would make it fit.
+    streams from it. ``calibration`` is what the machine's own runs taught, a file of ``omniplan calibrate``. ``build``
+    is the llama.cpp whose bytes count, 11434 or another known release such as "b11549". Raises InputError for what
+    cannot be asked, Infeasible when nothing fits, with the shortfall and what would make it fit.
     """
+    from omniplan.llamacpp.build import build_number
     from omniplan.planning.planner import make_plan
 
     known = machine if isinstance(machine, Machine) else load_machine(machine)
@@ -85,6 +89,7 @@ def plan(
         load_mode=load_mode,
         machine_file=None if isinstance(machine, Machine) else str(machine),
         calibration=None if calibration is None else str(calibration),
+        build=build_number(build),
     )
 
 

@@ -13,6 +13,7 @@ from omniplan.certify.values import Certificate, Check, Tally, compare
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
+from omniplan.llamacpp.build import build_number
 from omniplan.llamacpp.flags.args import parse
 from omniplan.units import MIB
 
@@ -65,5 +66,5 @@ def _simulated(plan: Plan, model: Model, timeout: float) -> tuple[Tally, Tally]:
 
 
 def _on_devices(plan: Plan, model: Model, binary: str, timeout: float) -> tuple[Tally, Tally]:
-    params = parse(plan.server_args, env=plan.environment)
+    params = parse(plan.server_args, env=plan.environment, build=build_number(plan.llama_cpp))
     return fit_params.price(binary, model, plan.machine, params, timeout=timeout)

@@ -8,7 +8,7 @@ from typing import Final
 
 from omniplan import api
 from omniplan.cli.output import show
-from omniplan.cli.verbs import Verb, add_json, add_machine, add_model, add_objective, add_workload
+from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model, add_objective, add_workload
 from omniplan.errors import InputError
 
 
@@ -19,6 +19,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
     _declare_bounds(command)
     add_workload(command)
     add_objective(command)
+    add_build(command)
     command.add_argument(
         "--no-baselines",
         action="store_true",
@@ -111,6 +112,7 @@ def _run(options: argparse.Namespace) -> int:
         objective=options.objective,
         baselines=not options.no_baselines,
         calibration=_calibration(options),
+        build=options.llama_cpp,
     )
     return show(plan.to_json() if options.json else plan_text(plan))
 

@@ -126,6 +126,11 @@ class Footprint:
         return {pool.name: -pool.left for pool in self.pools if pool.left is not None and pool.left < 0}
 
     @property
+    def source(self) -> str:
+        """Where the figures come from."""
+        return f"simulation of llama.cpp {self.llama_cpp}"
+
+    @property
     def fits(self) -> bool:
         """Whether every pool of known size holds its share."""
         return not self.shortfall

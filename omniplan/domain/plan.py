@@ -9,7 +9,7 @@ from omniplan.domain.evidence import Assumption, Reason
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Margin
 from omniplan.domain.machine import Machine
-from omniplan.domain.params import LoadMode
+from omniplan.domain.params import DEFAULT_BUILD, LoadMode
 from omniplan.domain.prediction import Objective, Prediction
 
 SCHEMA_VERSION = 1
@@ -46,7 +46,7 @@ class Request:
     ``pins`` are the user's overrides as ``-ot`` takes them; ``max_patterns`` bounds the overrides of the plan, pins
     included. ``cpu_experts`` is false where no routed expert, ``cpu_weights`` where no layer's weight may be on the
     CPU. ``load_mode`` AUTO pins host memory where weights stream from it; ``head_on_cpu`` keeps the output matrix
-    in RAM.
+    in RAM. ``build`` is the llama.cpp whose bytes count.
     """
 
     n_ctx: int
@@ -72,6 +72,7 @@ class Request:
     headroom: str = "default"
     machine: str | None = None
     calibration: str | None = None
+    build: int = DEFAULT_BUILD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

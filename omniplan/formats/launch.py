@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from omniplan.domain.evidence import ReasonVerdict
+from omniplan.domain.params import DEFAULT_BUILD
 from omniplan.domain.plan import Plan, Request
 from omniplan.errors import InputError
 from omniplan.llamacpp.build import Build, build_number, release
@@ -112,7 +113,7 @@ def _statements(item: Launch) -> Iterator[str]:
     )
     yield printable(_REGENERATE + _regenerate(item))
     yield printable(f"architecture: {_architecture(plan)}")
-    yield f"memory: {_memory(plan)} (source: simulation of llama.cpp {plan.llama_cpp})"
+    yield f"memory: {_memory(plan)} (source: {plan.footprint.source})"
     yield f"speed: {_speed(plan)} (source: time model, not measured)"
     environment = " ".join(f"{name}={value}" for name, value in item.environment.items())
     if environment:
@@ -188,6 +189,7 @@ def _asked(request: Request) -> Iterator[str]:
         "--n-prompt": (request.n_prompt, 2048),
         "--n-gen": (request.n_gen, 256),
         "--objective": (request.objective, "request"),
+        "--llama-cpp": (f"b{request.build}", f"b{DEFAULT_BUILD}"),
     }
     for flag, (value, default) in given.items():
         yield from (flag, str(value)) if value != default else ()

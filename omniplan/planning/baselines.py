@@ -12,7 +12,6 @@ from omniplan.domain.params import MAX_DEVICES
 from omniplan.domain.plan import Baseline
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.fit.fit import fit
-from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load import layers
 from omniplan.llamacpp.load.footprint import place
@@ -91,7 +90,7 @@ def _asked(problem: Problem) -> tuple[str, ...]:
 
 def _fitted(problem: Problem, asked: tuple[str, ...]) -> tuple[str, ...]:
     """What --fit chooses, without the flags that ask it."""
-    chosen = fit(problem.model, problem.machine, parse(asked))
+    chosen = fit(problem.model, problem.machine, problem.params(asked))
     # The context comes first in both.
     return (*asked[: asked.index("--fit")], *chosen.args[2:])
 
@@ -160,7 +159,7 @@ def _pinned(problem: Problem, args: tuple[str, ...]) -> tuple[str, ...]:
     if "-ngl" not in args:
         args = (*args, "-ngl", arguments.all_layers(problem.model.hparams.n_layer_all) if machine.gpus else "0")
     if 1 < len(machine.gpus) < MAX_DEVICES and "-ts" not in args:
-        held = Counter(place(problem.model, machine, parse(args)).layers)
+        held = Counter(place(problem.model, machine, problem.params(args)).layers)
         args = (*args, "-ts", ",".join(str(held[gpu.name]) for gpu in machine.gpus))
     return (*args, "--fit", "off")
 
@@ -182,9 +181,7 @@ def best_of(found: Solution | None, known: dict[str, Rival], reporter: Reporter)
 
 
 def _refused(name: str, error: ArgumentError) -> Reason:
-    return Reason(
-        verdict=ReasonVerdict.NOTE, subject=f"baseline {name}", statement=str(error), source="llama.cpp b11434"
-    )
+    return Reason(verdict=ReasonVerdict.NOTE, subject=f"baseline {name}", statement=str(error), source="llama.cpp")
 
 
 def _taken(solution: Solution, name: str, ours: Solution | None) -> Reason:

@@ -9,7 +9,6 @@ from typing import Final
 from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.prediction import Cause
 from omniplan.errors import ArgumentError
-from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load import weights
 from omniplan.llamacpp.load.context import CELL_PAD
@@ -152,7 +151,7 @@ def _changes(ladder: Ladder, found: Solution | None) -> Iterator[tuple[dict[str,
 
 def _offload_may_lose(problem: Problem, found: Solution) -> bool:
     """Whether the very placement is faster when a prompt's share on the CPU is computed there."""
-    request, params = problem.request, parse((*found.args, "--no-op-offload"))
+    request, params = problem.request, problem.params((*found.args, "--no-op-offload"))
     rival = predict_priced(problem.model, problem.machine, params, found.footprint, request.n_prompt, request.n_gen, 0)
     return seconds(rival, request.objective) < found.seconds
 

@@ -12,7 +12,6 @@ from omniplan.domain.model import Model
 from omniplan.llamacpp.ggml import buffers
 from omniplan.planning.arguments import Candidate
 from omniplan.planning.problem import Problem
-from omniplan.planning.reporter import BYTES
 from omniplan.planning.solution import Solution
 from omniplan.planning.timing import MODEL
 from omniplan.units import gib, mib
@@ -49,7 +48,7 @@ def _placement(candidate: Candidate, priced: Footprint, problem: Problem) -> Ite
             subject=candidate.strategy,
             statement=f"all weights{' that are not pinned' if problem.pins.texts else ''} fit in VRAM "
             f"({', '.join(gpus) or 'none needed'}), nothing waits for the CPU",
-            source=SINGLE_GPU if len(gpus) == 1 else BYTES,
+            source=SINGLE_GPU if len(gpus) == 1 else priced.source,
         )
     else:
         size = sum(
@@ -101,7 +100,7 @@ def _chosen(problem: Problem, solution: Solution) -> Iterator[Reason]:
                 subject=f"layer {part.cut}",
                 statement=f"cut: its {' and '.join(part.partial.moved)} go to RAM, {gib(part.partial.size)} of it stay "
                 f"on {part.name}; the graph is cut no finer than by moving all of it",
-                source=BYTES,
+                source=solution.footprint.source,
             )
 
 
@@ -129,7 +128,7 @@ def _settled(problem: Problem, solution: Solution) -> Iterator[Reason]:
             verdict=ReasonVerdict.NOTE,
             subject="graph splits",
             statement=f"{splits.prefill} for a prompt batch, {splits.decode} per token",
-            source=BYTES,
+            source=solution.footprint.source,
         )
     yield Reason(
         verdict=ReasonVerdict.CHOSEN,
@@ -181,7 +180,7 @@ def _on_cpu(candidate: Candidate, priced: Footprint) -> Reason:
         what = "everything stays in RAM: the GPUs hold no layer after headroom"
     else:
         what = "everything stays in RAM: the machine has no GPU"
-    return Reason(verdict=ReasonVerdict.CHOSEN, subject=candidate.strategy, statement=what, source=BYTES)
+    return Reason(verdict=ReasonVerdict.CHOSEN, subject=candidate.strategy, statement=what, source=priced.source)
 
 
 def _span(first: int, last: int, n_layer_all: int) -> str:

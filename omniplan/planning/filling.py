@@ -61,7 +61,7 @@ class Filler:
             seen.add(candidate.args)
             solution = self.problem.price(candidate)
             if missing := solution.missing:
-                self.reporter.rejected(candidate, missing)
+                self.reporter.rejected(candidate, missing, solution.footprint.source)
             elif best is None or solution.beats(best):
                 best = solution
             is_final = self._is_final(solution)

@@ -150,6 +150,6 @@ class Ladder:
     def _try(self, candidate: Candidate) -> Solution | None:
         solution = self.problem.price(candidate)
         if missing := solution.missing:
-            self.reporter.rejected(candidate, missing)
+            self.reporter.rejected(candidate, missing, solution.footprint.source)
             return None
         return solution

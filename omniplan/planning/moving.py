@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from omniplan.domain.evidence import Reason, ReasonVerdict
-from omniplan.llamacpp.flags.args import parse
 from omniplan.planning import arguments, patterns
 from omniplan.planning.problem import Problem
 from omniplan.planning.ranges import Range
@@ -60,7 +59,7 @@ def _saved(problem: Problem, solution: Solution) -> tuple[float, float]:
         request, problem.machine, kept, problem.costs.tensors, problem.model.hparams.n_layer_all, problem.pins
     )
     priced = replace(solution.footprint, graph_splits=None)
-    params = parse((*candidate.args, *problem.run_args(solution.footprint)))
+    params = problem.params((*candidate.args, *problem.run_args(solution.footprint)))
     found = predict_priced(problem.model, problem.machine, params, priced, request.n_prompt, request.n_gen, 0)
     now = solution.prediction
     token = sum(now.terms.values()) - sum(found.terms.values())

@@ -9,7 +9,7 @@ from omniplan.domain.closed import member
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
-from omniplan.domain.params import LoadMode
+from omniplan.domain.params import DEFAULT_BUILD, LoadMode
 from omniplan.domain.plan import Plan, Request
 from omniplan.domain.prediction import Objective
 from omniplan.errors import InputError
@@ -46,6 +46,7 @@ def make_plan(
     load_mode: str = "auto",
     machine_file: str | None = None,
     calibration: str | None = None,
+    build: int = DEFAULT_BUILD,
 ) -> Plan:
     """The fastest plan that keeps every limit; raises Infeasible with the nearest miss and remedies."""
     for option, count in (("--ctx", n_ctx), ("--ctx", n_ctx_least), ("--parallel", n_parallel), ("--ubatch", n_ubatch)):
@@ -74,6 +75,7 @@ def make_plan(
         headroom=headroom.text,
         machine=machine_file,
         calibration=calibration,
+        build=build,
     )
     _check(request)
     types = tuple((name, name) for name in dict.fromkeys(cache_types)) or ((cache_type_k, cache_type_v),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Final
@@ -12,7 +12,7 @@ from omniplan.domain.footprint import RAM, Footprint
 from omniplan.domain.headroom import PROMPT_CACHE, Headroom, shortfall
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
-from omniplan.domain.params import LoadMode
+from omniplan.domain.params import LoadMode, ServerParams
 from omniplan.domain.plan import Request
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.ggml import buffers
@@ -43,12 +43,16 @@ class Problem:
         self.machine = machine
         self.request = request
         self.headroom = headroom
-        self.context = resolve(model.hparams, parse(arguments.request_args(request)), flash_attn=True)
+        self.context = resolve(model.hparams, self.params(arguments.request_args(request)), flash_attn=True)
         self.pins: Pins = pins_of(model, machine, (*request.pins, *self._head()))
 
     def with_request(self, **changes: object) -> Problem:
         """The same problem with something else asked for."""
         return Problem(self.model, self.machine, replace(self.request, **changes), self.headroom)  # type: ignore[arg-type]
+
+    def params(self, args: Sequence[str]) -> ServerParams:
+        """What the request's build of llama.cpp reads in ``args``."""
+        return parse(args, build=self.request.build)
 
     @cached_property
     def costs(self) -> LayerCosts:
@@ -101,7 +105,7 @@ class Problem:
 
         One that ``is_plain`` gets no arguments beside its own, such as threads.
         """
-        placement, priced = placed(self.model, self.machine, parse(candidate.args))
+        placement, priced = placed(self.model, self.machine, self.params(candidate.args))
         margins = self.headroom.margins(self.machine, priced, PROMPT_CACHE)
         short = shortfall(margins).get(RAM, 0)
         if 0 < short <= PROMPT_CACHE:
@@ -112,7 +116,7 @@ class Problem:
         request = self.request
         # Threads and loading change no placement, so that of the candidate will do.
         workload = (request.n_prompt, request.n_gen, 0)
-        prediction = predict_placed(self.model, self.machine, parse(args), placement, priced, workload, None)
+        prediction = predict_placed(self.model, self.machine, self.params(args), placement, priced, workload, None)
         return Solution(
             candidate=candidate,
             args=args,

@@ -11,7 +11,6 @@ from omniplan.planning.arguments import Candidate
 from omniplan.units import gib, mib
 
 SLOW_GPU: Final = "published A/B runs in which a second GPU lost 10 %: ik_llama.cpp #629"
-BYTES: Final = "simulation of llama.cpp b11434"
 
 
 class Reporter:
@@ -32,10 +31,10 @@ class Reporter:
         )
         self._remember({gpu.name: need - budget})
 
-    def rejected(self, candidate: Candidate, missing: Mapping[str, int]) -> None:
-        """A priced candidate broke a limit."""
+    def rejected(self, candidate: Candidate, missing: Mapping[str, int], source: str) -> None:
+        """A priced candidate broke a limit; ``source`` is where its bytes come from."""
         where = ", ".join(f"{mib(size)} on {name}" for name, size in missing.items())
-        self._reject(f"{candidate.strategy}: {' '.join(candidate.args)}", f"short by {where}, headroom kept", BYTES)
+        self._reject(f"{candidate.strategy}: {' '.join(candidate.args)}", f"short by {where}, headroom kept", source)
         self._remember(missing)
 
     def recall(self) -> tuple[int, int]:

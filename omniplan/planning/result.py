@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import RAM
@@ -19,8 +18,6 @@ from omniplan.planning.problem import Problem
 from omniplan.planning.solution import Solution
 from omniplan.predict.rates import gpu_bandwidth
 
-LLAMA_CPP: Final = "b11434"
-
 
 def plan_of(ladder: Ladder, solution: Solution, known: Mapping[str, Rival]) -> Plan:
     """The plan a search ends with: its price, its predicted speed, its reasons."""
@@ -30,7 +27,7 @@ def plan_of(ladder: Ladder, solution: Solution, known: Mapping[str, Rival]) -> P
     alternative, compared = fit_instead(solution, known)
     return Plan(
         version=__version__,
-        llama_cpp=LLAMA_CPP,
+        llama_cpp=solution.footprint.llama_cpp,
         model=_facts(problem.model),
         machine=problem.machine,
         request=problem.request,

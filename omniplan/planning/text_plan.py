@@ -35,7 +35,7 @@ def layer_map(layers: Sequence[str]) -> str:
 
 def footprint_text(footprint: Footprint) -> str:
     """The memory table, the layer map, whether it fits, and what was taken for true."""
-    lines = [_memory_text(footprint), "", f"Bytes: simulation of llama.cpp {footprint.llama_cpp}"]
+    lines = [_memory_text(footprint), "", f"Bytes: {footprint.source}"]
     return "\n".join([*lines, *_assumption_lines(footprint.assumptions)])
 
 

@@ -10,10 +10,10 @@ from omniplan.domain.evidence import Assumption, Reason, ReasonVerdict
 from omniplan.domain.footprint import RAM, Footprint
 from omniplan.domain.headroom import PROMPT_CACHE
 from omniplan.domain.machine import Machine
+from omniplan.domain.params import DEFAULT_BUILD
 from omniplan.domain.plan import Plan
 from omniplan.llamacpp.flags.args import parse
 from omniplan.planning.advice import environment_of, learned_reasons
-from omniplan.planning.result import LLAMA_CPP
 from omniplan.predict.request import predict_priced
 from omniplan.stack import cofit
 from omniplan.stack.neighbours import busy_seconds, decode_work
@@ -47,7 +47,7 @@ def stack_of(search: Search) -> Stack:
     )
     return Stack(
         version=__version__,
-        llama_cpp=LLAMA_CPP,
+        llama_cpp=f"b{DEFAULT_BUILD}",
         name=search.asked.name,
         machine=search.machine,
         asked=search.asked,

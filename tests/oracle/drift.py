@@ -111,7 +111,8 @@ def certify(pair: tuple[Path, str]) -> str | None:
     """The verdict on the plan for a shipped model and machine: what differs, "" for nothing, None without a plan."""
     path, name = pair
     try:
-        found = omniplan.certify(omniplan.plan(path, omniplan.load_machine(name), n_ctx=32768), simulate=True)
+        plan = omniplan.plan(path, omniplan.load_machine(name), n_ctx=32768, build=library.BUILD)
+        found = omniplan.certify(plan, simulate=True)
     except omniplan.Infeasible:
         return None
     return found.refused or ", ".join(found.differences)

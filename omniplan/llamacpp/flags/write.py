@@ -32,7 +32,7 @@ _ORDER: Final = (
 
 
 def write(params: ServerParams, *, said: Collection[str] = ()) -> tuple[str, ...]:
-    """The shortest arguments that ``parse`` makes ``params`` of, but for their ``env``.
+    """The shortest arguments that ``parse`` makes ``params`` of, but for their ``env`` and ``build``.
 
     Fields in ``said`` are written even where llama-server has that value by itself.
     """

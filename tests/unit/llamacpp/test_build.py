@@ -118,3 +118,17 @@ def test_an_unknown_build_is_refused(capsys: pytest.CaptureFixture[str]) -> None
 
     assert main(command) == 2
     assert capsys.readouterr().err == f"omniplan: llama.cpp b11500: its bytes are not known; known are {names}\n"
+
+
+def test_a_plan_is_of_the_build_that_was_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its bytes, its name, its reasons, and the line in an emitted file that makes it again."""
+    machine = omniplan.load_machine("single-3090")
+
+    plan = omniplan.plan(MODEL, machine, n_ctx=4096, build="b11549", baselines=False)
+
+    assert plan.footprint == omniplan.footprint(MODEL, machine, plan.server_args, build=11549)
+    assert (plan.llama_cpp, plan.request.build) == ("b11549", 11549)
+    assert {reason.source for reason in plan.reasons if "simulation" in reason.source} <= {plan.footprint.source}
+    assert "--llama-cpp b11549" in omniplan.emit(plan, as_="shell")
+    assert main(["plan", str(MODEL), "--machine", "single-3090", "--llama-cpp", "b11500"]) == 2
+    assert "known are b11434" in capsys.readouterr().err

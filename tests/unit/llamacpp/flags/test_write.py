@@ -72,11 +72,11 @@ def test_what_is_written_is_read_as_the_same(args: list[str]) -> None:
 
 
 def test_every_field_has_a_flag() -> None:
-    """No field is forgotten but the environment, what is only remembered, and whether -c was given."""
+    """No field is forgotten but the build, the environment, what is only remembered, and whether -c was given."""
     written = {spellings()[name].param for name in module._ORDER}
     draft = {f"draft.{item.name}" for item in fields(DraftParams)}
 
-    assert {item.name for item in fields(ServerParams)} - written == {"n_ctx_given", "draft", "extra", "env"}
+    assert {item.name for item in fields(ServerParams)} - written == {"build", "n_ctx_given", "draft", "extra", "env"}
     assert draft <= written
 
 
