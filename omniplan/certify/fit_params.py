@@ -21,11 +21,11 @@ from omniplan.domain.model import Model
 from omniplan.domain.params import KvOverride, ServerParams
 from omniplan.errors import InputError
 from omniplan.llamacpp.ggml import buffers
+from omniplan.llamacpp.ggml.buffers import HOST
 from omniplan.llamacpp.load.footprint import footprint
 from omniplan.units import MIB
 
 PROGRAM: Final = "llama-fit-params"
-HOST: Final = "Host"
 _LINE: Final = re.compile(r"^(\S+) (\d+) (\d+) (\d+) *$", re.MULTILINE)
 _KINDS: Final = {bool: "bool", int: "int", float: "float", str: "str"}
 NOTES: Final = (

@@ -13,8 +13,8 @@ from omniplan.check.values import Severity
 from omniplan.domain.params import ServerParams
 from omniplan.units import mib
 
-USUAL: Final = 512
-_DEFAULT_BATCH: Final = 2048
+USUAL: Final = ServerParams().n_ubatch
+_DEFAULT_BATCH: Final = ServerParams().n_batch
 
 
 def batch_equals_ubatch(case: Case) -> Iterator[Hit]:

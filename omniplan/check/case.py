@@ -22,7 +22,7 @@ from omniplan.llamacpp.fit.fit import fit
 from omniplan.llamacpp.flags.refusals import devices_in_use
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.footprint import footprint
-from omniplan.machines.probe.order import as_visible
+from omniplan.machines.probe.order import VISIBLE, as_visible
 from omniplan.predict.request import predict_priced
 from omniplan.units import GIB
 
@@ -31,7 +31,6 @@ DEFAULT: Final = Headroom()
 ROOMY: Final = Headroom(growth_fraction=0.10, growth_least=GIB, growth_display=GIB)
 # The build whose rules these are, and how an emitted file says which one it is for.
 _BUILD: Final = re.compile(r"^# omniplan \S+ for llama\.cpp b(\d{1,6})\b")
-_VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 # A router's models have options of their own, the others only tell something.
 _LOADS_NOTHING: Final = ("models-preset", "models-dir", "help", "version", "list-devices", "cache-list")
 # As in a plan: one request of a prompt of 2048 tokens and an answer of 256.
@@ -102,7 +101,7 @@ class Case:
         """The machine as the command sees it: CUDA_VISIBLE_DEVICES chooses and orders its GPUs."""
         if self.given_machine is None:
             return None
-        wanted = [word for word in self.command.env.get(_VISIBLE, "").split(",") if word.strip() not in ("", "-1")]
+        wanted = [word for word in self.command.env.get(VISIBLE, "").split(",") if word.strip() not in ("", "-1")]
         try:
             gpus = as_visible(self.given_machine.gpus, self.command.env)
         except InputError:

@@ -15,10 +15,9 @@ from omniplan.domain.machine import NumaNode
 from omniplan.domain.params import LoadMode, Numa
 from omniplan.errors import InputError
 from omniplan.formats.command import Word
+from omniplan.machines.probe.advice import STREAMS
 from omniplan.units import GIB, MIB, gib
 
-# Less than this on the CPU is the token embedding, which is looked up and not streamed.
-STREAMS: Final = 1 << 30
 # RAM that a server needs beside everything that is counted.
 _BESIDE: Final = GIB
 _TIGHT: Final = 0.9

@@ -15,9 +15,10 @@ from omniplan.check.values import Severity
 from omniplan.domain.footprint import RAM
 from omniplan.domain.params import ServerParams, SplitMode
 from omniplan.domain.prediction import Prediction
+from omniplan.llamacpp.ggml import buffers
+from omniplan.machines.probe.order import VISIBLE
 from omniplan.units import gib, mib
 
-_VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 # Two divisions nearer than this are one.
 _SAME: Final = 0.02
 _CLEARLY: Final = 1.02
@@ -100,7 +101,7 @@ def spread_over_many(case: Case) -> Iterator[Hit]:
 
     A split that was written down and is better at prompts is a choice.
     """
-    if case.priced is None or len({device for device in case.priced.layers if device != "CPU"}) < 2:
+    if case.priced is None or len({device for device in case.priced.layers if device != buffers.CPU}) < 2:
         return
     now = case.speed(case.settled)
     for index, alone in _alone(case):
@@ -148,15 +149,15 @@ def visible_order(case: Case) -> Iterator[Hit]:
     """CUDA_VISIBLE_DEVICES puts a small GPU where ``-ts`` wants a large one."""
     words = dict(case.command.environment)
     split = case.option("tensor-split")
-    if _VISIBLE not in words or split is None or len(case.params.tensor_split) < 2:
+    if VISIBLE not in words or split is None or len(case.params.tensor_split) < 2:
         return
     if case.params.split_mode is SplitMode.NONE:
         return
-    word, order = words[_VISIBLE], [part.strip() for part in words[_VISIBLE].text.split(",")]
+    word, order = words[VISIBLE], [part.strip() for part in words[VISIBLE].text.split(",")]
     if case.machine is None:
         if all(part.isdecimal() for part in order) and order != sorted(order, key=lambda part: int(part[:6])):
             yield Hit(
-                message=f"{_VISIBLE}={word.text} turns the order round: the first share of -ts {split.value} "
+                message=f"{VISIBLE}={word.text} turns the order round: the first share of -ts {split.value} "
                 f"is for GPU {order[0]}",
                 at=word,
                 severity=Severity.INFO,
@@ -167,7 +168,7 @@ def visible_order(case: Case) -> Iterator[Hit]:
         for other_share, other in pairs:
             if share > 1.2 * other_share and gpu.free * 1.2 < other.free:
                 yield Hit(
-                    message=f"under {_VISIBLE}={word.text} the larger share of -ts {split.value} is for {gpu.name}, "
+                    message=f"under {VISIBLE}={word.text} the larger share of -ts {split.value} is for {gpu.name}, "
                     f"{gpu.description} with {gib(gpu.free)} free, the smaller for {other.description} "
                     f"with {gib(other.free)}",
                     at=word,
@@ -178,7 +179,7 @@ def visible_order(case: Case) -> Iterator[Hit]:
 def order_not_pinned(case: Case) -> Iterator[Hit]:
     """Arguments that name GPUs by number while nothing says which GPU has which number."""
     names = dict(case.command.environment)
-    visible = names.get(_VISIBLE)
+    visible = names.get(VISIBLE)
     if "CUDA_DEVICE_ORDER" in names or (visible is not None and "GPU-" in visible.text):
         return
     if case.machine is not None and (_are_alike(case) or len(case.machine.gpus) < 2):

@@ -13,6 +13,8 @@ from omniplan.units import GIB, MIB
 
 # --cache-ram of llama-server b11434: prompts of idle slots are kept in RAM, up to this much.
 PROMPT_CACHE: Final = 8192 * MIB
+# A cut --cache-ram is a multiple of this, for the reader.
+CACHE_STEP: Final = 256 * MIB
 _SHARE: Final = "growth_fraction"
 # Pools, cuBLAS and CUDA graphs of a process beyond the first: what the default policy keeps at least for one.
 _FURTHER: Final = 256 * MIB

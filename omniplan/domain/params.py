@@ -16,6 +16,9 @@ MAX_SEQUENCES: Final = 256
 # The build that reads a command line unless another is named.
 DEFAULT_BUILD: Final = 11434
 
+# The least context --fit shrinks to (common.h: fit_params_min_ctx); below it a chat model is of little use anyway.
+LEAST_CONTEXT: Final = 4096
+
 # ``-c 0`` stores this in the context that --fit may shrink to: the whole context was asked for, leave it alone.
 NEVER_SHRINK: Final = 2**32 - 1
 
@@ -142,7 +145,7 @@ class ServerParams:
     overrides: tuple[Override, ...] = ()
     fit: bool = True
     fit_target: tuple[int, ...] = (1024 * MIB,) * MAX_DEVICES
-    fit_ctx: int = 4096
+    fit_ctx: int = LEAST_CONTEXT
     op_offload: bool = True
 
     load_mode: LoadMode = LoadMode.AUTO

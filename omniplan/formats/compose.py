@@ -11,7 +11,7 @@ from typing import Any, Final
 from omniplan.formats import yaml_text
 from omniplan.formats.command import Command, Word
 from omniplan.formats.format import MODELS, Format, Options, in_container
-from omniplan.formats.launch import Launch, commented, rationale
+from omniplan.formats.launch import LOADED_PER_SECOND, Launch, commented, rationale
 from omniplan.formats.shell import is_server, program_at, split
 
 
@@ -78,14 +78,13 @@ _PUBLISHED: Final = re.compile(r"(\d+):\d+")
 # The address to listen on inside a container.
 ANYWHERE: Final = "0.0.0.0"  # noqa: S104
 
-# A load from a disk of a quarter of a gigabyte per second, and never less than ten minutes.
+# Never less than ten minutes, however small the model.
 _LEAST_SECONDS: Final = 600
-_BYTES_PER_SECOND: Final = 250_000_000
 
 
 def load_seconds(item: Launch) -> int:
     """Seconds to wait for a model before a failing health check counts."""
-    return max(_LEAST_SECONDS, item.plan.model.tensor_bytes // _BYTES_PER_SECOND)
+    return max(_LEAST_SECONDS, item.plan.model.tensor_bytes // LOADED_PER_SECOND)
 
 
 def image(item: Launch) -> str:

@@ -25,6 +25,10 @@ _REGENERATE: Final = "regenerate: "
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
+# Bytes per second a model is reckoned to load with, from a slow disk: nothing is killed for loading from one.
+LOADED_PER_SECOND: Final = 250_000_000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """One command to write down.

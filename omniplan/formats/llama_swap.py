@@ -15,7 +15,7 @@ from omniplan.errors import InputError
 from omniplan.formats import yaml_text
 from omniplan.formats.command import Command, Word
 from omniplan.formats.format import Format, Options
-from omniplan.formats.launch import Launch, commented, printable, rationale
+from omniplan.formats.launch import LOADED_PER_SECOND, Launch, commented, printable, rationale
 from omniplan.formats.shell import program_at, split
 
 _COMMENT: Final = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
@@ -83,9 +83,8 @@ _SERVER: Final = "llama-server --host 127.0.0.1 --port ${PORT}"
 # What llama-swap's own words add before the planned arguments.
 OWN: Final = ("--host", "127.0.0.1", "--port", "${PORT}")
 
-# llama-swap gives a model two minutes to load; a disk is reckoned with a quarter of a gigabyte per second.
+# What llama-swap gives a model to load by itself.
 _LEAST_SECONDS: Final = 120
-_BYTES_PER_SECOND: Final = 250_000_000
 
 
 def block(item: Launch, options: Options) -> str:
@@ -123,7 +122,7 @@ def write(items: Sequence[Launch], options: Options) -> str:
     size = max((item.plan.model.tensor_bytes for item in items), default=0)
     models = textwrap.indent("\n".join(block(item, options) for item in items), "  ", lambda line: line != "\n")
     head = [
-        f"healthCheckTimeout: {max(_LEAST_SECONDS, size // _BYTES_PER_SECOND)} # seconds a model may take to load",
+        f"healthCheckTimeout: {max(_LEAST_SECONDS, size // LOADED_PER_SECOND)} # seconds a model may take to load",
         f"macros:\n  {_macro()}",
         "models:",
     ]

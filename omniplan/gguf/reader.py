@@ -22,6 +22,7 @@ from omniplan.gguf.values import ValueType, read_type, read_value
 from omniplan.units import MIB, pad
 
 VERSIONS: Final = (2, 3)
+# ggml/include/gguf.h: GGUF_DEFAULT_ALIGNMENT.
 DEFAULT_ALIGNMENT: Final = 32
 MAX_ALIGNMENT: Final = 16 * MIB
 MAX_KEYS: Final = 16_384

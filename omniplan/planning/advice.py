@@ -8,18 +8,15 @@ from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.machine import Machine
 from omniplan.llamacpp.ggml import buffers
-from omniplan.machines.probe.advice import advise, threads
+from omniplan.machines.probe.advice import STREAMS, advise, threads
 from omniplan.machines.probe.order import pin
 from omniplan.units import mib
-
-# Less than this on the CPU is the token embedding, which is looked up and not streamed.
-_STREAMS = 1 << 30
 
 
 def streamed(priced: Footprint) -> int:
     """Bytes of weights a token reads from RAM, 0 when only the token embedding is there."""
     held = sum(size.model for name, size in priced.buffers.items() if buffers.is_host(name))
-    return held if held >= _STREAMS else 0
+    return held if held >= STREAMS else 0
 
 
 def thread_args(machine: Machine, priced: Footprint) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Final
 from omniplan.domain.evidence import Basis
 from omniplan.domain.machine import Machine, Memory
 from omniplan.machines.cpus import CpuRow, find_cpu
+from omniplan.predict.constants import known_on
 
 # Used where neither the machine nor a table knows; every use is reported as an assumption.
 _UNKNOWN_CORES: Final = 8
@@ -29,6 +30,11 @@ def cores(machine: Machine, assumed: list[str]) -> int:
         return row.cores * (cpu.n_sockets if cpu else 1)
     assumed.append(f"CPU cores unknown, {_UNKNOWN_CORES} assumed")
     return _UNKNOWN_CORES
+
+
+def ram_bandwidth(machine: Machine) -> float:
+    """``bandwidth`` by the machine's constants, for a process that is not told to spread its pages."""
+    return bandwidth(machine, known_on(machine.constants), [], is_spread=False)
 
 
 def bandwidth(machine: Machine, constants: Mapping[str, float], assumed: list[str], *, is_spread: bool) -> float:

@@ -74,6 +74,11 @@ def _default_threads(params: ServerParams, cpu: Cpu | None, cores: int) -> int:
     return cpu.n_threads if params.n_threads == 0 and cpu and cpu.n_threads else cores
 
 
+def assumed_gpu_bandwidth(gpu: Gpu) -> float:
+    """Bytes per second from a GPU's memory, where nobody knows it as of one in the middle of the table."""
+    return gpu_bandwidth(gpu) or UNKNOWN_GPU_BANDWIDTH
+
+
 def gpu_bandwidth(gpu: Gpu) -> float | None:
     """Bytes per second from a GPU's memory: as stated, else from the table, else None."""
     row = None if gpu.bandwidth else _row(gpu)

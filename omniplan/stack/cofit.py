@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from omniplan.domain.headroom import PROMPT_CACHE
+from omniplan.domain.headroom import CACHE_STEP, PROMPT_CACHE
 from omniplan.stack.pools import Need
-from omniplan.units import MIB
-
-_CACHE_STEP = 256 * MIB
 
 
 def fits(capacity: Need, needs: Sequence[Need]) -> bool:
@@ -54,5 +51,5 @@ def prompt_caches(groups: Sequence[Sequence[str]], left: Sequence[int], names: S
         with_cache = [name for name in members if name in parts]
         for name in with_cache:
             part = max(0, room) // len(with_cache)
-            parts[name] = min(parts[name], part if part >= PROMPT_CACHE else part // _CACHE_STEP * _CACHE_STEP)
+            parts[name] = min(parts[name], part if part >= PROMPT_CACHE else part // CACHE_STEP * CACHE_STEP)
     return parts

@@ -14,8 +14,9 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Cause, Objective
 from omniplan.llamacpp.ggml import buffers
+from omniplan.predict import processor
+from omniplan.predict.rates import assumed_gpu_bandwidth
 
-_UNKNOWN_BANDWIDTH: Final = 500e9
 _ROUNDS: Final = 200
 _CLOSE: Final = 1e-9
 
@@ -56,10 +57,10 @@ def _shares(plan: Plan, machine: Machine, column: BufferColumn, *, host: bool = 
     for name, size in plan.footprint.buffers.items():
         if buffers.is_host(name):
             if host:
-                rate = (machine.memory.bandwidth if machine.memory else None) or _UNKNOWN_BANDWIDTH
+                rate = processor.ram_bandwidth(machine)
                 sizes[RAM] = sizes.get(RAM, 0.0) + getattr(size, column) / rate
         else:
-            rate = machine.gpu(name).bandwidth or _UNKNOWN_BANDWIDTH
+            rate = assumed_gpu_bandwidth(machine.gpu(name))
             sizes[name] = getattr(size, column) / rate
     total = sum(sizes.values())
     return {pool: size / total for pool, size in sizes.items()} if total else {}

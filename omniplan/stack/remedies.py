@@ -10,18 +10,19 @@ from typing import Final
 
 from omniplan.domain.footprint import RAM
 from omniplan.domain.model import Model
+from omniplan.domain.params import LEAST_CONTEXT
 from omniplan.errors import InputError, UnsupportedModel
 from omniplan.llamacpp.quant.quality import loss_of, mixes
 from omniplan.llamacpp.quant.requantise import requantise
+from omniplan.planning.planner import DEFAULT_CONTEXT
+from omniplan.predict.processor import ram_bandwidth
+from omniplan.predict.rates import assumed_gpu_bandwidth
 from omniplan.stack.joint import Choice, JointProblem, Together, least_missing, solve
 from omniplan.stack.options import StackOption
 from omniplan.stack.planner import Search
 from omniplan.stack.pools import UNKNOWN, Need, missing, total
 from omniplan.stack.values import ANY_GPU, External, Group, GroupResult, On, PoolUse, Remedy, Share, StackModel
 
-# Below this a chat model is of little use.
-_LEAST_CONTEXT: Final = 4096
-_DEFAULT_CONTEXT: Final = 32768
 # Members changed at once, and ways out that are told.
 _MOST_CHANGED: Final = 3
 _MOST_TOLD: Final = 8
@@ -32,8 +33,6 @@ _UNDER: Final = 0.9
 _MOST_TRIED: Final = 300
 _KV: Final = "q8_0"
 _KV_BITS: Final = 8.5
-_UNKNOWN_GPU: Final = 500e9
-_UNKNOWN_RAM: Final = 75e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,18 +188,18 @@ class _Ways:
         if not entry.may_use_ram or entry.pool == RAM:
             return
         machine = self.search.machine
-        ram = (machine.memory.bandwidth if machine.memory else None) or _UNKNOWN_RAM
-        vram = max((gpu.bandwidth or _UNKNOWN_GPU for gpu in machine.gpus), default=_UNKNOWN_GPU)
+        ram = ram_bandwidth(machine)
+        vram = max(map(assumed_gpu_bandwidth, machine.gpus), default=ram)
         need = self.search.pools.external(replace(entry, pool=RAM))
         yield Change(name=entry.name, text=f"{entry.name} to the CPU", value=min(1.0, ram / vram), needs=((need, 0),))
 
     def _of_model(self, model: StackModel) -> Iterator[Change]:
-        n_ctx = model.n_ctx or min(self.search.models[model.name].hparams.n_ctx_train, _DEFAULT_CONTEXT)
+        n_ctx = model.n_ctx or min(self.search.models[model.name].hparams.n_ctx_train, DEFAULT_CONTEXT)
         if model.cache_type_k == model.cache_type_v == "f16":
             asked = replace(model, cache_type_k=_KV, cache_type_v=_KV)
             yield self._asked(asked, f"{model.name} with a {_KV} KV cache", 1 - loss_of(_KV_BITS), _KV_BITS / 16, 1.0)
         for part in (2, 4):
-            if n_ctx // part >= _LEAST_CONTEXT:
+            if n_ctx // part >= LEAST_CONTEXT:
                 asked = replace(model, n_ctx=n_ctx // part)
                 text = f"{model.name} with {n_ctx // part:,} tokens of context instead of {n_ctx:,}"
                 yield self._asked(asked, text, 1 / part, 1 / part, 1 / part)

@@ -13,6 +13,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.params import DEFAULT_BUILD
 from omniplan.domain.plan import Plan
 from omniplan.llamacpp.flags.args import parse
+from omniplan.machines.probe.order import VISIBLE
 from omniplan.planning.advice import environment_of, learned_reasons
 from omniplan.predict.request import predict_priced
 from omniplan.stack import cofit
@@ -145,7 +146,7 @@ def _beside(search: Search, found: Found, name: str, cache: int, threads: int) -
 
 def _no_gpu(machine: Machine) -> dict[str, str]:
     """The environment in which a process sees none of the GPUs there are."""
-    return {"CUDA_VISIBLE_DEVICES": ""} if machine.gpus else {}
+    return {VISIBLE: ""} if machine.gpus else {}
 
 
 def _seen_by(machine: Machine, priced: Footprint) -> Footprint:

@@ -8,20 +8,19 @@ from typing import Final
 
 from omniplan.domain.footprint import BufferColumn
 from omniplan.domain.machine import Cpu, Machine
+from omniplan.llamacpp.ggml.buffers import HOST
 from omniplan.machines.advice import AdviceSeverity as Weight
-from omniplan.machines.probe.advice import advise
-from omniplan.units import GIB, MIB, mib
+from omniplan.machines.probe.advice import STREAMS, advise
+from omniplan.units import MIB, mib
 from omniplan.verify import kv
 from omniplan.verify.checks_memory import out_of_memory, released, unaccounted, used_memory
 from omniplan.verify.compare import is_same_build, mapped_size, tolerance_of
 from omniplan.verify.evidence import Evidence
 from omniplan.verify.logs.report import BufferKind
-from omniplan.verify.pools import CUDA, HOST, backend, device_order, is_gpu, pool_of, pools, predicted_name
+from omniplan.verify.pools import CUDA, backend, device_order, is_gpu, pool_of, pools, predicted_name
 from omniplan.verify.table import finding
 from omniplan.verify.values import RunFinding
 
-# Less in RAM is the token embedding, which is looked up and not streamed.
-_STREAMS: Final = GIB
 _QUIET: Final = 3
 
 
@@ -139,7 +138,7 @@ def numa(evidence: Evidence) -> Iterator[RunFinding]:
         yield finding("numa-balancing")
     streamed = pools(evidence.load, BufferColumn.MODEL).get(HOST, 0)
     machine = _with_nodes(evidence)
-    if machine is None or streamed < _STREAMS:
+    if machine is None or streamed < STREAMS:
         return
     for item in advise(machine, streamed):
         if item.severity is Weight.WARNING:

@@ -9,9 +9,10 @@ from typing import Final
 from omniplan.domain.footprint import BufferColumn, Footprint
 from omniplan.domain.params import DEFAULT_BUILD
 from omniplan.domain.prediction import Phase
+from omniplan.llamacpp.ggml.buffers import HOST
 from omniplan.verify.expected import Expected
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport
-from omniplan.verify.pools import COLUMNS, CUDA, HOST, backend, device_order, is_mapped, pool_of, pools, predicted_name
+from omniplan.verify.pools import COLUMNS, CUDA, backend, device_order, is_mapped, pool_of, pools, predicted_name
 from omniplan.verify.table import Tolerance, tolerances
 from omniplan.verify.values import ComparedColumn, ComparedSpeed
 

@@ -18,10 +18,11 @@ from omniplan.errors import ArgumentError, InputError
 from omniplan.llamacpp.fit.fit import fit
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.ggml import buffers
+from omniplan.llamacpp.ggml.buffers import HOST
 from omniplan.llamacpp.load.footprint import footprint
 from omniplan.predict.request import predict
 from omniplan.verify.logs.report import Load, LoadReport
-from omniplan.verify.pools import HOST, device_order, pool_of, predicted_name
+from omniplan.verify.pools import device_order, pool_of, predicted_name
 
 SETTINGS: Final = "the settings in the log"
 _FLASH: Final = ("-fa", "--flash-attn")

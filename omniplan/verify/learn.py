@@ -13,6 +13,7 @@ from omniplan.domain.machine import Gpu, Machine, ReservationKind
 from omniplan.domain.model import Model
 from omniplan.domain.prediction import Phase
 from omniplan.errors import InputError
+from omniplan.llamacpp.ggml.buffers import HOST
 from omniplan.predict.calibrate import MeasuredSpeed, calibrate
 from omniplan.predict.constants import Constant
 from omniplan.predict.learned import Learned, LearnedGpu, MeasuredRange
@@ -20,7 +21,7 @@ from omniplan.units import MIB, mib
 from omniplan.verify.compare import rows
 from omniplan.verify.expected import Expected, machine_in, of_model
 from omniplan.verify.logs.report import Load, LoadReport, LogDevice
-from omniplan.verify.pools import HOST, device_order, is_gpu, pool_of, pools, predicted_name
+from omniplan.verify.pools import device_order, is_gpu, pool_of, pools, predicted_name
 from omniplan.verify.values import GpuUsage
 
 # Runs of one GPU and build that differ by more contradict each other.

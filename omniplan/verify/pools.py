@@ -8,10 +8,10 @@ from typing import Final
 
 from omniplan.domain.footprint import BufferColumn
 from omniplan.domain.machine import Gpu
+from omniplan.llamacpp.ggml.buffers import HOST
 from omniplan.predict.learned import is_same_gpu
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport
 
-HOST: Final = "Host"
 CUDA: Final = "CUDA"
 # Names of buffers in RAM: pinned, repacked, mapped, and accelerators that compute in place.
 _HOST: Final = re.compile(r"CPU(_\w+)?|\w+_Host|Host|AMX|BLAS|KleidiAI|RAM")

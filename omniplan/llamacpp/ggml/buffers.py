@@ -9,6 +9,8 @@ from omniplan.domain.tensor_type import TensorType
 from omniplan.units import pad
 
 CPU: Final = "CPU"
+# The row of everything in RAM in llama.cpp's breakdown of memory.
+HOST: Final = "Host"
 # ggml-alloc.c: SIZE_MAX / 2, the room of a buffer without a limit.
 ENDLESS: Final = 1 << 62
 

@@ -13,13 +13,12 @@ from omniplan.domain.header import Header, Tensor
 from omniplan.domain.model import Model
 from omniplan.domain.tensor_type import TensorType
 from omniplan.gguf.model import build_model
+from omniplan.gguf.reader import DEFAULT_ALIGNMENT
 from omniplan.llamacpp.quant.quantize import QuantRecipe, quantized_types
 from omniplan.llamacpp.quant.table import Mix, find_mix, mix_of, quantize_rules
 from omniplan.units import pad
 
 _SOURCE: Final = "llama.cpp b11434 src/llama-quant.cpp (data/quantize.toml)"
-# llama-quantize writes with this alignment whatever the input's was (GGUF_DEFAULT_ALIGNMENT).
-_ALIGNMENT: Final = 32
 _QUANTIZATION_VERSION: Final = 2
 
 
@@ -50,17 +49,18 @@ def quant_name(header: Header) -> str:
 def _header(header: Header, mix: Mix, types: Mapping[str, TensorType]) -> Header:
     tensors = tuple(_laid_out(header, types))
     before = sum(pad(tensor.nbytes, header.alignment) for tensor in header.tensors)
-    after = sum(pad(tensor.nbytes, _ALIGNMENT) for tensor in tensors)
+    after = sum(pad(tensor.nbytes, DEFAULT_ALIGNMENT) for tensor in tensors)
     kept = {key: value for key, value in header.metadata.items() if not key.startswith("split.")}
     return replace(
         header,
         paths=(_path(header.paths[0], mix),),
-        alignment=_ALIGNMENT,
+        # llama-quantize writes with it whatever the input's was.
+        alignment=DEFAULT_ALIGNMENT,
         metadata={**kept, "general.file_type": mix.id, "general.quantization_version": _QUANTIZATION_VERSION},
         tensors=tensors,
         header_only=True,
         # The metadata's own bytes are taken as those of the file at hand.
-        file_bytes=pad(header.file_bytes - before, _ALIGNMENT) + after,
+        file_bytes=pad(header.file_bytes - before, DEFAULT_ALIGNMENT) + after,
     )
 
 
@@ -69,7 +69,7 @@ def _laid_out(header: Header, types: Mapping[str, TensorType]) -> Iterator[Tenso
     for name, kind in types.items():
         tensor = replace(header.by_name[name], type=kind, offset=offset, shard=0)
         yield tensor
-        offset += pad(tensor.nbytes, _ALIGNMENT)
+        offset += pad(tensor.nbytes, DEFAULT_ALIGNMENT)
 
 
 def _path(path: str, mix: Mix) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from omniplan.domain.cpuset import parse_cpus
 from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.machine import Cpu, Machine
 from omniplan.machines.advice import AdviceSeverity, rules
-from omniplan.units import gib
+from omniplan.units import GIB, gib
+
+# Less weight than this in RAM is the token embedding, which is looked up and not streamed.
+STREAMS: Final = GIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

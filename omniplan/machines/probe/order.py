@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from typing import Final
 from omniplan.domain.machine import Gpu
 from omniplan.errors import InputError
 from omniplan.machines.gpus import find_gpu
 
+VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 _FASTEST_FIRST = "FASTEST_FIRST"
 _PCI_BUS_ID = "PCI_BUS_ID"
 _GUESS = (
@@ -40,7 +42,7 @@ def cuda_order(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> Order:
         first = max(range(len(ordered)), key=lambda index: (_speed(ordered[index]), -index))
         ordered.insert(0, ordered.pop(first))
         assumptions = (_GUESS.format(ordered[0].description),)
-    if (visible := environment.get("CUDA_VISIBLE_DEVICES")) is not None:
+    if (visible := environment.get(VISIBLE)) is not None:
         ordered = _visible(ordered, visible)
     named = tuple(replace(gpu, name=f"CUDA{index}") for index, gpu in enumerate(ordered))
     return Order(gpus=named, assumptions=assumptions, pin=pin(named))
@@ -51,7 +53,7 @@ def as_visible(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> tuple[Gpu
 
     Raises InputError for a CUDA_VISIBLE_DEVICES that names a GPU twice or a MIG instance.
     """
-    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    visible = environment.get(VISIBLE)
     if visible is None:
         return tuple(gpus)
     ordered = by_pci(gpus) if environment.get("CUDA_DEVICE_ORDER") == _PCI_BUS_ID else list(gpus)
@@ -107,9 +109,9 @@ def pin(gpus: Sequence[Gpu]) -> Mapping[str, str]:
     if len(gpus) < 2:
         return {}
     if all(gpu.uuid for gpu in gpus):
-        return {"CUDA_VISIBLE_DEVICES": ",".join(gpu.uuid for gpu in gpus)}
+        return {VISIBLE: ",".join(gpu.uuid for gpu in gpus)}
     if all(gpu.pci for gpu in gpus):
         order = by_pci(gpus)
         indices = ",".join(str(order.index(gpu)) for gpu in gpus)
-        return {"CUDA_DEVICE_ORDER": _PCI_BUS_ID, "CUDA_VISIBLE_DEVICES": indices}
+        return {"CUDA_DEVICE_ORDER": _PCI_BUS_ID, VISIBLE: indices}
     return {}

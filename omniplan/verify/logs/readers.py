@@ -28,7 +28,8 @@ _KINDS: Final = {
 # clip.cpp prints buffers of a projector under these names.
 _PROJECTOR: Final = frozenset(("reserve_compute_meta", "alloc_compute_meta", "warmup"))
 _RECURRENT: Final = "recurrent"
-_SAME: Final = MIB // 50
+# Logs round sizes to a hundredth of a MiB; two that differ by less are one.
+SAME: Final = MIB // 50
 
 
 def size_of(values: Values) -> int:
@@ -105,7 +106,7 @@ def _released(load: LoadBuilder, values: Values, line: int) -> None:
 
 def _reserves(context: ContextBuilder, found: Released) -> bool:
     buffer = context.single.get((BufferKind.COMPUTE, found.device))
-    return buffer is not None and abs(buffer.size - found.reserved) < _SAME
+    return buffer is not None and abs(buffer.size - found.reserved) < SAME
 
 
 def _cache(load: LoadBuilder, values: Values, line: int) -> None:

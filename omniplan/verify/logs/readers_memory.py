@@ -10,14 +10,13 @@ from typing import Final
 from omniplan.units import MIB
 from omniplan.verify.logs.building import MOST, LoadBuilder
 from omniplan.verify.logs.match import Values
-from omniplan.verify.logs.readers import Reader, size_of
+from omniplan.verify.logs.readers import SAME, Reader, size_of
 from omniplan.verify.logs.report import BreakdownRow, BufferKind, FitDevice, LogFit, OutOfMemory
 
 # The driver's numbers wrap below zero; no machine has this much memory.
 _WRAPPED_MIB: Final = 1 << 30
 # Lines between the two halves of one report of a refused allocation.
 _NEAR: Final = 12
-_SAME: Final = MIB // 50
 
 
 def _fit_projected(load: LoadBuilder, values: Values, line: int) -> None:
@@ -92,7 +91,7 @@ def _refused(load: LoadBuilder, values: Values, line: int) -> None:
     function = values.get("function", "")
     found = OutOfMemory(device=device, size=size_of(values), kind=_refused_kind(load, function), line=line)
     last = load.refused[-1] if load.refused else None
-    if last is not None and abs(last.size - found.size) <= _SAME and line - last.line <= _NEAR:
+    if last is not None and abs(last.size - found.size) <= SAME and line - last.line <= _NEAR:
         load.refused[-1] = replace(found, device=device or last.device, line=last.line)
     elif len(load.refused) < MOST:
         load.refused.append(found)
