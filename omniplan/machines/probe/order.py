@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-
 from typing import Final
+
 from omniplan.domain.machine import Gpu
 from omniplan.errors import InputError
 from omniplan.machines.gpus import find_gpu
