@@ -21,7 +21,7 @@ from benchmarks.measured.rows import RULE, Case, cases
 from benchmarks.measured.seeds import outcomes
 from benchmarks.measured.words import CAUSES, HOW, INTRODUCTION, TARGET_NOTE
 from omniplan.predict.calibrate import MeasuredSpeed, calibrate
-from omniplan.predict.constants import write
+from omniplan.predict.learned import learned_of, write
 
 PAGE = ROOT / "docs/accuracy.md"
 # Median and p90 of the error, and the median with one calibration row per machine.
@@ -97,7 +97,7 @@ def _others(rig: list[Case], test: str) -> Iterator[Score]:
             constants = calibrate(first.model, first.machine, [run], build=first.era)
         except omniplan.InputError:  # over eight times off: the row sets nothing, its machine counts as it is
             constants = {}
-        Path(path).write_text(write(constants, f"calibrated by {first.id}"), encoding="utf-8")
+        Path(path).write_text(write(learned_of(constants), f"calibrated by {first.id}"), encoding="utf-8")
         for case in others:
             if other := measured(case, test):
                 yield Score(case, rate(case, test, path), other)

@@ -93,7 +93,7 @@ def predict(
     """
     from omniplan.errors import InputError
     from omniplan.llamacpp.flags.args import parse
-    from omniplan.predict import constants
+    from omniplan.predict import constants, learned
     from omniplan.predict.request import predict as price
 
     for name, tokens in (("n_prompt", n_prompt), ("n_gen", n_gen), ("depth", depth)):
@@ -101,7 +101,7 @@ def predict(
             raise InputError(f"{name}: expected 0 or more tokens, got {tokens}")
     known = constants.shipped(build) if build else None
     if calibration is not None:
-        known = constants.load(calibration, build)
+        known = learned.values(calibration, build)
     return price(
         model_of(source),
         machine,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from omniplan.bench.gates import Gate, Metric, Prompts
-from omniplan.documents.fields import Fields
-from omniplan.documents.source import data_path, read_table, wrong_rows
+from omniplan.bench.gates import Gate, Metric
+from omniplan.documents.document import from_toml
+from omniplan.documents.source import data_path, read_table
+from omniplan.documents.text_file import read_utf8
 from omniplan.errors import InputError
 
 _FILE: Final = "gates.toml"
@@ -17,8 +16,7 @@ _FILE: Final = "gates.toml"
 
 def shipped_gates() -> tuple[Gate, ...]:
     """The shipped gates, in the table's order; raises TableError."""
-    with wrong_rows(_FILE):
-        return _gates(read_table(_FILE))
+    return _in_order(read_table(_FILE, dict[Metric, Gate]))
 
 
 def shipped_text() -> str:
@@ -28,29 +26,15 @@ def shipped_text() -> str:
 
 def load_gates(path: str | Path) -> tuple[Gate, ...]:
     """The gates in a file of the same form; raises InputError with the path inside the file."""
+    example = "`omniplan bench --show-gates` prints an example"
     try:
-        raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        return _gates(raw)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, InputError) as error:
-        raise InputError(f"{path}: {error}; `omniplan bench --show-gates` prints an example") from error
+        found = from_toml(dict[Metric, Gate], read_utf8(path), where=str(path), what="file of gates")
+    except InputError as error:
+        raise InputError(f"{error}; {example}") from error
+    if not found:
+        raise InputError(f"{path}: holds no gates; {example}")
+    return _in_order(found)
 
 
-def _gates(raw: Mapping[str, Any]) -> tuple[Gate, ...]:
-    if not raw:
-        raise InputError("holds no gates")
-    rows = Fields.of(raw, "")
-    found = tuple(_gate(metric, row) for metric in Metric if (row := rows.table(metric)) is not None)
-    rows.done()
-    return found
-
-
-def _gate(metric: Metric, row: Fields) -> Gate:
-    gate = Gate(
-        metric=metric,
-        go=row.number("go"),
-        no_go=row.number("no_go"),
-        prompts=Prompts(row.choice("prompts", tuple(Prompts), Prompts.ALL)),
-        source=row.text("source"),
-    )
-    row.done()
-    return gate
+def _in_order(gates: dict[Metric, Gate]) -> tuple[Gate, ...]:
+    return tuple(gates[metric] for metric in Metric if metric in gates)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
+from omniplan.documents.column import Amount, Column
 from omniplan.errors import InputError
 
 
@@ -53,10 +54,10 @@ class Gate:
     WEIGH. With ``go`` alone everything else is NO-GO; ``no_go`` alone is a veto, and everything else is GO.
     """
 
-    metric: Metric
+    metric: Annotated[Metric, Column(level=1)]
     source: str
-    go: float | None = None
-    no_go: float | None = None
+    go: Amount | None = None
+    no_go: Amount | None = None
     prompts: Prompts = Prompts.ALL
 
     def __post_init__(self) -> None:

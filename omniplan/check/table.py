@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Final
 
 from omniplan.check.values import Severity
-from omniplan.documents.fields import Fields
-from omniplan.documents.source import read_table, wrong_rows
+from omniplan.documents.column import Group, Name
+from omniplan.documents.source import read_table
 from omniplan.errors import TableError
 
 _FILE: Final = "rules.toml"
@@ -28,8 +29,8 @@ class Need(StrEnum):
 class CheckRule:
     """One rule: ``severity`` is the worst it reports, ``needs`` what it cannot do without."""
 
-    id: str
-    subject: str
+    id: Name
+    subject: Group
     severity: Severity
     title: str
     needs: tuple[Need, ...]
@@ -37,34 +38,19 @@ class CheckRule:
     fix: str
     source: str
 
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """A rule that needs nothing would never be asked."""
+        if not self.needs:
+            yield "needs", f"expected some of {', '.join(Need)}"
+
 
 @cache
 def rows() -> dict[str, CheckRule]:
     """Every rule by its id, in file order; raises TableError."""
-    with wrong_rows(_FILE):
-        found: dict[str, CheckRule] = {}
-        for subject, group in read_table(_FILE).items():
-            for id, raw in Fields.of(group, subject).raw.items():
-                if id in found:
-                    raise TableError(f"{_FILE}: {subject}.{id}: already a rule of {found[id].subject}")
-                found[id] = _row(id, subject, Fields.of(raw, f"{subject}.{id}"))
-        return found
-
-
-def _row(id: str, subject: str, fields: Fields) -> CheckRule:
-    needs = fields.texts("needs")
-    for need in needs or ("",):
-        if need not in set(Need):
-            raise fields.error("needs", f"expected some of {', '.join(Need)}, got {need!r}")
-    row = CheckRule(
-        id=id,
-        subject=subject,
-        severity=Severity(fields.choice("severity", tuple(Severity), "")),
-        title=fields.text("title"),
-        needs=tuple(Need(need) for need in needs),
-        why=fields.text("why"),
-        fix=fields.text("fix"),
-        source=fields.text("source"),
-    )
-    fields.done()
-    return row
+    found: dict[str, CheckRule] = {}
+    for group in read_table(_FILE, dict[str, dict[str, CheckRule]]).values():
+        for row in group.values():
+            if row.id in found:
+                raise TableError(f"{_FILE}: {row.subject}.{row.id}: already a rule of {found[row.id].subject}")
+            found[row.id] = row
+    return found

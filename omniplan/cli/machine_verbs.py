@@ -104,7 +104,7 @@ def _from_bench(options: argparse.Namespace) -> int:
     """Constants of the time model for one machine, as a file that ``omniplan.predict`` takes."""
     from omniplan import api
     from omniplan.predict.calibrate import bench_runs, calibrate
-    from omniplan.predict.constants import write
+    from omniplan.predict.learned import learned_of, write
 
     if not options.machine or not options.model:
         raise InputError("calibrate --llama-bench: needs the machine file and --model, the model that was benchmarked")
@@ -115,7 +115,8 @@ def _from_bench(options: argparse.Namespace) -> int:
     if not isinstance(rows, list):
         raise InputError(f"{options.llama_bench}: expected the list of rows that llama-bench -o json prints")
     model, machine = api.load_model(options.model), api.load_machine(options.machine)
-    text = write(calibrate(model, machine, bench_runs(rows, model)), f"{machine.name}, by omniplan calibrate")
+    found = learned_of(calibrate(model, machine, bench_runs(rows, model)))
+    text = write(found, f"{machine.name}, by omniplan calibrate")
     return _hand_out(text, options)
 
 

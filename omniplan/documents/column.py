@@ -12,6 +12,8 @@ from omniplan.units import MIB
 
 # Far above any byte count, rate or size, and far below where floats and bytes overflow.
 LARGEST: Final = 1e15
+# Stands for the keys that no field of a record has.
+REST: Final = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +24,8 @@ class Column:
     ``unit`` of ours. Numbers are ``above`` one limit and from ``least`` to ``most``; text has the form ``pattern``, as
     in ``example``, is one of ``choices``, or what ``parse`` makes of it, which raises InputError. ``expected`` says it
     in better words. ``default`` makes a field that the file leaves out from the others. ``level`` takes the key of the
-    table that the row stands in: 1 for its own, 2 for the one around it.
+    table that the row stands in: 1 for its own, 2 for the one around it. ``is_rest`` takes all
+    keys that no other field has.
     """
 
     key: str = ""
@@ -38,11 +41,16 @@ class Column:
     expected: str = ""
     default: Callable[[Mapping[str, Any]], object] | None = None
     level: int = 0
+    is_rest: bool = False
 
     def over(self, inner: Column) -> Column:
         """Both: what this one leaves open is as ``inner`` says."""
         given = {item.name: getattr(self, item.name) for item in fields(self)}
         return replace(inner, **{name: value for name, value in given.items() if value != getattr(_OPEN, name)})
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
 
 
 _OPEN: Final = Column()
@@ -53,6 +61,8 @@ Positive = Annotated[float, Column(above=0, most=LARGEST)]
 Mib = Annotated[int, Column(suffix="mib", unit=MIB, least=0, most=LARGEST)]
 Gbs = Annotated[float, Column(suffix="gbs", unit=10**9, least=0, most=LARGEST)]
 Tera = Annotated[float, Column(unit=10**12, least=0, most=LARGEST)]
+# Many names in one text.
+Words = Annotated[tuple[str, ...], Column(parse=_words)]
 # The key of a row's table, which is its name, and of the table around that.
 Name = Annotated[str, Column(level=1)]
 Group = Annotated[str, Column(level=2)]
@@ -106,9 +116,9 @@ def _record_field(item: Field[object], hint: object) -> RecordField:
     has_default = item.default is not MISSING or item.default_factory is not MISSING
     return RecordField(
         name=item.name,
-        key=column.key or f"{item.name}{suffix}",
+        key=REST if column.is_rest else column.key or f"{item.name}{suffix}",
         hint=hint,
         column=column,
-        is_required=not (has_default or is_optional or column.default or column.level),
+        is_required=not (has_default or is_optional or column.default),
         item=item,
     )

@@ -7,9 +7,19 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from omniplan.documents.record import read
+from omniplan.documents.toml_text import parse_toml
 from omniplan.errors import InputError
 
 T = TypeVar("T")
+
+
+def from_toml(kind: type[T], text: str, *, where: str, what: str) -> T:
+    """The ``kind`` written in ``text``, a TOML ``what``; raises InputError with ``where`` and the path inside it."""
+    try:
+        return read(kind, parse_toml(text, what=what))
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def parse_document(text: str, kind: type[T], *, version: int, where: str, written_by: str) -> T:

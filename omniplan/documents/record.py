@@ -11,7 +11,7 @@ from dataclasses import is_dataclass
 from difflib import get_close_matches
 from typing import Any, Final, TypeVar, cast, get_args, get_origin
 
-from omniplan.documents.column import RecordField, record_fields, resolved
+from omniplan.documents.column import REST, RecordField, record_fields, resolved
 from omniplan.documents.frozen import FrozenMapping
 from omniplan.documents.scalar import read_scalar, write_scalar
 from omniplan.errors import InputError
@@ -43,20 +43,18 @@ def _fault(path: str, problem: str) -> InputError:
 
 def _join(path: str, key: object) -> str:
     text = str(key) if str(key).isprintable() else repr(key)
-    return f"{path}.{text}" if path else text
+    return ".".join(part for part in (path, text) if part)
 
 
-def _value(hint: object, raw: object, path: str, keys: tuple[str, ...]) -> object:
+def _value(hint: object, raw: object, path: str, keys: tuple[object, ...]) -> object:
     kind, column, _ = resolved(hint)
     parse = column.parse if isinstance(raw, str) else None
     if not parse and is_dataclass(kind):
         return _record(cast("type", kind), _table(raw, path), path, keys)
     if not parse and get_origin(kind) is tuple:
         return _array(get_args(kind), raw, path)
-    if get_origin(kind) is Mapping:
-        of, item = get_args(kind)
-        rows = _table(raw, path).items()
-        return FrozenMapping({of(key): _value(item, row, _join(path, key), (*keys, key)) for key, row in rows})
+    if get_origin(kind) in (Mapping, dict):
+        return _mapping(kind, _table(raw, path), path, keys)
     try:
         return parse(str(raw)) if parse else read_scalar(kind, column, raw)
     except InputError as error:
@@ -69,8 +67,21 @@ def _table(raw: object, path: str) -> Mapping[str, object]:
     return raw
 
 
-def _record(kind: type, table: Mapping[str, object], path: str, keys: tuple[str, ...]) -> object:
-    known = [field.key for field in record_fields(kind) if not field.column.level]
+def _mapping(kind: Any, table: Mapping[str, object], path: str, keys: tuple[object, ...]) -> object:
+    of, hint = get_args(kind)
+    found = {}
+    for text, item in table.items():
+        at = _join(path, text)
+        key = _value(of, int(text) if of is int and text.isdecimal() else text, at, ())
+        found[key] = _value(hint, item, at, (*keys, key))
+    return found if get_origin(kind) is dict else FrozenMapping(found)
+
+
+def _record(kind: type, table: Mapping[str, object], path: str, keys: tuple[object, ...]) -> object:
+    known = [field.key for field in record_fields(kind) if not 0 < field.column.level <= len(keys)]
+    if REST in known:
+        rest = {key: item for key, item in table.items() if key not in known}
+        table = {**{key: item for key, item in table.items() if key in known}, REST: rest}
     for key in table:
         if key not in known:
             raise _fault(_join(path, key), unknown(key, known))
@@ -83,12 +94,12 @@ def _record(kind: type, table: Mapping[str, object], path: str, keys: tuple[str,
     return record
 
 
-def _field(field: RecordField, table: Mapping[str, object], path: str, keys: tuple[str, ...]) -> object:
-    if field.column.level:
+def _field(field: RecordField, table: Mapping[str, object], path: str, keys: tuple[object, ...]) -> object:
+    if 0 < field.column.level <= len(keys):
         return keys[-field.column.level]
     found = table.get(field.key)
     if found is not None:
-        return _value(field.hint, found, _join(path, field.key), keys)
+        return _value(field.hint, found, _join(path, field.key), ())
     if field.is_required:
         raise _fault(_join(path, field.key), "is missing")
     return None if field.column.default else field.left_out({})
@@ -103,21 +114,26 @@ def _array(kinds: tuple[object, ...], raw: object, path: str) -> tuple[object, .
     return tuple(_value(kind, raw[index], f"{path}[{index}]", ()) for index, kind in enumerate(of))
 
 
-def _plain(hint: object, value: Any, *, sparse: bool) -> Any:
+def _plain(hint: object, value: Any, *, sparse: bool, depth: int = 0) -> Any:
     kind, column, _ = resolved(hint)
+    if column.parse and not isinstance(value, tuple):
+        return str(value)
     if is_dataclass(value):
-        return _row(value, sparse=sparse or getattr(value, "is_sparse", False))
+        return _row(value, sparse=sparse or getattr(value, "is_sparse", False), depth=depth)
     if isinstance(value, Mapping):
-        return {str(key): _plain(get_args(kind)[1], item, sparse=sparse) for key, item in value.items()}
+        of = get_args(kind)[1]
+        return {str(key): _plain(of, item, sparse=sparse, depth=depth + 1) for key, item in value.items()}
     if isinstance(value, tuple):
         of = get_args(kind)
         return [_plain(of[0 if of[-1] is Ellipsis else at], item, sparse=sparse) for at, item in enumerate(value)]
     return write_scalar(column, value)
 
 
-def _row(value: Any, *, sparse: bool) -> dict[str, Any]:
-    own = [field for field in record_fields(value.__class__) if not field.column.level]
+def _row(value: Any, *, sparse: bool, depth: int) -> dict[str, Any]:
+    own = [field for field in record_fields(value.__class__) if not 0 < field.column.level <= depth]
     values = {field.name: getattr(value, field.name) for field in own}
     if sparse:
         own = [field for field in own if field.is_required or values[field.name] != field.left_out(values)]
-    return {field.key: _plain(field.hint, values[field.name], sparse=sparse) for field in own}
+    found = {field.key: _plain(field.hint, values[field.name], sparse=sparse) for field in own}
+    rest = found.pop(REST, {})
+    return {**found, **rest}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypeVar
 
+from omniplan.documents.record import read
+from omniplan.documents.toml_text import read_toml
 from omniplan.errors import InputError, TableError
+
+T = TypeVar("T")
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
@@ -26,20 +26,9 @@ def data_path(name: str) -> Path:
     raise TableError(f"{name}: not found in {places}")
 
 
-@cache
-def read_table(name: str) -> dict[str, Any]:
-    """The TOML table ``name`` as read; parsed once per process, so callers must not change it."""
-    path = data_path(name)
+def read_table(name: str, kind: type[T]) -> T:
+    """The table ``name`` as a ``kind``; a ``TableError`` with the path of the first wrong field. Callers keep it."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TableError(f"{path}: {error}") from error
-
-
-@contextmanager
-def wrong_rows(name: str) -> Iterator[None]:
-    """Turn what is wrong with a field of the table ``name`` into a ``TableError``."""
-    try:
-        yield
+        return read(kind, read_toml(data_path(name)))
     except InputError as error:
         raise TableError(f"{name}: {error}") from error

@@ -34,6 +34,7 @@ def _named(values: Mapping[str, Any]) -> int:
     return len(parse_cpus(values["cpus"]))
 
 
+ComputeCapability = Annotated[str, Column(pattern=r"\d{1,2}\.\d", example="8.9")]
 Cpuset = Annotated[str, Column(parse=_cpuset)]
 # How a bandwidth of a machine may be known: no header tells it.
 BandwidthBasis = Annotated[Basis, Column(choices=tuple(basis for basis in Basis if basis is not Basis.HEADER))]
@@ -79,7 +80,7 @@ class Gpu:
     total: Mib
     free: Annotated[Mib, Column(default=_room)]
     backend: Annotated[str, Column(pattern="[a-z]+", example="cuda")] = ""
-    compute_capability: Annotated[str, Column(pattern=r"\d{1,2}\.\d", example="8.9")] = ""
+    compute_capability: ComputeCapability = ""
     uuid: str = ""
     pci: Annotated[str, Column(pattern=_PCI, example="0000:0a:00.0")] = ""
     bandwidth: Gbs | None = None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
+
+from omniplan.documents.column import Column
+from omniplan.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,9 @@ class TensorType:
     def bits_per_weight(self) -> float:
         """Average bits one element takes, scales included."""
         return 8 * self.size / self.block
+
+    def __str__(self) -> str:
+        return self.name
 
     def row_size(self, n: int) -> int:
         """Bytes of one row of ``n`` elements; ``n`` must be a whole number of blocks."""
@@ -50,3 +56,14 @@ REMOVED_TYPES: Final[dict[int, str]] = {
     4: "q4_2", 5: "q4_3", 31: "q4_0_4_4", 32: "q4_0_4_8", 33: "q4_0_8_8",
     36: "iq4_nl_4_4", 37: "iq4_nl_4_8", 38: "iq4_nl_8_8",
 }  # fmt: skip
+
+
+def type_named(name: str) -> TensorType:
+    """The type called ``name``; raises InputError with all there are."""
+    if name not in TYPE_BY_NAME:
+        raise InputError(f"expected one of {', '.join(TYPE_BY_NAME)}, got {name[:40]!r}")
+    return TYPE_BY_NAME[name]
+
+
+# A type as files have it.
+TypeName = Annotated[TensorType, Column(parse=type_named)]

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from functools import cache
-from typing import Final
+from typing import Annotated, Final
 
-from omniplan.documents.fields import Fields
-from omniplan.documents.source import read_table, wrong_rows
+from omniplan.documents.column import Amount, Column, Count, Mib, Name, Positive
+from omniplan.documents.source import read_table
 from omniplan.engines.values import Effect
+from omniplan.errors import InputError
 
 _FILE: Final = "engines.toml"
 _CONDITION: Final = re.compile(r"^(?P<fact>[a-z_]+\.[a-z_0-9]+) (?P<test>is|in|outside|<|>) (?P<value>.+)$")
@@ -47,6 +48,16 @@ class Condition:
     test: Comparator
     value: str
 
+    @classmethod
+    def parse(cls, text: str) -> Condition:
+        """The condition written in ``text``; raises InputError."""
+        if (match := _CONDITION.match(text)) is None:
+            raise InputError(f'expected a form like "gpu.count > 0", got {text!r}')
+        return cls(fact=match["fact"], test=Comparator(match["test"]), value=match["value"])
+
+    def __str__(self) -> str:
+        return f"{self.fact} {self.test} {self.value}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
@@ -54,16 +65,17 @@ class Release:
 
     version: str
     seen: date
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineRow:
     """One engine; ``backends`` are the engines it runs instead of computing itself."""
 
-    name: str
+    name: Name
     title: str
-    releases: tuple[Release, ...]
-    backends: tuple[str, ...]
+    releases: tuple[Release, ...] = ()
+    backends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,17 +90,17 @@ class WayRow:
     engine: str
     name: str
     layout: LayoutKind
-    reads: tuple[str, ...]
+    reads: tuple[str, ...] = ()
     known: date
     source: str
-    versions: str
-    converts: bool
-    needs_gguf: bool
-    splits_layers: bool
-    one_gpu: bool
-    cpu_bits: float
-    gpu_bits: float
-    gpu_fraction: float
+    versions: str = ""
+    converts: bool = False
+    needs_gguf: bool = False
+    splits_layers: bool = False
+    one_gpu: bool = False
+    cpu_bits: Amount = 0.0
+    gpu_bits: Amount = 0.0
+    gpu_fraction: Positive = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,14 +109,14 @@ class EngineRule:
 
     id: str
     engines: tuple[str, ...]
-    ways: tuple[str, ...]
+    ways: tuple[str, ...] = ()
     effect: Effect
-    when: tuple[Condition, ...]
+    when: tuple[Annotated[Condition, Column(parse=Condition.parse)], ...]
     says: str
-    remedy: str
-    lesson: str
-    supersedes: tuple[str, ...]
-    versions: str
+    remedy: str = ""
+    lesson: str = ""
+    supersedes: tuple[str, ...] = ()
+    versions: str = ""
     known: date
     source: str
 
@@ -118,37 +130,42 @@ class PublishedRow:
     """In which format a publisher offers models of a shape for download, and its bytes."""
 
     arch: tuple[str, ...]
-    n_embd: int
-    n_expert: int
+    n_embd: Count
+    n_expert: Count
     format: str
-    size: int
+    size: Annotated[Count, Column(key="gb", unit=10**9)]
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineNeeds:
+    """Bytes that an engine keeps on every GPU beside weights and cache."""
+
+    workspace: Mib
     source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineTable:
-    """The whole table; ``workspace`` are bytes that an engine keeps on every GPU beside weights and cache."""
+    """The whole table."""
 
-    engines: Mapping[str, EngineRow]
-    ways: tuple[WayRow, ...]
-    rules: tuple[EngineRule, ...]
+    source: str
+    engines: Annotated[Mapping[str, EngineRow], Column(key="engine")]
+    model: EngineNeeds
+    ways: Annotated[tuple[WayRow, ...], Column(key="way")]
+    rules: Annotated[tuple[EngineRule, ...], Column(key="rule")]
     published: tuple[PublishedRow, ...]
-    workspace: int
+
+    @property
+    def workspace(self) -> int:
+        """Bytes that an engine keeps on every GPU beside weights and cache."""
+        return self.model.workspace
 
 
 @cache
 def engine_table() -> EngineTable:
     """Every row; raises TableError."""
-    with wrong_rows(_FILE):
-        table = Fields.of(read_table(_FILE), "")
-        engines = Fields.of(table.raw["engine"], "engine")
-        return EngineTable(
-            engines={name: _engine(name, Fields.of(row, f"engine.{name}")) for name, row in engines.raw.items()},
-            ways=tuple(_way(row) for row in table.tables("way")),
-            rules=tuple(_rule(row) for row in table.tables("rule")),
-            published=tuple(_published(row) for row in table.tables("published")),
-            workspace=Fields.of(table.raw["model"], "model").required_mib("workspace_mib"),
-        )
+    return read_table(_FILE, EngineTable)
 
 
 def version_key(text: str) -> tuple[int, ...]:
@@ -163,81 +180,3 @@ def in_range(version: str, versions: str) -> bool:
         return True
     tests = {">=": lambda bound: own >= bound, "<": lambda bound: own < bound}
     return all(tests[sign](version_key(bound)) for sign, bound in _RANGE.findall(versions))
-
-
-def _engine(name: str, row: Fields) -> EngineRow:
-    engine = EngineRow(
-        name=name,
-        title=row.text("title"),
-        releases=tuple(_release(item) for item in row.tables("releases")),
-        backends=row.texts("backends"),
-    )
-    row.done()
-    return engine
-
-
-def _release(row: Fields) -> Release:
-    release = Release(version=row.text("version"), seen=row.day("seen"))
-    row.text("source")
-    row.done()
-    return release
-
-
-def _way(row: Fields) -> WayRow:
-    way = WayRow(
-        engine=row.text("engine"),
-        name=row.text("name"),
-        layout=LayoutKind(row.choice("layout", list(LayoutKind), "")),
-        reads=row.texts("reads"),
-        known=row.day("known"),
-        source=row.text("source"),
-        versions=row.text("versions", ""),
-        converts=row.flag("converts"),
-        needs_gguf=row.flag("needs_gguf"),
-        splits_layers=row.flag("splits_layers"),
-        one_gpu=row.flag("one_gpu"),
-        cpu_bits=row.number("cpu_bits") or 0.0,
-        gpu_bits=row.number("gpu_bits") or 0.0,
-        gpu_fraction=row.number("gpu_fraction") or 1.0,
-    )
-    row.done()
-    return way
-
-
-def _rule(row: Fields) -> EngineRule:
-    rule = EngineRule(
-        id=row.text("id"),
-        engines=row.texts("engines"),
-        ways=row.texts("ways"),
-        effect=Effect(row.choice("effect", list(Effect), "")),
-        when=tuple(_condition(row, text) for text in row.texts("when")),
-        says=row.text("says"),
-        remedy=row.text("remedy", ""),
-        lesson=row.text("lesson", ""),
-        supersedes=row.texts("supersedes"),
-        versions=row.text("versions", ""),
-        known=row.day("known"),
-        source=row.text("source"),
-    )
-    row.done()
-    return rule
-
-
-def _condition(row: Fields, text: str) -> Condition:
-    match = _CONDITION.match(text)
-    if match is None:
-        raise row.error("when", f'expected a form like "gpu.count > 0", got {text!r}')
-    return Condition(fact=match["fact"], test=Comparator(match["test"]), value=match["value"])
-
-
-def _published(row: Fields) -> PublishedRow:
-    published = PublishedRow(
-        arch=row.texts("arch"),
-        n_embd=row.required_count("n_embd"),
-        n_expert=row.required_count("n_expert"),
-        format=row.text("format"),
-        size=int((row.number("gb") or 0) * 1e9),
-        source=row.text("source"),
-    )
-    row.done()
-    return published

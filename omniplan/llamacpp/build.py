@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Final
 
-from omniplan.documents.fields import Fields
-from omniplan.documents.source import read_table, wrong_rows
-from omniplan.errors import InputError
+from omniplan.documents.column import Count
+from omniplan.documents.frozen import FrozenMapping
+from omniplan.documents.record import plain, read
+from omniplan.documents.source import read_table
+from omniplan.errors import InputError, TableError
 
 _FILE: Final = "builds.toml"
 _NAME: Final = re.compile(r"b?(\d{3,6})")
@@ -64,57 +66,55 @@ def release(number: int) -> Build:
     return builds().get(number) or Build(number=number)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusionRow:
+    """What a build's row says of fusions; None is as in the build it is based on."""
+
+    source: str
+    shared_experts: bool | None = None
+    reduced_experts: Count | None = None
+    routing: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRow:
+    """One row; each table of ``graphs`` has a source beside the facts."""
+
+    source: str
+    based_on: Count | None = None
+    fusions: FusionRow | None = None
+    graphs: Mapping[str, Mapping[str, int | float | bool | str]] = FrozenMapping()
+
+
 @cache
 def builds() -> Mapping[int, Build]:
     """Every build with a row, by number; raises TableError for a row that cannot be read."""
-    with wrong_rows(_FILE):
-        return read_builds(read_table(_FILE))
+    try:
+        return _builds(read_table(_FILE, dict[str, BuildRow]))
+    except InputError as error:
+        raise TableError(f"{_FILE}: {error}") from error
 
 
 def read_builds(table: Mapping[str, object]) -> Mapping[int, Build]:
     """The builds of ``table``, each from its row and the build it is based on; raises InputError."""
+    return _builds(read(dict[str, BuildRow], table))
+
+
+def _builds(rows: Mapping[str, BuildRow]) -> Mapping[int, Build]:
     found: dict[int, Build] = {}
-    for name, raw in table.items():
-        row = Fields.of(raw, name)
+    for name, row in rows.items():
         number = build_number(name)
-        found[number] = _build(row, number, _base(row, found))
+        if found and row.based_on not in found:
+            problem = "is missing" if row.based_on is None else f"no build {row.based_on} stands above"
+            raise InputError(f"{name}.based_on: {problem}")
+        found[number] = _build(row, number, found.get(row.based_on or 0, Build(number=0)))
     return found
 
 
-def _base(row: Fields, above: Mapping[int, Build]) -> Build:
-    if not above:
-        return Build(number=0)
-    number = row.required_count("based_on")
-    if number not in above:
-        raise row.error("based_on", f"no build {number} stands above")
-    return above[number]
-
-
-def _build(row: Fields, number: int, base: Build) -> Build:
-    row.text("source")
-    fusions, graphs = row.table("fusions"), row.table("graphs")
-    changes = {} if graphs is None else {arch: _facts(table) for arch in graphs.raw if (table := graphs.table(arch))}
-    row.done()
-    return replace(
-        base,
-        number=number,
-        graphs={**base.graphs, **{arch: {**base.graphs.get(arch, {}), **facts} for arch, facts in changes.items()}},
-        fusions=base.fusions if fusions is None else _fusions(fusions, base.fusions),
-    )
-
-
-def _facts(row: Fields) -> Mapping[str, object]:
-    row.text("source")
-    return {name: value for name, value in row.raw.items() if name != "source"}
-
-
-def _fusions(row: Fields, base: Fusions) -> Fusions:
-    row.text("source")
-    most = row.count("reduced_experts")
-    found = Fusions(
-        shared_experts=row.flag("shared_experts", default=base.shared_experts),
-        reduced_experts=base.reduced_experts if most is None else most,
-        routing=row.flag("routing", default=base.routing),
-    )
-    row.done()
-    return found
+def _build(row: BuildRow, number: int, base: Build) -> Build:
+    stated = plain(row.fusions, sparse=True) if row.fusions else {}
+    changes = {name: value for name, value in stated.items() if name != "source"}
+    graphs = dict(base.graphs)
+    for arch, facts in row.graphs.items():
+        graphs[arch] = {**graphs.get(arch, {}), **{name: fact for name, fact in facts.items() if name != "source"}}
+    return replace(base, number=number, graphs=graphs, fusions=replace(base.fusions, **changes))

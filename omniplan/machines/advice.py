@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Final
+from typing import Annotated, Final
 
-from omniplan.documents.fields import Fields
-from omniplan.documents.source import read_table, wrong_rows
+from omniplan.documents.column import Amount, Column, Count, Mib, Name
+from omniplan.documents.source import read_table
 from omniplan.units import MIB
 
 _FILE: Final = "advice.toml"
@@ -27,22 +27,22 @@ class AdviceSeverity(StrEnum):
 class AdviceRule:
     """One rule; ``statement`` and ``check`` have {names} to fill in, ``cap`` is a number the rule states."""
 
-    name: str
+    name: Name
     severity: AdviceSeverity
     statement: str
     measured: str
     check: str
     source: str
-    cap: int | None = None
+    cap: Count | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserve:
     """Memory taken for reserved without evidence: a share of the whole, up to ``at_most`` bytes."""
 
-    name: str
-    share: float
-    at_most: int
+    name: Name
+    share: Amount
+    at_most: Mib
     statement: str
     source: str
 
@@ -51,46 +51,24 @@ class Reserve:
         return min(int(total * self.share), self.at_most) // MIB * MIB
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdviceTable:
+    """The whole table."""
+
+    rules: Annotated[Mapping[str, AdviceRule], Column(key="rule")]
+    reserves: Annotated[Mapping[str, Reserve], Column(key="assumed")]
+
+
 @cache
-def rules() -> dict[str, AdviceRule]:
+def _table() -> AdviceTable:
+    return read_table(_FILE, AdviceTable)
+
+
+def rules() -> Mapping[str, AdviceRule]:
     """The rules by name; raises TableError."""
-    with wrong_rows(_FILE):
-        return {name: _rule(name, fields) for name, fields in _section("rule")}
+    return _table().rules
 
 
-@cache
-def reserves() -> dict[str, Reserve]:
+def reserves() -> Mapping[str, Reserve]:
     """What is taken for reserved, by name; raises TableError."""
-    with wrong_rows(_FILE):
-        return {name: _reserve(name, fields) for name, fields in _section("assumed")}
-
-
-def _section(name: str) -> Iterator[tuple[str, Fields]]:
-    section = Fields.of(read_table(_FILE).get(name), name)
-    return ((key, Fields.of(value, f"{name}.{key}")) for key, value in section.raw.items())
-
-
-def _rule(name: str, fields: Fields) -> AdviceRule:
-    rule = AdviceRule(
-        name=name,
-        severity=AdviceSeverity(fields.choice("severity", tuple(AdviceSeverity), "")),
-        statement=fields.text("statement"),
-        measured=fields.text("measured"),
-        check=fields.text("check"),
-        source=fields.text("source"),
-        cap=fields.count("cap"),
-    )
-    fields.done()
-    return rule
-
-
-def _reserve(name: str, fields: Fields) -> Reserve:
-    reserve = Reserve(
-        name=name,
-        share=fields.number("share") or 0.0,
-        at_most=fields.required_mib("at_most_mib"),
-        statement=fields.text("statement"),
-        source=fields.text("source"),
-    )
-    fields.done()
-    return reserve
+    return _table().reserves

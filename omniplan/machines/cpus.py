@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from omniplan.documents.fields import Fields
-from omniplan.documents.source import read_table, wrong_rows
-from omniplan.units import MIB
+from omniplan.documents.column import Count, Mib, Name
+from omniplan.documents.source import read_table
 
 _FILE: Final = "cpus.toml"
 _NOISE: Final = {"amd", "intel", "ryzen", "core", "xeon", "epyc", "threadripper", "processor", "cpu", "tm", "r"}
@@ -18,53 +17,52 @@ _NOISE: Final = {"amd", "intel", "ryzen", "core", "xeon", "epyc", "threadripper"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CpuRow:
-    """One processor model, per socket; ``speed_mts`` is the fastest memory its maker supports."""
+    """One processor model, per socket; ``speed_mts`` is the fastest memory its maker supports, ``isa`` its features."""
 
-    name: str
-    cores: int
-    threads: int
-    channels: int
-    speed_mts: int
-    l3: int
-    features: tuple[str, ...]
+    name: Name
+    cores: Count
+    threads: Count
+    channels: Count
+    speed_mts: Count
+    l3: Mib = 0
+    isa: str
     source: str
-    performance_cores: int = 0
-    efficiency_cores: int = 0
+    performance_cores: Count = 0
+    efficiency_cores: Count = 0
 
     @property
     def bandwidth(self) -> float:
         """Nominal bytes per second of one socket."""
         return self.channels * self.speed_mts * 8e6
 
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Instruction sets that ggml's CPU backend has kernels for."""
+        return _table().isa[self.isa]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpuTable:
+    """The whole table: instruction sets by the name of their generation, and processors."""
+
+    isa: Mapping[str, tuple[str, ...]]
+    cpu: Mapping[str, CpuRow]
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Rows of a generation that there is not."""
+        for name, row in self.cpu.items():
+            if row.isa not in self.isa:
+                yield f"cpu.{name}.isa", f"expected one of {', '.join(self.isa)}, got {row.isa!r}"
+
 
 @cache
+def _table() -> CpuTable:
+    return read_table(_FILE, CpuTable)
+
+
 def cpu_rows() -> tuple[CpuRow, ...]:
     """Every row, in the table's order; raises TableError."""
-    table = dict(read_table(_FILE))
-    with wrong_rows(_FILE):
-        isa = Fields.of(table.pop("isa"), "isa")
-        features = {name: isa.texts(name) for name in isa.raw}
-        groups = [Fields.of(rows, group) for group, rows in table.items()]
-        return tuple(_row(name, group, features) for group in groups for name in group.raw)
-
-
-def _row(name: str, table: Fields, features: dict[str, tuple[str, ...]]) -> CpuRow:
-    fields = table.table(name)
-    assert fields is not None
-    row = CpuRow(
-        name=name,
-        cores=fields.required_count("cores"),
-        threads=fields.required_count("threads"),
-        channels=fields.required_count("channels"),
-        speed_mts=fields.required_count("speed_mts"),
-        l3=int((fields.number("l3_mib") or 0) * MIB),
-        features=features[fields.choice("isa", tuple(features), "")],
-        source=fields.text("source"),
-        performance_cores=fields.count("performance_cores") or 0,
-        efficiency_cores=fields.count("efficiency_cores") or 0,
-    )
-    fields.done()
-    return row
+    return tuple(_table().cpu.values())
 
 
 def _key(name: str) -> str:

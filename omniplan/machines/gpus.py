@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Annotated, Final
 
-from omniplan.documents.fields import Fields
-from omniplan.documents.source import read_table, wrong_rows
+from omniplan.documents.column import Column, Count, Gbs, Group, Mib, Name, Tera
+from omniplan.documents.source import read_table
+from omniplan.domain.machine import ComputeCapability
 from omniplan.units import MIB
 
 _FILE: Final = "gpus.toml"
@@ -24,18 +25,18 @@ class GpuRow:
     ``visible`` is the total a driver shows, where it was seen; ``group`` the section of the table.
     """
 
-    name: str
-    group: str
-    memory: int
+    name: Name
+    group: Group
+    memory: Mib
     source: str
-    visible: int | None = None
-    bandwidth: float | None = None
-    compute_capability: str = ""
-    fp16_flops: float | None = None
-    int8_ops: float | None = None
-    pcie: int | None = None
-    lanes: int | None = None
-    is_unified: bool = False
+    visible: Mib | None = None
+    bandwidth: Gbs | None = None
+    compute_capability: ComputeCapability = ""
+    fp16_flops: Annotated[Tera | None, Column(key="fp16_tflops")] = None
+    int8_ops: Annotated[Tera | None, Column(key="int8_tops")] = None
+    pcie: Count | None = None
+    lanes: Count | None = None
+    is_unified: Annotated[bool, Column(key="unified")] = False
     aliases: tuple[str, ...] = ()
 
     @property
@@ -47,32 +48,8 @@ class GpuRow:
 @cache
 def gpu_rows() -> tuple[GpuRow, ...]:
     """Every row, in the table's order; raises TableError."""
-    table = read_table(_FILE)
-    with wrong_rows(_FILE):
-        groups = [(group, Fields.of(rows, group)) for group, rows in table.items()]
-        return tuple(_row(group, name, fields) for group, fields in groups for name in fields.raw)
-
-
-def _row(group: str, name: str, table: Fields) -> GpuRow:
-    fields = table.table(name)
-    assert fields is not None
-    row = GpuRow(
-        name=name,
-        group=group,
-        memory=fields.required_mib("memory_mib"),
-        source=fields.text("source"),
-        visible=fields.mib("visible_mib"),
-        bandwidth=fields.scaled("bandwidth_gbs", 1e9),
-        compute_capability=fields.matching("compute_capability", r"\d{1,2}\.\d", "8.9"),
-        fp16_flops=fields.scaled("fp16_tflops", 1e12),
-        int8_ops=fields.scaled("int8_tops", 1e12),
-        pcie=fields.count("pcie"),
-        lanes=fields.count("lanes"),
-        is_unified=fields.flag("unified"),
-        aliases=fields.texts("aliases"),
-    )
-    fields.done()
-    return row
+    groups = read_table(_FILE, dict[str, dict[str, GpuRow]])
+    return tuple(row for rows in groups.values() for row in rows.values())
 
 
 def key_of(name: str) -> str:

@@ -60,7 +60,7 @@ def calibrate(
     """Constants under which ``runs`` are predicted as measured; raises InputError where they contradict each other.
 
     Each run says by which factor all rates that bound it are off; runs of one kind are taken together by their median.
-    Write the result with ``omniplan.predict.constants.write`` and give the file to ``omniplan.predict``.
+    Write ``omniplan.predict.learned.learned_of`` it and give the file to ``omniplan.predict``.
     """
     if not runs:
         raise InputError("no run with a prompt or generation speed")

@@ -2,30 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final
 
-from omniplan.documents.fields import Fields
-from omniplan.documents.toml_text import quoted
+from omniplan.documents.column import Amount, Column, Count, Mib
+from omniplan.documents.document import from_toml
+from omniplan.documents.frozen import FrozenMapping
+from omniplan.documents.record import plain
+from omniplan.documents.text_file import read_utf8
+from omniplan.documents.toml_text import to_toml
 from omniplan.domain.machine import Gpu, LearnedConstant, Machine
 from omniplan.errors import InputError
-from omniplan.predict import constants as calibration
-from omniplan.predict.constants import LEARNED, Constant
-from omniplan.units import MIB
+from omniplan.predict.constants import Constant, by_name, shipped
 
 _SUFFIX: Final = ".calibration.toml"
+_COMMENT: Final = (
+    "Learned by omniplan calibrate --log; delete this file to forget it.\n"
+    "beside: in use on the GPU beside the model's buffers; compute_factor: this build's compute buffer / predicted."
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasuredRange:
-    """A measured number: the median of ``n_runs`` and the range seen."""
+class _Seen:
+    """Numbers of several runs: the median, and the range seen."""
 
+    __slots__ = ()
     value: float
     low: float
     high: float
-    n_runs: int
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """A value outside the range that it was seen in."""
+        if not 0 < self.low <= self.value <= self.high:
+            yield "value", f"needs 0 < low <= value <= high, got {self.low:g}, {self.value:g}, {self.high:g}"
+
+
+def _value(values: Mapping[str, Any]) -> Any:
+    return values["value"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredBytes(_Seen):
+    """Bytes of ``n_runs``."""
+
+    value: Mib
+    low: Annotated[Mib, Column(default=_value)]
+    high: Annotated[Mib, Column(default=_value)]
+    n_runs: Annotated[Count, Column(key="runs")] = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredFactor(_Seen):
+    """How many times a prediction, in ``n_runs``."""
+
+    value: Amount
+    low: Annotated[Amount, Column(default=_value)]
+    high: Annotated[Amount, Column(default=_value)]
+    n_runs: Annotated[Count, Column(key="runs")] = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,20 +71,53 @@ class LearnedGpu:
     """
 
     name: str
-    description: str
-    build: int
-    beside: MeasuredRange | None = None
-    compute: MeasuredRange | None = None
+    description: str = ""
+    build: Count
+    beside: MeasuredBytes | None = None
+    compute: Annotated[MeasuredFactor | None, Column(key="compute_factor")] = None
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """A row that says nothing."""
+        if self.beside is None and self.compute is None:
+            yield "beside", "is missing, and so is compute_factor: a row says one of them"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnedMemory:
+    """What logs of ``machine`` say of its GPUs' memory."""
+
+    machine: str
+    logs: tuple[str, ...] = ()
+    gpus: tuple[LearnedGpu, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
-    """Everything one file holds: per GPU and build, constants of the time model, and the logs they come from."""
+    """Everything one file holds: what logs say of memory, and constants of the time model by group and name."""
 
-    machine: str
-    logs: tuple[str, ...]
-    gpus: tuple[LearnedGpu, ...] = ()
-    constants: Mapping[str, Constant] = field(default_factory=dict)
+    memory: Annotated[LearnedMemory | None, Column(key="learned")] = None
+    constants: Annotated[Mapping[str, Mapping[str, Constant]], Column(is_rest=True)] = FrozenMapping()
+
+    @property
+    def gpus(self) -> tuple[LearnedGpu, ...]:
+        """What is known of memory, per GPU and build."""
+        return self.memory.gpus if self.memory else ()
+
+    @property
+    def by_name(self) -> Mapping[str, Constant]:
+        """The constants by their dotted names."""
+        return by_name(self.constants)
+
+
+def learned_of(constants: Mapping[str, Constant], memory: LearnedMemory | None = None) -> Learned:
+    """A file of ``constants`` by their dotted names, to the six digits that are written, and of ``memory``."""
+    groups: dict[str, dict[str, Constant]] = {}
+    for dotted, row in constants.items():
+        group, _, name = dotted.partition(".")
+        value, low, high = (float(f"{number:.6g}") for number in (row.value, row.low, row.high))
+        groups.setdefault(group, {})[name] = replace(row, value=value, low=low, high=high)
+    frozen = {group: FrozenMapping(rows) for group, rows in groups.items()}
+    return Learned(memory=memory, constants=FrozenMapping(frozen))
 
 
 def apply(learned: Learned, machine: Machine, *, where: str) -> Machine:
@@ -61,7 +128,7 @@ def apply(learned: Learned, machine: Machine, *, where: str) -> Machine:
     known = {gpu.name for gpu in machine.gpus}
     if strange := sorted(newest.keys() - known):
         raise InputError(f"{where}: learned on {strange[0]}, which {machine.name} does not have")
-    constants = tuple(LearnedConstant(name=name, value=row.value) for name, row in learned.constants.items())
+    constants = tuple(LearnedConstant(name=name, value=row.value) for name, row in learned.by_name.items())
     return replace(
         machine,
         gpus=tuple(_applied(gpu, newest.get(gpu.name), machine, where) for gpu in machine.gpus),
@@ -75,7 +142,7 @@ def _applied(gpu: Gpu, row: LearnedGpu | None, machine: Machine, where: str) -> 
         return gpu
     if not is_same_gpu(gpu.description, row.description):
         raise InputError(f"{where}: {gpu.name} is a {row.description} there, a {gpu.description} on {machine.name}")
-    beside = round(row.beside.value) if row.beside else None
+    beside = row.beside.value if row.beside else None
     factor = row.compute.value if row.compute else None
     return replace(gpu, beside=beside, compute_factor=factor, learned=f"{where}: {_basis(row)}")
 
@@ -103,75 +170,22 @@ def _basis(gpu: LearnedGpu) -> str:
     return f"measured in {runs} run{'s' * (runs > 1)}{build}"
 
 
-def load(path: str | Path) -> Learned:
-    """The file at ``path``; a file of constants alone has taught nothing about memory. Raises InputError."""
-    table = calibration.read(path)
-    constants = calibration.own(path)
-    if LEARNED not in table:
-        return Learned(machine="", logs=(), constants=constants)
-    try:
-        fields = Fields.of(table[LEARNED], LEARNED)
-        learned = Learned(
-            machine=fields.text("machine"),
-            logs=fields.texts("logs"),
-            gpus=tuple(_gpu(row) for row in fields.tables("gpus")),
-            constants=constants,
-        )
-        fields.done()
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+def load(path: str | Path, build: str = "") -> Learned:
+    """The file at ``path``; raises InputError, for a constant that is not known of ``build`` too."""
+    learned = from_toml(Learned, read_utf8(path), where=str(path), what="calibration file")
+    if strange := sorted(learned.by_name.keys() - shipped(build).keys()):
+        raise InputError(f"{path}: {strange[0]}: no such constant; data/calibration.toml lists them")
     return learned
 
 
-def _gpu(fields: Fields) -> LearnedGpu:
-    gpu = LearnedGpu(
-        name=fields.text("name"),
-        description=fields.text("description", ""),
-        build=fields.required_count("build"),
-        beside=_spread(fields, "beside", "_mib", MIB),
-        compute=_spread(fields, "compute_factor", "", 1),
-    )
-    fields.done()
-    if gpu.beside is None and gpu.compute is None:
-        raise fields.error("beside_mib", "is missing, and so is compute_factor: a row says one of them")
-    return gpu
+def values(path: str | Path, build: str = "") -> Mapping[str, float]:
+    """The shipped constants for ``build`` with those of the file at ``path`` in their place; raises InputError."""
+    return {**shipped(build), **{name: row.value for name, row in load(path, build).by_name.items()}}
 
 
-def _spread(fields: Fields, name: str, unit: str, scale: float) -> MeasuredRange | None:
-    value = fields.number(f"{name}{unit}")
-    low, high, runs = (
-        fields.number(f"{name}_low{unit}"),
-        fields.number(f"{name}_high{unit}"),
-        fields.count(f"{name}_runs"),
-    )
-    if value is None:
-        return None
-    low, high = value if low is None else low, value if high is None else high
-    if not 0 < low <= value <= high:
-        raise fields.error(f"{name}{unit}", f"needs 0 < low <= value <= high, got {low:g}, {value:g}, {high:g}")
-    return MeasuredRange(value=value * scale, low=low * scale, high=high * scale, n_runs=runs or 1)
-
-
-def write(learned: Learned) -> str:
-    """TOML that ``load`` reads back to the same."""
-    head = (
-        f"{learned.machine}, learned by omniplan calibrate --log; delete this file to forget it\n"
-        "beside: in use on the GPU beside the model's buffers; compute_factor: this build's compute buffer / predicted"
-    )
-    lines = [*(f"# {line}" for line in head.splitlines()), "", f"[{LEARNED}]"]
-    lines += [f"machine = {quoted(learned.machine)}", f"logs = [{', '.join(map(quoted, learned.logs))}]"]
-    for gpu in learned.gpus:
-        lines += ["", f"[[{LEARNED}.gpus]]", f"name = {quoted(gpu.name)}", f"description = {quoted(gpu.description)}"]
-        lines += [f"build = {gpu.build}", *_spread_lines(gpu.beside, "beside", "_mib", MIB)]
-        lines += _spread_lines(gpu.compute, "compute_factor", "", 1)
-    return "\n".join(lines) + "\n" + (calibration.write(learned.constants, "") if learned.constants else "")
-
-
-def _spread_lines(spread: MeasuredRange | None, name: str, unit: str, scale: float) -> list[str]:
-    if spread is None:
-        return []
-    values = {f"{name}{unit}": spread.value, f"{name}_low{unit}": spread.low, f"{name}_high{unit}": spread.high}
-    return [*(f"{key} = {value / scale:.6g}" for key, value in values.items()), f"{name}_runs = {spread.n_runs}"]
+def write(learned: Learned, comment: str = _COMMENT) -> str:
+    """TOML that ``load`` reads back to the same, ``comment`` on top."""
+    return to_toml(plain(learned, sparse=True), comment=comment)
 
 
 def beside(machine: str | Path) -> Path | None:

@@ -16,7 +16,7 @@ from omniplan.errors import InputError
 from omniplan.llamacpp.ggml.buffers import HOST
 from omniplan.predict.calibrate import MeasuredSpeed, calibrate
 from omniplan.predict.constants import Constant
-from omniplan.predict.learned import Learned, LearnedGpu, MeasuredRange
+from omniplan.predict.learned import Learned, LearnedGpu, LearnedMemory, MeasuredBytes, MeasuredFactor, learned_of
 from omniplan.units import MIB, mib
 from omniplan.verify.compare import rows
 from omniplan.verify.expected import Expected, machine_in, of_model
@@ -77,12 +77,9 @@ def learn(
     if not beside and not compute and not constants:
         names = ", ".join(report.source for report in reports)
         raise InputError(f"{names}: teaches nothing about memory or speed; {_HOW}")
-    return Learned(
-        machine=base.name,
-        logs=tuple(report.source for report in reports),
-        gpus=tuple(_gpus(base, beside, compute)),
-        constants=constants,
-    )
+    logs = tuple(report.source for report in reports)
+    memory = LearnedMemory(machine=base.name, logs=logs, gpus=tuple(_gpus(base, beside, compute)))
+    return learned_of(constants, memory)
 
 
 def _check(report: LoadReport, machine: Machine) -> None:
@@ -199,16 +196,23 @@ def _gpus(machine: Machine, beside: Lessons, compute: Lessons) -> Iterator[Learn
             name=name,
             description=described.get(name, ""),
             build=build,
-            beside=_spread(beside.get((name, build), ())),
-            compute=_spread(compute.get((name, build), ())),
+            beside=_bytes(beside.get((name, build), ())),
+            compute=_factor(compute.get((name, build), ())),
         )
 
 
-def _spread(lessons: Sequence[Lesson]) -> MeasuredRange | None:
+def _bytes(lessons: Sequence[Lesson]) -> MeasuredBytes | None:
+    values = [round(lesson.value) for lesson in lessons]
+    if not values:
+        return None
+    return MeasuredBytes(value=round(median(values)), low=min(values), high=max(values), n_runs=len(values))
+
+
+def _factor(lessons: Sequence[Lesson]) -> MeasuredFactor | None:
     values = [lesson.value for lesson in lessons]
-    return (
-        MeasuredRange(value=median(values), low=min(values), high=max(values), n_runs=len(values)) if values else None
-    )
+    if not values:
+        return None
+    return MeasuredFactor(value=median(values), low=min(values), high=max(values), n_runs=len(values))
 
 
 def _constants(

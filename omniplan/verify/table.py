@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Annotated, Final
 
-from omniplan.documents.fields import Fields
-from omniplan.documents.source import read_table, wrong_rows
-from omniplan.verify.values import RunFinding, RunSeverity
+from omniplan.documents.column import Amount, Column, Mib
+from omniplan.documents.source import read_table
+from omniplan.verify.values import RunFinding
 
 _FILE: Final = "verification.toml"
 _PLACE: Final = re.compile(r"\{(\w+)\}")
@@ -20,8 +20,8 @@ _PLACE: Final = re.compile(r"\{(\w+)\}")
 class Tolerance:
     """The larger of ``floor`` bytes and a ``share`` of what is predicted."""
 
-    floor: int
-    share: float
+    floor: Annotated[Mib, Column(key="mib")]
+    share: Amount = 0.0
     source: str
 
     def of(self, predicted: int) -> int:
@@ -29,18 +29,27 @@ class Tolerance:
         return max(self.floor, int(predicted * self.share))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationTable:
+    """The whole table; the findings' places are not filled in."""
+
+    tolerances: Annotated[Mapping[str, Tolerance], Column(key="tolerance")]
+    findings: Annotated[Mapping[str, RunFinding], Column(key="finding")]
+
+
 @cache
-def tolerances() -> dict[str, Tolerance]:
+def _table() -> VerificationTable:
+    return read_table(_FILE, VerificationTable)
+
+
+def tolerances() -> Mapping[str, Tolerance]:
     """The tolerances by name; raises TableError."""
-    with wrong_rows(_FILE):
-        return {name: _tolerance(fields) for name, fields in _section("tolerance")}
+    return _table().tolerances
 
 
-@cache
-def findings() -> dict[str, RunFinding]:
+def findings() -> Mapping[str, RunFinding]:
     """The findings by name, their places not filled in; raises TableError."""
-    with wrong_rows(_FILE):
-        return {name: _finding(name, fields) for name, fields in _section("finding")}
+    return _table().findings
 
 
 def finding(name: str, /, *lines: int, **facts: str | int) -> RunFinding:
@@ -58,26 +67,3 @@ def finding(name: str, /, *lines: int, **facts: str | int) -> RunFinding:
 
 def _filled(text: str, facts: dict[str, str | int]) -> str:
     return _PLACE.sub(lambda place: str(facts.get(place[1], place[0])), text)
-
-
-def _section(name: str) -> Iterator[tuple[str, Fields]]:
-    section = Fields.of(read_table(_FILE).get(name), name)
-    return ((key, Fields.of(value, f"{name}.{key}")) for key, value in section.raw.items())
-
-
-def _tolerance(fields: Fields) -> Tolerance:
-    row = Tolerance(floor=fields.required_mib("mib"), share=fields.number("share") or 0.0, source=fields.text("source"))
-    fields.done()
-    return row
-
-
-def _finding(name: str, fields: Fields) -> RunFinding:
-    row = RunFinding(
-        name=name,
-        severity=RunSeverity(fields.choice("severity", tuple(RunSeverity), "")),
-        statement=fields.text("statement"),
-        advice=fields.text("advice"),
-        source=fields.text("source"),
-    )
-    fields.done()
-    return row

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from omniplan.documents.as_json import as_json
+from omniplan.documents.column import Name
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import BufferColumn
 from omniplan.domain.prediction import Phase
@@ -56,7 +57,7 @@ class ComparedColumn:
 class RunFinding:
     """Something about the run: what, how bad, what to do, by which rule, and the lines of the log that show it."""
 
-    name: str
+    name: Name
     severity: RunSeverity
     statement: str
     advice: str

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
-from typing import Any
 
+from omniplan.documents.column import Words
 from omniplan.documents.source import read_table
-from omniplan.errors import TableError
 
 _FILE = "architectures.toml"
 
@@ -55,7 +55,7 @@ class ArchRow:
     memory: MemoryKind = MemoryKind.KV
     causal: bool = True
     skips_nextn: bool = False
-    nextn_loaded: tuple[str, ...] = ()
+    nextn_loaded: Words = ()
     n_layer_kv_from_start: int = -1
     shared_kv_layers: bool = False
     embedding_twice: bool = False
@@ -80,12 +80,34 @@ class ArchRow:
     source: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchDefault:
+    """What rows have that do not say otherwise."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchTable:
+    """The whole table."""
+
+    default: ArchDefault
+    arch: Mapping[str, ArchRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchNames:
+    """``data/architecture_names.toml``."""
+
+    source: str
+    names: Words
+
+
 @cache
 def rows() -> dict[str, ArchRow]:
     """Every row by architecture name; raises TableError on an unknown key or value."""
-    table = read_table(_FILE)
-    source = str(table["default"]["source"])
-    return {name: _row(name, {"source": source, **row}) for name, row in table["arch"].items()}
+    table = read_table(_FILE, ArchTable)
+    return {name: replace(row, source=row.source or table.default.source) for name, row in table.arch.items()}
 
 
 def row(arch: str) -> ArchRow:
@@ -102,16 +124,4 @@ def selective_keys() -> frozenset[str]:
 @cache
 def known() -> frozenset[str]:
     """Names of all architectures of llama.cpp b11434."""
-    return frozenset(str(read_table("architecture_names.toml")["names"]).split())
-
-
-def _row(name: str, raw: dict[str, Any]) -> ArchRow:
-    try:
-        swa = SwaRow(**raw["swa"]) if "swa" in raw else None
-        memory = MemoryKind(raw.get("memory", MemoryKind.KV))
-        loaded = tuple(str(raw.get("nextn_loaded", "")).split())
-        lists = {key: tuple(value) for key, value in raw.items() if isinstance(value, list)}
-        return ArchRow(**{**raw, **lists, "swa": swa, "memory": memory, "nextn_loaded": loaded})
-    except (TypeError, ValueError) as error:
-        known = ", ".join(field.name for field in fields(ArchRow))
-        raise TableError(f"{_FILE}: arch.{name}: {error}; known keys are {known}") from error
+    return frozenset(read_table("architecture_names.toml", ArchNames).names)

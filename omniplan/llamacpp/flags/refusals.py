@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from omniplan.documents.source import read_table
@@ -15,6 +16,23 @@ from omniplan.gguf.model.architectures import MemoryKind, row
 from omniplan.llamacpp.flags.overrides import first_match
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.context import resolve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowSplit:
+    """Backends, by how their devices' names begin, that can split a weight by rows."""
+
+    source: str
+    devices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitModes:
+    """``data/split_mode_tensor.toml``: architectures that refuse a split by tensor, and who can split by rows."""
+
+    source: str
+    unsupported: tuple[str, ...]
+    row: RowSplit
 
 
 def check(params: ServerParams, model: Model, device_names: Sequence[str]) -> None:
@@ -80,14 +98,14 @@ def _main_gpu(params: ServerParams, model: Model, names: tuple[str, ...]) -> Non
 
 def _split_mode(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
     devices = _selected(params, names)
-    table = read_table("split_mode_tensor.toml")
+    table = read_table("split_mode_tensor.toml", SplitModes)
     if params.split_mode is SplitMode.ROW:
         for device in devices:
-            if not device.startswith(tuple(table["row"]["devices"])):
+            if not device.startswith(table.row.devices):
                 raise ArgumentError("--split-mode", f"device {device} cannot split by rows", remedy="use -sm layer")
     if params.split_mode is not SplitMode.TENSOR:
         return
-    if model.arch in table["unsupported"]:
+    if model.arch in table.unsupported:
         problem = f"tensor is not implemented for architecture '{model.arch}'"
         raise ArgumentError("--split-mode", problem, remedy="use -sm layer")
     if not devices:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
+from omniplan.documents.column import Name
 from omniplan.documents.source import read_table
 from omniplan.errors import TableError
 
@@ -40,7 +41,7 @@ class FlagRow:
     ``instead`` tell a person what to do; ``builds`` is the source of these numbers.
     """
 
-    key: str
+    key: Name
     names: tuple[str, ...]
     kind: ValueKind
     source: str
@@ -61,6 +62,15 @@ class FlagRow:
     before: Mapping[str, str] = field(default_factory=dict)
     without: str = ""
     builds: str = ""
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """What contradicts itself."""
+        if not self.names:
+            yield "names", "expected at least one spelling"
+        if bool(self.until) != bool(self.instead):
+            yield "until", "a removed flag needs both until and instead"
+        if (self.since != CHECKED or self.lacks) and not self.builds:
+            yield "builds", "since and lacks need a source"
 
     @property
     def name(self) -> str:
@@ -83,19 +93,10 @@ class FlagRow:
         return self.env.replace("LLAMA_ARG_", "LLAMA_ARG_NO_") if self.env and self.negated else ""
 
 
-_FIELDS: Final = {item.name for item in fields(FlagRow)} - {"key"}
-_TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
-    "names": list, "negated": list, "choices": list, "forbidden": list, "words": dict, "sets": dict, "before": dict,
-    "kind": str, "source": str, "env": str, "param": str, "instead": str,
-    "without": str, "builds": str,
-    "min": int, "max": int, "since": int, "lacks": int, "until": int, "default": (int, float, str),
-}  # fmt: skip
-
-
 @cache
 def load_flags() -> tuple[FlagRow, ...]:
     """Every row in file order, which is the order in which llama.cpp applies the environment."""
-    rows = tuple(_row(key, table) for key, table in read_table(_FILE).items())
+    rows = tuple(read_table(_FILE, dict[str, FlagRow]).values())
     _reject_duplicates(rows)
     return rows
 
@@ -104,33 +105,6 @@ def load_flags() -> tuple[FlagRow, ...]:
 def spellings() -> Mapping[str, FlagRow]:
     """Rows by every spelling, negated and removed ones included."""
     return {name: row for row in load_flags() for name in row.spellings}
-
-
-def _row(key: str, table: object) -> FlagRow:
-    if not isinstance(table, dict):
-        raise TableError(f"{_FILE}: {key}: expected a table")
-    for problem in _problems(table):
-        raise TableError(f"{_FILE}: {key}.{problem}")
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
-    values["kind"] = ValueKind(values["kind"])
-    return FlagRow(key=key, **values)
-
-
-def _problems(table: Mapping[str, object]) -> Iterator[str]:
-    for name, value in table.items():
-        if name not in _FIELDS:
-            yield f"{name}: unknown key; known are {', '.join(sorted(_FIELDS))}"
-        elif not isinstance(value, _TYPES[name]):
-            yield f"{name}: {value!r} has the wrong type"
-    for name in ("names", "kind", "source"):
-        if not table.get(name):
-            yield f"{name}: missing"
-    if table.get("kind") not in set(ValueKind):
-        yield f"kind: {table.get('kind')!r} is none of {', '.join(ValueKind)}"
-    if ("until" in table) != ("instead" in table):
-        yield "until: a removed flag needs both until and instead"
-    if ("since" in table or "lacks" in table) and not table.get("builds"):
-        yield "builds: since and lacks need a source"
 
 
 def _reject_duplicates(rows: tuple[FlagRow, ...]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
+from omniplan.documents.column import Words
 from omniplan.documents.source import read_table
 
 
@@ -17,11 +19,21 @@ class LayerClass(StrEnum):
     UNUSED = "unused"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorClasses:
+    """The whole table."""
+
+    source: str
+    input: Words
+    output: Words
+    unused: Words
+
+
 @cache
 def _classes() -> dict[str, LayerClass]:
-    table = read_table("tensors.toml")
+    table = read_table("tensors.toml", TensorClasses)
     kinds = (LayerClass.INPUT, LayerClass.OUTPUT, LayerClass.UNUSED)
-    return {name: kind for kind in kinds for name in str(table[kind]).split()}
+    return {name: kind for kind in kinds for name in getattr(table, kind)}
 
 
 def tensor_class(name: str) -> LayerClass:

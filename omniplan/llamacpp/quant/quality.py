@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from omniplan.documents.fields import Fields
-from omniplan.documents.source import read_table, wrong_rows
+from omniplan.documents.column import Amount, Name
+from omniplan.documents.source import read_table
 
 _FILE: Final = "quality.toml"
 
@@ -16,25 +17,23 @@ _FILE: Final = "quality.toml"
 class MixQuality:
     """One of llama-quantize's mixes; ``loss`` is the share of perplexity it adds to 16 bits."""
 
-    name: str
-    bits: float
-    loss: float
+    name: Name
+    bits: Amount
+    loss: Amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityTable:
+    """The whole table."""
+
+    source: str
+    mix: Mapping[str, MixQuality]
 
 
 @cache
 def mixes() -> tuple[MixQuality, ...]:
     """Every mix, largest first; raises TableError."""
-    with wrong_rows(_FILE):
-        return tuple(sorted(_mixes(), key=lambda mix: -mix.bits))
-
-
-def _mixes() -> list[MixQuality]:
-    found = []
-    for name, raw in read_table(_FILE)["mix"].items():
-        fields = Fields.of(raw, f"mix.{name}")
-        found.append(MixQuality(name=name, bits=fields.number("bits") or 0.0, loss=fields.number("loss") or 0.0))
-        fields.done()
-    return found
+    return tuple(sorted(read_table(_FILE, QualityTable).mix.values(), key=lambda mix: -mix.bits))
 
 
 def loss_of(bits: float) -> float:

@@ -93,7 +93,7 @@ def category(name: str) -> str:
         return _OUTPUT
     if name in _EMBEDDINGS:
         return "token_embd"
-    return next((kind for kind, text in quantize_rules().categories if text in name), "other")
+    return next((kind for kind, text in quantize_rules().category.order if text in name), "other")
 
 
 def is_kept(tensor: Tensor, arch: str) -> bool:
@@ -104,8 +104,9 @@ def is_kept(tensor: Tensor, arch: str) -> bool:
 @lru_cache(maxsize=8192)
 def _is_kept_name(name: str, arch: str) -> bool:
     known = quantize_rules()
-    texts = (*known.keep, *known.keep_of.get(arch, ()))
-    return not name.endswith("weight") or name in known.keep_names or any(text in name for text in texts)
+    kept_here = known.keep_of.get(arch)
+    texts = (*known.keep.contains, *(kept_here.contains if kept_here else ()))
+    return not name.endswith("weight") or name in known.keep.names or any(text in name for text in texts)
 
 
 def _n_dims(tensor: Tensor) -> int:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Annotated, Final
 
-from omniplan.documents.fields import Fields
-from omniplan.documents.source import read_table, wrong_rows
+from omniplan.documents.column import Column, Count
+from omniplan.documents.source import read_table
 from omniplan.errors import TableError
 
 _FILE: Final = "log_lines.toml"
@@ -18,12 +18,37 @@ _PLACE: Final = re.compile(r"\{([a-z]+)\}")
 _LONGEST: Final = 2000
 
 
+def _alone(text: str) -> tuple[str, ...]:
+    return (text,)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogRow:
-    """One kind of line: ``pattern`` is searched in lines of at most ``longest`` characters that hold ``contains``.
+class LogLine:
+    """One row: a line that holds one of ``contains`` states ``fact``; ``pattern`` has {fragments} to put in.
 
     ``gate`` is a piece that several rows share; a line without it states none of them.
     """
+
+    fact: str
+    contains: Annotated[tuple[str, ...], Column(parse=_alone)]
+    pattern: str
+    source: str
+    gate: str = ""
+    longest: Count = _LONGEST
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogTable:
+    """The whole table."""
+
+    source: str
+    fragment: Mapping[str, str]
+    line: tuple[LogLine, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRow:
+    """One kind of line: ``pattern`` is searched in lines of at most ``longest`` characters that hold ``contains``."""
 
     fact: str
     gate: str
@@ -35,10 +60,8 @@ class LogRow:
 @cache
 def log_rows() -> Mapping[str, tuple[LogRow, ...]]:
     """The rows by gate, in the table's order; raises TableError."""
-    with wrong_rows(_FILE):
-        table = Fields.of(read_table(_FILE), "")
-        fragments = {name: str(text) for name, text in Fields.of(table.raw.get("fragment"), "fragment").raw.items()}
-        rows = [row for fields in table.tables("line") for row in _rows(fields, fragments)]
+    table = read_table(_FILE, LogTable)
+    rows = [row for line in table.line for row in _rows(line, table.fragment)]
     return {gate: tuple(row for row in rows if row.gate == gate) for gate in dict.fromkeys(row.gate for row in rows)}
 
 
@@ -47,15 +70,12 @@ def facts() -> frozenset[str]:
     return frozenset(row.fact for rows in log_rows().values() for row in rows)
 
 
-def _rows(fields: Fields, fragments: Mapping[str, str]) -> list[LogRow]:
-    text = fields.text("pattern")
-    pattern = _compiled(_PLACE.sub(lambda place: fragments.get(place[1], place[0]), text), text)
-    pieces = fields.texts("contains") if isinstance(fields.raw.get("contains"), list) else (fields.text("contains"),)
-    gate, longest = fields.text("gate", ""), fields.count("longest") or _LONGEST
-    fact = fields.text("fact")
-    fields.text("source")
-    fields.done()
-    return [LogRow(fact=fact, gate=gate or piece, contains=piece, pattern=pattern, longest=longest) for piece in pieces]
+def _rows(line: LogLine, fragments: Mapping[str, str]) -> list[LogRow]:
+    pattern = _compiled(_PLACE.sub(lambda place: fragments.get(place[1], place[0]), line.pattern), line.pattern)
+    return [
+        LogRow(fact=line.fact, gate=line.gate or piece, contains=piece, pattern=pattern, longest=line.longest)
+        for piece in line.contains
+    ]
 
 
 def _compiled(pattern: str, text: str) -> re.Pattern[str]:

@@ -10,7 +10,8 @@ import pytest
 import omniplan
 from omniplan.errors import InputError
 from omniplan.predict.calibrate import MeasuredSpeed, bench_runs, calibrate
-from omniplan.predict.constants import load, shipped, write
+from omniplan.predict.constants import shipped
+from omniplan.predict.learned import learned_of, load, values, write
 
 MODEL = omniplan.load_model("tests/data/models/zoo/Qwen3-30B-A3B-Q4_K_M.gguf")
 SIZE = sum(tensor.nbytes for tensor in MODEL.header.tensors)
@@ -49,7 +50,7 @@ def test_a_run_is_predicted_as_measured(tmp_path: Path, fields: dict[str, object
     """With the file written and read again, the run that made it comes out."""
     (run,) = bench_runs([row(**fields)], MODEL)
     path = tmp_path / "desk.toml"
-    path.write_text(write(calibrate(MODEL, MACHINE, [run]), "desk\nmade by a test"), encoding="utf-8")
+    path.write_text(write(learned_of(calibrate(MODEL, MACHINE, [run])), "desk\nmade by a test"), encoding="utf-8")
 
     found = omniplan.predict(
         MODEL, MACHINE, run.args, n_prompt=run.n_prompt, n_gen=run.n_gen, depth=run.depth, calibration=path
@@ -117,7 +118,7 @@ def test_overrides_and_splits_become_arguments() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[gpu.bandwith]\nvalue = 1", "no such constant"),
+        ("[gpu.bandwith]\nvalue = 1\nlow = 1\nhigh = 1\nsource = ''\ndate = ''", "gpu.bandwith: no such constant"),
         ("[gpu.node]\nvalue = 1", "missing"),
         ("[gpu.node]\nvalue = 2\nlow = 3\nhigh = 4\nsource = ''\ndate = ''", "low <= value"),
         ("gpu = 1", "expected a table"),
@@ -138,4 +139,4 @@ def test_an_empty_file_is_the_shipped_constants(tmp_path: Path) -> None:
     path = tmp_path / "empty.toml"
     path.write_text("# nothing\n", encoding="utf-8")
 
-    assert dict(load(path)) == dict(shipped())
+    assert dict(values(path)) == dict(shipped())

@@ -13,7 +13,7 @@ from omniplan.cli.main import main
 from omniplan.domain.prediction import Phase
 from omniplan.errors import InputError
 from omniplan.machines.files import machine_toml
-from omniplan.predict.learned import Learned, load, write
+from omniplan.predict.learned import Learned, LearnedMemory, load, write
 from omniplan.units import MIB
 from omniplan.verify.logs import parse_log
 from omniplan.verify.logs.report import BreakdownRow, LoadReport, Timing
@@ -73,7 +73,8 @@ def test_a_build_s_compute_buffers_count(tmp_path: Path) -> None:
     learned = taught()
     path = tmp_path / "mine.toml"
     path.write_text(write(learned), encoding="utf-8")
-    plain = replace(learned, gpus=tuple(replace(gpu, compute=None) for gpu in learned.gpus if gpu.beside))
+    gpus = tuple(replace(gpu, compute=None) for gpu in learned.gpus if gpu.beside)
+    plain = replace(learned, memory=LearnedMemory(machine=MACHINE.name, gpus=gpus))
     other = tmp_path / "plain.toml"
     other.write_text(write(plain), encoding="utf-8")
 
@@ -97,7 +98,7 @@ def test_speed_is_learned_and_used(tmp_path: Path) -> None:
 
     assert after.prediction.decode_tokens_per_second.value < before.prediction.decode_tokens_per_second.value
     assert "learned speed" in {reason.subject for reason in after.reasons}
-    assert all("1 runs" in row.source for row in learned.constants.values())
+    assert all("1 runs" in row.source for row in learned.by_name.values())
 
 
 def test_several_runs_give_a_median_and_a_spread() -> None:
@@ -134,7 +135,7 @@ def test_a_file_reads_back(tmp_path: Path) -> None:
 
     again = load(path)
 
-    assert (learned.machine, learned.logs) == (again.machine, again.logs)
+    assert learned == again
     assert write(learned) == write(again)
 
 
@@ -197,7 +198,7 @@ def test_a_calibration_of_another_machine_is_refused(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("[learned]\n", "machine"),
-        ('[learned]\nmachine = "m"\nlogs = []\n[[learned.gpus]]\nname = "CUDA0"\nbuild = 1\n', "beside_mib"),
+        ('[learned]\nmachine = "m"\nlogs = []\n[[learned.gpus]]\nname = "CUDA0"\nbuild = 1\n', "beside"),
         ('[learned]\nmachine = "m"\nlogs = []\nspeed = 1\n', "speed"),
         ("[gpu.nonsense]\nvalue = 1\n", "nonsense"),
         ("not toml", "mine.toml"),

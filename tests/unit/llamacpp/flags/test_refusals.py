@@ -13,7 +13,7 @@ from omniplan.domain.model import FeedForwardKind, Layer, MixerKind, Model
 from omniplan.domain.tensor_type import TYPE_BY_NAME
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.flags.args import parse
-from omniplan.llamacpp.flags.refusals import check, devices_in_use
+from omniplan.llamacpp.flags.refusals import SplitModes, check, devices_in_use
 
 GPUS = ("CUDA0", "CUDA1")
 
@@ -127,9 +127,9 @@ def test_devices_in_use(line: str, names: tuple[str, ...], expected: tuple[str, 
 
 def test_the_split_mode_table_is_sorted_and_sourced() -> None:
     """Thirty architectures, each once."""
-    table = read_table("split_mode_tensor.toml")
+    table = read_table("split_mode_tensor.toml", SplitModes)
 
-    assert sorted(set(table["unsupported"])) == table["unsupported"]
-    assert len(table["unsupported"]) == 30
-    assert table["source"]
-    assert table["row"]["source"]
+    assert tuple(sorted(set(table.unsupported))) == table.unsupported
+    assert len(table.unsupported) == 30
+    assert table.source
+    assert table.row.source
