@@ -78,9 +78,6 @@ ROWS: Final = (
         machine="single-3090"),
     Row(rule="fit-target-for-all", bad="-c 4096 -fitt 512", good="-c 4096 -fitt 256,1024", machine=DUAL),
     Row(rule="fit-target-for-all", bad="-c 4096 -fitt 512", good="-c 4096 -sm none -mg 0 -fitt 512", machine=DUAL),
-    Row(rule="display-without-margin", bad="-c 4096 -fitt 128,511", good="-c 4096 -fitt 128,512", machine=DUAL),
-    Row(rule="display-without-margin", bad="-c 20480 -np 1 -ngl 99 -ts 29,19 --fit off",
-        good="-c 20480 -np 1 -ngl 99 -ts 32,16 --fit off", model=GLM8, machine=DUAL),
     # 1 GiB for the screen, and no byte less: 976 and 1,640 MiB are left here.
     Row(rule="display-without-margin", bad="-c 4096 -fitt 128,1023", good="-c 4096 -fitt 128,1024", machine=DUAL),
     Row(rule="display-without-margin", bad="-c 18432 -np 1 -ngl 99 -ts 30,18 --fit off",

@@ -37,7 +37,7 @@ def found(rule: str, *, left: int) -> bool:
     ("rule", "least"),
     [
         ("does-not-fit", 0),
-        # 13+6 layers of gpt-oss-120b loaded on the diary's display GPU with less, and failed at inference.
+        # What the headroom keeps for a screen.
         ("display-without-margin", GIB),
     ],
 )
