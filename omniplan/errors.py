@@ -1,18 +1,41 @@
-"""Every error a user can act on; each class knows its exit code (0 fits, 1 does not fit, 2 bad input)."""
+"""How a run of the command ends: its exit codes, and every error a user can act on, which knows its own."""
 
 from __future__ import annotations
 
+from enum import IntEnum
 from pathlib import Path
+
+
+class ExitCode(IntEnum):
+    """What the command ends with; ``INTERRUPTED`` is what shells make of SIGINT."""
+
+    GOOD = 0
+    BAD = 1
+    INPUT = 2
+    NOT_KNOWN = 3
+    OUTPUT = 4
+    INTERRUPTED = 130
+
+    @classmethod
+    def of(cls, verdict: bool | None) -> ExitCode:
+        """The code of a verdict: good, bad, or None for one that is not known."""
+        return {True: cls.GOOD, False: cls.BAD, None: cls.NOT_KNOWN}[verdict]
 
 
 class OmniplanError(Exception):
     """Base of all expected errors; the command prints it as one line."""
 
-    exit_code = 2
+    exit_code = ExitCode.INPUT
 
 
 class InputError(OmniplanError):
     """A bad argument, machine file or plan file; the message names the path inside the file."""
+
+
+class OutputError(OmniplanError):
+    """What was made cannot be written: a full disk, or a device that fails."""
+
+    exit_code = ExitCode.OUTPUT
 
 
 class HeaderError(OmniplanError):
@@ -56,7 +79,7 @@ class UnsupportedModel(OmniplanError):
 class Infeasible(OmniplanError):
     """No placement keeps every limit; carries the shortfalls and what would make it fit."""
 
-    exit_code = 1
+    exit_code = ExitCode.BAD
 
     def __init__(self, summary: str, *, shortfall: dict[str, int], remedies: tuple[str, ...] = ()) -> None:
         super().__init__(summary)

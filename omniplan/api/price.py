@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,12 +52,17 @@ def fit(
 ) -> FitResult:
     """What llama.cpp's ``--fit on`` would choose by itself for ``args``, given the free memory of ``machine``.
 
-    Reproduces ``common_params_fit`` of b11434, quirks included; the GPUs need not be there.
+    Reproduces ``common_params_fit`` of b11434, quirks included; the GPUs need not be there. ``fits`` is the verdict on
+    what it chooses.
     """
     from omniplan.llamacpp.fit.fit import fit as choose
     from omniplan.llamacpp.flags.args import parse
+    from omniplan.llamacpp.load.footprint import footprint as price
 
-    return choose(model_of(source), machine, parse(args, env=env or {}))
+    model, params = model_of(source), parse(args, env=env or {})
+    chosen = choose(model, machine, params)
+    priced = price(model, machine, chosen.settled(params))
+    return replace(chosen, fits=priced.fits, unpriced=priced.unpriced)
 
 
 def predict(

@@ -161,9 +161,9 @@ class Case:
         return predict_priced(self.model, self.machine, params, priced, *_WORKLOAD)
 
     def fits(self, params: ServerParams, policy: Headroom = ROOMY) -> bool:
-        """Whether every pool keeps ``policy``, without a prompt cache."""
+        """Whether every pool is known to keep ``policy``, without a prompt cache."""
         priced = self.price(params)
-        if priced is None or self.machine is None:
+        if priced is None or self.machine is None or priced.unpriced:
             return False
         return not shortfall(policy.margins(self.machine, priced, 0))
 

@@ -41,6 +41,7 @@ def check(
         n_models=sum(1 for case in file.cases if case.model is not None),
         machine=machine.name if machine else "",
         findings=tuple(dict.fromkeys(finding for finding, _ in found)),
+        unpriced=tuple(dict.fromkeys(item for case in file.cases if case.priced for item in case.priced.unpriced)),
         diff=mend.diff(document, edits),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from omniplan.check.values import CheckReport, Finding, Severity
+from omniplan.text.verdict import headed
 
 
 def check_text(report: CheckReport) -> str:
@@ -16,7 +17,7 @@ def check_text(report: CheckReport) -> str:
         if (finding.rule, finding.fix) not in told:
             lines += [f"    why: {finding.why} [{finding.source}]", f"    fix: {finding.fix}", ""]
         told.add((finding.rule, finding.fix))
-    return "\n".join([*lines, _sum(report)])
+    return "\n".join(headed(report.unpriced, [*lines, _sum(report)]))
 
 
 def _headline(finding: Finding) -> str:

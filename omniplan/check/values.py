@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from omniplan.documents.as_json import as_json
+from omniplan.domain.footprint import Unpriced
 
 
 class Severity(StrEnum):
@@ -44,8 +45,9 @@ class Finding:
 class CheckReport:
     """All findings of one file or one set of arguments, worst first where they stand on one line.
 
-    ``n_commands`` llama-server commands were read, ``n_models`` of their models were at hand. ``diff`` is a unified
-    diff of what can be mended without asking, empty when nothing can.
+    ``n_commands`` llama-server commands were read, ``n_models`` of their models were at hand. ``unpriced`` is what the
+    bytes of those with a model and a machine leave out. ``diff`` is a unified diff of what can be mended without
+    asking, empty when nothing can.
     """
 
     file: str
@@ -53,7 +55,13 @@ class CheckReport:
     n_models: int
     machine: str
     findings: tuple[Finding, ...]
+    unpriced: tuple[Unpriced, ...] = ()
     diff: str = ""
+
+    @property
+    def verdict(self) -> bool | None:
+        """Whether nothing is above info; None where nothing is, but what fits is not known."""
+        return self.is_clean and (None if self.unpriced else True)
 
     @property
     def is_clean(self) -> bool:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Final
 
 from omniplan import api
-from omniplan.cli.output import show
+from omniplan.cli.output import put, show
 from omniplan.cli.verbs import Verb, add_json
-from omniplan.errors import InputError
+from omniplan.errors import ExitCode, InputError
 
 
 def _declare(command: argparse.ArgumentParser) -> None:
@@ -29,11 +28,10 @@ def _run(options: argparse.Namespace) -> int:
     source = options.server_args if options.file is None else options.file
     report = api.check(source, model=options.model, machine=options.machine)
     if options.fix:
-        sys.stdout.write(report.diff)
-        sys.stdout.flush()
+        put(report.diff)
     else:
         show(report.to_json() if options.json else check_text(report))
-    return 0 if report.is_clean else 1
+    return ExitCode.of(report.verdict)
 
 
 VERBS: Final = (

@@ -8,6 +8,7 @@ from typing import Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.verbs import Verb, add_json, add_machine, add_model, add_workload
+from omniplan.errors import ExitCode
 
 
 def _declare(command: argparse.ArgumentParser) -> None:
@@ -32,7 +33,7 @@ def _run(options: argparse.Namespace) -> int:
         n_gen=options.n_gen,
     )
     show(found.to_json() if options.json else comparison_text(found))
-    return 0 if found.fits else 1
+    return ExitCode.of(found.fits)
 
 
 VERBS: Final = (

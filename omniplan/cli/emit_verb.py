@@ -10,6 +10,7 @@ from typing import Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.verbs import Verb
+from omniplan.errors import ExitCode
 
 
 def _declare(command: argparse.ArgumentParser) -> None:
@@ -35,6 +36,7 @@ def _run(options: argparse.Namespace) -> int:
     from omniplan.documents.text_file import read_text
     from omniplan.documents.whole_file import write_whole
     from omniplan.errors import InputError
+    from omniplan.text.verdict import verdict_line
 
     if options.into and options.output:
         raise InputError("--into and -o: give one of them; --into changes a file, -o writes a new one")
@@ -53,11 +55,14 @@ def _run(options: argparse.Namespace) -> int:
     if options.as_ == "argv" and plan.environment:
         variables = " ".join(f"{name}={value}" for name, value in plan.environment.items())
         print(f"note: set {variables} for llama-server", file=sys.stderr)
+    if missing := verdict_line(plan.footprint.unpriced, fits=plan.footprint.fits):
+        print(f"note: {missing}", file=sys.stderr)
     path = options.into or options.output
-    if not path:
-        return show(text)
-    write_whole(Path(path), text)
-    return 0
+    if path:
+        write_whole(Path(path), text)
+    else:
+        show(text)
+    return ExitCode.of(plan.footprint.fits)
 
 
 VERBS: Final = (Verb(name="emit", help="write a plan as the file one runs", declare=_declare, run=_run),)

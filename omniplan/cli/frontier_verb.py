@@ -9,6 +9,7 @@ from typing import Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.verbs import Verb, add_machine, add_model, add_workload
+from omniplan.errors import ExitCode
 
 
 def _numbers(text: str) -> list[int]:
@@ -63,12 +64,12 @@ def _run(options: argparse.Namespace) -> int:
         n_prompt=options.n_prompt,
         n_gen=options.n_gen,
     )
-    if options.plot and found.fits:
+    if options.plot and found.fits is not False:
         write_plot(found, options.plot)
     elif options.plot:
         print(f"note: nothing fits, {options.plot} is not written", file=sys.stderr)
     show(as_json(found) if options.json else frontier_text(found))
-    return 0 if found.fits else 1
+    return ExitCode.of(found.fits)
 
 
 VERBS: Final = (

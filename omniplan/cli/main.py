@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -23,7 +22,8 @@ from omniplan.cli import (
     verbs,
     verify_verb,
 )
-from omniplan.errors import InputError, OmniplanError
+from omniplan.cli.output import put
+from omniplan.errors import ExitCode, InputError, OmniplanError
 
 VERBS: Final = (
     *verbs.VERBS,
@@ -46,20 +46,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with ``argv`` (default: the process's own) and return its exit code.
 
     0: done, and the verdict, where a verb gives one, is good. 1: it does not fit, or the verdict is bad. 2: bad input.
+    3: whether it fits is not known. 4: the output cannot be written. 130: interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     try:
-        return _run([argument for argument in arguments if argument != "--debug"])
+        try:
+            return _run([argument for argument in arguments if argument != "--debug"])
+        finally:
+            # What argparse prints, such as help, it leaves in the buffer.
+            put("")
     except OmniplanError as error:
         if debug:
             raise
         print(f"omniplan: {error}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:
-        # The reader of stdout went away; nothing is wrong with us.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        return ExitCode.INTERRUPTED
 
 
 def entry() -> None:
@@ -106,8 +111,8 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(
         prog="omniplan",
         description="Plan where a GGUF model's layers go on a machine, in llama.cpp's own bytes, without loading it.",
-        epilog="Exit codes: 0 done and the verdict is good, 1 it does not fit or the verdict is bad, 2 bad input. "
-        "--debug shows a traceback.",
+        epilog="Exit codes: 0 done and the verdict is good, 1 it does not fit or the verdict is bad, 2 bad input, "
+        "3 whether it fits is not known, 4 the output cannot be written, 130 interrupted. --debug shows a traceback.",
     )
     top.add_argument("--version", action="version", version=f"omniplan {verbs.version()}")
     commands = top.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)

@@ -9,7 +9,7 @@ from typing import Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model, add_objective, add_workload
-from omniplan.errors import InputError
+from omniplan.errors import ExitCode, InputError
 
 
 def _declare(command: argparse.ArgumentParser) -> None:
@@ -114,7 +114,8 @@ def _run(options: argparse.Namespace) -> int:
         calibration=_calibration(options),
         build=options.llama_cpp,
     )
-    return show(plan.to_json() if options.json else plan_text(plan))
+    show(plan.to_json() if options.json else plan_text(plan))
+    return ExitCode.of(plan.footprint.fits)
 
 
 def _calibration(options: argparse.Namespace) -> str | Path | None:

@@ -8,6 +8,7 @@ from typing import Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.verbs import Verb, add_json, add_machine, add_objective, add_workload
+from omniplan.errors import ExitCode
 
 
 def _quants(text: str) -> list[str]:
@@ -54,7 +55,7 @@ def _run(options: argparse.Namespace) -> int:
         objective=options.objective,
     )
     show(as_json(found) if options.json else recommendation_text(found))
-    return 0 if found.fits else 1
+    return ExitCode.of(found.fits)
 
 
 VERBS: Final = (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.verbs import Verb, add_json, add_machine
+from omniplan.errors import ExitCode
 
 if TYPE_CHECKING:
     from omniplan.stack.values import Stack
@@ -47,7 +48,7 @@ def _run(options: argparse.Namespace) -> int:
         show(found.to_json())
     elif not options.output:
         show(_text(found, options.as_ or "table", options))
-    return 0 if found.fits else 1
+    return ExitCode.of(found.fits)
 
 
 def _text(found: Stack, name: str, options: argparse.Namespace) -> str:

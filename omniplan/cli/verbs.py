@@ -10,6 +10,7 @@ from typing import Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.domain.params import DEFAULT_BUILD
+from omniplan.errors import ExitCode
 
 _MODEL_HELP: Final = "a GGUF file, any shard of a set, or a header-only file"
 _MACHINE_HELP: Final = "a shipped profile (see `omniplan machines`) or a machine file"
@@ -88,7 +89,7 @@ def _footprint(options: argparse.Namespace) -> int:
     machine = api.load_machine(options.machine)
     priced = api.footprint(options.model, machine, options.server_args, build=options.llama_cpp)
     show(as_json(priced) if options.json else footprint_text(priced))
-    return 0 if priced.fits else 1
+    return ExitCode.of(priced.fits)
 
 
 def _declare_fit(command: argparse.ArgumentParser) -> None:
@@ -105,10 +106,10 @@ def _fit(options: argparse.Namespace) -> int:
     machine = api.load_machine(options.machine)
     chosen = api.fit(options.model, machine, options.server_args)
     if options.json:
-        return show(as_json(chosen))
-    priced = api.footprint(options.model, machine, [*options.server_args, *chosen.args])
-    show(fit_text(chosen, priced))
-    return 0 if priced.fits else 1
+        show(as_json(chosen))
+    else:
+        show(fit_text(chosen, api.footprint(options.model, machine, [*options.server_args, *chosen.args])))
+    return ExitCode.of(chosen.fits)
 
 
 def add_workload(command: argparse.ArgumentParser) -> None:
@@ -134,7 +135,8 @@ def _explain(options: argparse.Namespace) -> int:
     from omniplan.planning.text_plan import plan_text
 
     plan = load_plan(options.plan)
-    return show(plan.to_json() if options.json else plan_text(plan))
+    show(plan.to_json() if options.json else plan_text(plan))
+    return ExitCode.of(plan.footprint.fits)
 
 
 def _machines(options: argparse.Namespace) -> int:

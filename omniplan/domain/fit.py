@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from omniplan.domain.footprint import Unpriced
 from omniplan.domain.params import NEVER_SHRINK, Override, ServerParams
 
 
@@ -13,7 +14,8 @@ class FitResult:
 
     ``n_gpu_layers`` is -1 and ``tensor_split``, ``overrides`` are empty where fit left them alone; ``overrides`` are
     (pattern, buffer type) in order. ``failure`` is fit's own complaint when it gave up: the load goes on all the same.
-    ``probes`` counts the memory measurements it would take.
+    ``probes`` counts the memory measurements it would take. ``fits`` says whether the pools hold what it chooses, None
+    where that is not known, as ``unpriced`` says.
     """
 
     n_ctx: int
@@ -23,6 +25,8 @@ class FitResult:
     changed: bool
     failure: str = ""
     probes: int = 0
+    fits: bool | None = None
+    unpriced: tuple[Unpriced, ...] = ()
 
     @property
     def args(self) -> tuple[str, ...]:

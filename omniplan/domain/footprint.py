@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -95,12 +95,40 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unpriced:
+    """Something that takes part in a process and whose bytes no figure holds, so that nobody knows whether it fits.
+
+    ``subject`` is the flag or device that brings it in, ``what`` is missing or taken for something else.
+    ``only_adds`` says that the figures are right as far as they go: the rest comes on top.
+    """
+
+    subject: str
+    what: str
+    source: str
+    only_adds: bool = True
+
+
+def fits(shortfall: Mapping[str, int], unpriced: Sequence[Unpriced]) -> bool | None:
+    """Whether nothing is short; None where what is not priced may decide it."""
+    if shortfall and all(item.only_adds for item in unpriced):
+        return False
+    return None if unpriced else True
+
+
+def best(verdicts: Iterable[bool | None]) -> bool | None:
+    """Whether any is good; None where only one that is not known may be."""
+    found = set(verdicts)
+    return True if True in found else None if None in found else False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Footprint:
     """The price of one process in bytes, as the build ``llama_cpp`` counts them.
 
     ``buffers`` is keyed by llama.cpp's names ("CUDA0", "CUDA_Host", "CPU") and the sum over ``contexts``; the rest is
     of the main context. ``layers`` is the device of each layer, output layer last. ``output_buffer`` is the logits
-    buffer, which llama.cpp counts in no column.
+    buffer, which llama.cpp counts in no column. ``fits`` says whether every pool of known size holds its share, None
+    where ``unpriced`` leaves that open.
     """
 
     llama_cpp: str
@@ -119,6 +147,11 @@ class Footprint:
     output_buffer: int = 0
     compute_parts: Mapping[str, Mapping[ComputePart, int]] = field(default_factory=dict)
     assumptions: tuple[Assumption, ...] = ()
+    unpriced: tuple[Unpriced, ...] = ()
+    fits: bool | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fits", fits(self.shortfall, self.unpriced))
 
     @property
     def shortfall(self) -> dict[str, int]:
@@ -129,8 +162,3 @@ class Footprint:
     def source(self) -> str:
         """Where the figures come from."""
         return f"simulation of llama.cpp {self.llama_cpp}"
-
-    @property
-    def fits(self) -> bool:
-        """Whether every pool of known size holds its share."""
-        return not self.shortfall

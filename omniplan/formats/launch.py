@@ -17,6 +17,7 @@ from omniplan.llamacpp.build import Build, build_number, release
 from omniplan.llamacpp.flags.args import Flag
 from omniplan.llamacpp.flags.dialect import spoken
 from omniplan.text.speed import digits, rate
+from omniplan.text.verdict import verdict_line
 from omniplan.units import gib, mib
 
 _WIDTH: Final = 110
@@ -111,6 +112,8 @@ def commented(lines: list[str]) -> list[str]:
 
 def _statements(item: Launch) -> Iterator[str]:
     plan = item.plan
+    if missing := verdict_line(plan.footprint.unpriced, fits=plan.footprint.fits):
+        yield printable(missing)
     yield printable(
         f"omniplan {plan.version} for llama.cpp {item.build.name}: "
         f"{_name(plan)} on {plan.machine.name}, {plan.strategy}"

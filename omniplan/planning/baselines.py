@@ -141,7 +141,7 @@ def _rated(problem: Problem, solution: Solution, *, asked: tuple[str, ...] = ())
     baseline = Baseline(
         args=solution.args,
         fits=not solution.missing,
-        loads=solution.footprint.fits,
+        loads=not solution.footprint.shortfall,
         is_allowed=problem.keeps(solution),
         prediction=solution.prediction,
     )

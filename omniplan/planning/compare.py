@@ -45,4 +45,5 @@ def _rows(
             priced = footprint(model, machine, params)
         except ArgumentError as error:
             raise ArgumentError(f"command line {number}: {error.flag}", error.problem, remedy=error.remedy) from error
-        yield Compared.of(tuple(args), priced, predict_priced(model, machine, params, priced, *workload, 0))
+        speed = None if priced.unpriced else predict_priced(model, machine, params, priced, *workload, 0)
+        yield Compared.of(tuple(args), priced, speed)

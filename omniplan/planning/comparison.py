@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from omniplan.documents.as_json import as_json
-from omniplan.domain.footprint import Footprint, GraphSplits
+from omniplan.domain.footprint import Footprint, GraphSplits, Unpriced, best
 from omniplan.domain.prediction import Prediction
 
 
@@ -14,19 +14,21 @@ from omniplan.domain.prediction import Prediction
 class Compared:
     """One command line without ``-m``.
 
-    ``used`` are bytes by pool, ``shortfall`` the missing ones; ``fits`` says that no pool is short, headroom aside.
-    ``prediction`` takes for granted that it runs.
+    ``used`` are bytes by pool, ``shortfall`` the missing ones; ``fits`` says that no pool is short, headroom aside,
+    None where ``unpriced`` leaves that open. ``prediction`` takes for granted that it runs; there is none where
+    something is not priced.
     """
 
     args: tuple[str, ...]
-    fits: bool
+    fits: bool | None
     used: Mapping[str, int]
     shortfall: Mapping[str, int]
     graph_splits: GraphSplits | None
-    prediction: Prediction
+    prediction: Prediction | None
+    unpriced: tuple[Unpriced, ...] = ()
 
     @classmethod
-    def of(cls, args: tuple[str, ...], priced: Footprint, prediction: Prediction) -> Compared:
+    def of(cls, args: tuple[str, ...], priced: Footprint, prediction: Prediction | None) -> Compared:
         """What is compared of a footprint and a prediction."""
         return cls(
             args=args,
@@ -35,6 +37,7 @@ class Compared:
             shortfall=priced.shortfall,
             graph_splits=priced.graph_splits,
             prediction=prediction,
+            unpriced=priced.unpriced,
         )
 
 
@@ -47,9 +50,9 @@ class Comparison:
     rows: tuple[Compared, ...]
 
     @property
-    def fits(self) -> bool:
-        """Whether any of them fits."""
-        return any(row.fits for row in self.rows)
+    def fits(self) -> bool | None:
+        """Whether any of them fits; None where none is known to and some are not known not to."""
+        return best(row.fits for row in self.rows)
 
     def to_json(self) -> str:
         """The comparison as JSON."""

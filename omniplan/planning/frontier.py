@@ -14,6 +14,7 @@ from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
 from omniplan.errors import ArgumentError, Infeasible, InputError
 from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.load.unpriced import unpriced_devices
 from omniplan.planning.frontier_values import Frontier, Outcome, Point
 from omniplan.planning.planner import DEFAULT_CONTEXT, make_plan
 from omniplan.units import mib
@@ -64,6 +65,7 @@ def make_frontier(
         n_prompt=n_prompt,
         n_gen=n_gen,
         points=_marked(sorted(points, key=lambda point: point.n_ctx)),
+        unpriced=tuple(unpriced_devices(machine.gpus)),
     )
 
 

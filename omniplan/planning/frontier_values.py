@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from omniplan.domain.footprint import Unpriced
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Estimate
 
@@ -68,11 +69,12 @@ class Frontier:
     n_prompt: int
     n_gen: int
     points: tuple[Point, ...]
+    unpriced: tuple[Unpriced, ...] = ()
 
     @property
-    def fits(self) -> bool:
-        """Whether any point has a plan."""
-        return any(point.outcome is not None for point in self.points)
+    def fits(self) -> bool | None:
+        """Whether any point has a plan; None where the machine has devices that are not priced."""
+        return any(point.outcome is not None for point in self.points) and (None if self.unpriced else True)
 
     @property
     def front(self) -> tuple[Point, ...]:

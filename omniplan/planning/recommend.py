@@ -14,6 +14,7 @@ from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Objective
 from omniplan.errors import Infeasible, InputError, UnsupportedModel
+from omniplan.llamacpp.load.unpriced import unpriced_devices
 from omniplan.llamacpp.quant.requantise import quant_name, requantise
 from omniplan.llamacpp.quant.same_model import Identity, commonest
 from omniplan.planning.frontier import short, too_small
@@ -83,6 +84,7 @@ def make_recommendation(
         objective=wanted,
         options=_ranked(options, _RATE[wanted]),
         left_out=(*left_out, *others, *refused),
+        unpriced=tuple(unpriced_devices(machine.gpus)),
     )
 
 

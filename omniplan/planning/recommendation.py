@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.prediction import Objective
+from omniplan.domain.footprint import Unpriced
 from omniplan.planning.frontier_values import Outcome
 
 
@@ -57,8 +58,9 @@ class Recommendation:
     objective: Objective
     options: tuple[QuantOption, ...]
     left_out: tuple[LeftOut, ...] = ()
+    unpriced: tuple[Unpriced, ...] = ()
 
     @property
-    def fits(self) -> bool:
-        """Whether any quant has a plan."""
-        return any(option.outcome is not None for option in self.options)
+    def fits(self) -> bool | None:
+        """Whether any quant has a plan; None where the machine has devices that are not priced."""
+        return any(option.outcome is not None for option in self.options) and (None if self.unpriced else True)

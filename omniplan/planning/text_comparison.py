@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from omniplan.planning.comparison import Compared, Comparison
 from omniplan.text.speed import SPEEDS, speeds
 from omniplan.text.table import table
+from omniplan.text.verdict import FITS, UNKNOWN, verdict_line
 from omniplan.units import mib
 
 
@@ -16,18 +17,32 @@ def comparison_text(found: Comparison) -> str:
     pools = list(dict.fromkeys(name for row in found.rows for name in row.used))
     rows = [_row(number, row, pools) for number, row in enumerate(found.rows, 1)]
     lines = [f"{number}: {shlex.join(row.args) or '(no arguments)'}" for number, row in enumerate(found.rows, 1)]
-    return "\n".join([*lines, "", table(("", *pools, "fits", "splits", *SPEEDS), rows), *_short(found)])
+    body = [*lines, "", table(("", *pools, "fits", "splits", *SPEEDS), rows), *_short(found)]
+    return "\n".join([*_unknown(found), *body])
+
+
+def _unknown(found: Comparison) -> list[str]:
+    """What is not priced, one line a command line, before an empty one."""
+    rows = [(number, row) for number, row in enumerate(found.rows, 1) if row.unpriced]
+    return [*(f"{number}: {verdict_line(row.unpriced, fits=row.fits)}" for number, row in rows), *[""][: len(rows)]]
 
 
 def _row(number: int, row: Compared, pools: list[str]) -> list[str]:
-    used = [mib(row.used[name]) for name in pools]
     splits = "-" if row.graph_splits is None else str(row.graph_splits.decode)
-    return [str(number), *used, "yes" if row.fits else "no", splits, *speeds(row.prediction)]
+    speed = [UNKNOWN] * len(SPEEDS) if row.prediction is None else speeds(row.prediction)
+    return [str(number), *(_used(row, name) for name in pools), FITS[row.fits], splits, *speed]
+
+
+def _used(row: Compared, pool: str) -> str:
+    """Bytes of a pool: at least these where more comes on top, not known where they lie elsewhere."""
+    if not all(item.only_adds for item in row.unpriced):
+        return UNKNOWN
+    return f"{'> ' if row.unpriced else ''}{mib(row.used[pool])}"
 
 
 def _short(found: Comparison) -> Iterator[str]:
     """What is missing where something does not fit, after an empty line."""
-    short = [(number, row) for number, row in enumerate(found.rows, 1) if not row.fits]
+    short = [(number, row) for number, row in enumerate(found.rows, 1) if row.fits is False]
     for index, (number, row) in enumerate(short):
         where = ", ".join(f"{mib(size)} on {name}" for name, size in row.shortfall.items())
         yield f"{'' if index else chr(10)}{number} is short by {where}; its speed takes for granted that it runs"

@@ -8,6 +8,7 @@ from typing import Final
 from omniplan.planning.frontier_values import Frontier, Outcome, Point
 from omniplan.text.speed import digits, span
 from omniplan.text.table import table
+from omniplan.text.verdict import headed
 from omniplan.units import gib, mib
 
 _MARK: Final = "*"
@@ -18,12 +19,12 @@ def frontier_text(frontier: Frontier) -> str:
     """One row per point that fits, bytes per pool, then what does not fit and why."""
     request = f"a request of {frontier.n_prompt:,} + {frontier.n_gen:,} tokens"
     lines = [f"{frontier.model} on {frontier.machine}: {len(frontier.points)} combinations, {request}"]
-    if frontier.fits:
+    if frontier.fits is not False:
         lines += ["", _table(frontier), "", f"{_MARK} {_MEANING}"]
     refused = list(_refused(frontier))
     if refused:
         lines += ["", "Does not fit:", *refused]
-    return "\n".join(lines)
+    return "\n".join(headed(frontier.unpriced, lines, fits=frontier.fits))
 
 
 def setting(point: Point) -> str:

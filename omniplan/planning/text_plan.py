@@ -17,6 +17,7 @@ from omniplan.domain.plan import Plan
 from omniplan.text.argv import shell_line
 from omniplan.text.speed import baseline_lines, speed_lines
 from omniplan.text.table import table
+from omniplan.text.verdict import headed
 from omniplan.units import MIB, gib, mib
 
 
@@ -33,10 +34,11 @@ def layer_map(layers: Sequence[str]) -> str:
     return ", ".join(runs)
 
 
-def footprint_text(footprint: Footprint) -> str:
-    """The memory table, the layer map, whether it fits, and what was taken for true."""
-    lines = [_memory_text(footprint), "", f"Bytes: {footprint.source}"]
-    return "\n".join([*lines, *_assumption_lines(footprint.assumptions)])
+def footprint_text(footprint: Footprint, *, before: Sequence[str] = ()) -> str:
+    """The memory table, the layer map, whether it fits, and what was taken for true, after what comes ``before``."""
+    lines = [*before, _memory_text(footprint), "", f"Bytes: {footprint.source}"]
+    lines += _assumption_lines(footprint.assumptions)
+    return "\n".join(headed(footprint.unpriced, lines, fits=footprint.fits))
 
 
 def _memory_text(footprint: Footprint) -> str:
@@ -96,7 +98,7 @@ def fit_text(chosen: FitResult, priced: Footprint) -> str:
     lines = [f"--fit {verdict} ({chosen.probes} memory probes):", shlex.join(chosen.args)]
     if chosen.failure:
         lines.append(f"It gives up and the load goes on unfitted: {chosen.failure}")
-    return "\n".join([*lines, "", footprint_text(priced)])
+    return footprint_text(priced, before=[*lines, ""])
 
 
 def plan_text(plan: Plan) -> str:
@@ -119,7 +121,7 @@ def plan_text(plan: Plan) -> str:
         *reason_lines(plan.reasons),
         *_assumption_lines(plan.assumptions),
     ]
-    return "\n".join(lines)
+    return "\n".join(headed(plan.footprint.unpriced, lines, fits=plan.footprint.fits))
 
 
 def _assumption_lines(assumptions: Sequence[Assumption]) -> list[str]:

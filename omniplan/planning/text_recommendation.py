@@ -12,6 +12,7 @@ from omniplan.planning.text_frontier import pool_cells
 from omniplan.text.argv import shell_line
 from omniplan.text.speed import digits, span
 from omniplan.text.table import table
+from omniplan.text.verdict import headed
 from omniplan.units import gib
 
 _MEANING: Final = {
@@ -43,7 +44,7 @@ def recommendation_text(found: Recommendation) -> str:
     if found.left_out:
         lines += ["", "Left out:", *(f"- {item.path}: {item.reason}" for item in found.left_out)]
     lines += list(_assumed(found))
-    return "\n".join(lines)
+    return "\n".join(headed(found.unpriced, lines, fits=found.fits))
 
 
 def _table(pairs: list[tuple[QuantOption, Outcome]]) -> str:

@@ -13,7 +13,8 @@ from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Estimate, Prediction
 from omniplan.llamacpp.ggml import buffers
-from omniplan.llamacpp.load.footprint import place, pools, price
+from omniplan.llamacpp.load.footprint import place, pools
+from omniplan.llamacpp.load.footprint import placed as price
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.predict.constants import known_on
 from omniplan.predict.decode import decode_terms
@@ -62,8 +63,7 @@ def placed(model: Model, machine: Machine, params: ServerParams) -> tuple[Placem
 
 @lru_cache(maxsize=256)
 def _placed(model: Model, machine: Machine, params: ServerParams) -> tuple[Placement, Footprint]:
-    placement = place(model, machine, params)
-    return placement, price(model, machine, placement)
+    return price(model, machine, params)
 
 
 def unsized(machine: Machine) -> Machine:

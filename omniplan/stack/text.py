@@ -8,20 +8,23 @@ from omniplan.domain.evidence import Reason
 from omniplan.stack.values import GroupResult, Member, PoolUse, Stack
 from omniplan.text.argv import shell_line
 from omniplan.text.table import table
+from omniplan.text.verdict import UNKNOWN, verdict_line
 from omniplan.units import GIB, mib
 
 
 def stack_text(found: Stack) -> str:
     """Every member's share of every pool, then each group: whether it fits, what is left or missing, and speeds."""
     parts = [_summary(found), _shares(found), *(_group(found, group) for group in found.groups), _sets(found)]
-    return "\n\n".join(part for part in (*parts, *_commands(found), _notes(found)) if part)
+    head = verdict_line(found.unpriced, fits=found.fits)
+    return "\n\n".join(part for part in (head, *parts, *_commands(found), _notes(found)) if part)
 
 
 def _summary(found: Stack) -> str:
     refused = [group.name for group in found.groups if not group.fits]
     if refused:
         return f"{found.name} on {found.machine.name}: {', '.join(refused)} does not fit"
-    return f"{found.name} on {found.machine.name}: fits, {found.seconds:.4g} s by priority for one request of each"
+    verdict = UNKNOWN if found.unpriced else "fits"
+    return f"{found.name} on {found.machine.name}: {verdict}, {found.seconds:.4g} s by priority for one request of each"
 
 
 def _shares(found: Stack) -> str:
@@ -42,7 +45,7 @@ def _shares(found: Stack) -> str:
 def _group(found: Stack, group: GroupResult) -> str:
     if not group.fits:
         return "\n".join(_refused(group))
-    head = f"{group.name} ({', '.join(group.members)}) fits"
+    head = f"{group.name} ({', '.join(group.members)}) {UNKNOWN if found.unpriced else 'fits'}"
     pools = table(("pool", "used", "of", "left"), [_use(pool) for pool in group.pools if pool.used])
     if not group.speeds:
         return f"{head}\n{pools}"

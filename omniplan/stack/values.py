@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from omniplan.documents.as_json import as_json
 from omniplan.domain.evidence import Assumption, Basis, Reason
+from omniplan.domain.footprint import Unpriced
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import SCHEMA_VERSION, Plan
 from omniplan.domain.prediction import Objective
@@ -220,9 +221,14 @@ class Stack:
     schema_version: int = SCHEMA_VERSION
 
     @property
-    def fits(self) -> bool:
-        """Whether every group does."""
-        return all(group.fits for group in self.groups)
+    def unpriced(self) -> tuple[Unpriced, ...]:
+        """What the members' figures leave out."""
+        return tuple(dict.fromkeys(item for member in self.members for item in member.plan.footprint.unpriced))
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether every group does; None where something of a member is not priced."""
+        return all(group.fits for group in self.groups) and (None if self.unpriced else True)
 
     def member(self, name: str) -> Member:
         """The member called ``name``; raises KeyError."""

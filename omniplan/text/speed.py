@@ -9,6 +9,7 @@ from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Cause, Estimate, Prediction
 from omniplan.text.argv import shell_line
 from omniplan.text.table import table
+from omniplan.text.verdict import FITS
 
 SPEEDS: Final = ("tokens/s", "prompt tokens/s", "request s")
 
@@ -32,9 +33,10 @@ def baseline_lines(plan: Plan) -> list[str]:
     """The plan beside its baselines, one line each, and --fit's command where it does as well; nothing without."""
     if not plan.baselines:
         return []
-    rows = [("this plan", "yes", *speeds(plan.prediction))]
+    fitting = FITS[plan.footprint.fits]
+    rows = [("this plan", fitting, *speeds(plan.prediction))]
     for name, baseline in plan.baselines.items():
-        fits = "yes" if baseline.fits else "no headroom" if baseline.loads else "no"
+        fits = fitting if baseline.fits else "no headroom" if baseline.loads else "no"
         fits = fits if baseline.is_allowed else "not allowed"
         rows.append((name, fits, *speeds(baseline.prediction)))
     return [table(("against", "fits", *SPEEDS), rows), "", *_alternative(plan)]

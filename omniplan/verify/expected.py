@@ -97,9 +97,14 @@ def of_model(report: LoadReport, model: Model, machine: Machine | None, args: Se
         machine=base,
         footprint=priced,
         prediction=_predicted(model, base, chosen, report),
-        assumptions=(*priced.assumptions, *dropped, *_unseen(basis, base)),
+        assumptions=(*priced.assumptions, *_left_out(priced), *dropped, *_unseen(basis, base)),
         model=_identity(model.arch, model.hparams.n_layer, model.hparams.n_layer_nextn),
     )
+
+
+def _left_out(priced: Footprint) -> Iterator[Assumption]:
+    for item in priced.unpriced:
+        yield Assumption(subject=item.subject, statement=f"not counted: {item.what}", source=item.source)
 
 
 def _unseen(basis: str, machine: Machine) -> Iterator[Assumption]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from omniplan.domain.evidence import Assumption
-from omniplan.domain.footprint import RAM, BufferSize, ContextKind, Footprint, Pool, sum_of
+from omniplan.domain.footprint import RAM, BufferSize, ContextKind, Footprint, Pool, Unpriced, sum_of
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import FlashAttn, LazyMode, ServerParams
@@ -19,6 +19,7 @@ from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.load import compute, layers, memory, weights
 from omniplan.llamacpp.load.context import resolve
 from omniplan.llamacpp.load.placement import Placement
+from omniplan.llamacpp.load.unpriced import unpriced
 
 # src/llama-model-loader.cpp: auto_min_size.
 _LAZY_AUTO: Final = 4 << 30
@@ -26,28 +27,14 @@ _LAZY_AUTO: Final = 4 << 30
 
 def footprint(model: Model, machine: Machine, params: ServerParams) -> Footprint:
     """Price ``params`` for ``model`` on ``machine``; raises ArgumentError for what llama-server would refuse."""
-    priced = price(model, machine, place(model, machine, params))
-    return replace(priced, assumptions=(*priced.assumptions, *_unpriced(params)))
+    return placed(model, machine, params)[1]
 
 
-def _unpriced(params: ServerParams) -> Iterator[Assumption]:
-    """What the arguments load besides the model and its one context: it takes bytes that no figure here holds."""
-    loaded = (
-        ("--mmproj", params.mmproj is not None, "the projector's weights and compute buffer"),
-        ("--spec-draft-model", params.draft.model is not None, "the draft model, its cache and its compute buffer"),
-        (
-            "--spec-type draft-mtp",
-            "draft-mtp" in params.spec_types,
-            "the MTP layers' weights, cache and compute buffer",
-        ),
-    )
-    for flag, is_asked, what in loaded:
-        if is_asked:
-            yield Assumption(
-                subject=flag,
-                statement=f"no bytes are counted for {what}; leave room for them",
-                source="tools/server/server-context.cpp: load_model",
-            )
+def placed(model: Model, machine: Machine, params: ServerParams) -> tuple[Placement, Footprint]:
+    """The same with the placement behind it."""
+    placement = place(model, machine, params)
+    gpus = tuple(machine.gpu(name) for name in placement.devices)
+    return placement, price(model, machine, placement, tuple(unpriced(model, params, gpus)))
 
 
 def place(model: Model, machine: Machine, params: ServerParams) -> Placement:
@@ -89,8 +76,8 @@ def _lazy_over(params: ServerParams, machine: Machine, devices: tuple[str, ...])
     return 0 if params.lazy_mode is LazyMode.ON else None
 
 
-def price(model: Model, machine: Machine, placement: Placement) -> Footprint:
-    """Bytes of a resolved placement, and whether each pool of ``machine`` holds its share."""
+def price(model: Model, machine: Machine, placement: Placement, left_out: tuple[Unpriced, ...] = ()) -> Footprint:
+    """Bytes of a resolved placement but for what is ``left_out``, and whether each pool holds its share."""
     context = placement.context
     reserved = compute.reserve(model, placement)
     contexts = {ContextKind.MAIN: _sizes(model, placement, reserved.nbytes)}
@@ -111,6 +98,7 @@ def price(model: Model, machine: Machine, placement: Placement) -> Footprint:
         sched_copies=placement.n_copies,
         compute_parts=reserved.parts,
         assumptions=tuple(_assumptions(model)),
+        unpriced=left_out,
         output_buffer=4 * context.n_seq_max * model.hparams.n_vocab,
     )
 

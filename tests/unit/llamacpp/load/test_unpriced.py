@@ -1,36 +1,95 @@
-"""What the arguments load besides the model is said, since no figure holds it."""
+"""What no figure holds is named, and takes the verdict with it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import omniplan
-from omniplan.cli.main import main
+from omniplan.domain.machine import Machine
+from omniplan.units import MIB
 
 DENSE = Path(__file__).parents[3] / "data" / "models" / "archs" / "llama-dense.gguf"
 ARGS = ["-ngl", "99", "-c", "4096"]
 
 
-@pytest.mark.parametrize(
-    ("extra", "subject"),
-    [
-        (["--mmproj", "projector.gguf"], "--mmproj"),
-        (["-md", "draft.gguf"], "--spec-draft-model"),
-        (["--spec-type", "draft-mtp"], "--spec-type draft-mtp"),
-    ],
-)
-def test_is_named_and_changes_no_figure(extra: list[str], subject: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The model's own bytes stay, the verb's text names the flag."""
-    machine = omniplan.load_machine("single-3090")
-    plain = omniplan.footprint(DENSE, machine, ARGS)
+def machine(*, free_mib: int = 24000, name: str = "CUDA0") -> Machine:
+    """One GPU, with RAM that is large enough."""
+    gpu = {"name": name, "total_mib": free_mib, "compute_capability": "8.6"}
+    return Machine.from_dict({"name": "one", "gpus": [gpu], "memory": {"total_mib": 65536}})
 
-    priced = omniplan.footprint(DENSE, machine, [*ARGS, *extra])
-    code = main(["footprint", str(DENSE), "--machine", "single-3090", "--", *ARGS, *extra])
 
-    assert plain.assumptions == ()
-    assert [subject] == [item.subject for item in priced.assumptions]
-    assert plain.buffers == priced.buffers
-    assert code == 0
-    assert f"- {subject}: no bytes are counted" in capsys.readouterr().out
+ASKED = [
+    (["--mmproj", "projector.gguf"], "--mmproj"),
+    (["--mmproj-url", "https://example.org/projector.gguf"], "--mmproj"),
+    (["-md", "draft.gguf"], "--spec-draft-model"),
+    (["-hfd", "someone/draft"], "--spec-draft-model"),
+    (["--spec-type", "draft-mtp"], "--spec-type draft-mtp"),
+    (["--spec-type", "ngram-simple"], "--spec-type"),
+    (["--spec-default"], "--spec-type"),
+    (["--lora", "adapter.gguf"], "--lora"),
+    (["--control-vector", "vector.gguf"], "--control-vector"),
+    (["--embedding"], "--embedding"),
+    (["--rerank"], "--embedding"),
+    (["--backend-sampling"], "--backend-sampling"),
+    (["--override-kv", "llama.block_count=int:1"], "--override-kv"),
+    (["-sm", "tensor"], "--split-mode tensor"),
+    (["--rpc", "10.0.0.2:50052"], "--rpc"),
+    (["--moe-cache-mib", "4096"], "--moe-cache-mib"),
+]
+
+
+@pytest.mark.parametrize(("extra", "subject"), ASKED, ids=[" ".join(extra) for extra, _ in ASKED])
+def test_is_named_and_leaves_the_verdict_open(extra: list[str], subject: str) -> None:
+    """Everything but the verdict is what the rest of the command line says."""
+    plain = omniplan.footprint(DENSE, machine(), ARGS)
+    priced = omniplan.footprint(DENSE, machine(), [*ARGS, *extra])
+
+    assert (plain.fits, plain.unpriced) == (True, ())
+    assert (priced.fits, [item.subject for item in priced.unpriced]) == (None, [subject])
+
+
+def test_a_split_by_rows_is_not_known() -> None:
+    """SYCL has it, whose back end is not priced either; CUDA refuses it."""
+    priced = omniplan.footprint(DENSE, machine(name="SYCL0"), [*ARGS, "-sm", "row"])
+
+    assert (priced.fits, [item.subject for item in priced.unpriced]) == (None, ["--split-mode row", "SYCL0"])
+
+
+@pytest.mark.parametrize("key", ["tokenizer.ggml.add_bos_token=bool:false", "qwen3.block_count=int:1"])
+def test_keys_that_decide_no_size_may_be_overridden(key: str) -> None:
+    """Those of the tokenizer, and of other architectures."""
+    assert omniplan.footprint(DENSE, machine(), [*ARGS, "--override-kv", key]).fits is True
+
+
+@pytest.mark.parametrize(("extra", "fits"), [((), False), (("--lora", "a.gguf"), False), (("-sm", "tensor"), None)])
+def test_what_only_adds_does_not_make_room(extra: tuple[str, ...], fits: bool | None) -> None:
+    """A command that is short without it stays short; one whose bytes lie elsewhere may not be."""
+    assert omniplan.footprint(DENSE, machine(free_mib=1), [*ARGS, *extra]).fits is fits
+
+
+@pytest.mark.parametrize(("args", "fits"), [([], None), (["-ngl", "0"], None), (["-dev", "none"], True)])
+def test_devices_of_a_back_end_that_is_not_priced(args: list[str], fits: bool | None) -> None:
+    """Layers or not, a device in use takes buffers; one that is left out does not."""
+    priced = omniplan.footprint(DENSE, machine(name="Vulkan0"), [*ARGS, *args])
+
+    assert priced.fits is fits
+    assert [item.subject for item in priced.unpriced] == ["Vulkan0"] * (fits is None)
+
+
+def test_the_machine_may_say_that_the_back_end_is_another() -> None:
+    """The name of the device is not the last word."""
+    (gpu,) = machine().gpus
+    other = replace(machine(), gpus=(replace(gpu, backend="rocm"),))
+
+    assert "rocm" in omniplan.footprint(DENSE, other, ARGS).unpriced[0].what
+
+
+def test_bytes_are_free_of_it() -> None:
+    """Other free memory changes the verdict with the pools, whatever was left out."""
+    priced = omniplan.footprint(DENSE, machine(), [*ARGS, "--lora", "a.gguf"])
+    (gpu, ram) = priced.pools
+
+    assert replace(priced, pools=(replace(gpu, free=MIB), ram)).fits is False
