@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omniplan.domain.evidence import Assumption
-from omniplan.domain.prediction import Objective
 from omniplan.domain.footprint import Unpriced
+from omniplan.domain.prediction import Objective
 from omniplan.planning.frontier_values import Outcome
 
 

@@ -52,11 +52,11 @@ def _below(cls: type[Exception]) -> Iterator[type[Exception]]:
 
 
 def test_expected_errors_share_a_base_and_have_codes() -> None:
-    """Exit codes are 1 (does not fit) and 2 (bad input) and nothing else."""
+    """Exit codes are 1 (does not fit), 4 (cannot be written) and 2 (bad input) and nothing else."""
     codes = {cls.__name__: cls.exit_code for cls in _below(errors.OmniplanError) if hasattr(cls, "exit_code")}
 
-    assert codes["Infeasible"] == 1
-    assert {code for name, code in codes.items() if name != "Infeasible"} == {2}
+    others = {name: code for name, code in codes.items() if code != 2}
+    assert others == {"Infeasible": 1, "OutputError": 4}
 
 
 def test_models_are_priced_by_path_or_by_value() -> None:
