@@ -15,6 +15,7 @@ DATA: Final = Path(__file__).parents[1] / "data"
 _FOLDERS: Final = (
     DATA / "models" / "zoo",
     DATA / "models" / "archs",
+    DATA / "models" / "small",
     DATA / "models",
     DATA.parents[1] / "data" / "models",
 )

@@ -1,6 +1,6 @@
-"""Small models of architectures that the oracle has no header of, and what llama.cpp's library counts for them.
+"""Small models of architectures that the oracle has no header of; their cases are the library's own (``drift.own``).
 
-``python -m tests.oracle.small`` counts again, with GPUs simulated as ``omniplan certify`` does.
+``python -m tests.oracle.small`` writes the headers again, under ``tests/data/models/small``.
 """
 
 from __future__ import annotations
@@ -8,17 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
-import omniplan
-from omniplan.certify.simulate import simulate
-from omniplan.domain.footprint import BufferSize
 from tests.headers import Item, write_gguf
-from tests.oracle import cases
+from tests.oracle.cases import DATA
 
-ARGS: Final = ("-c", "4096", "-np", "1", "-ub", "496", "-ngl", "99")
-MACHINE: Final = "rtx4090-arch"
+FOLDER: Final = DATA / "models" / "small"
 EMBD, FF, VOCAB, HEAD, EXPERTS, PER_LAYER = 256, 384, 128, 128, 4, 32
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -180,25 +175,11 @@ MODELS: Final[Mapping[str, Small]] = {
 }
 
 
-def figures(buffers: Mapping[str, BufferSize]) -> dict[str, tuple[int, int, int]]:
-    """Model, context and compute bytes of every buffer."""
-    return {name: (size.model, size.context, size.compute) for name, size in sorted(buffers.items())}
-
-
 def main() -> None:
-    """Print our figures of every model and, below them, the library's."""
-    machine = cases.machines()[MACHINE]
-    with TemporaryDirectory() as folder:
-        for arch, small in MODELS.items():
-            model = omniplan.load_model(small.write(arch, Path(folder)))
-            for args in (ARGS, (*ARGS, "-fa", "off"))[arch == "plm" :]:
-                print(arch, *args)
-                ours, theirs = (
-                    omniplan.footprint(model, machine, args),
-                    simulate(model, machine, args, env={}, timeout=60),
-                )
-                for buffers, splits in ((ours.buffers, ours.graph_splits), (theirs.buffers, theirs.graph_splits)):
-                    print("   ", {name: (b.model, b.context, b.compute) for name, b in sorted(buffers.items())}, splits)
+    """Write every header."""
+    FOLDER.mkdir(exist_ok=True)
+    for arch, small in MODELS.items():
+        small.write(arch, FOLDER)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Architectures that the oracle has no header of, on small models of our own.
+"""Architectures that the oracle has no header of, on small models of our own (``tests.oracle.small``).
 
-The library of b11549 counts the same bytes and splits, but for gemma4, whose per-layer rows it scales in another place
-than b11434 does: those figures are the source's, read.
+The library of b11549 has counted them, and the files of src/models that build them are the same in b11434, but for
+gemma4's: its figures for b11434 are what the source says, read.
 """
 
 from __future__ import annotations
@@ -11,40 +11,41 @@ from pathlib import Path
 import pytest
 
 import omniplan
-from omniplan.domain.footprint import GraphSplits
+from omniplan.llamacpp.build import builds
 from tests.oracle import cases, small
+from tests.oracle.test_builds import differences
 
-# Model, context and compute bytes of the GPU, then of the host, with flash attention and without; splits.
-FIGURES = {
-    "apertus": ((3808512, 8388608, 7124736), (131072, 0, 6112768), 27944832, 11187840, 2),
-    "bitnet": ((4466944, 8388608, 7632640), (131072, 0, 6112768), 27944832, 11187840, 3),
-    "deepseek2-ocr": ((9315328, 8388608, 8394496), (131072, 0, 6112768), 27944832, 11187840, 2),
-    "gemma3n": ((71213312, 29360128, 44967552), (3014656, 0, 18568320), 56895360, 25417088, 2),
-    "gemma4": ((12878848, 4980736, 11699840), (196608, 0, 7394432), 29214592, 14243200, 2),
-}
+CASES = [case for case in cases.load("b11549") if case["model"].startswith("small/")]
 
 
-def _priced(arch: str, folder: Path, *more: str) -> omniplan.Footprint:
-    path = small.MODELS[arch].write(arch, folder)
-    return omniplan.footprint(path, cases.machines()[small.MACHINE], [*small.ARGS, *more])
+def test_headers_are_as_written(tmp_path: Path) -> None:
+    """The files in the repository come from the descriptions beside this test."""
+    for arch, model in small.MODELS.items():
+        assert model.write(arch, tmp_path).read_bytes() == (small.FOLDER / f"{arch}.gguf").read_bytes()
 
 
-@pytest.mark.parametrize("arch", FIGURES)
-def test_bytes_and_splits(arch: str, tmp_path: Path) -> None:
-    """Weights, caches and compute buffers to the byte."""
-    gpu, host, gpu_without, host_without, splits = FIGURES[arch]
+def test_every_figure_is_the_same_in_b11434() -> None:
+    """Bytes of every buffer and splits, with flash attention and without."""
+    changed = builds()[11549].graphs
+    found = {cases.label(case): differences(case, 11434) for case in CASES if Path(case["model"]).stem not in changed}
 
-    fast, slow = _priced(arch, tmp_path), _priced(arch, tmp_path, "-fa", "off")
-
-    assert {"CUDA0": gpu, "CUDA_Host": host} == small.figures(fast.buffers)
-    assert (gpu_without, host_without) == (slow.buffers["CUDA0"].compute, slow.buffers["CUDA_Host"].compute)
-    assert {GraphSplits(prefill=splits, decode=splits)} == {fast.graph_splits, slow.graph_splits}
+    assert {Path(case["model"]).stem for case in CASES} == set(small.MODELS)
+    assert {label: wrong for label, wrong in found.items() if wrong} == {}
 
 
-def test_plm_runs_without_flash_attention_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("flash_attn", "gpu", "host"), [("on", 11699840, 7394432), ("off", 29214592, 14243200)], ids=["on", "off"]
+)
+def test_gemma4_looks_its_rows_up_after_the_embeddings(flash_attn: str, gpu: int, host: int) -> None:
+    """And drops rows without logits behind the final norm alone."""
+    args = ["-c", "4096", "-np", "1", "-ub", "496", "-ngl", "99", "-fa", flash_attn]
+
+    priced = omniplan.footprint(cases.model("gemma4"), cases.machines()["rtx4090-arch"], args)
+
+    assert (gpu, host) == (priced.buffers["CUDA0"].compute, priced.buffers["CUDA_Host"].compute)
+
+
+def test_plm_runs_without_flash_attention_alone() -> None:
     """With it the graph cannot be built, and llama.cpp aborts."""
-    priced = _priced("plm", tmp_path, "-fa", "off")
-
-    assert {"CUDA0": (3184128, 8388608, 27944832), "CUDA_Host": (131072, 0, 11187840)} == small.figures(priced.buffers)
     with pytest.raises(omniplan.UnsupportedModel, match="pass -fa off"):
-        _priced("plm", tmp_path)
+        omniplan.footprint(cases.model("plm"), cases.machines()["rtx4090-arch"], ["-c", "4096", "-ngl", "99"])

@@ -10,7 +10,7 @@ from typing import Final
 from omniplan.llamacpp.graph import attention as attn
 from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.families.gemma4 import layer_inputs, reused_layer, slice_of
+from omniplan.llamacpp.graph.families.gemma4 import layer_inputs, layer_rows, reused_layer, slice_of
 from omniplan.llamacpp.graph.linear import layer_norm, project
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import (
@@ -43,7 +43,7 @@ def build(b: Builder) -> None:
     recipe = Recipe(embedding="scale_tokens", logit_softcap="always")
     x = decoder.embed(b, recipe)
     inputs = decoder.shared_inputs(b, recipe)
-    extra = layer_inputs(b, x, b.need_shared("per_layer_proj_norm.weight", 0).ne[0])
+    extra = layer_inputs(b, x, layer_rows(b, b.need_shared("per_layer_proj_norm.weight", 0).ne[0]))
     streams = _spread(b, x)
     for il in range(b.hparams.n_layer):
         streams = _layer(b, inputs, il, streams, extra)

@@ -23,25 +23,35 @@ from omniplan.llamacpp.graph.views import reshape, swap_middle, view_2d
 _MOE: Final = Moe(act="GELU", scales=True)
 
 
-def build(b: Builder) -> None:
-    """Gemma 4: per-layer inputs, layers that reuse an earlier cache, experts beside a dense FFN."""
-    recipe = Recipe(embedding="scale_tokens", rows="normed", logit_softcap="header")
+def build(b: Builder, *, rows: str = "normed", early_rows: bool = False) -> None:
+    """Gemma 4: per-layer inputs, layers that reuse an earlier cache, experts beside a dense FFN.
+
+    ``rows`` as in ``Recipe``. ``early_rows``: the per-layer rows are looked up before the embeddings, and scaled late.
+    """
+    recipe = Recipe(embedding="scale_tokens", rows=rows, logit_softcap="header")
+    width = int(b.number("embedding_length_per_layer_input"))
+    looked_up = layer_rows(b, width, late=True) if width and early_rows else None
     x = decoder.embed(b, recipe)
     inputs = decoder.shared_inputs(b, recipe)
-    n_extra = int(b.number("embedding_length_per_layer_input"))
-    extra = layer_inputs(b, x, n_extra) if n_extra else None
+    if width and looked_up is None:
+        looked_up = layer_rows(b, width)
+    extra = None if looked_up is None else layer_inputs(b, x, looked_up)
     for il in range(b.hparams.n_layer):
-        x = _layer(b, inputs, il, x, extra)
+        x = _layer(b, recipe, inputs, il, x, extra)
     decoder.head(b, recipe, x, inputs.out_ids)
 
 
-def _layer(b: Builder, inputs: Inputs, il: int, x: Node, extra: Node | None) -> Node:
+def _layer(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node, extra: Node | None) -> Node:
     mixed = _attention(b, inputs, il, layer_norm(b, il, "attn_norm", x))
+    own_input = None if extra is None else slice_of(extra, il)
+    if recipe.rows == "last" and il == b.hparams.n_layer - 1:
+        mixed, x = get_rows(mixed, inputs.out_ids), get_rows(x, inputs.out_ids)
+        own_input = None if own_input is None else get_rows(own_input, inputs.out_ids)
     hidden = add(layer_norm(b, il, "post_attention_norm", mixed), x)
     cur = add(layer_norm(b, il, "post_ffw_norm", _feed(b, il, hidden), pin=-1), hidden)
-    if extra is not None:
+    if own_input is not None:
         gate = unary("GELU", mul_mat(b.need(il, "inp_gate.weight"), cur))
-        own = mul_mat(b.need(il, "proj.weight"), mul(gate, slice_of(extra, il)))
+        own = mul_mat(b.need(il, "proj.weight"), mul(gate, own_input))
         cur = add(cur, layer_norm(b, il, "post_norm", own))
     factor = b.layer(il, "layer_output_scale.weight")
     return cur if factor is None else mul(cur, factor)
@@ -93,14 +103,22 @@ def _feed(b: Builder, il: int, hidden: Node) -> Node:
     return add(dense, layer_norm(b, il, "post_ffw_norm_2", experts))
 
 
-def layer_inputs(b: Builder, x: Node, width: int) -> Node:
-    """One row of ``width`` per token and layer, [width, n_tokens, n_layer]: a second embedding plus a projection."""
-    n, n_layer = b.n_tokens, b.hparams.n_layer
-    rows = get_rows(b.need_shared("per_layer_token_embd.weight"), b.input("inp_per_layer_tokens", I32, n))
-    rows = scale(reshape(rows, width, n_layer, n))
+def layer_rows(b: Builder, width: int, *, late: bool = False) -> Node:
+    """A second embedding, one row of ``width`` per token and layer; ``late``: its scaling is left for later."""
+    rows = get_rows(b.need_shared("per_layer_token_embd.weight"), b.input("inp_per_layer_tokens", I32, b.n_tokens))
+    shape = (width, b.hparams.n_layer, b.n_tokens)
+    if late:
+        b.graph.expand(rows)
+        return reshape(scale(rows), *shape)
+    rows = scale(reshape(rows, *shape))
     b.graph.expand(rows)
+    return rows
+
+
+def layer_inputs(b: Builder, x: Node, rows: Node) -> Node:
+    """The rows plus a projection of the embeddings, [width, n_tokens, n_layer]."""
     projected = scale(mul_mat(b.need_shared("per_layer_model_proj.weight", 0), x))
-    projected = reshape(projected, width, n_layer, n)
+    projected = reshape(projected, *rows.ne[:3])
     projected = normed("rms", projected, b.shared("per_layer_proj_norm.weight", 0), None, -1)
     return cont(swap_middle(scale(add(projected, rows))))
 
