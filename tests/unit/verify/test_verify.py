@@ -103,7 +103,7 @@ def test_rocm_has_no_vmm_and_no_fault() -> None:
 STREAMED = [
     "load_tensors:        CUDA0 model buffer size = 88000.00 MiB",
     "load_tensors:   CPU model buffer size = 200000.00 MiB",
-    "eval time =   19230.00 ms /   100 tokens (  192.30 ms per token,     5.20 tokens per second)",
+    "       eval time =   19230.00 ms /   100 tokens (  192.30 ms per token,     5.20 tokens per second)",
 ]
 
 
