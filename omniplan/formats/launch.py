@@ -34,10 +34,10 @@ LOADED_PER_SECOND: Final = 250_000_000
 class Launch:
     """One command to write down.
 
-    ``id`` names its section, service or unit; ``model`` is the path on the machine that runs it; ``args`` are b11434's
-    arguments without ``-m``, ``flags`` the same as ``build`` spells them. ``format`` is what it is written as. In a
-    container, ``folder`` of the machine is what holds the model, which is at ``inside`` there. ``origin`` is the
-    command that makes it, where that is not the one of the plan alone.
+    ``id`` names its section, service or unit; ``model`` is the path on the machine that runs it; ``args`` are the
+    plan's arguments without ``-m``, ``flags`` the same as ``build`` spells them. ``format`` is what it is written
+    as. In a container, ``folder`` of the machine is what holds the model, which is at ``inside`` there. ``origin``
+    is the command that makes it, where that is not the one of the plan alone.
     """
 
     plan: Plan

@@ -14,8 +14,9 @@ from omniplan.llamacpp.graph.recipe import Recipe
 def build(b: Builder) -> None:
     """Latent attention whose V has the shape that the transposed cache takes and the other does not."""
     if not b.context.v_transposed:
+        name = b.context.build.name
         raise UnsupportedModel(
-            f"{b.model.header.paths[0]}: llama.cpp b11434 aborts on plm with flash attention; pass -fa off"
+            f"{b.model.header.paths[0]}: llama.cpp {name} aborts on plm with flash attention; pass -fa off"
         )
     recipe = Recipe(act="RELU_SQR", attention=partial(latent_attention, flat_values=True))
     decoder.build(b, recipe)
