@@ -9,7 +9,7 @@ from omniplan.certify import library
 from omniplan.certify.tensors import Tensors
 from omniplan.domain.tensor_type import TYPE_BY_NAME
 from omniplan.llamacpp import build
-from omniplan.llamacpp.ggml.fusion import Fuser
+from omniplan.llamacpp.ggml.cuda_fusion import Fuser
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.graph.node import Node
 

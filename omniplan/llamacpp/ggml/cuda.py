@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Final
 
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
-from omniplan.llamacpp.ggml import cuda_attention
+from omniplan.llamacpp.ggml import cuda_fattn
 from omniplan.llamacpp.ggml.backend import Backend
 from omniplan.llamacpp.ggml.buffers import BufferType
-from omniplan.llamacpp.ggml.fusion import Fuser
+from omniplan.llamacpp.ggml.cuda_fusion import Fuser
 from omniplan.llamacpp.graph.node import Node, has_contiguous_rows, is_contiguous
 
 
@@ -114,7 +114,7 @@ def _lightning_indexer(node: Node) -> bool:
         return False
     if any(not t.type.is_quantized and any(stride % 16 for stride in t.nb[1:]) for t in (q, k)):
         return False
-    return k.type in cuda_attention.KV_TYPES
+    return k.type in cuda_fattn.KV_TYPES
 
 
 def _always(_: Node) -> bool:
@@ -151,7 +151,7 @@ _RULES: Final[dict[str, Callable[[Node], bool]]] = {
     "CONCAT": _concat,
     "SSM_SCAN": _ssm_scan,
     "LIGHTNING_INDEXER": _lightning_indexer,
-    "FLASH_ATTN_EXT": cuda_attention.is_supported,
+    "FLASH_ATTN_EXT": cuda_fattn.is_supported,
 }
 
 
@@ -176,7 +176,7 @@ CUDA: Final = Backend(
     memory=BufferType(alignment=128, row_padding=512),
     host=HOST,
     supports=_supports,
-    scratch=cuda_attention.scratch,
+    scratch=cuda_fattn.scratch,
     # GGML_OP_OFFLOAD_MIN_BATCH, unless the environment changes it.
     offload_batch=32,
     optimizer=Fuser,
