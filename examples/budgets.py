@@ -18,7 +18,7 @@ def main() -> None:
     model = omniplan.load_model(MODEL)
     for gib in BUDGETS_GIB:
         try:
-            plan = omniplan.plan(model, machine(gib), n_ctx=16384, cache_types=["q8_0"], baselines=False)
+            plan = omniplan.plan(model, machine(gib), n_ctx=16384, cache_types=("q8_0",), baselines=False)
         except omniplan.Infeasible as refusal:
             print(f"{gib:3} GiB: {refusal.summary}")
             continue

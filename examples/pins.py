@@ -4,16 +4,22 @@ python examples/pins.py
 """
 
 import omniplan
+from omniplan import Override
 
 MODEL = "data/models/GLM-4.7-Flash-Q8_0.gguf"
-PINS = ((), (r"blk\.[0-9]\.=CUDA0",), (r"blk\.(4[0-6])\.ffn_.*_exps=CPU", "output=CPU"))
+PINS = (
+    (),
+    (Override(r"blk\.[0-9]\.", "CUDA0"),),
+    (Override(r"blk\.(4[0-6])\.ffn_.*_exps", "CPU"), Override("output", "CPU")),
+)
 
 
 def main() -> None:
     model, machine = omniplan.load_model(MODEL), omniplan.load_machine("single-3090")
     for pins in PINS:
         plan = omniplan.plan(model, machine, n_ctx=16384, pins=pins, max_patterns=4)
-        print(f"{' '.join(pins) or 'no pins'}: {plan.prediction.request_seconds.value:.2f} s, {plan.strategy}")
+        fixed = " ".join(f"{pin.pattern}={pin.buffer_type}" for pin in pins)
+        print(f"{fixed or 'no pins'}: {plan.prediction.request_seconds.value:.2f} s, {plan.strategy}")
         for name, baseline in plan.baselines.items():
             note = "" if baseline.fits else ", no headroom"
             print(f"    {name}: {baseline.prediction.request_seconds.value:.2f} s{note}")

@@ -18,6 +18,7 @@ from omniplan.api import (
     learn,
     load_machine,
     load_model,
+    load_plan,
     plan,
     predict,
     read_log,
@@ -32,12 +33,16 @@ from omniplan.domain.header import Header
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
+from omniplan.domain.params import LoadMode, Override
+from omniplan.domain.prediction import Objective
+from omniplan.domain.request import Request
 from omniplan.errors import (
     ArgumentError,
     HeaderError,
     Infeasible,
     InputError,
     OmniplanError,
+    RequestError,
     TableError,
     UnsupportedModel,
 )
@@ -87,14 +92,19 @@ __all__ = [
     "Infeasible",
     "InputError",
     "Inspection",
+    "LoadMode",
     "LoadReport",
     "Machine",
     "Metric",
     "Model",
+    "Objective",
     "OmniplanError",
+    "Override",
     "Plan",
     "Prediction",
     "Recommendation",
+    "Request",
+    "RequestError",
     "ServerStart",
     "SmokeReport",
     "Stack",
@@ -117,6 +127,7 @@ __all__ = [
     "learn",
     "load_machine",
     "load_model",
+    "load_plan",
     "plan",
     "predict",
     "read_header",

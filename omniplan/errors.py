@@ -38,6 +38,19 @@ class OutputError(OmniplanError):
     exit_code = ExitCode.OUTPUT
 
 
+class RequestError(InputError):
+    """A request nobody can ask: the field of ``Request``, its value and what was expected."""
+
+    def __init__(self, field: str, value: object, problem: str) -> None:
+        super().__init__(field, value, problem)
+        self.field = field
+        self.value = value
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.value}: {self.problem}"
+
+
 class HeaderError(OmniplanError):
     """A file whose GGUF header cannot be read, or whose size disagrees with its header."""
 

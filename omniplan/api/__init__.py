@@ -15,7 +15,7 @@ from omniplan.api.measure import bench, judge, smoke
 from omniplan.api.price import compare, fit, footprint, inspect, predict
 from omniplan.api.quants import recommend, requantise
 from omniplan.api.runs import learn, read_log, verify
-from omniplan.api.source import load_machine, load_model
+from omniplan.api.source import load_machine, load_model, load_plan
 from omniplan.api.stacks import emit_stack, stack
 from omniplan.api.write import emit
 
@@ -34,6 +34,7 @@ __all__ = [
     "learn",
     "load_machine",
     "load_model",
+    "load_plan",
     "plan",
     "predict",
     "read_log",

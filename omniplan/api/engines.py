@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
-from omniplan.api.source import ModelSource, headroom_of, model_of
-from omniplan.domain.headroom import Headroom
-from omniplan.domain.machine import Machine
+from omniplan.api.source import MachineSource, ModelSource, machine_of, model_of
+from omniplan.domain.request import DEFAULT, Request, RequestChanges
 from omniplan.errors import Infeasible, InputError
 
 if TYPE_CHECKING:
@@ -18,41 +18,38 @@ if TYPE_CHECKING:
 
 
 def weigh_engines(
-    source: ModelSource,
-    machine: Machine,
+    model: ModelSource,
+    machine: MachineSource,
+    request: Request | None = None,
     *,
     site: Site | Sequence[str] | Mapping[str, object] = (),
     as_of: date | str | None = None,
-    n_ctx: int | None = None,
     versions: Mapping[str, str] | None = None,
-    headroom: Headroom | str | int | None = None,
+    **changes: Unpack[RequestChanges],
 ) -> Weighing:
     """Whether llama.cpp, ik_llama.cpp, KTransformers, SGLang + kt-kernel, vLLM and others can run a model on a machine.
 
     ``site`` says what no machine file holds: names of shipped sites, paths and ``key=value`` texts, or plain data;
     what nobody says stays unknown, and turns a rule that hangs on it into a condition. ``as_of`` is a day, as
     "2026-01-23": only facts recorded by then count (None: all). ``versions`` replace the newest known of an engine.
-    ``n_ctx`` is the context in tokens (None: as for ``plan``). llama.cpp's bytes are simulated, all others' modelled.
+    ``request`` and ``changes`` are as for ``plan``. llama.cpp's bytes are simulated, all others' modelled.
     Raises InputError for an unknown site, day or engine.
     """
     from omniplan.engines.weigh import EngineQuestion, weigh
-    from omniplan.planning.planner import DEFAULT_CONTEXT, make_plan
+    from omniplan.planning.planner import make_plan, usual_context
 
-    model = model_of(source)
-    total = min(model.hparams.n_ctx_train or DEFAULT_CONTEXT, DEFAULT_CONTEXT) if n_ctx is None else n_ctx
+    known, host = model_of(model), machine_of(machine)
+    asked = replace(request or DEFAULT, **changes)
     found: Plan | Infeasible
     try:
-        found = make_plan(
-            model, machine, n_ctx=total, n_parallel=1, cache_type_k="f16", cache_type_v="f16", n_ubatch=512,
-            headroom=headroom_of(headroom), n_prompt=2048, n_gen=256, objective="request",
-        )  # fmt: skip
+        found = make_plan(known, host, replace(asked, baselines=False))
     except Infeasible as refusal:
         found = refusal
     question = EngineQuestion(
-        model=model,
-        machine=machine,
+        model=known,
+        machine=host,
         site=_site(site),
-        n_ctx=total,
+        n_ctx=asked.n_ctx or usual_context(known),
         plan=found,
         as_of=_day(as_of),
         versions=versions or {},

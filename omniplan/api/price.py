@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import ModelSource, model_of
-from omniplan.domain.machine import Machine
+from omniplan.api.source import MachineSource, ModelSource, machine_of, model_of
 from omniplan.domain.params import DEFAULT_BUILD
+from omniplan.domain.request import DEFAULT
 
 if TYPE_CHECKING:
     from omniplan.domain.fit import FitResult
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from omniplan.planning.comparison import Comparison
 
 
-def inspect(source: ModelSource) -> Inspection:
+def inspect(model: ModelSource) -> Inspection:
     """Facts of a model file: kinds of layers, experts, attention, quants, bytes by role, and what is odd about it."""
     from omniplan.gguf.model.inspect import inspect as facts
 
-    return facts(model_of(source))
+    return facts(model_of(model))
 
 
 def footprint(
-    source: ModelSource,
-    machine: Machine,
+    model: ModelSource,
+    machine: MachineSource,
     args: Sequence[str] = (),
     *,
     env: Mapping[str, str] | None = None,
@@ -44,11 +44,11 @@ def footprint(
     from omniplan.llamacpp.flags.args import parse
     from omniplan.llamacpp.load.footprint import footprint as price
 
-    return price(model_of(source), machine, parse(args, env=env or {}, build=build_number(build)))
+    return price(model_of(model), machine_of(machine), parse(args, env=env or {}, build=build_number(build)))
 
 
 def fit(
-    source: ModelSource, machine: Machine, args: Sequence[str] = (), *, env: Mapping[str, str] | None = None
+    model: ModelSource, machine: MachineSource, args: Sequence[str] = (), *, env: Mapping[str, str] | None = None
 ) -> FitResult:
     """What llama.cpp's ``--fit on`` would choose by itself for ``args``, given the free memory of ``machine``.
 
@@ -59,19 +59,19 @@ def fit(
     from omniplan.llamacpp.flags.args import parse
     from omniplan.llamacpp.load.footprint import footprint as price
 
-    model, params = model_of(source), parse(args, env=env or {})
-    chosen = choose(model, machine, params)
-    priced = price(model, machine, chosen.settled(params))
+    known, host, params = model_of(model), machine_of(machine), parse(args, env=env or {})
+    chosen = choose(known, host, params)
+    priced = price(known, host, chosen.settled(params))
     return replace(chosen, fits=priced.fits, unpriced=priced.unpriced)
 
 
 def predict(
-    source: ModelSource,
-    machine: Machine,
+    model: ModelSource,
+    machine: MachineSource,
     args: Sequence[str] = (),
     *,
-    n_prompt: int = 2048,
-    n_gen: int = 256,
+    n_prompt: int = DEFAULT.n_prompt,
+    n_gen: int = DEFAULT.n_gen,
     depth: int = 0,
     env: Mapping[str, str] | None = None,
     build: str = "",
@@ -109,8 +109,8 @@ def predict(
     if calibration is not None:
         known = learned.values(calibration, build)
     return price(
-        model_of(source),
-        machine,
+        model_of(model),
+        machine_of(machine),
         parse(args, env=env or {}),
         n_prompt=n_prompt,
         n_gen=n_gen,
@@ -120,12 +120,12 @@ def predict(
 
 
 def compare(
-    source: ModelSource,
-    machine: Machine,
+    model: ModelSource,
+    machine: MachineSource,
     groups: Sequence[Sequence[str]],
     *,
-    n_prompt: int = 2048,
-    n_gen: int = 256,
+    n_prompt: int = DEFAULT.n_prompt,
+    n_gen: int = DEFAULT.n_gen,
     env: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Price and predict several sets of llama-server's arguments, each as given, in the order given.
@@ -135,4 +135,4 @@ def compare(
     """
     from omniplan.planning.compare import compare as side_by_side
 
-    return side_by_side(model_of(source), machine, groups, n_prompt=n_prompt, n_gen=n_gen, env=env or {})
+    return side_by_side(model_of(model), machine_of(machine), groups, n_prompt=n_prompt, n_gen=n_gen, env=env or {})

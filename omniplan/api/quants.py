@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Unpack
 
-from omniplan.api.source import ModelSource, headroom_of, load_model, model_of
-from omniplan.domain.headroom import Headroom
-from omniplan.domain.machine import Machine
+from omniplan.api.source import MachineSource, ModelSource, load_model, machine_of, model_of
 from omniplan.domain.model import Model
+from omniplan.domain.request import DEFAULT, Request, RequestChanges
 from omniplan.errors import HeaderError, UnsupportedModel
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SHARD: Final = re.compile(r"^(.*)-(\d{5})-of-(\d{5})\.gguf$")
 
 
-def requantise(source: ModelSource, quant: str, *, imatrix: bool | None = None, pure: bool = False) -> Model:
+def requantise(model: ModelSource, quant: str, *, imatrix: bool | None = None, pure: bool = False) -> Model:
     """The model as llama-quantize would write it as ``quant``, such as "Q4_K_M": types and sizes, no data.
 
     By b11434's rules, from the header of any other quant of the model; the result goes wherever a model goes, and every
@@ -29,47 +29,29 @@ def requantise(source: ModelSource, quant: str, *, imatrix: bool | None = None, 
     """
     from omniplan.llamacpp.quant.requantise import requantise as make
 
-    return make(model_of(source), quant, imatrix=imatrix, pure=pure)
+    return make(model_of(model), quant, imatrix=imatrix, pure=pure)
 
 
 def recommend(
-    sources: ModelSource | Sequence[ModelSource],
-    machine: Machine,
+    models: ModelSource | Sequence[ModelSource],
+    machine: MachineSource,
+    request: Request | None = None,
     *,
     what_if: Sequence[str] = (),
-    n_ctx: int | None = None,
-    n_parallel: int = 1,
-    cache_type_k: str = "f16",
-    cache_type_v: str = "f16",
-    headroom: Headroom | str | int | None = None,
-    n_prompt: int = 2048,
-    n_gen: int = 256,
-    objective: str = "request",
+    **changes: Unpack[RequestChanges],
 ) -> Recommendation:
     """Rank several files of one model by predicted speed on ``machine``, each with its own plan.
 
-    ``sources`` are files (any shard of a set), folders searched for them, or models. Files that cannot be read and
+    ``models`` are files (any shard of a set), folders searched for them, or models. Files that cannot be read and
     files of another model than most are named in ``left_out``. ``what_if`` are quants to estimate beside them, from the
-    file with the most bits per weight. The rest is as for ``plan``. Nothing that fits is an answer, not an error.
+    file with the most bits per weight. ``request`` and ``changes`` are as for ``plan``. Nothing that fits is an answer,
+    not an error.
     """
     from omniplan.planning.recommend import make_recommendation
 
-    given = [sources] if isinstance(sources, ModelSource) else list(sources)
-    models, left_out = _load(given)
-    return make_recommendation(
-        models,
-        machine,
-        what_if=what_if,
-        left_out=left_out,
-        n_ctx=n_ctx,
-        n_parallel=n_parallel,
-        cache_type_k=cache_type_k,
-        cache_type_v=cache_type_v,
-        headroom=headroom_of(headroom),
-        n_prompt=n_prompt,
-        n_gen=n_gen,
-        objective=objective,
-    )
+    read, left_out = _load([models] if isinstance(models, ModelSource) else list(models))
+    asked = replace(request or DEFAULT, **changes)
+    return make_recommendation(read, machine_of(machine), asked, what_if=what_if, left_out=left_out)
 
 
 def _load(sources: Sequence[ModelSource]) -> tuple[list[Model], list[LeftOut]]:

@@ -1,14 +1,18 @@
-"""Where a verb's model, machine and headroom come from."""
+"""Where a verb's model and machine come from."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 
+if TYPE_CHECKING:
+    from omniplan.domain.plan import Plan
+
 ModelSource = str | Path | Model
+MachineSource = str | Path | Machine
 
 
 def load_model(path: str | Path) -> Model:
@@ -26,6 +30,11 @@ def load_machine(name_or_path: str | Path) -> Machine:
     return machine.load_machine(name_or_path)
 
 
+def machine_of(source: MachineSource) -> Machine:
+    """The machine itself, or the one of that name or file."""
+    return source if isinstance(source, Machine) else load_machine(source)
+
+
 def calibrated(machine: Machine, calibration: str | Path | None) -> Machine:
     """``machine`` with what its own runs taught, from a file that ``omniplan calibrate`` wrote; raises InputError."""
     if calibration is None:
@@ -35,13 +44,13 @@ def calibrated(machine: Machine, calibration: str | Path | None) -> Machine:
     return learned.apply(learned.load(calibration), machine, where=str(calibration))
 
 
+def load_plan(path: str | Path) -> Plan:
+    """The plan file at ``path``, as ``omniplan plan --json`` writes it; raises InputError with the path inside it."""
+    from omniplan.api import documents
+
+    return documents.load_plan(path)
+
+
 def model_of(source: ModelSource) -> Model:
     """The model itself, or the one at that path."""
     return source if isinstance(source, Model) else load_model(source)
-
-
-def headroom_of(given: Headroom | str | int | None) -> Headroom:
-    """The policy itself, or the one written in words; the default for None."""
-    if isinstance(given, Headroom):
-        return given
-    return Headroom() if given is None else Headroom.parse(str(given))

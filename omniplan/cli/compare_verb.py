@@ -7,7 +7,8 @@ from typing import Final
 
 from omniplan import api
 from omniplan.cli.output import show
-from omniplan.cli.verbs import Verb, add_json, add_machine, add_model, add_workload
+from omniplan.cli.request import add_workload, request_of
+from omniplan.cli.verbs import Verb, add_json, add_machine, add_model
 from omniplan.errors import ExitCode
 
 
@@ -25,12 +26,9 @@ def _declare(command: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from omniplan.planning.text_comparison import comparison_text
 
+    request = request_of(options)
     found = api.compare(
-        options.model,
-        api.load_machine(options.machine),
-        options.server_groups,
-        n_prompt=options.n_prompt,
-        n_gen=options.n_gen,
+        options.model, options.machine, options.server_groups, n_prompt=request.n_prompt, n_gen=request.n_gen
     )
     show(found.to_json() if options.json else comparison_text(found))
     return ExitCode.of(found.fits)

@@ -7,6 +7,7 @@ from typing import Final
 
 from omniplan import api
 from omniplan.cli.output import show
+from omniplan.cli.request import add_context, request_of
 from omniplan.cli.verbs import Verb, add_json, add_machine, add_model
 from omniplan.errors import InputError
 
@@ -25,7 +26,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--engine-version", action="append", default=[], metavar="E=V", help="weigh this version, such as vllm=0.13.0"
     )
-    command.add_argument("--ctx", type=int, metavar="N", help="context in tokens (-c)")
+    add_context(command)
     add_json(command)
 
 
@@ -36,10 +37,10 @@ def _run(options: argparse.Namespace) -> int:
 
     found = api.weigh_engines(
         options.model,
-        api.load_machine(options.machine),
+        options.machine,
+        request_of(options),
         site=options.site,
         as_of=options.as_of,
-        n_ctx=options.ctx,
         versions=dict(_version(text) for text in options.engine_version),
     )
     show(as_json(found) if options.json else engines_text(found))

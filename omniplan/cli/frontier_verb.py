@@ -8,7 +8,8 @@ from typing import Final
 
 from omniplan import api
 from omniplan.cli.output import show
-from omniplan.cli.verbs import Verb, add_machine, add_model, add_workload
+from omniplan.cli.request import add_headroom, add_workload, request_of
+from omniplan.cli.verbs import Verb, add_machine, add_model
 from omniplan.errors import ExitCode
 
 
@@ -27,20 +28,32 @@ def _declare(command: argparse.ArgumentParser) -> None:
     add_model(command)
     add_machine(command)
     command.add_argument(
-        "--ctx", type=_numbers, metavar="N,N", help="contexts, default: powers of two from 4096 to the training context"
+        "--ctx",
+        dest="contexts",
+        type=_numbers,
+        metavar="N,N",
+        help="contexts, default: powers of two from 4096 to the training context",
     )
     command.add_argument(
         "--cache-type",
+        dest="types",
         type=_words,
         default=["f16", "q8_0"],
         metavar="T,T",
         help="types of the K and V cache, default f16,q8_0",
     )
     command.add_argument(
-        "--ubatch", type=_numbers, default=[512, 2048], metavar="N,N", help="micro-batches, default 512,2048"
+        "--ubatch",
+        dest="ubatches",
+        type=_numbers,
+        default=[512, 2048],
+        metavar="N,N",
+        help="micro-batches, default 512,2048",
     )
-    command.add_argument("--parallel", type=_numbers, default=[1], metavar="N,N", help="slots, default 1")
-    command.add_argument("--headroom", metavar="H", help="MiB to keep free per GPU, a share such as 10%%, or default")
+    command.add_argument(
+        "--parallel", dest="parallels", type=_numbers, default=[1], metavar="N,N", help="slots, default 1"
+    )
+    add_headroom(command)
     add_workload(command)
     command.add_argument("--plot", metavar="FILE", help="also draw tokens/s over context into an .svg or .png file")
     command.add_argument("--json", action="store_true", help="print JSON; its schema: `omniplan schema frontier`")
@@ -55,14 +68,12 @@ def _run(options: argparse.Namespace) -> int:
         check_plot(options.plot)
     found = api.frontier(
         options.model,
-        api.load_machine(options.machine),
-        contexts=options.ctx,
-        cache_types=options.cache_type,
-        ubatches=options.ubatch,
-        parallels=options.parallel,
-        headroom=options.headroom,
-        n_prompt=options.n_prompt,
-        n_gen=options.n_gen,
+        options.machine,
+        request_of(options),
+        contexts=options.contexts,
+        cache_types=options.types,
+        ubatches=options.ubatches,
+        parallels=options.parallels,
     )
     if options.plot and found.fits is not False:
         write_plot(found, options.plot)

@@ -23,6 +23,7 @@ from omniplan.cli import (
     verify_verb,
 )
 from omniplan.cli.output import put
+from omniplan.cli.request import said
 from omniplan.errors import ExitCode, InputError, OmniplanError
 
 VERBS: Final = (
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OmniplanError as error:
         if debug:
             raise
-        print(f"omniplan: {error}", file=sys.stderr)
+        print(f"omniplan: {said(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         if debug:

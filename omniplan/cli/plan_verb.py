@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from omniplan import api
 from omniplan.cli.output import show
-from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model, add_objective, add_workload
+from omniplan.cli.request import add_headroom, add_objective, add_slots, add_workload, request_of
+from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model
+from omniplan.domain.request import DEFAULT
 from omniplan.errors import ExitCode, InputError
+
+if TYPE_CHECKING:
+    from omniplan.domain.params import Override
+
+_NONE: Final = argparse.SUPPRESS
 
 
 def _declare(command: argparse.ArgumentParser) -> None:
@@ -22,7 +29,9 @@ def _declare(command: argparse.ArgumentParser) -> None:
     add_build(command)
     command.add_argument(
         "--no-baselines",
-        action="store_true",
+        dest="baselines",
+        action="store_false",
+        default=_NONE,
         help="leave out --fit and the other baselines, which take most of the time",
     )
     add_json(command)
@@ -32,25 +41,31 @@ def _declare_request(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--ctx",
         type=_context,
-        default=(None, None),
+        default={},
         metavar="N",
         help="context in tokens, over all slots (-c); MIN..WISH for the most that is not clearly slower than MIN",
     )
-    command.add_argument("--parallel", type=int, default=1, metavar="N", help="slots (-np), default 1")
+    add_slots(command)
     command.add_argument(
-        "--cache-type", metavar="TYPE", help="type of the K and V cache, such as q8_0; several as f16,q8_0, best first"
+        "--cache-type",
+        dest="types",
+        metavar="TYPE",
+        help="type of the K and V cache, such as q8_0; several as f16,q8_0, best first",
     )
-    command.add_argument("--cache-type-k", metavar="TYPE", help="type of the K cache (-ctk)")
-    command.add_argument("--cache-type-v", metavar="TYPE", help="type of the V cache (-ctv)")
+    command.add_argument("--cache-type-k", dest="type_k", metavar="TYPE", help="type of the K cache (-ctk)")
+    command.add_argument("--cache-type-v", dest="type_v", metavar="TYPE", help="type of the V cache (-ctv)")
     command.add_argument(
-        "--ubatch", type=_tokens_or_auto, default=512, metavar="N", help="micro-batch (-ub), default 512; or auto"
+        "--ubatch",
+        dest="n_ubatch",
+        type=_tokens_or_auto,
+        default=_NONE,
+        metavar="N",
+        help=f"micro-batch (-ub), default {DEFAULT.n_ubatch}; or auto",
     )
     command.add_argument(
-        "--load-mode", default="auto", metavar="MODE", help="as llama-server's; auto pins RAM where weights stream"
+        "--load-mode", default=_NONE, metavar="MODE", help="as llama-server's; auto pins RAM where weights stream"
     )
-    command.add_argument(
-        "--headroom", default="default", metavar="H", help="MiB to keep free per GPU, a share such as 10%%, or default"
-    )
+    add_headroom(command)
     command.add_argument(
         "--calibration",
         metavar="FILE",
@@ -61,59 +76,78 @@ def _declare_request(command: argparse.ArgumentParser) -> None:
 def _declare_bounds(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--pin",
-        action="append",
-        default=[],
+        dest="pins",
+        type=_pins,
+        action="extend",
+        default=_NONE,
         metavar="REGEX=BUFFER",
         help="keep matching tensors there, as -ot does, and plan the rest around them; may be repeated",
     )
-    command.add_argument("--no-cpu-experts", action="store_true", help="no routed experts on the CPU")
-    command.add_argument("--gpu-only", action="store_true", help="no weights of any layer on the CPU")
-    command.add_argument("--max-patterns", type=int, metavar="N", help="at most N overrides (-ot), pins included")
+    command.add_argument(
+        "--no-cpu-experts",
+        dest="cpu_experts",
+        action="store_false",
+        default=_NONE,
+        help="no routed experts on the CPU",
+    )
+    command.add_argument(
+        "--gpu-only",
+        dest="cpu_weights",
+        action="store_false",
+        default=_NONE,
+        help="no weights of any layer on the CPU",
+    )
+    command.add_argument(
+        "--max-patterns",
+        type=int,
+        default=_NONE,
+        metavar="N",
+        help="at most N overrides (-ot), pins included",
+    )
 
 
 def _tokens_or_auto(text: str) -> int | None:
     return None if text == "auto" else int(text)
 
 
-def _context(text: str) -> tuple[int | None, int]:
-    """The least context and the wish."""
+def _context(text: str) -> dict[str, int]:
+    """The fields that a context says: the wish, and the least where there is one."""
     least, dots, wish = text.partition("..")
+    words = {"n_ctx_least": least, **({"n_ctx": wish} if wish else {})} if dots else {"n_ctx": text}
     try:
-        return (int(least), int(wish)) if dots else (None, int(text))
+        return {name: int(word) for name, word in words.items()}
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected tokens such as 32768 or 16384..65536, got {text!r}") from None
 
 
+def _pins(text: str) -> tuple[Override, ...]:
+    from omniplan.errors import ArgumentError
+    from omniplan.llamacpp.flags.overrides import parse_overrides
+
+    try:
+        return parse_overrides(text)
+    except ArgumentError as error:
+        raise InputError(f"--pin {text}: {error.problem}; {error.remedy}") from error
+    except ValueError as error:
+        raise InputError(f"--pin {text}: expected REGEX=BUFFER such as 'blk\\.[0-9]\\.=CUDA0': {error}") from error
+
+
+def _cache_types(options: argparse.Namespace) -> dict[str, Any]:
+    """The fields that the three options for the cache's types say."""
+    types = tuple((options.types or DEFAULT.cache_type_k).split(","))
+    if len(types) == 1:
+        return {"cache_type_k": options.type_k or types[0], "cache_type_v": options.type_v or types[0]}
+    if options.type_k or options.type_v:
+        raise InputError(f"--cache-type {options.types}: several are of K and V; leave out --cache-type-k and -v")
+    return {"cache_types": types}
+
+
 def _run(options: argparse.Namespace) -> int:
+    from omniplan.llamacpp.build import build_number
     from omniplan.planning.text_plan import plan_text
 
-    least, n_ctx = options.ctx
-    types = (options.cache_type or "f16").split(",")
-    if len(types) > 1 and (options.cache_type_k or options.cache_type_v):
-        raise InputError(f"--cache-type {options.cache_type}: several are of K and V; leave out --cache-type-k and -v")
-    plan = api.plan(
-        options.model,
-        options.machine,
-        n_ctx=n_ctx,
-        n_ctx_least=least,
-        n_parallel=options.parallel,
-        cache_type_k=options.cache_type_k or types[0],
-        cache_type_v=options.cache_type_v or types[0],
-        cache_types=types if len(types) > 1 else (),
-        n_ubatch=options.ubatch,
-        load_mode=options.load_mode,
-        headroom=options.headroom,
-        pins=options.pin,
-        no_cpu_experts=options.no_cpu_experts,
-        gpu_only=options.gpu_only,
-        max_patterns=options.max_patterns,
-        n_prompt=options.n_prompt,
-        n_gen=options.n_gen,
-        objective=options.objective,
-        baselines=not options.no_baselines,
-        calibration=_calibration(options),
-        build=options.llama_cpp,
-    )
+    request = request_of(options, **options.ctx, **_cache_types(options), build=build_number(options.llama_cpp))
+    plan = api.plan(options.model, options.machine, request, calibration=_calibration(options))
     show(plan.to_json() if options.json else plan_text(plan))
     return ExitCode.of(plan.footprint.fits)
 

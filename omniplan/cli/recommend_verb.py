@@ -7,7 +7,9 @@ from typing import Final
 
 from omniplan import api
 from omniplan.cli.output import show
-from omniplan.cli.verbs import Verb, add_json, add_machine, add_objective, add_workload
+from omniplan.cli.request import add_context, add_headroom, add_objective, add_slots, add_workload, request_of
+from omniplan.cli.verbs import Verb, add_json, add_machine
+from omniplan.domain.request import DEFAULT
 from omniplan.errors import ExitCode
 
 
@@ -28,10 +30,15 @@ def _declare(command: argparse.ArgumentParser) -> None:
         metavar="Q,Q",
         help="also estimate these quants, such as Q4_K_M, by llama-quantize's rules",
     )
-    command.add_argument("--ctx", type=int, metavar="N", help="context in tokens, over all slots (-c)")
-    command.add_argument("--parallel", type=int, default=1, metavar="N", help="slots (-np), default 1")
-    command.add_argument("--cache-type", default="f16", metavar="TYPE", help="type of the K and V cache, default f16")
-    command.add_argument("--headroom", metavar="H", help="MiB to keep free per GPU, a share such as 10%%, or default")
+    add_context(command)
+    add_slots(command)
+    command.add_argument(
+        "--cache-type",
+        default=DEFAULT.cache_type_k,
+        metavar="TYPE",
+        help=f"type of the K and V cache, default {DEFAULT.cache_type_k}",
+    )
+    add_headroom(command)
     add_workload(command)
     add_objective(command)
     add_json(command)
@@ -41,19 +48,8 @@ def _run(options: argparse.Namespace) -> int:
     from omniplan.documents.as_json import as_json
     from omniplan.planning.text_recommendation import recommendation_text
 
-    found = api.recommend(
-        options.models,
-        api.load_machine(options.machine),
-        what_if=options.what_if_quant,
-        n_ctx=options.ctx,
-        n_parallel=options.parallel,
-        cache_type_k=options.cache_type,
-        cache_type_v=options.cache_type,
-        headroom=options.headroom,
-        n_prompt=options.n_prompt,
-        n_gen=options.n_gen,
-        objective=options.objective,
-    )
+    request = request_of(options, cache_type_k=options.cache_type, cache_type_v=options.cache_type)
+    found = api.recommend(options.models, options.machine, request, what_if=options.what_if_quant)
     show(as_json(found) if options.json else recommendation_text(found))
     return ExitCode.of(found.fits)
 

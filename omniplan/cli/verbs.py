@@ -86,8 +86,7 @@ def _footprint(options: argparse.Namespace) -> int:
     from omniplan.documents.as_json import as_json
     from omniplan.planning.text_plan import footprint_text
 
-    machine = api.load_machine(options.machine)
-    priced = api.footprint(options.model, machine, options.server_args, build=options.llama_cpp)
+    priced = api.footprint(options.model, options.machine, options.server_args, build=options.llama_cpp)
     show(as_json(priced) if options.json else footprint_text(priced))
     return ExitCode.of(priced.fits)
 
@@ -110,19 +109,6 @@ def _fit(options: argparse.Namespace) -> int:
     else:
         show(fit_text(chosen, api.footprint(options.model, machine, [*options.server_args, *chosen.args])))
     return ExitCode.of(chosen.fits)
-
-
-def add_workload(command: argparse.ArgumentParser) -> None:
-    """The request to predict."""
-    command.add_argument("--n-prompt", type=int, default=2048, metavar="N", help="tokens of a prompt, default 2048")
-    command.add_argument("--n-gen", type=int, default=256, metavar="N", help="tokens of an answer, default 256")
-
-
-def add_objective(command: argparse.ArgumentParser) -> None:
-    """What the request should be fast at."""
-    command.add_argument(
-        "--objective", default="request", metavar="O", help="what to be fast at: request (default), decode or prompt"
-    )
 
 
 def _declare_explain(command: argparse.ArgumentParser) -> None:

@@ -9,10 +9,10 @@ from omniplan.domain.evidence import Assumption, Reason
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Margin
 from omniplan.domain.machine import Machine
-from omniplan.domain.params import DEFAULT_BUILD, LoadMode
-from omniplan.domain.prediction import Objective, Prediction
+from omniplan.domain.prediction import Prediction
+from omniplan.domain.request import Request
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,47 +32,19 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What was asked for, and what the search settled of it.
+class Settings:
+    """What the search settled beside the layout.
 
-    ``n_ctx`` is the total context in tokens, ``n_ctx_given`` whether the user named it, ``n_ctx_least`` the least that
-    was asked for where the search chose between that and a wish. ``n_prompt`` and ``n_gen`` are the request to be fast
-    at, in tokens; ``objective`` says at which part of it.
-
-    What the search chose from: ``n_ctx_wish`` the most context, ``cache_types`` the types for K and V, best first,
-    ``any_ubatch`` any micro-batch. ``headroom`` is the policy in words; ``machine`` and ``calibration`` are the file or
-    name they were read from, None for none.
-
-    ``pins`` are the user's overrides as ``-ot`` takes them; ``max_patterns`` bounds the overrides of the plan, pins
-    included. ``cpu_experts`` is false where no routed expert, ``cpu_weights`` where no layer's weight may be on the
-    CPU. ``load_mode`` AUTO pins host memory where weights stream from it; ``head_on_cpu`` keeps the output matrix
-    in RAM. ``build`` is the llama.cpp whose bytes count.
+    ``n_ctx`` is the total context in tokens, ``op_offload`` whether a prompt's share of weights in RAM is computed on a
+    GPU, ``head_on_cpu`` whether the output matrix stays in RAM.
     """
 
     n_ctx: int
-    n_ctx_given: bool = True
-    n_ctx_least: int | None = None
-    n_ctx_wish: int | None = None
-    n_parallel: int = 1
-    cache_type_k: str = "f16"
-    cache_type_v: str = "f16"
-    cache_types: tuple[str, ...] = ()
-    n_ubatch: int = 512
-    any_ubatch: bool = False
-    n_prompt: int = 2048
-    n_gen: int = 256
-    objective: Objective = Objective.REQUEST
-    pins: tuple[str, ...] = ()
-    max_patterns: int | None = None
-    cpu_experts: bool = True
-    cpu_weights: bool = True
-    load_mode: LoadMode = LoadMode.AUTO
+    n_ubatch: int
+    cache_type_k: str
+    cache_type_v: str
     op_offload: bool = True
     head_on_cpu: bool = False
-    headroom: str = "default"
-    machine: str | None = None
-    calibration: str | None = None
-    build: int = DEFAULT_BUILD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +86,9 @@ class Plan:
     headroom, micro-batch, loading and threads, where that differs), "all layers" (``-ngl 99``), "cpu-moe" (``-cmoe``),
     "best -ngl" (whole layers only), "nominal split" (``-ts`` by the GPUs' sizes); empty when none were asked for.
     ``fit_instead`` is there when the plan gains less over --fit than the time model is off by. ``server_args`` are
-    llama-server's arguments without ``-m``; ``environment`` what must be set beside them.
+    llama-server's arguments without ``-m``; ``environment`` what must be set beside them. ``request`` is what was asked
+    for, ``settings`` what came of it; ``machine_file`` and ``calibration`` are the files or names that the machine and
+    what its runs taught were read from, None for none.
     """
 
     version: str
@@ -122,6 +96,7 @@ class Plan:
     model: ModelFacts
     machine: Machine
     request: Request
+    settings: Settings
     strategy: str
     server_args: tuple[str, ...]
     environment: dict[str, str]
@@ -132,6 +107,8 @@ class Plan:
     assumptions: tuple[Assumption, ...]
     baselines: dict[str, Baseline] = field(default_factory=dict)
     fit_instead: Alternative | None = None
+    machine_file: str | None = None
+    calibration: str | None = None
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from omniplan.domain.evidence import ReasonVerdict
-from omniplan.domain.params import DEFAULT_BUILD
-from omniplan.domain.plan import Plan, Request
+from omniplan.domain.plan import Plan
+from omniplan.domain.request import DEFAULT, Request
 from omniplan.errors import InputError
 from omniplan.llamacpp.build import Build, build_number, release
 from omniplan.llamacpp.flags.args import Flag
 from omniplan.llamacpp.flags.dialect import spoken
+from omniplan.llamacpp.flags.write import override_text
 from omniplan.text.speed import digits, rate
 from omniplan.text.verdict import verdict_line
 from omniplan.units import gib, mib
@@ -25,9 +26,25 @@ _WIDTH: Final = 110
 _REGENERATE: Final = "regenerate: "
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
-
 # Bytes per second a model is reckoned to load with, from a slow disk: nothing is killed for loading from one.
 LOADED_PER_SECOND: Final = 250_000_000
+# Options of ``omniplan plan`` by the field of a request that they say, and those that are there for what is not.
+_FLAGS: Final = {
+    "--ctx": "n_ctx",
+    "--parallel": "n_parallel",
+    "--cache-type": "cache_types",
+    "--cache-type-k": "cache_type_k",
+    "--cache-type-v": "cache_type_v",
+    "--ubatch": "n_ubatch",
+    "--load-mode": "load_mode",
+    "--headroom": "headroom",
+    "--max-patterns": "max_patterns",
+    "--n-prompt": "n_prompt",
+    "--n-gen": "n_gen",
+    "--objective": "objective",
+    "--llama-cpp": "build",
+}
+_SWITCHES: Final = {"--no-cpu-experts": "cpu_experts", "--gpu-only": "cpu_weights", "--no-baselines": "baselines"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +187,8 @@ def _regenerate(item: Launch) -> str:
     if item.origin:
         return f"{item.origin} --as {item.format}"
     plan, request = item.plan, item.plan.request
-    words = ["omniplan", "plan", plan.model.path, "--machine", request.machine or plan.machine.name, *_asked(request)]
-    words += [] if plan.baselines else ["--no-baselines"]
+    words = ["omniplan", "plan", plan.model.path, "--machine", plan.machine_file or plan.machine.name, *_asked(request)]
+    words += ["--calibration", plan.calibration] if plan.calibration else []
     emit = ["omniplan", "emit", "PLAN.json", "--as", item.format, "--section", item.id]
     emit += ["--model", item.model] if item.model != plan.model.path else []
     emit += ["--llama-cpp", item.build.name] if item.build.name != plan.llama_cpp else []
@@ -180,31 +197,17 @@ def _regenerate(item: Launch) -> str:
 
 def _asked(request: Request) -> Iterator[str]:
     """The options of ``omniplan plan`` that ask for ``request``, those that are not the default."""
-    if request.n_ctx_given:
-        yield from ("--ctx", str(request.n_ctx) if request.n_ctx_least is None else _contexts(request))
-    types = ",".join(request.cache_types)
-    given = {
-        "--parallel": (request.n_parallel, 1),
-        "--cache-type": (types, ""),
-        "--cache-type-k": (request.cache_type_k, request.cache_type_k if types else "f16"),
-        "--cache-type-v": (request.cache_type_v, request.cache_type_v if types else "f16"),
-        "--ubatch": ("auto" if request.any_ubatch else request.n_ubatch, 512),
-        "--load-mode": (request.load_mode, "auto"),
-        "--headroom": (request.headroom, "default"),
-        "--calibration": (request.calibration, None),
-        "--max-patterns": (request.max_patterns, None),
-        "--n-prompt": (request.n_prompt, 2048),
-        "--n-gen": (request.n_gen, 256),
-        "--objective": (request.objective, "request"),
-        "--llama-cpp": (f"b{request.build}", f"b{DEFAULT_BUILD}"),
+    least, wish = request.n_ctx_least, request.n_ctx
+    words = {
+        "n_ctx": f"{least}..{wish or ''}" if least else str(wish),
+        "cache_types": ",".join(request.cache_types),
+        "n_ubatch": "auto" if request.n_ubatch is None else str(request.n_ubatch),
+        "headroom": request.headroom.text,
+        "build": f"b{request.build}",
     }
-    for flag, (value, default) in given.items():
-        yield from (flag, str(value)) if value != default else ()
-    for pin in request.pins:
-        yield from ("--pin", pin)
-    yield from () if request.cpu_experts else ("--no-cpu-experts",)
-    yield from () if request.cpu_weights else ("--gpu-only",)
-
-
-def _contexts(request: Request) -> str:
-    return f"{request.n_ctx_least}..{request.n_ctx_wish or request.n_ctx}"
+    for flag, field in _FLAGS.items():
+        value = getattr(request, field)
+        if value != getattr(DEFAULT, field) or (field == "n_ctx" and least):
+            yield from (flag, words.get(field, str(value)))
+    yield from (word for pin in request.pins for word in ("--pin", override_text(pin)))
+    yield from (flag for flag, field in _SWITCHES.items() if not getattr(request, field))

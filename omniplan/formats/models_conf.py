@@ -167,7 +167,7 @@ def prepare(item: Launch, options: Options) -> Launch:
 
 
 def _bench(item: Launch) -> Launch:
-    if item.plan.request.n_ctx < _BENCH_CONTEXT:
+    if item.plan.settings.n_ctx < _BENCH_CONTEXT:
         raise InputError(f"section {item.id}: benchmarks have a context of {_BENCH_CONTEXT}; plan with --ctx at least")
     args: list[str] = []
     for flag in read_flags(item.args):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.machine import Machine
+from omniplan.domain.params import ServerParams
 from omniplan.llamacpp.ggml import buffers
 from omniplan.machines.probe.advice import STREAMS, advise, threads
 from omniplan.machines.probe.order import pin
@@ -19,14 +21,15 @@ def streamed(priced: Footprint) -> int:
     return held if held >= STREAMS else 0
 
 
-def thread_args(machine: Machine, priced: Footprint) -> tuple[str, ...]:
-    """``-t`` and ``-tb`` where weights stream from RAM and the cores are known; nothing otherwise."""
+def with_threads(params: ServerParams, machine: Machine, priced: Footprint) -> ServerParams:
+    """``params`` with threads where weights stream from RAM and the cores are known."""
     size = streamed(priced)
     if not size:
-        return ()
+        return params
     counts = threads(machine, size)
-    decode = ("-t", str(counts.decode)) if counts.decode else ()
-    return (*decode, "-tb", str(counts.batch)) if counts.batch else decode
+    return replace(
+        params, n_threads=counts.decode or params.n_threads, n_threads_batch=counts.batch or params.n_threads_batch
+    )
 
 
 def machine_reasons(machine: Machine, priced: Footprint) -> Iterator[Reason]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from omniplan.domain.evidence import Reason, ReasonVerdict
-from omniplan.domain.params import MAX_DEVICES
+from omniplan.domain.params import MAX_DEVICES, ServerParams
 from omniplan.domain.plan import Baseline
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.fit.fit import fit
+from omniplan.llamacpp.flags.overrides import cpu_moe
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load import layers
 from omniplan.llamacpp.load.footprint import place
-from omniplan.planning import arguments
-from omniplan.planning.arguments import Candidate
+from omniplan.planning import candidates
+from omniplan.planning.candidates import Candidate
 from omniplan.planning.problem import Problem
 from omniplan.planning.reporter import Reporter
 from omniplan.planning.solution import Solution
@@ -30,17 +31,17 @@ BEST_NGL: Final = "best -ngl"
 # Rounds in which -ngl is counted with the compute buffers of the last price.
 _ROUNDS: Final = 3
 
-# A name, whose baseline it is, and its arguments, with ``--fit on`` for what --fit is to place.
-_Entry = tuple[str, Problem, tuple[str, ...]]
+# A name, whose baseline it is, and its parameters, ``fit`` set where --fit is to place it.
+_Entry = tuple[str, Problem, ServerParams]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rival:
-    """A baseline and its price; ``asked`` are the arguments that leave it to --fit, empty for the others."""
+    """A baseline and its price; ``asked`` are the parameters that leave it to --fit, None for the others."""
 
     baseline: Baseline
     solution: Solution
-    asked: tuple[str, ...] = ()
+    asked: ServerParams | None = None
 
 
 def rivals(problem: Problem, plain: Problem, reporter: Reporter) -> dict[str, Rival]:
@@ -50,9 +51,9 @@ def rivals(problem: Problem, plain: Problem, reporter: Reporter) -> dict[str, Ri
     "fit, plan's settings" shares.
     """
     found: dict[str, Rival] = {}
-    for name, owner, args in _entries(problem, plain, found):
+    for name, owner, params in _entries(problem, plain, found):
         try:
-            found[name] = _rival(owner, name, args, is_plain=owner is plain)
+            found[name] = _rival(owner, name, params, is_plain=owner is plain)
         except ArgumentError as error:
             reporter.note(_refused(name, error))
     if ALL in found and not found[ALL].baseline.fits and (best := _best_ngl(plain, found[ALL].solution)):
@@ -66,33 +67,37 @@ def _entries(problem: Problem, plain: Problem, found: Mapping[str, Rival]) -> It
     asked = _asked(plain)
     if len(machine.gpus) > MAX_DEVICES:
         return
-    yield FIT, plain, (*asked, "--fit", "on")
+    yield FIT, plain, asked
     if not machine.gpus:
         return
-    kept = FIT in found and found[FIT].baseline.fits and problem.request == plain.request
-    if kept and problem.run_args(found[FIT].solution.footprint):
-        yield FIT_SET, problem, (*asked, "--fit", "on")
+    kept = FIT in found and found[FIT].baseline.fits and problem.settings == plain.settings
+    if kept and problem.hosted(asked, found[FIT].solution.footprint) != asked:
+        yield FIT_SET, problem, asked
     elif not kept and len(machine.gpus) < MAX_DEVICES:
-        margins = ",".join(str(-(-problem.headroom.kept_on(gpu) // MIB)) for gpu in machine.gpus)
-        yield FIT_SET, problem, (*_asked(problem), "--fit", "on", "-fitt", margins)
-    every = (*asked, "-ngl", arguments.all_layers(h.n_layer_all))
+        yield FIT_SET, problem, replace(_asked(problem), fit_target=_margins(problem))
+    every = replace(asked, n_gpu_layers=candidates.all_layers(h.n_layer_all), fit=False)
     yield ALL, plain, every
     if h.n_expert:
-        yield "cpu-moe", plain, (*every, "-cmoe")
+        yield "cpu-moe", plain, replace(every, overrides=(*every.overrides, *cpu_moe()))
     if 1 < len(machine.gpus) < MAX_DEVICES:
-        sizes = ",".join(f"{max(1, round(gpu.total / GIB))}" for gpu in machine.gpus)
-        yield "nominal split", plain, (*every, "-ts", sizes)
+        sizes = tuple(float(max(1, round(gpu.total / GIB))) for gpu in machine.gpus)
+        yield "nominal split", plain, replace(every, tensor_split=sizes)
 
 
-def _asked(problem: Problem) -> tuple[str, ...]:
-    return (*arguments.request_args(problem.request), *arguments.pin_args(problem.pins))
+def _asked(problem: Problem) -> ServerParams:
+    return replace(problem.params, overrides=problem.pins.overrides)
 
 
-def _fitted(problem: Problem, asked: tuple[str, ...]) -> tuple[str, ...]:
-    """What --fit chooses, without the flags that ask it."""
-    chosen = fit(problem.model, problem.machine, problem.params(asked))
-    # The context comes first in both.
-    return (*asked[: asked.index("--fit")], *chosen.args[2:])
+def _margins(problem: Problem) -> tuple[int, ...]:
+    """Bytes that --fit must leave on each GPU to keep the headroom, in whole MiB."""
+    kept = tuple(-(-problem.headroom.kept_on(gpu) // MIB) * MIB for gpu in problem.machine.gpus)
+    return kept * MAX_DEVICES if len(kept) == 1 else (*kept, *problem.params.fit_target[len(kept) :])
+
+
+def _fitted(problem: Problem, asked: ServerParams) -> ServerParams:
+    """What --fit chooses, without the margins that it was asked to keep."""
+    chosen = fit(problem.model, problem.machine, asked).settled(asked)
+    return replace(chosen, n_ctx=asked.n_ctx, fit_target=problem.params.fit_target)
 
 
 def _best_ngl(problem: Problem, whole: Solution) -> Solution | None:
@@ -103,7 +108,7 @@ def _best_ngl(problem: Problem, whole: Solution) -> Solution | None:
         if n in tried or n < max(tried) * (best is not None):
             break
         tried.add(n)
-        solution = _price(problem, BEST_NGL, (*_asked(problem), "-ngl", str(n)), is_plain=True)
+        solution = _price(problem, BEST_NGL, replace(_asked(problem), n_gpu_layers=n), is_plain=True)
         best = best if solution.missing else solution
     return best
 
@@ -129,15 +134,14 @@ def _most_layers(problem: Problem, like: Solution) -> int:
     return 0
 
 
-def _rival(problem: Problem, name: str, args: tuple[str, ...], *, is_plain: bool) -> Rival:
-    if "--fit" not in args:
-        return _rated(problem, _price(problem, name, args, is_plain=is_plain))
-    solution = _price(problem, name, _fitted(problem, args), is_plain=is_plain)
-    beside = () if is_plain else problem.run_args(solution.footprint)
-    return _rated(problem, solution, asked=(*args, *beside))
+def _rival(problem: Problem, name: str, params: ServerParams, *, is_plain: bool) -> Rival:
+    if not params.fit:
+        return _rated(problem, _price(problem, name, params, is_plain=is_plain))
+    solution = _price(problem, name, _fitted(problem, params), is_plain=is_plain)
+    return _rated(problem, solution, asked=params if is_plain else problem.hosted(params, solution.footprint))
 
 
-def _rated(problem: Problem, solution: Solution, *, asked: tuple[str, ...] = ()) -> Rival:
+def _rated(problem: Problem, solution: Solution, *, asked: ServerParams | None = None) -> Rival:
     baseline = Baseline(
         args=solution.args,
         fits=not solution.missing,
@@ -148,20 +152,21 @@ def _rated(problem: Problem, solution: Solution, *, asked: tuple[str, ...] = ())
     return Rival(baseline=baseline, solution=solution, asked=asked)
 
 
-def _price(problem: Problem, name: str, args: tuple[str, ...], *, is_plain: bool) -> Solution:
-    candidate = Candidate(strategy=f"as {name}", args=_pinned(problem, args), is_baseline=True)
+def _price(problem: Problem, name: str, params: ServerParams, *, is_plain: bool) -> Solution:
+    candidate = Candidate(strategy=f"as {name}", params=_pinned(problem, params), is_baseline=True)
     return problem.price(candidate, is_plain=is_plain)
 
 
-def _pinned(problem: Problem, args: tuple[str, ...]) -> tuple[str, ...]:
+def _pinned(problem: Problem, params: ServerParams) -> ServerParams:
     """The same placement said outright: layers, split, no fit."""
     machine = problem.machine
-    if "-ngl" not in args:
-        args = (*args, "-ngl", arguments.all_layers(problem.model.hparams.n_layer_all) if machine.gpus else "0")
-    if 1 < len(machine.gpus) < MAX_DEVICES and "-ts" not in args:
-        held = Counter(place(problem.model, machine, problem.params(args)).layers)
-        args = (*args, "-ts", ",".join(str(held[gpu.name]) for gpu in machine.gpus))
-    return (*args, "--fit", "off")
+    if params.n_gpu_layers == ServerParams().n_gpu_layers:
+        every = candidates.all_layers(problem.model.hparams.n_layer_all) if machine.gpus else 0
+        params = replace(params, n_gpu_layers=every)
+    if 1 < len(machine.gpus) < MAX_DEVICES and not params.tensor_split:
+        held = Counter(place(problem.model, machine, params).layers)
+        params = replace(params, tensor_split=tuple(float(held[gpu.name]) for gpu in machine.gpus))
+    return replace(params, fit=False)
 
 
 def best_of(found: Solution | None, known: dict[str, Rival], reporter: Reporter) -> Solution | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 
 from omniplan.domain.evidence import Reason, ReasonVerdict
+from omniplan.domain.plan import Settings
 from omniplan.domain.prediction import Cause
-from omniplan.errors import ArgumentError
+from omniplan.errors import ArgumentError, RequestError
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load import weights
 from omniplan.llamacpp.load.context import CELL_PAD
@@ -25,18 +26,10 @@ _STEPS: Final = 16
 _EARNS: Final = 0.01
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
-    """``cache_types`` are pairs for K and V, the preferred first; ``any_ubatch`` says that ``-ub`` is free."""
-
-    cache_types: tuple[tuple[str, str], ...]
-    any_ubatch: bool
-
-
 Outcome = tuple[Ladder, Solution | None]
 
 
-def search(problem: Problem, choices: Choices) -> Outcome:
+def search(problem: Problem) -> Outcome:
     """The best of all that may be chosen; the ladder of what was tried last where nothing fits.
 
     Cache types come in order of preference, the best in quality first: a later one must be predicted faster than the
@@ -44,28 +37,33 @@ def search(problem: Problem, choices: Choices) -> Outcome:
     """
     best: Outcome | None = None
     tried: list[str] = []
-    for type_k, type_v in choices.cache_types:
-        name = type_k if type_k == type_v else f"{type_k}/{type_v}"
+    types = tuple(dict.fromkeys(problem.request.cache_types))
+    if not types:
+        return _longest(problem)
+    if len(types) == 1:
+        return _longest(_cached(problem, types[0]))
+    for name in types:
         try:
-            outcome = _longest(problem.with_request(cache_type_k=type_k, cache_type_v=type_v), choices)
+            outcome = _longest(_cached(problem, name))
         except ArgumentError as error:
-            if len(choices.cache_types) == 1:
-                raise
             tried.append(f"{name}: {error}")
             continue
         tried.append(f"{name}: {_said(outcome[1])}")
         if best is None or _is_clearly_faster(outcome[1], best[1]):
             best = outcome
     if best is None:
-        raise ArgumentError("--cache-type", f"none of them can be used: {'; '.join(tried)}")
-    if len(choices.cache_types) > 1:
-        request = best[0].problem.request
-        statement = (
-            f"of {', '.join(tried)}; types are in order of preference, and a later one must be faster by {ERROR:.0%}"
-        )
-        subject = f"-ctk {request.cache_type_k} -ctv {request.cache_type_v}"
-        best[0].reporter.note(Reason(verdict=ReasonVerdict.CHOSEN, subject=subject, statement=statement, source=MODEL))
+        raise RequestError("cache_types", ",".join(types), f"none of them can be used: {'; '.join(tried)}")
+    settings = best[0].problem.settings
+    statement = (
+        f"of {', '.join(tried)}; types are in order of preference, and a later one must be faster by {ERROR:.0%}"
+    )
+    subject = f"-ctk {settings.cache_type_k} -ctv {settings.cache_type_v}"
+    best[0].reporter.note(Reason(verdict=ReasonVerdict.CHOSEN, subject=subject, statement=statement, source=MODEL))
     return best
+
+
+def _cached(problem: Problem, name: str) -> Problem:
+    return problem.settled(replace(problem.settings, cache_type_k=name, cache_type_v=name))
 
 
 def _said(found: Solution | None) -> str:
@@ -76,12 +74,12 @@ def _is_clearly_faster(rival: Solution | None, found: Solution | None) -> bool:
     return rival is not None and (found is None or rival.seconds < (1 - ERROR) * found.seconds)
 
 
-def _longest(problem: Problem, choices: Choices) -> Outcome:
+def _longest(problem: Problem) -> Outcome:
     """The most context up to the wish that is not clearly slower than the least that was asked for."""
-    least, wish = problem.request.n_ctx_least, problem.request.n_ctx
+    least, wish = problem.request.n_ctx_least, problem.settings.n_ctx
     if least is None or least >= wish:
-        return _settled(problem, choices)
-    shortest = _settled(problem.with_request(n_ctx=least), choices)
+        return _settled(problem)
+    shortest = _settled(_as_long(problem, least))
     if shortest[1] is None:
         return shortest
     best, tried = shortest, [_said(shortest[1])]
@@ -89,7 +87,7 @@ def _longest(problem: Problem, choices: Choices) -> Outcome:
     low, high = 0, len(sizes)
     at = len(sizes) - 1
     while low < high:
-        outcome = _settled(problem.with_request(n_ctx=sizes[at]), choices)
+        outcome = _settled(_as_long(problem, sizes[at]))
         is_good = outcome[1] is not None and not _is_clearly_faster(shortest[1], outcome[1])
         tried.append(_said(outcome[1]) if outcome[1] else f"{sizes[at]:,} tokens do not fit")
         if is_good:
@@ -100,9 +98,13 @@ def _longest(problem: Problem, choices: Choices) -> Outcome:
     statement = (
         f"the most of {least:,} to {wish:,} tokens that is not {ERROR:.0%} slower than the least; {'; '.join(tried)}"
     )
-    subject = f"-c {best[0].problem.request.n_ctx}"
+    subject = f"-c {best[0].problem.settings.n_ctx}"
     best[0].reporter.note(Reason(verdict=ReasonVerdict.CHOSEN, subject=subject, statement=statement, source=MODEL))
     return best
+
+
+def _as_long(problem: Problem, n_ctx: int) -> Problem:
+    return problem.settled(replace(problem.settings, n_ctx=n_ctx))
 
 
 def _between(least: int, wish: int) -> list[int]:
@@ -111,12 +113,12 @@ def _between(least: int, wish: int) -> list[int]:
     return [*sorted(point for point in points if least < point < wish), wish]
 
 
-def _settled(problem: Problem, choices: Choices) -> Outcome:
+def _settled(problem: Problem) -> Outcome:
     """The best placement with the context and cache types of the request."""
     problem = _offloading(problem)
-    ladder, found = best_size(problem) if choices.any_ubatch else _climbed(problem)
-    for changes, what in _changes(ladder, found):
-        rival, other = _climbed(ladder.problem.with_request(**changes))
+    ladder, found = best_size(problem) if problem.request.n_ubatch is None else _climbed(problem)
+    for settings, what in _changes(ladder.problem, found):
+        rival, other = _climbed(ladder.problem.settled(settings))
         if found is not None and other is not None and other.seconds < (1 - _EARNS) * found.seconds:
             statement = f"{what}: predicted {other.seconds:.3g} s against {found.seconds:.3g} s"
             rival.reporter.note(Reason(verdict=ReasonVerdict.CHOSEN, subject=what, statement=statement, source=MODEL))
@@ -128,7 +130,7 @@ def _offloading(problem: Problem) -> Problem:
     """The problem without op offload, where the programme's own figures say that this is clearly faster."""
     if not problem.may_move or problem.costs.total <= sum(map(problem.headroom.budget_of, problem.machine.gpus)):
         return problem
-    rival = problem.with_request(op_offload=False)
+    rival = problem.settled(replace(problem.settings, op_offload=False))
     usual, without = (Ladder(each).estimate({}) for each in (problem, rival))
     return rival if usual is not None and without is not None and without < (1 - ERROR) * usual else problem
 
@@ -138,20 +140,19 @@ def _climbed(problem: Problem) -> Outcome:
     return ladder, ladder.climb()
 
 
-def _changes(ladder: Ladder, found: Solution | None) -> Iterator[tuple[dict[str, object], str]]:
+def _changes(problem: Problem, found: Solution | None) -> Iterator[tuple[Settings, str]]:
     """What may be worth another search, after a look at what was found."""
-    problem = ladder.problem
     if found is None:
         return
     if Cause.STREAMING in found.prediction.prompt_terms and _offload_may_lose(problem, found):
-        yield {"op_offload": False}, "--no-op-offload"
+        yield replace(problem.settings, op_offload=False), "--no-op-offload"
     if _head_may_move(problem, found):
-        yield {"head_on_cpu": True}, "the output matrix in RAM"
+        yield replace(problem.settings, head_on_cpu=True), "the output matrix in RAM"
 
 
 def _offload_may_lose(problem: Problem, found: Solution) -> bool:
     """Whether the very placement is faster when a prompt's share on the CPU is computed there."""
-    request, params = problem.request, problem.params((*found.args, "--no-op-offload"))
+    request, params = problem.request, replace(found.params, op_offload=False)
     rival = predict_priced(problem.model, problem.machine, params, found.footprint, request.n_prompt, request.n_gen, 0)
     return seconds(rival, request.objective) < found.seconds
 
@@ -159,7 +160,7 @@ def _offload_may_lose(problem: Problem, found: Solution) -> bool:
 def _head_may_move(problem: Problem, found: Solution) -> bool:
     """Whether a dense model has weights on the CPU, of which the output matrix could be one in their place."""
     is_short = buffers.CPU in found.footprint.layers or bool(found.candidate.moved)
-    left, own = problem.patterns_left, found.n_patterns - len(problem.pins.texts)
+    left, own = problem.patterns_left, found.n_patterns - len(problem.pins.overrides)
     heads = {weights.OUTPUT, weights.TOKEN_EMBEDDING}
     is_free = not heads & problem.pins.homes.keys() and (left is None or left > own)
     return is_short and is_free and problem.request.cpu_weights and not problem.is_moe

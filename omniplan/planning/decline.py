@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from omniplan.domain.evidence import Reason, ReasonVerdict
+from omniplan.domain.params import ServerParams
 from omniplan.domain.plan import Alternative
 from omniplan.planning.baselines import FIT, FIT_SET, Rival
+from omniplan.planning.candidates import args_of
 from omniplan.planning.solution import Solution
 from omniplan.planning.timing import ERROR, ERROR_SOURCE
 
@@ -22,17 +24,17 @@ def fit_instead(plan: Solution, known: Mapping[str, Rival]) -> tuple[Alternative
     """
     fits = (known[name] for name in (FIT_SET, FIT) if name in known)
     rival = next((rival for rival in fits if rival.baseline.fits and rival.baseline.is_allowed), None)
-    if rival is None:
+    if rival is None or rival.asked is None:
         return None, None
     theirs, ours = rival.solution.seconds, plan.seconds
     gain = 1 - ours / theirs if theirs else 0.0
     compared = f"predicted {ours:.3g} s against {theirs:.3g} s of --fit's own layout, {gain:.0%} less"
     if gain > ERROR:
         return None, Reason(verdict=ReasonVerdict.NOTE, subject="--fit", statement=compared, source=ERROR_SOURCE)
-    margins = _OURS if "-fitt" in rival.asked else _OWN
+    margins = _OURS if rival.asked.fit_target != ServerParams().fit_target else _OWN
     why = f"{compared}; the time model is off by {ERROR:.0%}, so --fit does as well; {margins}"
     found = Alternative(
-        args=rival.asked,
+        args=args_of(rival.asked),
         chosen=rival.solution.args,
         footprint=rival.solution.footprint,
         margins=rival.solution.margins,

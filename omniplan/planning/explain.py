@@ -9,8 +9,10 @@ from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Margin
 from omniplan.domain.model import Model
+from omniplan.domain.params import ServerParams
+from omniplan.llamacpp.flags.write import override_text
 from omniplan.llamacpp.ggml import buffers
-from omniplan.planning.arguments import Candidate
+from omniplan.planning.candidates import Candidate
 from omniplan.planning.problem import Problem
 from omniplan.planning.solution import Solution
 from omniplan.planning.timing import MODEL
@@ -33,7 +35,7 @@ def layout_reasons(problem: Problem, solution: Solution) -> Iterator[Reason]:
 
 def fact_reasons(problem: Problem, solution: Solution) -> Iterator[Reason]:
     """What is worth knowing about any placement of this model, and what is left of every pool."""
-    yield from _facts(problem.model, solution.args, solution.footprint)
+    yield from _facts(problem.model, solution.params, solution.footprint)
     yield from _headroom(solution.margins)
 
 
@@ -46,7 +48,7 @@ def _placement(candidate: Candidate, priced: Footprint, problem: Problem) -> Ite
         yield Reason(
             verdict=ReasonVerdict.CHOSEN,
             subject=candidate.strategy,
-            statement=f"all weights{' that are not pinned' if problem.pins.texts else ''} fit in VRAM "
+            statement=f"all weights{' that are not pinned' if problem.pins.overrides else ''} fit in VRAM "
             f"({', '.join(gpus) or 'none needed'}), nothing waits for the CPU",
             source=SINGLE_GPU if len(gpus) == 1 else priced.source,
         )
@@ -68,23 +70,23 @@ def _placement(candidate: Candidate, priced: Footprint, problem: Problem) -> Ite
 
 def _chosen(problem: Problem, solution: Solution) -> Iterator[Reason]:
     """What single arguments are for."""
-    args, candidate, n = solution.args, solution.candidate, problem.model.hparams.n_layer_all
-    if problem.pins.texts:
+    params, candidate, n = solution.params, solution.candidate, problem.model.hparams.n_layer_all
+    if problem.pins.overrides:
         yield Reason(
             verdict=ReasonVerdict.CHOSEN,
-            subject=f"-ot {','.join(problem.pins.texts)}",
+            subject=f"-ot {','.join(map(override_text, problem.pins.overrides))}",
             statement=f"pinned: {len(problem.pins.homes)} tensors are where you put them, the rest is laid around them",
             source="--pin",
         )
-    if "-ts" in args:
+    if params.tensor_split:
         counts = ", ".join(f"{part.name}: {_span(part.first, part.last, n)}" for part in candidate.ranges)
         yield Reason(
             verdict=ReasonVerdict.CHOSEN,
-            subject=f"-ts {args[args.index('-ts') + 1]}",
+            subject=f"-ts {','.join(f'{share:.0f}' for share in params.tensor_split)}",
             statement=f"{counts}; the split counts layers, so KV cache and norms live where the weights live",
             source=FOLLOW,
         )
-    if "-dev" in args:
+    if params.devices:
         used = [part.name for part in candidate.ranges]
         if used != sorted(used, key=[gpu.name for gpu in problem.machine.gpus].index):
             yield Reason(
@@ -106,16 +108,16 @@ def _chosen(problem: Problem, solution: Solution) -> Iterator[Reason]:
 
 def _settled(problem: Problem, solution: Solution) -> Iterator[Reason]:
     """Arguments that hold for any layout."""
-    args, splits = solution.args, solution.footprint.graph_splits
-    if problem.streaming and "--load-mode" in args:
+    params, splits = solution.params, solution.footprint.graph_splits
+    if params.load_mode is not problem.params.load_mode:
         yield Reason(
             verdict=ReasonVerdict.CHOSEN,
-            subject=" ".join(problem.streaming),
+            subject=f"--load-mode {params.load_mode}",
             statement="weights in RAM are read into pinned memory, which a prompt streams from at twice the rate of a "
             "mapped file; all of them fit into RAM",
             source="data/calibration.toml: link.pinned_share, link.pageable_share",
         )
-    if "--no-op-offload" in args:
+    if not params.op_offload:
         yield Reason(
             verdict=ReasonVerdict.CHOSEN,
             subject="--no-op-offload",
@@ -138,7 +140,7 @@ def _settled(problem: Problem, solution: Solution) -> Iterator[Reason]:
     )
 
 
-def _facts(model: Model, args: Sequence[str], priced: Footprint) -> Iterator[Reason]:
+def _facts(model: Model, params: ServerParams, priced: Footprint) -> Iterator[Reason]:
     h = model.hparams
     if h.n_layer_nextn:
         yield Reason(
@@ -162,10 +164,10 @@ def _facts(model: Model, args: Sequence[str], priced: Footprint) -> Iterator[Rea
             statement=f"more than the {h.n_ctx_train:,} tokens the model was trained on",
             source=f"header: {model.arch}.context_length",
         )
-    if "-cram" in args:
+    if params.cache_ram < ServerParams().cache_ram:
         yield Reason(
             verdict=ReasonVerdict.CHOSEN,
-            subject=f"-cram {args[args.index('-cram') + 1]}",
+            subject=f"-cram {params.cache_ram}",
             statement="llama-server's prompt cache defaults to 8 GiB of RAM, which this machine does not have left",
             source="llama.cpp b11434 --cache-ram",
         )

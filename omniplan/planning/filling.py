@@ -10,9 +10,9 @@ from typing import Final
 
 from omniplan.domain.footprint import RAM
 from omniplan.domain.machine import Gpu
-from omniplan.domain.params import MAX_DEVICES
-from omniplan.planning import arguments, ranges
-from omniplan.planning.arguments import Candidate
+from omniplan.domain.params import MAX_DEVICES, ServerParams
+from omniplan.planning import candidates, ranges
+from omniplan.planning.candidates import Candidate
 from omniplan.planning.costs import compute_estimate
 from omniplan.planning.problem import Problem
 from omniplan.planning.reporter import Reporter
@@ -50,15 +50,15 @@ class Filler:
         machine = self.problem.machine
         reserves = self._estimates(machine.gpus if gpus is None else gpus, may_move=may_move)
         best: Solution | None = None
-        seen: set[tuple[str, ...]] = set()
+        seen: set[ServerParams] = set()
         for _ in range(_ROUNDS):
             candidate = self.fill(reserves, may_move=may_move, first=first)
             if candidate is None and best is None and any(map(any, reserves.values())):
                 reserves = dict.fromkeys(reserves, (0, 0))
                 candidate = self.fill(reserves, may_move=may_move, first=first)
-            if candidate is None or candidate.args in seen or (least and candidate.seconds * _CLEARLY > least):
+            if candidate is None or candidate.params in seen or (least and candidate.seconds * _CLEARLY > least):
                 break
-            seen.add(candidate.args)
+            seen.add(candidate.params)
             solution = self.problem.price(candidate)
             if missing := solution.missing:
                 self.reporter.rejected(candidate, missing, solution.footprint.source)
@@ -92,8 +92,8 @@ class Filler:
     def _candidate(self, found: Sequence[ranges.Range], seconds: float) -> Candidate:
         problem = self.problem
         n_layer_all = problem.model.hparams.n_layer_all
-        candidate = arguments.split(
-            problem.request, problem.machine, found, problem.costs.tensors, n_layer_all, problem.pins
+        candidate = candidates.split(
+            problem.params, problem.machine, found, problem.costs.tensors, n_layer_all, problem.pins
         )
         return replace(candidate, seconds=seconds)
 
@@ -118,7 +118,7 @@ class Filler:
     def _estimates(self, gpus: Sequence[Gpu], *, may_move: bool) -> Reserves:
         problem = self.problem
         plain = compute_estimate(problem.model, problem.context)
-        copies = may_move and problem.request.op_offload
+        copies = may_move and problem.settings.op_offload
         first = compute_estimate(problem.model, problem.context, movable=problem.costs.movable if copies else ())
         return dict.fromkeys((gpu.name for gpu in gpus[:_MOST_SPLIT]), (first, plain))
 

@@ -8,15 +8,15 @@ from functools import partial
 from itertools import product
 from typing import Final
 
-from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
+from omniplan.domain.request import DEFAULT_CONTEXT, Request
 from omniplan.errors import ArgumentError, Infeasible, InputError
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.load.unpriced import unpriced_devices
 from omniplan.planning.frontier_values import Frontier, Outcome, Point
-from omniplan.planning.planner import DEFAULT_CONTEXT, make_plan
+from omniplan.planning.planner import make_plan
 from omniplan.units import mib
 
 # The default contexts: from this one, doubled up to the model's own, at most so many.
@@ -27,43 +27,34 @@ _MOST_CONTEXTS: Final = 8
 def make_frontier(
     model: Model,
     machine: Machine,
+    request: Request,
     *,
     contexts: Sequence[int] | None,
     cache_types: Sequence[str],
     ubatches: Sequence[int],
     parallels: Sequence[int],
-    headroom: Headroom,
-    n_prompt: int,
-    n_gen: int,
 ) -> Frontier:
     """One plan for every combination, the front marked; raises InputError or ArgumentError for a value nobody can use.
 
+    ``request`` says everything that the grid does not vary.
+
     Costs about half a second per combination; those with more context than one that does not fit cost nothing.
     """
-    lists = {"--ctx": contexts, "--cache-type": cache_types, "--ubatch": ubatches, "--parallel": parallels}
-    for option, values in lists.items():
+    lists = {"contexts": contexts, "cache_types": cache_types, "ubatches": ubatches, "parallels": parallels}
+    for name, values in lists.items():
         if values is not None and not values:
-            raise InputError(f"{option}: expected at least one value")
+            raise InputError(f"{name}: expected at least one value")
     for name in cache_types:
         parse(["-ctk", name, "-ctv", name])
     asked = sorted(set(default_contexts(model.hparams.n_ctx_train) if contexts is None else contexts))
-    plan = partial(
-        make_plan,
-        model,
-        machine,
-        headroom=headroom,
-        n_prompt=n_prompt,
-        n_gen=n_gen,
-        objective="request",
-        baselines=True,
-    )
+    plan = partial(make_plan, model, machine)
     settings = product(*(sorted(set(parallels)), dict.fromkeys(cache_types), sorted(set(ubatches))))
-    points = [point for setting in settings for point in _line(plan, asked, *setting)]
+    points = [point for setting in settings for point in _line(plan, request, asked, *setting)]
     return Frontier(
         model=str(model.header.metadata.get("general.name", "") or model.arch),
         machine=machine.name,
-        n_prompt=n_prompt,
-        n_gen=n_gen,
+        n_prompt=request.n_prompt,
+        n_gen=request.n_gen,
         points=_marked(sorted(points, key=lambda point: point.n_ctx)),
         unpriced=tuple(unpriced_devices(machine.gpus)),
     )
@@ -81,7 +72,12 @@ def default_contexts(n_ctx_train: int) -> tuple[int, ...]:
 
 
 def _line(
-    plan: Callable[..., Plan], contexts: Sequence[int], n_parallel: int, cache_type: str, n_ubatch: int
+    plan: Callable[[Request], Plan],
+    request: Request,
+    contexts: Sequence[int],
+    n_parallel: int,
+    cache_type: str,
+    n_ubatch: int,
 ) -> Iterator[Point]:
     """Growing contexts, all else equal: no cache shrinks when the context grows, so the first refusal is the last."""
     refused = ""
@@ -91,7 +87,7 @@ def _line(
             yield replace(point, why_not=refused)
             continue
         try:
-            yield _priced(point, _plan(plan, point))
+            yield _priced(point, plan(_at(point, request)))
         except Infeasible as error:
             yield replace(point, why_not=short(error))
             refused = f"not tried, since {n_ctx:,} tokens do not fit"
@@ -100,9 +96,12 @@ def _line(
             yield replace(point, why_not=refused)
 
 
-def _plan(plan: Callable[..., Plan], point: Point) -> Plan:
-    return plan(
+def _at(point: Point, request: Request) -> Request:
+    return replace(
+        request,
         n_ctx=point.n_ctx,
+        n_ctx_least=None,
+        cache_types=(),
         n_parallel=point.n_parallel,
         cache_type_k=point.cache_type,
         cache_type_v=point.cache_type,

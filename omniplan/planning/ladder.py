@@ -6,8 +6,8 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Final
 
-from omniplan.planning import arguments
-from omniplan.planning.arguments import Candidate
+from omniplan.planning import candidates
+from omniplan.planning.candidates import Candidate
 from omniplan.planning.filling import Filler
 from omniplan.planning.problem import Problem, speed
 from omniplan.planning.reporter import Reporter
@@ -71,7 +71,7 @@ class Ladder:
                 self.reporter.too_big_for(gpu, need + pinned, budget)
                 continue
             n_layer_all = problem.model.hparams.n_layer_all
-            if found := self._try(arguments.single_gpu(problem.request, gpus.index(gpu), n_layer_all, problem.pins)):
+            if found := self._try(candidates.single_gpu(problem.params, gpus.index(gpu), n_layer_all, problem.pins)):
                 return found
         return None
 
@@ -145,7 +145,7 @@ class Ladder:
             return None
         if not problem.request.cpu_weights:
             return None
-        return self._try(arguments.cpu_only(problem.request, problem.pins, has_gpu=bool(problem.machine.gpus)))
+        return self._try(candidates.cpu_only(problem.params, problem.pins, has_gpu=bool(problem.machine.gpus)))
 
     def _try(self, candidate: Candidate) -> Solution | None:
         solution = self.problem.price(candidate)

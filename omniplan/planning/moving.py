@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from omniplan.domain.evidence import Reason, ReasonVerdict
-from omniplan.planning import arguments, patterns
+from omniplan.planning import candidates, patterns
 from omniplan.planning.problem import Problem
 from omniplan.planning.ranges import Range
 from omniplan.planning.solution import Solution
@@ -55,11 +55,11 @@ def _saved(problem: Problem, solution: Solution) -> tuple[float, float]:
     """Seconds of a token and of the prompt that would be saved if every weight were on its layer's GPU."""
     request, kept = problem.request, [replace(r, moved=(), cut=None) for r in solution.candidate.ranges]
     kept[0] = replace(kept[0], first=0)
-    candidate = arguments.split(
-        request, problem.machine, kept, problem.costs.tensors, problem.model.hparams.n_layer_all, problem.pins
+    candidate = candidates.split(
+        problem.params, problem.machine, kept, problem.costs.tensors, problem.model.hparams.n_layer_all, problem.pins
     )
     priced = replace(solution.footprint, graph_splits=None)
-    params = problem.params((*candidate.args, *problem.run_args(solution.footprint)))
+    params = problem.hosted(candidate.params, solution.footprint)
     found = predict_priced(problem.model, problem.machine, params, priced, request.n_prompt, request.n_gen, 0)
     now = solution.prediction
     token = sum(now.terms.values()) - sum(found.terms.values())

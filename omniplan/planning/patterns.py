@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
+from omniplan.domain.params import Override
+from omniplan.llamacpp.ggml.buffers import CPU
+
 # The names --cpu-moe moves (llama.cpp b11434 common/common.h), limited to some layers by the caller.
 EXPERTS = r"ffn_(up|down|gate|gate_up)_(ch|)exps"
 # The names --n-cpu-ffn moves.
@@ -18,9 +21,9 @@ def layers(indices: Iterable[int]) -> str:
     return f"({'|'.join(parts)})"
 
 
-def override(indices: Iterable[int], tensors: str, buffer: str) -> str:
-    """One ``-ot`` item that sends ``tensors`` of these layers to ``buffer``; dots keep ``blk.1`` from ``blk.10``."""
-    return rf"blk\.{layers(indices)}\.{tensors}={buffer}"
+def to_cpu(indices: Iterable[int], tensors: str) -> Override:
+    """The override that keeps ``tensors`` of these layers in RAM; dots keep ``blk.1`` from ``blk.10``."""
+    return Override(rf"blk\.{layers(indices)}\.{tensors}", CPU)
 
 
 def some(tensors: str, projections: Iterable[str]) -> str:

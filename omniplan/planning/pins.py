@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import Override
-from omniplan.errors import ArgumentError, InputError
-from omniplan.llamacpp.flags.overrides import first_match, parse_overrides
+from omniplan.errors import ArgumentError, RequestError
+from omniplan.llamacpp.flags.overrides import compile_pattern, first_match
+from omniplan.llamacpp.flags.write import override_text
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load import weights
 
@@ -18,7 +19,7 @@ from omniplan.llamacpp.load import weights
 class Pins:
     """Overrides that come before any of the plan's own, and the buffer type of every tensor they match."""
 
-    texts: tuple[str, ...] = ()
+    overrides: tuple[Override, ...] = ()
     homes: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -27,39 +28,35 @@ class Pins:
         return tuple(name for name in dict.fromkeys(self.homes.values()) if not buffers.is_host(name))
 
 
-def pins_of(model: Model, machine: Machine, texts: Sequence[str]) -> Pins:
-    """The pins written in ``texts`` as REGEX=BUFFER, as for ``-ot``.
+def pins_of(model: Model, machine: Machine, overrides: Sequence[Override]) -> Pins:
+    """The pins that ``overrides`` are, which come before any of the plan's own.
 
-    Raises InputError for one that is malformed, names a device that ``machine`` lacks, or matches nothing that is
-    loaded and not taken by an earlier one.
+    Raises RequestError for one that is no regular expression, names a device that ``machine`` lacks, or matches nothing
+    that is loaded and not taken by an earlier one.
     """
-    overrides = tuple(override for text in texts for override in _parsed(text))
     known = (buffers.CPU, *(gpu.name for gpu in machine.gpus))
     for override in overrides:
+        if {",", "="} & set(override.pattern):
+            raise _wrong(override, "llama-server's -ot takes no pattern with a comma or =")
         if override.buffer_type not in known:
-            raise InputError(
-                f"{_text(override)}: there is no device {override.buffer_type}; this machine has {', '.join(known)}"
-            )
+            raise _wrong(override, f"there is no device {override.buffer_type}; this machine has {', '.join(known)}")
     names = [slot.tensor.name for slot in weights.slots(model)]
-    matched = first_match(overrides, names)
+    matched = _matched(overrides, names)
     for override in overrides:
         if override not in matched.values():
-            raise InputError(
-                f"{_text(override)}: matches no tensor that is loaded and not pinned before; "
-                f"names are such as {names[-1]}"
-            )
-    texts = tuple(f"{override.pattern}={override.buffer_type}" for override in overrides)
-    return Pins(texts, {name: override.buffer_type for name, override in matched.items()})
+            problem = f"matches no tensor that is loaded and not pinned before; names are such as {names[-1]}"
+            raise _wrong(override, problem)
+    return Pins(tuple(overrides), {name: override.buffer_type for name, override in matched.items()})
 
 
-def _parsed(text: str) -> Iterator[Override]:
-    try:
-        yield from parse_overrides(text)
-    except ArgumentError as error:
-        raise InputError(f"--pin {text}: {error.problem}; {error.remedy}") from error
-    except ValueError as error:
-        raise InputError(f"--pin {text}: expected REGEX=BUFFER such as 'blk\\.[0-9]\\.=CUDA0': {error}") from error
+def _matched(overrides: Sequence[Override], names: Sequence[str]) -> Mapping[str, Override]:
+    for override in overrides:
+        try:
+            compile_pattern(override.pattern)
+        except ArgumentError as error:
+            raise _wrong(override, f"{error.problem}; {error.remedy}") from error
+    return first_match(overrides, names)
 
 
-def _text(override: Override) -> str:
-    return f"--pin {override.pattern}={override.buffer_type}"
+def _wrong(override: Override, problem: str) -> RequestError:
+    return RequestError("pins", override_text(override), problem)

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Final
 
 from omniplan.domain.footprint import RAM, Footprint
-from omniplan.domain.headroom import PROMPT_CACHE, Headroom, shortfall
+from omniplan.domain.headroom import PROMPT_CACHE, shortfall
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
-from omniplan.domain.params import LoadMode, ServerParams
-from omniplan.domain.plan import Request
-from omniplan.llamacpp.flags.args import parse
+from omniplan.domain.params import LoadMode, Override, ServerParams
+from omniplan.domain.plan import Settings
+from omniplan.domain.request import Request
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.ggml.cuda import HOST
 from omniplan.llamacpp.load import weights
 from omniplan.llamacpp.load.context import resolve
-from omniplan.planning import arguments, patterns, timing
-from omniplan.planning.advice import thread_args
-from omniplan.planning.arguments import Candidate
+from omniplan.planning import candidates, patterns, timing
+from omniplan.planning.advice import with_threads
+from omniplan.planning.candidates import Candidate
 from omniplan.planning.costs import LayerCosts, layer_costs
 from omniplan.planning.pins import Pins, pins_of
 from omniplan.planning.solution import Solution
@@ -32,27 +32,28 @@ from omniplan.units import MIB
 
 _CACHE_STEP: Final = 256 * MIB
 # Host memory that CUDA can copy from by itself; llama.cpp b11434 takes it when it does not map the file.
-_PINNED: Final = ("--load-mode", "none")
+_PINNED: Final = LoadMode.NONE
 
 
 class Problem:
-    """One request for one model on one machine; raises InputError for pins that cannot be kept."""
+    """One request for one model on one machine, with ``settings`` settled so far.
 
-    def __init__(self, model: Model, machine: Machine, request: Request, headroom: Headroom) -> None:
+    Raises RequestError for pins that cannot be kept, ArgumentError for what llama-server would refuse.
+    """
+
+    def __init__(self, model: Model, machine: Machine, request: Request, settings: Settings) -> None:
         self.model = model
         self.machine = machine
         self.request = request
-        self.headroom = headroom
-        self.context = resolve(model.hparams, self.params(arguments.request_args(request)), flash_attn=True)
+        self.settings = settings
+        self.headroom = request.headroom
+        self.params = candidates.asked(request, settings)
+        self.context = resolve(model.hparams, self.params, flash_attn=True)
         self.pins: Pins = pins_of(model, machine, (*request.pins, *self._head()))
 
-    def with_request(self, **changes: object) -> Problem:
-        """The same problem with something else asked for."""
-        return Problem(self.model, self.machine, replace(self.request, **changes), self.headroom)  # type: ignore[arg-type]
-
-    def params(self, args: Sequence[str]) -> ServerParams:
-        """What the request's build of llama.cpp reads in ``args``."""
-        return parse(args, build=self.request.build)
+    def settled(self, settings: Settings) -> Problem:
+        """The same problem with something else settled."""
+        return Problem(self.model, self.machine, self.request, settings)
 
     @cached_property
     def costs(self) -> LayerCosts:
@@ -62,7 +63,7 @@ class Problem:
     @cached_property
     def times(self) -> Mapping[str, DeviceTimes]:
         """Seconds per layer and device."""
-        return device_times(self.model, self.machine, self.request, self.costs, self.streaming)
+        return device_times(self.model, self.machine, self.request, self.costs, self.params, self.streaming)
 
     @cached_property
     def is_beyond_all(self) -> bool:
@@ -73,10 +74,11 @@ class Problem:
         return sum(held.values()) > self.machine.memory.available + sum(gpu.free for gpu in self.machine.gpus)
 
     @property
-    def streaming(self) -> tuple[str, ...]:
-        """Arguments for weights that a prompt streams from RAM; pinning needs RAM of known size."""
-        is_free = self.request.load_mode is LoadMode.AUTO and self.request.op_offload
-        return _PINNED if is_free and self.machine.gpus and self.machine.memory is not None else ()
+    def streaming(self) -> ServerParams:
+        """What was asked for, loaded so that a prompt streams weights from RAM; pinning needs RAM of known size."""
+        is_free = self.params.load_mode is LoadMode.AUTO and self.params.op_offload
+        is_pinned = is_free and self.machine.gpus and self.machine.memory is not None
+        return replace(self.params, load_mode=_PINNED) if is_pinned else self.params
 
     @property
     def is_moe(self) -> bool:
@@ -98,38 +100,38 @@ class Problem:
     def patterns_left(self) -> int | None:
         """Overrides the search may add to the pins; None without a bound."""
         most = self.request.max_patterns
-        return None if most is None else max(0, most - len(self.pins.texts))
+        return None if most is None else max(0, most - len(self.pins.overrides))
 
     def price(self, candidate: Candidate, *, is_plain: bool = False) -> Solution:
         """Price a candidate; a prompt cache that does not fit into RAM is made smaller before anything else gives.
 
-        One that ``is_plain`` gets no arguments beside its own, such as threads.
+        One that ``is_plain`` gets nothing beside its own parameters, such as threads.
         """
-        placement, priced = placed(self.model, self.machine, self.params(candidate.args))
+        placement, priced = placed(self.model, self.machine, candidate.params)
         margins = self.headroom.margins(self.machine, priced, PROMPT_CACHE)
         short = shortfall(margins).get(RAM, 0)
         if 0 < short <= PROMPT_CACHE:
             size = (PROMPT_CACHE - short) // _CACHE_STEP * _CACHE_STEP
-            candidate = replace(candidate, args=(*candidate.args, "-cram", str(size // MIB)), prompt_cache=size)
+            candidate = replace(candidate, params=replace(candidate.params, cache_ram=size // MIB))
             margins = self.headroom.margins(self.machine, priced, size)
-        args = candidate.args if is_plain else (*candidate.args, *self.run_args(priced))
+        params = candidate.params if is_plain else self.hosted(candidate.params, priced)
         request = self.request
         # Threads and loading change no placement, so that of the candidate will do.
         workload = (request.n_prompt, request.n_gen, 0)
-        prediction = predict_placed(self.model, self.machine, self.params(args), placement, priced, workload, None)
+        prediction = predict_placed(self.model, self.machine, params, placement, priced, workload, None)
         return Solution(
             candidate=candidate,
-            args=args,
+            params=params,
             footprint=priced,
             margins=margins,
             prediction=prediction,
             seconds=timing.seconds(prediction, request.objective),
         )
 
-    def run_args(self, priced: Footprint) -> tuple[str, ...]:
-        """What belongs to a priced placement besides its layout: how it loads, and threads."""
-        load = self.streaming if self._streams(priced) else ()
-        return (*load, *thread_args(self.machine, priced))
+    def hosted(self, params: ServerParams, priced: Footprint) -> ServerParams:
+        """A priced placement with what it takes of the host: how it loads, and threads."""
+        load_mode = self.streaming.load_mode if self._streams(priced) else params.load_mode
+        return with_threads(replace(params, load_mode=load_mode), self.machine, priced)
 
     def keeps(self, solution: Solution) -> bool:
         """Whether a solution from elsewhere keeps what was asked, beside the limits."""
@@ -147,12 +149,12 @@ class Problem:
     def _inputs(self) -> int:
         return sum(weights.size(slot, HOST) for slot in weights.slots(self.model) if slot.il < 0)
 
-    def _head(self) -> tuple[str, ...]:
+    def _head(self) -> tuple[Override, ...]:
         """The pin of an output matrix that stays in RAM; a tied one is the token embedding."""
-        if not self.request.head_on_cpu:
+        if not self.settings.head_on_cpu:
             return ()
         name = weights.OUTPUT if self.model.tensor(weights.OUTPUT) else weights.TOKEN_EMBEDDING
-        return (f"^{re.escape(name)}={buffers.CPU}",)
+        return (Override(f"^{re.escape(name)}", buffers.CPU),)
 
 
 def speed(gpu: Gpu) -> float:

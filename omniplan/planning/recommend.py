@@ -7,19 +7,18 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from omniplan.domain.closed import member
-from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Objective
+from omniplan.domain.request import Request
 from omniplan.errors import Infeasible, InputError, UnsupportedModel
 from omniplan.llamacpp.load.unpriced import unpriced_devices
 from omniplan.llamacpp.quant.requantise import quant_name, requantise
 from omniplan.llamacpp.quant.same_model import Identity, commonest
 from omniplan.planning.frontier import short, too_small
 from omniplan.planning.frontier_values import Outcome
-from omniplan.planning.planner import DEFAULT_CONTEXT, make_plan
+from omniplan.planning.planner import make_plan, usual_context
 from omniplan.planning.recommendation import LeftOut, QuantOption, Recommendation
 
 # Differences that are told of a file of another model.
@@ -34,55 +33,28 @@ _RATE: Final[dict[Objective, Callable[[Outcome], float]]] = {
 def make_recommendation(
     models: Sequence[Model],
     machine: Machine,
+    request: Request,
     *,
     what_if: Sequence[str],
     left_out: Sequence[LeftOut],
-    n_ctx: int | None,
-    n_parallel: int,
-    cache_type_k: str,
-    cache_type_v: str,
-    headroom: Headroom,
-    n_prompt: int,
-    n_gen: int,
-    objective: str,
 ) -> Recommendation:
     """One plan per model and per ``what_if`` quant, about half a second each.
 
     ``models`` that are not the one most of them are go to ``left_out``; ``what_if`` quants are estimated from the file
-    with the most bits per weight. Raises InputError for an unknown quant or objective, or without models.
+    with the most bits per weight. Raises InputError for an unknown quant, or without models.
     """
-    wanted = member(Objective, objective, "objective")
     same, others = _same(models, left_out)
-    n_usual = min(same[0].hparams.n_ctx_train or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
-    n_total = n_usual if n_ctx is None else n_ctx
+    # The same for all, though files of one model may say differently what it was trained for.
+    request = replace(request, n_ctx=request.n_ctx or max(request.n_ctx_least or 0, usual_context(same[0])))
     estimates, refused = _estimates(max(same, key=bits_per_weight), what_if)
-    plan = partial(
-        make_plan,
-        machine=machine,
-        n_ctx=n_total,
-        n_parallel=n_parallel,
-        cache_type_k=cache_type_k,
-        cache_type_v=cache_type_v,
-        n_ubatch=512,
-        headroom=headroom,
-        n_prompt=n_prompt,
-        n_gen=n_gen,
-        objective=wanted,
-        baselines=True,
-    )
+    plan = partial(make_plan, machine=machine, request=request)
     options = [_option(model, plan, is_estimate=False) for model in same]
     options += [_option(model, plan, is_estimate=True) for model in estimates]
     return Recommendation(
         model=str(same[0].header.metadata.get("general.name", "") or same[0].arch),
         machine=machine.name,
-        n_ctx=n_total,
-        n_parallel=n_parallel,
-        cache_type_k=cache_type_k,
-        cache_type_v=cache_type_v,
-        n_prompt=n_prompt,
-        n_gen=n_gen,
-        objective=wanted,
-        options=_ranked(options, _RATE[wanted]),
+        request=request,
+        options=_ranked(options, _RATE[request.objective]),
         left_out=(*left_out, *others, *refused),
         unpriced=tuple(unpriced_devices(machine.gpus)),
     )
@@ -120,7 +92,7 @@ def _estimates(model: Model, quants: Sequence[str]) -> tuple[list[Model], list[L
     return made, refused
 
 
-def _option(model: Model, plan: Callable[..., Plan], *, is_estimate: bool) -> QuantOption:
+def _option(model: Model, plan: Callable[[Model], Plan], *, is_estimate: bool) -> QuantOption:
     header = model.header
     option = QuantOption(
         path=header.paths[0],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import Unpriced
-from omniplan.domain.prediction import Objective
+from omniplan.domain.request import Request
 from omniplan.planning.frontier_values import Outcome
 
 
@@ -41,21 +41,11 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation:
-    """Every quant, best first: those that fit by ``objective``, then the others by size.
-
-    ``n_ctx`` is the total context in tokens over ``n_parallel`` slots; ``n_prompt`` and ``n_gen`` tokens are the
-    request priced; ``objective`` is what counts of it.
-    """
+    """Every quant, best first: those that fit by the objective of ``request``, then the others by size."""
 
     model: str
     machine: str
-    n_ctx: int
-    n_parallel: int
-    cache_type_k: str
-    cache_type_v: str
-    n_prompt: int
-    n_gen: int
-    objective: Objective
+    request: Request
     options: tuple[QuantOption, ...]
     left_out: tuple[LeftOut, ...] = ()
     unpriced: tuple[Unpriced, ...] = ()

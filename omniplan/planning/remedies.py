@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from omniplan.domain.params import MAX_DEVICES
-from omniplan.domain.plan import Request
+from omniplan.domain.plan import Settings
+from omniplan.domain.request import Request
 from omniplan.errors import ArgumentError, Infeasible
-from omniplan.planning import arguments
+from omniplan.planning import candidates
 from omniplan.planning.ladder import Ladder
 from omniplan.planning.problem import Problem
 from omniplan.units import MIB, gib, mib
@@ -43,7 +44,7 @@ def _closest(ladder: Ladder) -> Mapping[str, int]:
     if not _bounds(problem.request) or problem.is_beyond_all or not 1 < len(budgets) < MAX_DEVICES or not any(budgets):
         return known
     missing = problem.price(
-        arguments.by_size(problem.request, budgets, problem.model.hparams.n_layer_all, problem.pins)
+        candidates.by_size(problem.params, budgets, problem.model.hparams.n_layer_all, problem.pins)
     ).missing
     return min((found for found in (known, missing) if found), key=lambda found: sum(found.values()), default=known)
 
@@ -64,16 +65,17 @@ def _freer(problem: Problem) -> Iterator[str]:
     """The same without what the user has fixed."""
     said = _bounds(problem.request)
     free = replace(problem.request, pins=(), max_patterns=None, cpu_experts=True, cpu_weights=True)
-    if said and _fits(problem, free):
+    if said and _fits(problem, free, problem.settings):
         yield f"it fits without{said.removeprefix(' with')}"
 
 
 def _requests(problem: Problem) -> Iterator[str]:
     """Smaller requests that fit."""
-    request = problem.request
-    if request.n_ctx > _LEAST_CONTEXT and (n_ctx := _largest_context(problem)):
+    settings = problem.settings
+    if settings.n_ctx > _LEAST_CONTEXT and (n_ctx := _largest_context(problem)):
         yield f"it fits with --ctx {n_ctx}"
-    if request.cache_type_k == "f16" and _fits(problem, replace(request, cache_type_k="q8_0", cache_type_v="q8_0")):
+    smaller = replace(settings, cache_type_k="q8_0", cache_type_v="q8_0")
+    if settings.cache_type_k == "f16" and _fits(problem, problem.request, smaller):
         yield "it fits with --cache-type q8_0"
 
 
@@ -95,16 +97,16 @@ def _smallest(problem: Problem) -> int:
 
 def _largest_context(problem: Problem) -> int:
     """The largest halving of the asked context that fits, 0 when none does."""
-    n_ctx = problem.request.n_ctx // 2
+    n_ctx = problem.settings.n_ctx // 2
     while n_ctx >= _LEAST_CONTEXT:
-        if _fits(problem, replace(problem.request, n_ctx=n_ctx)):
+        if _fits(problem, problem.request, replace(problem.settings, n_ctx=n_ctx)):
             return n_ctx
         n_ctx //= 2
     return 0
 
 
-def _fits(problem: Problem, request: Request) -> bool:
+def _fits(problem: Problem, request: Request, settings: Settings) -> bool:
     try:
-        return Ladder(Problem(problem.model, problem.machine, request, problem.headroom)).climb() is not None
+        return Ladder(Problem(problem.model, problem.machine, request, settings)).climb() is not None
     except ArgumentError:
         return False

@@ -7,7 +7,7 @@ from typing import Final
 
 from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.machine import Gpu
-from omniplan.planning.arguments import Candidate
+from omniplan.planning.candidates import Candidate, args_of
 from omniplan.units import gib, mib
 
 SLOW_GPU: Final = "published A/B runs in which a second GPU lost 10 %: ik_llama.cpp #629"
@@ -34,7 +34,8 @@ class Reporter:
     def rejected(self, candidate: Candidate, missing: Mapping[str, int], source: str) -> None:
         """A priced candidate broke a limit; ``source`` is where its bytes come from."""
         where = ", ".join(f"{mib(size)} on {name}" for name, size in missing.items())
-        self._reject(f"{candidate.strategy}: {' '.join(candidate.args)}", f"short by {where}, headroom kept", source)
+        args = " ".join(args_of(candidate.params))
+        self._reject(f"{candidate.strategy}: {args}", f"short by {where}, headroom kept", source)
         self._remember(missing)
 
     def recall(self) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import RAM
@@ -12,25 +13,35 @@ from omniplan.planning.advice import environment_of, machine_reasons
 from omniplan.planning.baselines import Rival
 from omniplan.planning.decline import fit_instead
 from omniplan.planning.explain import fact_reasons, layout_reasons
-from omniplan.planning.ladder import Ladder
 from omniplan.planning.moving import cost_of_moving
 from omniplan.planning.problem import Problem
+from omniplan.planning.reporter import Reporter
 from omniplan.planning.solution import Solution
 from omniplan.predict.rates import gpu_bandwidth
+from omniplan.version import __version__
 
 
-def plan_of(ladder: Ladder, solution: Solution, known: Mapping[str, Rival]) -> Plan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solved:
+    """A search that found something: the problem as it was settled, what was told, the winner and the baselines."""
+
+    problem: Problem
+    reporter: Reporter
+    solution: Solution
+    rivals: Mapping[str, Rival]
+
+
+def plan_of(solved: Solved) -> Plan:
     """The plan a search ends with: its price, its predicted speed, its reasons."""
-    from omniplan.version import __version__
-
-    problem, told = ladder.problem, ladder.reporter
-    alternative, compared = fit_instead(solution, known)
+    problem, told, solution = solved.problem, solved.reporter, solved.solution
+    alternative, compared = fit_instead(solution, solved.rivals)
     return Plan(
         version=__version__,
         llama_cpp=solution.footprint.llama_cpp,
         model=_facts(problem.model),
         machine=problem.machine,
         request=problem.request,
+        settings=problem.settings,
         strategy=solution.candidate.strategy,
         server_args=solution.args,
         environment=dict(environment_of(problem.machine)),
@@ -47,7 +58,7 @@ def plan_of(ladder: Ladder, solution: Solution, known: Mapping[str, Rival]) -> P
             *machine_reasons(problem.machine, solution.footprint),
         ),
         assumptions=(*solution.footprint.assumptions, *_assumptions(problem)),
-        baselines={name: rival.baseline for name, rival in known.items()},
+        baselines={name: rival.baseline for name, rival in solved.rivals.items()},
         fit_instead=alternative,
     )
 
@@ -69,10 +80,10 @@ def _facts(model: Model) -> ModelFacts:
 
 
 def _assumptions(problem: Problem) -> Iterator[Assumption]:
-    if not problem.request.n_ctx_given:
+    if problem.request.n_ctx is None and problem.request.n_ctx_least is None:
         yield Assumption(
             subject="context",
-            statement=f"{problem.request.n_ctx:,} tokens in total, since none was asked for; say --ctx N for another",
+            statement=f"{problem.settings.n_ctx:,} tokens in total, since none was asked for; say --ctx N for another",
             source="omniplan default: the training context, at most 32,768",
         )
     for gpu in problem.machine.gpus:

@@ -7,8 +7,10 @@ from typing import Final
 
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Margin, shortfall
+from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Prediction
-from omniplan.planning.arguments import Candidate, n_patterns
+from omniplan.llamacpp.flags.overrides import cpu_moe
+from omniplan.planning.candidates import Candidate, args_of
 
 # Predicted times that differ by less are the same.
 _TIE: Final = 0.001
@@ -16,14 +18,19 @@ _TIE: Final = 0.001
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Solution:
-    """``args`` are the candidate's and the threads'; ``seconds`` is what the request wants to be short."""
+    """``params`` are the candidate's with loading and threads; ``seconds`` is what the request wants to be short."""
 
     candidate: Candidate
-    args: tuple[str, ...]
+    params: ServerParams
     footprint: Footprint
     margins: tuple[Margin, ...]
     prediction: Prediction
     seconds: float
+
+    @property
+    def args(self) -> tuple[str, ...]:
+        """The arguments of a plan that is this solution."""
+        return args_of(self.params)
 
     @property
     def missing(self) -> dict[str, int]:
@@ -32,8 +39,8 @@ class Solution:
 
     @property
     def n_patterns(self) -> int:
-        """Overrides the arguments need."""
-        return n_patterns(self.args)
+        """Patterns that somebody has to read: -cmoe says its own by itself."""
+        return sum(override not in cpu_moe() for override in self.params.overrides)
 
     @property
     def spare(self) -> float:

@@ -23,13 +23,12 @@ _MEANING: Final = {
 
 def recommendation_text(found: Recommendation) -> str:
     """The ranking, the commands in its order, what does not fit, and what was left out."""
-    cache = (
-        found.cache_type_k if found.cache_type_k == found.cache_type_v else f"{found.cache_type_k}/{found.cache_type_v}"
-    )
-    context = f"Context {found.n_ctx:,} tokens in {found.n_parallel} slot(s), {cache} cache"
+    request = found.request
+    types = dict.fromkeys((request.cache_type_k, request.cache_type_v))
+    context = f"Context {request.n_ctx:,} tokens in {request.n_parallel} slot(s), {'/'.join(types)} cache"
     lines = [
-        f"{found.model} on {found.machine}: {len(found.options)} quants, ranked by {found.objective}",
-        f"{context}; a request of {found.n_prompt:,} + {found.n_gen:,} tokens",
+        f"{found.model} on {found.machine}: {len(found.options)} quants, ranked by {request.objective}",
+        f"{context}; a request of {request.n_prompt:,} + {request.n_gen:,} tokens",
     ]
     pairs = [(option, option.outcome) for option in found.options if option.outcome is not None]
     if pairs:

@@ -11,10 +11,10 @@ from typing import Final
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
-from omniplan.domain.plan import Request
+from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Objective
-from omniplan.llamacpp.flags.args import parse
-from omniplan.planning import arguments, patterns
+from omniplan.domain.request import Request
+from omniplan.planning import candidates, patterns
 from omniplan.planning.costs import LayerCosts
 from omniplan.planning.pins import Pins
 from omniplan.planning.timing import seconds
@@ -47,33 +47,33 @@ class DeviceTimes:
 
 
 def device_times(
-    model: Model, machine: Machine, request: Request, costs: LayerCosts, streaming: tuple[str, ...]
+    model: Model, machine: Machine, request: Request, costs: LayerCosts, params: ServerParams, streaming: ServerParams
 ) -> Mapping[str, DeviceTimes]:
     """Seconds per layer on every GPU of ``machine`` for the objective of ``request``.
 
     Two placements are predicted per kind of GPU, everything on it and the movable weights of all layers on the CPU, and
     divided among layers by the bytes a token reads: the time model is a sum over layers of what is in proportion to
-    them. ``streaming`` are arguments for what is on the CPU. A layer of which something is pinned to another GPU is
-    handed over and back, which takes two splits.
+    them. ``params`` are what was asked for, ``streaming`` the same for what is on the CPU. A layer of which something
+    is pinned to another GPU is handed over and back, which takes two splits.
     """
     known: dict[tuple[object, ...], DeviceTimes] = {}
     found = {}
     # One GPU alone is never split by what is free on it.
     machine = unsized(machine)
-    handover = 2 * known_on(machine.constants)["gpu.split"] * _runs(request)
+    handover = 2 * known_on(machine.constants)["gpu.split"] * _runs(request, params.n_ubatch)
     for index, gpu in enumerate(machine.gpus):
         kind = _kind(gpu)
         if kind not in known:
-            known[kind] = _times(model, machine, request, costs, index, streaming)
+            known[kind] = _times(model, machine, request, costs, index, (params, streaming))
         away = [handover if others - {gpu.name} else 0.0 for others in costs.pinned]
         times = known[kind]
         found[gpu.name] = replace(times, kept=tuple(map(add, times.kept, away))) if any(away) else times
     return found
 
 
-def _runs(request: Request) -> int:
+def _runs(request: Request, n_ubatch: int) -> int:
     """How often the graph runs in what is to be short."""
-    batches = -(-request.n_prompt // request.n_ubatch)
+    batches = -(-request.n_prompt // n_ubatch)
     match request.objective:
         case Objective.REQUEST:
             return batches + request.n_gen
@@ -91,11 +91,16 @@ def _kind(gpu: Gpu) -> tuple[object, ...]:
 
 
 def _times(
-    model: Model, machine: Machine, request: Request, costs: LayerCosts, index: int, streaming: tuple[str, ...]
+    model: Model,
+    machine: Machine,
+    request: Request,
+    costs: LayerCosts,
+    index: int,
+    asked: tuple[ServerParams, ServerParams],
 ) -> DeviceTimes:
     n_layer_all = model.hparams.n_layer_all
-    args = arguments.single_gpu(request, index, n_layer_all, Pins()).args
-    whole = _seconds(model, machine, request, args)
+    kept_params, away_params = (candidates.single_gpu(each, index, n_layer_all, Pins()).params for each in asked)
+    whole = _seconds(model, machine, request, kept_params)
     active = [size * costs.active_share for size in costs.movable]
     total = sum(costs.base) + sum(active) + costs.rest
     part = tuple(whole * size / total for size in active)
@@ -103,18 +108,18 @@ def _times(
     layers = [il for il, size in enumerate(costs.movable) if size]
     if not layers:
         return DeviceTimes(kept=kept, part=part, cpu=(0.0,) * len(kept))
-    override = patterns.override(layers, costs.tensors, "CPU")
-    away = _seconds(model, machine, request, (*args, "-ot", override, *streaming)) - whole + sum(part)
+    away_params = replace(away_params, overrides=(patterns.to_cpu(layers, costs.tensors),))
+    away = _seconds(model, machine, request, away_params) - whole + sum(part)
     there = sum(costs.on_cpu)
     return DeviceTimes(kept=kept, part=part, cpu=tuple(max(0.0, away) * size / there for size in costs.on_cpu))
 
 
-def _seconds(model: Model, machine: Machine, request: Request, args: tuple[str, ...]) -> float:
-    return _predicted(model, machine, args, request.n_prompt, request.n_gen, request.objective)
+def _seconds(model: Model, machine: Machine, request: Request, params: ServerParams) -> float:
+    return _predicted(model, machine, params, request.n_prompt, request.n_gen, request.objective)
 
 
 @lru_cache(maxsize=256)
 def _predicted(
-    model: Model, machine: Machine, args: tuple[str, ...], n_prompt: int, n_gen: int, objective: Objective
+    model: Model, machine: Machine, params: ServerParams, n_prompt: int, n_gen: int, objective: Objective
 ) -> float:
-    return seconds(predict_priced(model, machine, parse(args), _UNPRICED, n_prompt, n_gen, 0), objective)
+    return seconds(predict_priced(model, machine, params, _UNPRICED, n_prompt, n_gen, 0), objective)

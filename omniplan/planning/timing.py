@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from omniplan.domain.plan import Request
 from omniplan.domain.prediction import Objective, Prediction
-from omniplan.errors import InputError
 
 MODEL: Final = "time model: data/calibration.toml and the bandwidths of the machine"
 
@@ -14,15 +12,6 @@ MODEL: Final = "time model: data/calibration.toml and the bandwidths of the mach
 # one machine share what it gets wrong about the machine.
 ERROR: Final = 0.073
 ERROR_SOURCE: Final = "published throughput, one constant per machine: 159 rows, median error 7.3 %"
-
-
-def check(request: Request) -> None:
-    """Raise InputError for a workload nobody can run."""
-    for option, count in (("--n-prompt", request.n_prompt), ("--n-gen", request.n_gen)):
-        if count < 0:
-            raise InputError(f"{option} {count}: expected 0 or more tokens")
-    if request.n_prompt + request.n_gen < 1:
-        raise InputError("--n-prompt 0 --n-gen 0: expected at least one token in all")
 
 
 def seconds(prediction: Prediction, objective: Objective) -> float:

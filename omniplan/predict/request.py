@@ -12,6 +12,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Estimate, Prediction
+from omniplan.domain.request import DEFAULT
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.footprint import place, pools
 from omniplan.llamacpp.load.footprint import placed as price
@@ -42,8 +43,8 @@ def predict(
     machine: Machine,
     params: ServerParams,
     *,
-    n_prompt: int = 2048,
-    n_gen: int = 256,
+    n_prompt: int = DEFAULT.n_prompt,
+    n_gen: int = DEFAULT.n_gen,
     depth: int = 0,
     constants: Mapping[str, float] | None = None,
 ) -> Prediction:

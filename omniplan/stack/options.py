@@ -11,6 +11,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Cause
+from omniplan.domain.request import Request
 from omniplan.errors import ArgumentError, Infeasible
 from omniplan.planning.planner import make_plan
 from omniplan.planning.timing import seconds
@@ -79,9 +80,7 @@ class Offers:
         return self._option(request, room, plan)
 
     def _make(self, model: Model, request: StackModel, machine: Machine) -> Plan:
-        return make_plan(
-            model,
-            machine,
+        asked = Request(
             n_ctx=request.n_ctx,
             n_parallel=request.n_parallel,
             cache_type_k=request.cache_type_k,
@@ -91,7 +90,9 @@ class Offers:
             n_prompt=self.asked.n_prompt,
             n_gen=self.asked.n_gen,
             objective=self.asked.objective,
+            baselines=False,
         )
+        return make_plan(model, machine, asked)
 
     def _option(self, request: StackModel, room: Need, plan: Plan) -> StackOption:
         shares = self.pools.shares(plan)

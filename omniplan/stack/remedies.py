@@ -11,10 +11,10 @@ from typing import Final
 from omniplan.domain.footprint import RAM
 from omniplan.domain.model import Model
 from omniplan.domain.params import LEAST_CONTEXT
+from omniplan.domain.request import DEFAULT_CONTEXT
 from omniplan.errors import InputError, UnsupportedModel
 from omniplan.llamacpp.quant.quality import loss_of, mixes
 from omniplan.llamacpp.quant.requantise import requantise
-from omniplan.planning.planner import DEFAULT_CONTEXT
 from omniplan.predict.processor import ram_bandwidth
 from omniplan.predict.rates import assumed_gpu_bandwidth
 from omniplan.stack.joint import Choice, JointProblem, Together, least_missing, solve

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from dataclasses import replace
+from typing import Final, TypeVar
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 
+from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Gpu, Machine, Memory
+from omniplan.domain.params import Override
+from omniplan.domain.request import Request
 from omniplan.units import GIB, MIB
 
 Test = TypeVar("Test", bound=Callable[..., None])
@@ -92,33 +95,24 @@ def placements(draw: st.DrawFn, machine: Machine) -> tuple[str, ...]:
     return (*draw(where), *draw(what))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
-    """What is asked of a plan."""
-
-    n_ctx: int
-    n_parallel: int
-    cache_type: str
-    n_ubatch: int
-    headroom: str
-    max_patterns: int | None
-    pins: tuple[str, ...]
-
-    @property
-    def bounds(self) -> dict[str, Any]:
-        """Pins, or a number of patterns: both at once may contradict each other."""
-        return {"pins": self.pins} if self.pins else {"max_patterns": self.max_patterns}
-
-
-def workloads() -> st.SearchStrategy[Workload]:
+def requests() -> st.SearchStrategy[Request]:
     """Contexts, slots, cache types, micro-batches, headroom policies and bounds a user might ask for."""
-    return st.builds(
-        Workload,
+    pins = [(), (), (), (Override(r"blk\.[0-3]\.", "CUDA0"),), (Override(r"blk\.1[0-9]\.ffn_(up|down).*", "CPU"),)]
+    asked = st.builds(
+        Request,
         n_ctx=st.sampled_from([4096, 10240, 32768, 131072]),
         n_parallel=st.sampled_from([1, 1, 2, 4]),
-        cache_type=st.sampled_from(["f16", "q8_0"]),
+        cache_type_k=st.sampled_from(["f16", "q8_0"]),
         n_ubatch=st.sampled_from([512, 512, 128, 2048]),
-        headroom=st.sampled_from(["default", "default", "1024", "10%"]),
+        headroom=st.sampled_from(["default", "default", "1024", "10%"]).map(Headroom.parse),
         max_patterns=st.sampled_from([None, None, None, 2, 1, 0]),
-        pins=st.sampled_from([(), (), (), (r"blk\.[0-3]\.=CUDA0",), (r"blk\.1[0-9]\.ffn_(up|down).*=CPU",)]),
+        pins=st.sampled_from(pins),
+        baselines=st.just(False),
     )
+    return asked.map(_consistent)
+
+
+def _consistent(request: Request) -> Request:
+    """One type for K and V; pins or a number of patterns, since both at once may contradict each other."""
+    most = None if request.pins else request.max_patterns
+    return replace(request, cache_type_v=request.cache_type_k, max_patterns=most)

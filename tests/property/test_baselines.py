@@ -10,30 +10,19 @@ from omniplan.api import predict
 from omniplan.api.documents import parse_plan
 from omniplan.domain.machine import Machine
 from omniplan.domain.prediction import Objective
+from omniplan.domain.request import Request
 from omniplan.planning.timing import seconds
 from tests.oracle import cases
-from tests.property.strategies import Workload, examples, machines, names, workloads
+from tests.property.strategies import examples, machines, names, requests
 
 
 @examples(6)
-@given(name=names(), machine=machines(), load=workloads(), objective=st.sampled_from(Objective))
-def test_never_slower_than_a_baseline(name: str, machine: Machine, load: Workload, objective: Objective) -> None:
+@given(name=names(), machine=machines(), asked=requests(), objective=st.sampled_from(Objective))
+def test_never_slower_than_a_baseline(name: str, machine: Machine, asked: Request, objective: Objective) -> None:
     """Priced and predicted again from its arguments alone, it is what it says."""
     model = cases.model(name)
     try:
-        plan = omniplan.plan(
-            model,
-            machine,
-            n_ctx=load.n_ctx,
-            n_parallel=load.n_parallel,
-            cache_type_k=load.cache_type,
-            cache_type_v=load.cache_type,
-            n_ubatch=load.n_ubatch,
-            headroom=load.headroom,
-            **load.bounds,
-            objective=objective,
-            baselines=True,
-        )
+        plan = omniplan.plan(model, machine, asked, objective=objective, baselines=True)
     except omniplan.Infeasible:
         plan = None
     assume(plan is not None)

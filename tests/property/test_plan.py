@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 import omniplan
 from omniplan.api.documents import parse_plan
-from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.ggml.prepared import Prepared
@@ -20,28 +19,17 @@ from omniplan.llamacpp.load import compute
 from omniplan.llamacpp.load.footprint import place
 from omniplan.units import MIB
 from tests.oracle import cases
-from tests.property.strategies import Workload, examples, machines, names, workloads
+from tests.property.strategies import examples, machines, names, requests
 
-PROBLEMS = st.tuples(names(), machines(), workloads())
-Problem = tuple[str, Machine, Workload]
+PROBLEMS = st.tuples(names(), machines(), requests())
+Problem = tuple[str, Machine, omniplan.Request]
 COUNT = 14
 
 
 def search(problem: Problem) -> omniplan.Plan:
     """The plan of a problem, searched for now."""
-    name, machine, load = problem
-    return omniplan.plan(
-        cases.model(name),
-        machine,
-        n_ctx=load.n_ctx,
-        n_parallel=load.n_parallel,
-        cache_type_k=load.cache_type,
-        cache_type_v=load.cache_type,
-        n_ubatch=load.n_ubatch,
-        headroom=load.headroom,
-        **load.bounds,
-        baselines=False,
-    )
+    name, machine, asked = problem
+    return omniplan.plan(cases.model(name), machine, asked)
 
 
 @cache
@@ -71,8 +59,8 @@ def option(plan: omniplan.Plan, flag: str, default: str) -> str:
 def test_headroom_is_left(problem: Problem) -> None:
     """Priced again from its arguments alone, a plan leaves every pool what the policy keeps."""
     plan = found(problem)
-    name, machine, load = problem
-    policy = Headroom.parse(load.headroom)
+    name, machine, asked = problem
+    policy = asked.headroom
     priced = omniplan.footprint(cases.model(name), machine, plan.server_args)
 
     for gpu in machine.gpus:
@@ -99,14 +87,14 @@ def test_plans_round_trip(problem: Problem) -> None:
 def test_arguments_say_everything(problem: Problem) -> None:
     """Context, slots and fit are explicit, the batch is never the micro-batch, and overrides keep to their number."""
     plan = found(problem)
-    args, load = plan.server_args, problem[2]
+    args, asked = plan.server_args, problem[2]
 
-    assert (str(load.n_ctx), str(load.n_parallel)) == (option(plan, "-c", ""), option(plan, "-np", ""))
-    assert (str(load.n_ubatch), "off") == (option(plan, "-ub", ""), option(plan, "--fit", ""))
+    assert (str(asked.n_ctx), str(asked.n_parallel)) == (option(plan, "-c", ""), option(plan, "-np", ""))
+    assert (str(asked.n_ubatch), "off") == (option(plan, "-ub", ""), option(plan, "--fit", ""))
     assert option(plan, "-b", "2048") != option(plan, "-ub", "")
     assert len(args) == len({word for word in args if word.startswith("-")}) * 2 - ("--no-op-offload" in args)
     assert args.count("-ot") <= 1
-    bound = load.bounds.get("max_patterns")
+    bound = asked.max_patterns
     most = 3 + len(problem[1].gpus) if bound is None else bound
     assert option(plan, "-ot", "").count("=") <= most
 
@@ -150,10 +138,10 @@ def changes_of_device(name: str, machine: Machine, args: tuple[str, ...]) -> int
 def test_more_memory_never_hurts(problem: Problem, extra: int, where: int) -> None:
     """What fits still fits when any one GPU grows."""
     found(problem)
-    name, machine, load = problem
+    name, machine, asked = problem
     larger = _grown(machine, where % len(machine.gpus), extra * MIB)
 
-    assert _known((name, larger, load)) is not None
+    assert _known((name, larger, asked)) is not None
 
 
 def _grown(machine: Machine, index: int, extra: int) -> Machine:
@@ -176,8 +164,8 @@ def test_same_input_same_output(problem: Problem) -> None:
 @given(problem=PROBLEMS)
 def test_a_gpu_never_hurts(problem: Problem) -> None:
     """What fits into RAM alone still fits with GPUs beside it, however small."""
-    name, machine, load = problem
-    load = replace(load, pins=())
-    assume(_known((name, replace(machine, gpus=()), load)) is not None)
+    name, machine, asked = problem
+    asked = replace(asked, pins=())
+    assume(_known((name, replace(machine, gpus=()), asked)) is not None)
 
-    assert _known((name, machine, load)) is not None
+    assert _known((name, machine, asked)) is not None

@@ -251,10 +251,10 @@ def test_a_pattern_matches_its_layers_only(wanted: set[int]) -> None:
 @given(wanted=st.sets(st.integers(0, 130), min_size=1))
 def test_an_override_moves_its_layers_only(wanted: set[int]) -> None:
     """In llama.cpp's own grammar an override finds the routed experts of its layers and nothing else."""
-    pattern, _, buffer = patterns.override(wanted, patterns.EXPERTS, "CPU").rpartition("=")
-    matches = ecmascript.compile_pattern(pattern).matches
+    override = patterns.to_cpu(wanted, patterns.EXPERTS)
+    matches = ecmascript.compile_pattern(override.pattern).matches
     kinds = ("ffn_up_exps", "ffn_gate_exps", "ffn_down_exps", "ffn_gate_up_exps", "ffn_down_shexp", "ffn_up", "attn_q")
     moved = {(il, kind) for il in range(140) for kind in kinds if matches(f"blk.{il}.{kind}.weight")}
 
-    assert buffer == "CPU"
+    assert override.buffer_type == "CPU"
     assert {(il, kind) for il in wanted for kind in kinds if "_exps" in kind} == moved

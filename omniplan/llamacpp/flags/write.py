@@ -32,12 +32,12 @@ _ORDER: Final = (
 
 
 def write(params: ServerParams, *, said: Collection[str] = ()) -> tuple[str, ...]:
-    """The shortest arguments that ``parse`` makes ``params`` of, but for their ``env`` and ``build``.
+    """The shortest arguments that ``parse`` makes ``params`` of, under their ``build`` and without their ``env``.
 
     Fields in ``said`` are written even where llama-server has that value by itself.
     """
     extra = tuple(_extra(params.extra))
-    usual = parse(extra)
+    usual = parse(extra, build=params.build)
     rows = ((name, spellings()[name]) for name in _ORDER)
     return (*extra, *(word for name, row in rows for word in _written(params, usual, row, name, said)))
 

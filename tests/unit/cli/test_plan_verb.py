@@ -17,7 +17,7 @@ Run = pytest.CaptureFixture[str]
         (["--cache-type", "f16,q8_0", "--cache-type-v", "q8_0"], "--cache-type f16,q8_0: several are of K and V"),
         (["--n-prompt", "-1"], "--n-prompt -1: expected 0 or more"),
         (["--n-gen", "-1"], "--n-gen -1: expected 0 or more"),
-        (["--n-prompt", "0", "--n-gen", "0"], "expected at least one token in all"),
+        (["--n-prompt", "0", "--n-gen", "0"], "--n-gen 0: expected at least one token"),
         (["--calibration", "nowhere.toml"], "nowhere.toml: cannot be read: No such file"),
         (["--calibration", str(ROOT / "README.md")], "README.md: not a TOML calibration file"),
     ],

@@ -124,7 +124,7 @@ def test_a_plan_is_of_the_build_that_was_asked(capsys: pytest.CaptureFixture[str
     """Its bytes, its name, its reasons, and the line in an emitted file that makes it again."""
     machine = omniplan.load_machine("single-3090")
 
-    plan = omniplan.plan(MODEL, machine, n_ctx=4096, build="b11549", baselines=False)
+    plan = omniplan.plan(MODEL, machine, n_ctx=4096, build=11549, baselines=False)
 
     assert plan.footprint == omniplan.footprint(MODEL, machine, plan.server_args, build=11549)
     assert (plan.llama_cpp, plan.request.build) == ("b11549", 11549)

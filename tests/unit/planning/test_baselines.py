@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import omniplan
+from omniplan import Objective
 from omniplan.api import predict
 from omniplan.api.documents import parse_plan
 from omniplan.planning.text_plan import plan_text
@@ -22,9 +23,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("objective", ["request", "decode", "prompt"])
+@pytest.mark.parametrize("objective", Objective)
 @pytest.mark.parametrize(("name", "machine", "n_ctx"), CASES)
-def test_never_slower_than_a_baseline_that_fits(name: str, machine: str, n_ctx: int, objective: str) -> None:
+def test_never_slower_than_a_baseline_that_fits(name: str, machine: str, n_ctx: int, objective: Objective) -> None:
     """By the plan's own objective; its headroom is kept whoever's layout it is."""
     known = omniplan.load_machine(machine)
     try:
@@ -38,11 +39,11 @@ def test_never_slower_than_a_baseline_that_fits(name: str, machine: str, n_ctx: 
             assert taken(plan.prediction, objective) <= taken(baseline.prediction, objective)
 
 
-def taken(prediction: omniplan.Prediction, objective: str) -> float:
+def taken(prediction: omniplan.Prediction, objective: Objective) -> float:
     """Seconds of what is asked about."""
-    if objective == "request":
+    if objective is Objective.REQUEST:
         return prediction.request_seconds.value
-    return sum((prediction.terms if objective == "decode" else prediction.prompt_terms).values())
+    return sum((prediction.terms if objective is Objective.DECODE else prediction.prompt_terms).values())
 
 
 def test_baselines_are_command_lines() -> None:

@@ -51,43 +51,43 @@ def took(found: omniplan.Plan) -> float:
 
 def test_the_preferred_cache_type_wins_where_it_is_as_fast() -> None:
     """All in VRAM, a quantised cache is not clearly faster; the order of the list is the order of preference."""
-    assert plan(GLM, LARGE, n_ctx=8192, cache_types=("f16", "q8_0")).request.cache_type_k == "f16"
-    assert plan(GLM, LARGE, n_ctx=8192, cache_types=("q8_0", "f16")).request.cache_type_k == "q8_0"
+    assert plan(GLM, LARGE, n_ctx=8192, cache_types=("f16", "q8_0")).settings.cache_type_k == "f16"
+    assert plan(GLM, LARGE, n_ctx=8192, cache_types=("q8_0", "f16")).settings.cache_type_k == "q8_0"
 
 
 def test_a_smaller_cache_wins_where_only_it_fits() -> None:
     """Or where the preferred one is clearly slower; what was tried is told."""
-    found = plan("Qwen3-0.6B-Q8_0", SMALL, n_ctx=12288, cache_types=("f16", "q8_0"), gpu_only=True)
+    found = plan("Qwen3-0.6B-Q8_0", SMALL, n_ctx=12288, cache_types=("f16", "q8_0"), cpu_weights=False)
     told = [reason.statement for reason in found.reasons if reason.subject == "-ctk q8_0 -ctv q8_0"]
 
-    assert ("q8_0", "q8_0") == (found.request.cache_type_k, found.request.cache_type_v)
+    assert ("q8_0", "q8_0") == (found.settings.cache_type_k, found.settings.cache_type_v)
     assert len(told) == 1
     assert "f16: does not fit" in told[0]
 
 
 def test_types_that_cannot_be_used_are_passed_over() -> None:
     """A type llama.cpp does not take for this model is no reason to refuse the others."""
-    assert plan("gpt-oss-20b-MXFP4_MOE", LARGE, n_ctx=4096, cache_types=("q4_K", "f16")).request.cache_type_k == "f16"
+    assert plan("gpt-oss-20b-MXFP4_MOE", LARGE, n_ctx=4096, cache_types=("q4_K", "f16")).settings.cache_type_k == "f16"
     with pytest.raises(omniplan.OmniplanError):
         plan("gpt-oss-20b-MXFP4_MOE", LARGE, n_ctx=4096, cache_types=("q4_K",))
 
 
 def test_the_wish_is_granted_where_it_costs_nothing() -> None:
     """Between the least and the wish, the most context that is not clearly slower than the least."""
-    assert plan(GLM, LARGE, n_ctx=65536, n_ctx_least=8192).request.n_ctx == 65536
+    assert plan(GLM, LARGE, n_ctx=65536, n_ctx_least=8192).settings.n_ctx == 65536
 
     least = plan(GLM, SINGLE, n_ctx=8192)
     found = plan(GLM, SINGLE, n_ctx=131072, n_ctx_least=8192)
-    assert 8192 < found.request.n_ctx < 131072
+    assert 8192 < found.settings.n_ctx < 131072
     assert took(least) >= (1 - ERROR) * took(found)
-    assert any(reason.subject == f"-c {found.request.n_ctx}" for reason in found.reasons)
+    assert any(reason.subject == f"-c {found.settings.n_ctx}" for reason in found.reasons)
 
 
 def test_the_least_context_must_fit() -> None:
     """A wish nobody can grant is no refusal; a least nobody can grant is one."""
-    asked = {"n_ctx": 40960, "gpu_only": True}
+    asked = {"n_ctx": 40960, "cpu_weights": False}
 
-    assert 4096 <= plan("Qwen3-0.6B-Q8_0", SMALL, n_ctx_least=4096, **asked).request.n_ctx < 40960
+    assert 4096 <= plan("Qwen3-0.6B-Q8_0", SMALL, n_ctx_least=4096, **asked).settings.n_ctx < 40960
     with pytest.raises(omniplan.Infeasible):
         plan("Qwen3-0.6B-Q8_0", SMALL, n_ctx_least=36864, **asked)
     with pytest.raises(omniplan.InputError, match="more than the wish"):
@@ -136,7 +136,7 @@ def test_a_large_output_matrix_may_stay_in_ram() -> None:
     machine = Machine(name="tight", gpus=(replace(gpu(0, 6000), description="RTX 4070"),), memory=ram)
     found = plan("gemma-2-9b-Q4_K_M", machine, n_ctx=4096)
 
-    assert found.request.head_on_cpu
+    assert found.settings.head_on_cpu
     assert r"token_embd\.weight=CPU" in found.server_args[found.server_args.index("-ot") + 1]
     assert min(margin.left for margin in found.margins) >= 0
 

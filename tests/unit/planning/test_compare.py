@@ -56,7 +56,7 @@ def test_nothing_fits_is_1(capsys: Run) -> None:
         (["compare", *HERE], "nothing to compare"),
         (["compare", *HERE, "--", *SPLIT, "--", "--ctx-sise", "4"], "command line 2"),
         (["footprint", *HERE, "--", *SPLIT, "--", *ALONE], "compare takes several"),
-        (["compare", *HERE, "--n-gen", "-1", "--", *SPLIT], "workload"),
+        (["compare", *HERE, "--n-gen", "-1", "--", *SPLIT], "--n-gen -1: expected 0 or more"),
     ],
 )
 def test_bad_input_is_2(argv: list[str], says: str, capsys: Run) -> None:

@@ -41,7 +41,7 @@ def test_the_command_is_fit_s_and_keeps_the_headroom(name: str, machine: str, n_
 def test_no_offer_where_the_plan_is_clearly_better() -> None:
     """And none where the plan's own words compare it."""
     machine = omniplan.load_machine("single-3090")
-    plan = omniplan.plan(cases.model("Mixtral-8x7B-Q4_K_M"), machine, n_ctx=8192, objective="decode")
+    plan = omniplan.plan(cases.model("Mixtral-8x7B-Q4_K_M"), machine, n_ctx=8192, objective=omniplan.Objective.DECODE)
     theirs = plan.baselines.get("fit, plan's settings", plan.baselines["fit"]).prediction.terms
     gain = 1 - sum(plan.prediction.terms.values()) / sum(theirs.values())
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import pytest
 
 import omniplan
+from omniplan import Objective
 from omniplan.cli.main import main
 from omniplan.planning.microbatch import SIZES
 from tests.contracts.sources import ROOT
 from tests.oracle import cases
 
 CASES = [
-    ("gpt-oss-120b-MXFP4_MOE", "single-3090", "request"),
-    ("GLM-4.7-Flash-Q8_0", "dual-4090-5070ti", "prompt"),
+    ("gpt-oss-120b-MXFP4_MOE", "single-3090", Objective.REQUEST),
+    ("GLM-4.7-Flash-Q8_0", "dual-4090-5070ti", Objective.PROMPT),
 ]
 
 
 @pytest.mark.parametrize(("name", "machine", "objective"), CASES)
-def test_auto_is_the_best_by_hand(name: str, machine: str, objective: str) -> None:
+def test_auto_is_the_best_by_hand(name: str, machine: str, objective: Objective) -> None:
     """Its estimates leave out no size that is more than 2 % faster; headroom is kept and the choice explained."""
     known, model = omniplan.load_machine(machine), cases.model(name)
     found = omniplan.plan(model, known, n_ctx=32768, n_ubatch=None, objective=objective, baselines=False)
@@ -32,15 +33,15 @@ def test_auto_is_the_best_by_hand(name: str, machine: str, objective: str) -> No
 
     assert seconds(found, objective) <= 1.02 * min(seconds(plan, objective) for plan in by_hand)
     assert min(margin.left for margin in found.margins) >= 0
-    assert found.server_args[found.server_args.index("-ub") + 1] == str(found.request.n_ubatch)
+    assert found.server_args[found.server_args.index("-ub") + 1] == str(found.settings.n_ubatch)
     assert [reason.subject for reason in found.reasons if reason.subject.startswith("-ub ")] == [
-        f"-ub {found.request.n_ubatch}"
+        f"-ub {found.settings.n_ubatch}"
     ]
 
 
-def seconds(plan: omniplan.Plan, objective: str) -> float:
+def seconds(plan: omniplan.Plan, objective: Objective) -> float:
     """What the plan was asked to keep short."""
-    if objective == "prompt":
+    if objective is Objective.PROMPT:
         return sum(plan.prediction.prompt_terms.values())
     return plan.prediction.request_seconds.value
 
@@ -50,7 +51,7 @@ def test_a_smaller_one_where_512_does_not_fit() -> None:
     machine = omniplan.load_machine("single-3090")
     found = omniplan.plan(cases.model("Llama-3.3-70B-Q4_K_M"), machine, n_ctx=131072, n_ubatch=None, baselines=False)
 
-    assert found.request.n_ubatch == 256
+    assert found.settings.n_ubatch == 256
     with pytest.raises(omniplan.Infeasible):
         omniplan.plan(cases.model("DeepSeek-R1-Q4_K_M"), machine, n_ctx=8192, n_ubatch=None, baselines=False)
 

@@ -10,7 +10,9 @@ import pytest
 
 import omniplan
 from omniplan.cli.main import main
+from omniplan.domain.params import Override
 from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.flags.write import override_text
 from omniplan.llamacpp.load.footprint import place
 from omniplan.units import GIB
 from tests.contracts.sources import ROOT
@@ -20,66 +22,66 @@ GLM = "GLM-4.7-Flash-Q8_0"
 SINGLE = omniplan.load_machine("single-3090")
 DUAL = omniplan.load_machine("dual-4090-5070ti")
 KEPT = [
-    (GLM, SINGLE, (r"blk\.[0-9]\.=CUDA0",)),
-    (GLM, SINGLE, (r"blk\.4[0-3]\.ffn_.*exps=CPU", "token_embd=CUDA0")),
-    (GLM, DUAL, (r"blk\.[0-4]\.ffn_.*exps=CUDA1",)),
-    ("gpt-oss-120b-MXFP4_MOE", DUAL, (r"blk\.2[0-9]\.=CUDA0", r"blk\.(1|2)\.attn=CPU")),
-    ("Llama-3.1-8B-Q4_K_M", SINGLE, (r"output\.weight=CPU",)),
+    (GLM, SINGLE, (Override(r"blk\.[0-9]\.", "CUDA0"),)),
+    (GLM, SINGLE, (Override(r"blk\.4[0-3]\.ffn_.*exps", "CPU"), Override("token_embd", "CUDA0"))),
+    (GLM, DUAL, (Override(r"blk\.[0-4]\.ffn_.*exps", "CUDA1"),)),
+    ("gpt-oss-120b-MXFP4_MOE", DUAL, (Override(r"blk\.2[0-9]\.", "CUDA0"), Override(r"blk\.(1|2)\.attn", "CPU"))),
+    ("Llama-3.1-8B-Q4_K_M", SINGLE, (Override(r"output\.weight", "CPU"),)),
 ]
 
 
 @pytest.mark.parametrize(("name", "machine", "pins"), KEPT)
-def test_pinned_tensors_stay(name: str, machine: omniplan.Machine, pins: tuple[str, ...]) -> None:
+def test_pinned_tensors_stay(name: str, machine: omniplan.Machine, pins: tuple[Override, ...]) -> None:
     """llama.cpp's own rules put every tensor a pin matches where it says, and the headroom is kept around it."""
     model = cases.model(name)
     plan = omniplan.plan(model, machine, n_ctx=8192, pins=pins, baselines=False)
     placement = place(model, machine, parse(plan.server_args))
-    wanted = [pin.rpartition("=") for pin in pins]
     found = {
-        (tensor, home)
-        for pattern, _, home in wanted
+        (tensor, pin.buffer_type)
+        for pin in pins
         for tensor in placement.weights.buffer_of
-        if re.search(pattern, tensor)
+        if re.search(pin.pattern, tensor)
     }
 
     assert len(found) >= len(pins)
     assert all(placement.weights.buffer_of[tensor] == home.replace("CPU", "CUDA_Host") for tensor, home in found)
     assert min(margin.left for margin in plan.margins) >= 0
     assert plan.footprint == omniplan.footprint(model, machine, plan.server_args)
-    assert plan.server_args[plan.server_args.index("-ot") + 1].startswith(",".join(pins))
+    assert plan.server_args[plan.server_args.index("-ot") + 1].startswith(",".join(map(override_text, pins)))
 
 
+ONE = Override(r"blk\.1\.", "CPU")
 WRONG = [
-    ({"pins": [r"blk\.1\.=CUDA7"]}, "there is no device CUDA7; this machine has CPU, CUDA0"),
-    ({"pins": ["nothing=CUDA0"]}, "matches no tensor"),
-    ({"pins": [r"blk\.1\.=CPU", r"blk\.1\.attn=CUDA0"]}, "matches no tensor that is loaded and not pinned before"),
-    ({"pins": [r"blk\.47\.=CPU"]}, "names are such as blk.46."),
-    ({"pins": ["blk.3"]}, "expected REGEX=BUFFER"),
-    ({"pins": ["(=CUDA0"]}, "not an ECMAScript regular expression"),
-    ({"pins": [r"blk\.1\.=CPU", r"blk\.2\.=CPU"], "max_patterns": 1}, "2 pins are more patterns than that"),
-    ({"max_patterns": -1}, "--max-patterns -1: expected 0 or more"),
-    ({"load_mode": "fast"}, "--load-mode fast: expected one of auto"),
+    ({"pins": [Override(r"blk\.1\.", "CUDA7")]}, "there is no device CUDA7; this machine has CPU, CUDA0"),
+    ({"pins": [Override("nothing", "CUDA0")]}, "matches no tensor"),
+    ({"pins": [ONE, Override(r"blk\.1\.attn", "CUDA0")]}, "matches no tensor that is loaded and not pinned before"),
+    ({"pins": [Override(r"blk\.47\.", "CPU")]}, "names are such as blk.46."),
+    ({"pins": [Override("(", "CUDA0")]}, "not an ECMAScript regular expression"),
+    ({"pins": [Override("blk.{1,2}attn", "CPU")]}, "no pattern with a comma"),
+    ({"pins": [ONE, Override(r"blk\.2\.", "CPU")], "max_patterns": 1}, "2 pins are more patterns than that"),
+    ({"max_patterns": -1}, "max_patterns -1: expected 0 or more"),
+    ({"load_mode": "fast"}, "load_mode fast: expected one of auto"),
 ]
 
 
 @pytest.mark.parametrize(("asked", "says"), WRONG)
 def test_what_cannot_be_asked_is_refused(asked: dict[str, Any], says: str) -> None:
-    """Bad input, in one line that names the option."""
-    with pytest.raises(omniplan.InputError, match=re.escape(says)) as caught:
+    """Bad input, in one line that names the field."""
+    with pytest.raises(omniplan.RequestError, match=re.escape(says)) as caught:
         omniplan.plan(cases.model(GLM), SINGLE, n_ctx=8192, **asked)
 
-    assert str(caught.value).startswith("--")
+    assert caught.value.field in asked
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "asked",
-    [{"pins": [r"blk\..*=CUDA0"]}, {"gpu_only": True}, {"no_cpu_experts": True}],
+    [{"pins": [Override(r"blk\..*", "CUDA0")]}, {"cpu_weights": False}, {"cpu_experts": False}],
     ids=lambda asked: next(iter(asked)),
 )
 def test_what_makes_it_infeasible_is_named(asked: dict[str, Any]) -> None:
     """29 GiB on 24: the error says with what, and that it fits without."""
-    flag = {"pins": "--pin", "gpu_only": "--gpu-only", "no_cpu_experts": "--no-cpu-experts"}[next(iter(asked))]
+    flag = {"pins": "--pin", "cpu_weights": "--gpu-only", "cpu_experts": "--no-cpu-experts"}[next(iter(asked))]
     with pytest.raises(omniplan.Infeasible, match=f"do not fit on single-3090 with {flag}: short by") as caught:
         omniplan.plan(cases.model(GLM), SINGLE, n_ctx=8192, **asked)
 
@@ -91,7 +93,7 @@ def test_what_is_missing_counts_all_gpus() -> None:
     gpus = tuple(replace(gpu, free=12 * GIB) for gpu in DUAL.gpus)
     model = cases.model(GLM)
     with pytest.raises(omniplan.Infeasible) as caught:
-        omniplan.plan(model, replace(DUAL, gpus=gpus), n_ctx=8192, gpu_only=True)
+        omniplan.plan(model, replace(DUAL, gpus=gpus), n_ctx=8192, cpu_weights=False)
 
     assert 5 * GIB < sum(caught.value.shortfall.values()) < model.header.tensor_bytes - 20 * GIB
 
@@ -99,13 +101,13 @@ def test_what_is_missing_counts_all_gpus() -> None:
 def test_bounds_that_no_machine_without_a_gpu_keeps() -> None:
     """Nothing is short of bytes; the sentence says so."""
     with pytest.raises(omniplan.Infeasible, match="with --no-cpu-experts: no placement keeps that; it fits without"):
-        omniplan.plan(cases.model(GLM), omniplan.load_machine("cpu-only"), n_ctx=8192, no_cpu_experts=True)
+        omniplan.plan(cases.model(GLM), omniplan.load_machine("cpu-only"), n_ctx=8192, cpu_experts=False)
 
 
 def test_nothing_on_the_cpu_where_there_is_room() -> None:
     """The bounds change nothing about a plan that keeps them anyway."""
     free = omniplan.plan(cases.model(GLM), DUAL, n_ctx=8192, baselines=False)
-    bound = omniplan.plan(cases.model(GLM), DUAL, n_ctx=8192, baselines=False, gpu_only=True, no_cpu_experts=True)
+    bound = omniplan.plan(cases.model(GLM), DUAL, n_ctx=8192, baselines=False, cpu_weights=False, cpu_experts=False)
 
     assert free.server_args == bound.server_args
 

@@ -28,12 +28,12 @@ def chosen(plan: omniplan.Plan) -> str:
 
 
 @pytest.mark.parametrize(
-    ("request_", "option"),
-    [({"n_ctx": 0}, "--ctx 0"), ({"n_parallel": -1}, "--parallel -1"), ({"n_ubatch": 0}, "--ubatch 0")],
+    ("request_", "says"),
+    [({"n_ctx": 0}, "n_ctx 0"), ({"n_parallel": -1}, "n_parallel -1"), ({"n_ubatch": 0}, "n_ubatch 0")],
 )
-def test_a_count_below_one_is_refused(request_: dict[str, Any], option: str) -> None:
+def test_a_count_below_one_is_refused(request_: dict[str, Any], says: str) -> None:
     """llama.cpp gives 0 and -1 meanings of its own, which a plan would not say aloud."""
-    with pytest.raises(omniplan.InputError, match=f"^{option}: expected at least 1"):
+    with pytest.raises(omniplan.InputError, match=f"^{says}: expected at least 1"):
         omniplan.plan(cases.model("Qwen3-0.6B-Q8_0"), machine(8000), **request_)
 
 
@@ -76,7 +76,7 @@ def test_a_refusal_recommends_what_fits() -> None:
     n_ctx = int(caught.value.remedies[0].rpartition(" ")[2])
 
     assert caught.value.remedies[0] == f"it fits with --ctx {n_ctx}"
-    assert omniplan.plan(model, small, n_ctx=n_ctx).request.n_ctx == n_ctx
+    assert omniplan.plan(model, small, n_ctx=n_ctx).settings.n_ctx == n_ctx
 
 
 def test_a_quant_that_cannot_exist_is_not_recommended() -> None:

@@ -45,7 +45,7 @@ def test_moved_layers_are_explained_in_time() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "says"),
-    [({"objective": "joy"}, "request, decode, prompt"), ({"n_gen": -1}, "--n-gen -1: expected 0 or more")],
+    [({"objective": "joy"}, "request, decode, prompt"), ({"n_gen": -1}, "n_gen -1: expected 0 or more")],
 )
 def test_a_workload_nobody_can_run_is_refused(asked: dict[str, object], says: str) -> None:
     """Bad input, before anything is searched."""

@@ -72,7 +72,7 @@ def test_what_is_written_is_read_as_the_same(args: list[str]) -> None:
 
 
 def test_every_field_has_a_flag() -> None:
-    """No field is forgotten but the build, the environment, what is only remembered, and whether -c was given."""
+    """Only what is no flag has none: build, environment, what is only remembered, whether -c was given."""
     written = {spellings()[name].param for name in module._ORDER}
     draft = {f"draft.{item.name}" for item in fields(DraftParams)}
 

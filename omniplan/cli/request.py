@@ -1,0 +1,92 @@
+"""The options that make a ``Request``: each is kept under the field it says, and left out where it is not given."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from typing import Any, Final
+
+from omniplan.domain.headroom import Headroom
+from omniplan.domain.prediction import Objective
+from omniplan.domain.request import DEFAULT, Request
+from omniplan.errors import OmniplanError, RequestError
+
+# The option behind each field that can be wrong by itself, for the error about it.
+_OPTIONS: Final = {
+    "n_ctx": "--ctx",
+    "n_ctx_least": "--ctx",
+    "n_parallel": "--parallel",
+    "n_ubatch": "--ubatch",
+    "n_prompt": "--n-prompt",
+    "n_gen": "--n-gen",
+    "objective": "--objective",
+    "load_mode": "--load-mode",
+    "max_patterns": "--max-patterns",
+    "pins": "--pin",
+    "cache_types": "--cache-type",
+}
+_NONE: Final = argparse.SUPPRESS
+
+
+def request_of(options: argparse.Namespace, **more: Any) -> Request:
+    """The request that ``options`` and ``more`` fields make."""
+    known = {item.name for item in fields(Request)}
+    given = {name: value for name, value in vars(options).items() if name in known}
+    return Request(**given, **more)
+
+
+def said(error: OmniplanError) -> str:
+    """The line of an error; one about a field of a request names the option behind it."""
+    if not isinstance(error, RequestError):
+        return str(error)
+    return f"{_OPTIONS.get(error.field, error.field)} {error.value}: {error.problem}"
+
+
+def add_context(command: argparse.ArgumentParser) -> None:
+    """The context, as one number."""
+    command.add_argument(
+        "--ctx", dest="n_ctx", type=int, default=_NONE, metavar="N", help="context in tokens, over all slots (-c)"
+    )
+
+
+def add_slots(command: argparse.ArgumentParser) -> None:
+    """The slots."""
+    command.add_argument(
+        "--parallel",
+        dest="n_parallel",
+        type=int,
+        default=_NONE,
+        metavar="N",
+        help=f"slots (-np), default {DEFAULT.n_parallel}",
+    )
+
+
+def add_headroom(command: argparse.ArgumentParser) -> None:
+    """What stays free."""
+    command.add_argument(
+        "--headroom",
+        type=Headroom.parse,
+        default=_NONE,
+        metavar="H",
+        help="MiB to keep free per GPU, a share such as 10%%, or default",
+    )
+
+
+def add_workload(command: argparse.ArgumentParser) -> None:
+    """The request to predict."""
+    for option, what, usual in (
+        ("--n-prompt", "a prompt", DEFAULT.n_prompt),
+        ("--n-gen", "an answer", DEFAULT.n_gen),
+    ):
+        command.add_argument(option, type=int, default=_NONE, metavar="N", help=f"tokens of {what}, default {usual}")
+
+
+def add_objective(command: argparse.ArgumentParser) -> None:
+    """What the request should be fast at."""
+    *others, last = (word for word in Objective if word is not DEFAULT.objective)
+    command.add_argument(
+        "--objective",
+        default=_NONE,
+        metavar="O",
+        help=f"what to be fast at: {DEFAULT.objective} (default), {', '.join(others)} or {last}",
+    )

@@ -1,0 +1,114 @@
+"""What a plan is asked for. Every default of a request stands here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, TypedDict, TypeVar
+
+from omniplan.domain.headroom import Headroom
+from omniplan.domain.params import DEFAULT_BUILD, LoadMode, Override
+from omniplan.domain.prediction import Objective
+from omniplan.errors import RequestError
+
+# The context of a request that names none, unless the model was trained for less.
+DEFAULT_CONTEXT: Final = 32768
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a plan is asked for, in llama.cpp's words; raises RequestError for what nobody can ask.
+
+    ``n_ctx`` is the total context in tokens over ``n_parallel`` slots, None the model's own, at most 32,768. With
+    ``n_ctx_least`` it is a wish: the most up to it that is not clearly slower than that least. Of ``cache_types``, for
+    K and V alike and the preferred first, a later one must be clearly faster, or be the first that fits; without any
+    it is ``cache_type_k`` and ``cache_type_v``. Clearly is by more than the time model's error. ``n_ubatch`` is the
+    micro-batch in tokens, None the one with the least predicted time.
+
+    ``n_prompt`` and ``n_gen`` are the request to be fast at, in tokens, and ``objective`` the part of it that counts.
+
+    ``pins`` keep the tensors they match where they say, and the rest is laid around them; ``max_patterns`` bounds the
+    overrides of the plan, pins included. ``cpu_experts`` is false where no routed expert, ``cpu_weights`` where no
+    weight of a layer may be on the CPU. ``load_mode`` is llama-server's; ``auto`` pins host memory where a prompt
+    streams weights from it. ``headroom`` is what stays free, ``build`` the llama.cpp whose bytes count. ``baselines``
+    are what one would do without a plan: they take most of the time, and no plan is predicted slower than one that
+    fits.
+    """
+
+    n_ctx: int | None = None
+    n_ctx_least: int | None = None
+    n_parallel: int = 1
+    cache_type_k: str = "f16"
+    cache_type_v: str = "f16"
+    cache_types: tuple[str, ...] = ()
+    n_ubatch: int | None = 512
+    n_prompt: int = 2048
+    n_gen: int = 256
+    objective: Objective = Objective.REQUEST
+    pins: tuple[Override, ...] = ()
+    max_patterns: int | None = None
+    cpu_experts: bool = True
+    cpu_weights: bool = True
+    load_mode: LoadMode = LoadMode.AUTO
+    headroom: Headroom = field(default_factory=Headroom)
+    build: int = DEFAULT_BUILD
+    baselines: bool = True
+
+    def __post_init__(self) -> None:
+        # Words and lists are as good as the values they stand for.
+        object.__setattr__(self, "objective", _word(Objective, "objective", self.objective))
+        object.__setattr__(self, "load_mode", _word(LoadMode, "load_mode", self.load_mode))
+        object.__setattr__(self, "cache_types", tuple(self.cache_types))
+        object.__setattr__(self, "pins", tuple(self.pins))
+        for name in ("n_ctx", "n_ctx_least", "n_parallel", "n_ubatch"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise RequestError(name, value, "expected at least 1; leave it out for the default")
+        for name in ("n_prompt", "n_gen", "max_patterns"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise RequestError(name, value, "expected 0 or more")
+        if not self.n_prompt + self.n_gen:
+            raise RequestError("n_gen", self.n_gen, "expected at least one token together with the prompt")
+        if self.n_ctx and self.n_ctx_least and self.n_ctx_least > self.n_ctx:
+            raise RequestError("n_ctx_least", self.n_ctx_least, f"more than the wish of {self.n_ctx} tokens")
+
+
+def _word(kind: type[_Word], field: str, value: str) -> _Word:
+    try:
+        return kind(value)
+    except ValueError:
+        raise RequestError(field, value, f"expected one of {', '.join(kind)}") from None
+
+
+DEFAULT: Final = Request()
+
+
+class PlacementChanges(TypedDict, total=False):
+    """The fields of a ``Request`` but for those that a frontier varies, all optional."""
+
+    n_prompt: int
+    n_gen: int
+    objective: Objective
+    pins: tuple[Override, ...]
+    max_patterns: int | None
+    cpu_experts: bool
+    cpu_weights: bool
+    load_mode: LoadMode
+    headroom: Headroom
+    build: int
+    baselines: bool
+
+
+class RequestChanges(PlacementChanges, total=False):
+    """The fields of a ``Request``, all optional: what may differ from the one that is given."""
+
+    n_ctx: int | None
+    n_ctx_least: int | None
+    n_parallel: int
+    cache_type_k: str
+    cache_type_v: str
+    cache_types: tuple[str, ...]
+    n_ubatch: int | None
