@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/
 
-.PHONY: demo test check certify lint types bench clean
+FOR ?=
+
+.PHONY: demo test check certify fuzz lint types bench clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +34,10 @@ bench: $(VENV)/installed
 # The oracle's sample priced again by llama.cpp itself; minutes, so it is no part of `make test`.
 certify: $(VENV)/installed
 	$(RUN)python -m tests.oracle.drift
+
+# Fresh draws for every property test, over and over: until one fails, until it is stopped, or FOR=10m.
+fuzz: $(VENV)/installed
+	$(RUN)python -m tests.fuzz "$(FOR)" -n auto tests
 
 clean:
 	rm -rf $(VENV)

@@ -1,8 +1,15 @@
-"""How hypothesis judges time in every test: not at all, since machines that run the suite are busy with other work."""
+"""How hypothesis runs in every test: untimed, since machines that run the suite are busy, with the same draws always.
+
+``make fuzz`` draws anew each time instead, shrinks what it finds and keeps it in ``.hypothesis/`` (``tests/fuzz.py``).
+"""
 
 from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("omniplan", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("omniplan")
+from tests.fuzz import IS_FUZZING
+
+_UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("steady", _UNTIMED, derandomize=True)
+settings.register_profile("fuzz", _UNTIMED, print_blob=True)
+settings.load_profile("fuzz" if IS_FUZZING else "steady")

@@ -19,6 +19,7 @@ from omniplan.domain.machine import Gpu, Machine, Memory
 from omniplan.domain.params import Override
 from omniplan.domain.request import Request
 from omniplan.units import GIB, MIB
+from tests.fuzz import IS_FUZZING
 
 Test = TypeVar("Test", bound=Callable[..., None])
 
@@ -36,18 +37,15 @@ _SCALE: Final = int(os.environ.get("OMNIPLAN_EXAMPLES", "1"))
 def examples(count: int) -> Callable[[Test], Test]:
     """``count`` examples, the same in every run and in every test that draws the same things.
 
-    They are not shrunk: pricing is too slow for thousands of attempts.
+    They are not shrunk: pricing is too slow for thousands of attempts. ``make fuzz`` draws anew, and shrinks.
     """
+    suppressed = [HealthCheck.too_slow, HealthCheck.filter_too_much]
+    if IS_FUZZING:
+        return settings(max_examples=count * _SCALE, suppress_health_check=suppressed)
+    steady = settings(max_examples=count * _SCALE, phases=[Phase.generate], suppress_health_check=suppressed)
 
     def decorate(test: Test) -> Test:
-        chosen = settings(
-            max_examples=count * _SCALE,
-            deadline=None,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-        )
-        return seed(11434)(chosen(test))
+        return seed(11434)(steady(test))
 
     return decorate
 

@@ -116,7 +116,8 @@ def _checked(path: Path) -> omniplan.CheckReport | str:
 
 
 @settings(max_examples=15 * SCALE, deadline=None)
-@given(args=st.lists(PIECES, max_size=12))
+# No argument of a process holds a NUL.
+@given(args=st.lists(PIECES.filter(lambda piece: "\0" not in piece), max_size=12))
 def test_any_arguments_have_an_answer(args: list[str]) -> None:
     """An error finding where llama-server would refuse, and the other rules all the same."""
     report = omniplan.check(args, model=cases.model("Qwen3-0.6B-Q8_0"), machine="dual-4090-5070ti")

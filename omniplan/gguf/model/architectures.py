@@ -68,6 +68,7 @@ class ArchRow:
     value_length: str = ""
     linear_attention: bool = False
     loops: bool = False
+    needs: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     fused_clamp: tuple[str, ...] = ()
     shared_clamp_as_routed: bool = False
@@ -82,9 +83,10 @@ class ArchRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchDefault:
-    """What rows have that do not say otherwise."""
+    """What rows have that do not say otherwise, and header keys of any architecture that a graph is unrolled by."""
 
     source: str
+    repeats: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,12 @@ def rows() -> dict[str, ArchRow]:
 def row(arch: str) -> ArchRow:
     """The row of ``arch``, or the general rule."""
     return rows().get(arch, ArchRow())
+
+
+@cache
+def repeats() -> tuple[str, ...]:
+    """Header keys of any architecture that a graph is unrolled by."""
+    return read_table(_FILE, ArchTable).default.repeats
 
 
 @cache

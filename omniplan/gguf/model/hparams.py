@@ -7,7 +7,7 @@ from typing import Final
 from omniplan.domain.header import ArrayInfo, Header
 from omniplan.domain.hparams import Hparams
 from omniplan.errors import UnsupportedModel
-from omniplan.gguf.model import patterns
+from omniplan.gguf.model import architectures, patterns
 from omniplan.gguf.model.architectures import ArchRow
 from omniplan.gguf.model.keys import Keys
 
@@ -19,6 +19,7 @@ _MAX_EXPERTS: Final = 1024
 def load(header: Header, row: ArchRow) -> Hparams:
     """Hyper-parameters of ``header`` under its architecture's ``row``; raises UnsupportedModel."""
     keys = Keys(header, header.architecture)
+    keys.check(row.needs, architectures.repeats())
     n_layer_all, n_nextn = _depth(keys, row, header)
     n_layer = n_layer_all - n_nextn
     n_embd = keys.required("embedding_length")
@@ -88,6 +89,8 @@ def _depth(keys: Keys, row: ArchRow, header: Header) -> tuple[int, int]:
         n_nextn = 0
     if row.loops:
         n_layer_all *= max(1, keys.number("num_loops", 1))
+        if n_layer_all > _MAX_LAYERS:
+            raise UnsupportedModel(f"{header.paths[0]}: {n_layer_all} layers in turns; llama.cpp takes {_MAX_LAYERS}")
     return n_layer_all, n_nextn
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Final
 
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.header import Header, Tensor
@@ -12,6 +13,10 @@ from omniplan.domain.roles import layer_of
 from omniplan.errors import UnsupportedModel
 from omniplan.gguf.model import architectures
 from omniplan.gguf.model import hparams as loader
+from omniplan.gguf.model.architectures import MemoryKind
+
+# Weights that make keys.
+_KEYS: Final = (".attn_k.", ".attn_kv_a_mqa.", ".attn_qkv.")
 
 
 def build_model(header: Header) -> Model:
@@ -27,6 +32,7 @@ def build_model(header: Header) -> Model:
         raise UnsupportedModel(f"{path}: the file holds no tensors; a vocabulary-only file cannot be planned")
     hparams = loader.load(header, row)
     layers = _layers(header, hparams)
+    _check_heads(path, hparams, layers, has_both=row.memory is MemoryKind.HYBRID_ALL)
     return Model(header=header, arch=arch, hparams=hparams, layers=layers, assumptions=_assumptions(header))
 
 
@@ -53,6 +59,19 @@ def _has_attention(il: int, hparams: Hparams, tensors: list[Tensor]) -> bool:
     """Whether a layer mixes tokens by attention, and by nothing else."""
     names = (tensor.name for tensor in tensors)
     return not hparams.is_recr[il] and any(".attn_" in n and "norm" not in n and "gate" not in n for n in names)
+
+
+def _check_heads(path: str, hparams: Hparams, layers: tuple[Layer, ...], *, has_both: bool) -> None:
+    """Raise UnsupportedModel where a layer makes keys for no heads: llama.cpp finds tensors of other sizes.
+
+    Recurrent layers make them for their state, unless every layer ``has_both`` a state and a cache.
+    """
+    for layer in layers:
+        is_attending = has_both or not hparams.is_recr[layer.il]
+        has_keys = any(suffix in tensor.name for tensor in layer.tensors for suffix in _KEYS)
+        if is_attending and has_keys and not (hparams.n_head[layer.il] and hparams.n_head_kv[layer.il]):
+            heads = f"{hparams.n_head[layer.il]} heads and {hparams.n_head_kv[layer.il]} KV heads"
+            raise UnsupportedModel(f"{path}: layer {layer.il} has {heads} by the header, and attention weights")
 
 
 def _mixer(il: int, hparams: Hparams, tensors: list[Tensor]) -> MixerKind:

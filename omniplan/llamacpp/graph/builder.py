@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from omniplan.domain.header import Tensor, Value
 from omniplan.domain.hparams import Hparams
@@ -14,6 +15,8 @@ from omniplan.llamacpp.graph.graph import Batch, Graph
 from omniplan.llamacpp.graph.node import CACHE, FLAG_INPUT, WEIGHT, Dims, Node, strides
 from omniplan.llamacpp.load.context import Context
 from omniplan.llamacpp.load.memory import CacheTensor, caches
+
+Found = TypeVar("Found")
 
 
 class Builder:
@@ -33,7 +36,7 @@ class Builder:
         self.graph = Graph()
         self.n_tokens = batch.n_tokens
         self.n_outputs = batch.n_outputs
-        self.n_blocks = int(self.number("block_count", self.hparams.n_layer_all))
+        self.n_blocks = self.count("block_count", self.hparams.n_layer_all)
         self._tensors: Mapping[str, Tensor] = model.header.by_name
         self._weights: dict[tuple[str, int], Node | None] = {}
         self._caches: dict[tuple[str, int], CacheTensor] = {(c.part, c.il): c for c in caches(model, context)}
@@ -65,18 +68,18 @@ class Builder:
 
     def need(self, il: int, suffix: str) -> Node:
         """The weight ``blk.<il>.<suffix>``; raises UnsupportedModel when the file has no such tensor."""
-        return self._required(self.layer(il, suffix), f"blk.{il}.{suffix}")
+        return self.given(self.layer(il, suffix), f"tensor blk.{il}.{suffix}")
 
     def need_shared(self, name: str, il: int = -1) -> Node:
         """A weight outside the layers that must exist."""
-        return self._required(self.shared(name, il), name)
+        return self.given(self.shared(name, il), f"tensor {name}")
 
     def cache(self, part: str, il: int) -> Node:
         """The cache tensor ``part`` ("k", "v", "r", "s" ...) of layer ``il``."""
         key = (part, il)
         node = self._cache_nodes.get(key)
         if node is None:
-            row = self._caches[key]
+            row = self.given(self._caches.get(key), f"by the header's numbers the cache {part!r} of layer {il}")
             ne = (row.row, row.cells, row.streams, 1)
             nb = strides(row.type, ne)
             node = Node("NONE", row.type, ne, nb, name=f"cache_{part}_l{il}", home=CACHE, il=il)
@@ -111,6 +114,15 @@ class Builder:
             value = value[0] if value else default
         return float(value) if isinstance(value, int | float) else default
 
+    def count(self, key: str, default: int = 0) -> int:
+        """The whole number ``<arch>.<key>``; raises UnsupportedModel for one that is not."""
+        number = self.number(key, default)
+        if number % 1:
+            raise UnsupportedModel(
+                f"{self.model.header.paths[0]}: key {self.model.arch}.{key} is {number}, no whole number"
+            )
+        return int(number)
+
     def number_at(self, key: str, il: int, default: float = 0.0) -> float:
         """Entry ``il`` of the array ``<arch>.<key>``, or the scalar."""
         value = self._value(key, default)
@@ -126,12 +138,11 @@ class Builder:
         is_ignored = key in architectures.selective_keys() and key not in self.row.reads
         return default if is_ignored else self.model.key(key, default)
 
-    def _required(self, node: Node | None, name: str) -> Node:
-        if node is None:
-            raise UnsupportedModel(
-                f"{self.model.header.paths[0]}: tensor {name} is missing; llama.cpp cannot load this"
-            )
-        return node
+    def given(self, found: Found | None, what: str) -> Found:
+        """``found``, which a consistent header has; raises UnsupportedModel where ``what`` is missing."""
+        if found is None:
+            raise UnsupportedModel(f"{self.model.header.paths[0]}: {what} is missing; llama.cpp cannot load this")
+        return found
 
 
 def _weight(tensor: Tensor, il: int) -> Node:

@@ -56,7 +56,7 @@ def head_mixer(b: Builder) -> Mixer:
 
 def count(b: Builder) -> int:
     """Residual streams."""
-    return int(b.number("hyper_connection.count"))
+    return b.count("hyper_connection.count")
 
 
 def streams(b: Builder, x: Node) -> Node:
@@ -157,7 +157,7 @@ def _combination(b: Builder, il: int, of: Node, mix: Mixer, n_stream: int) -> No
         result.il = il
         return result
     comb = part(of, mix, 2 * n_stream, 2, n_stream * n_stream)
-    rounds = int(b.number("hyper_connection.sinkhorn_iterations"))
+    rounds = b.count("hyper_connection.sinkhorn_iterations")
     return _doubly_stochastic(reshape(comb, n_stream, n_stream, of.ne[1]), rounds)
 
 

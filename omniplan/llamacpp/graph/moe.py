@@ -135,9 +135,9 @@ def route(b: Builder, il: int, x: Node, facts: Moe, logits: Node | None = None) 
         selection = unary("SIGMOID", logits)
     elif facts.selection == "probs" and (bias := _selection_bias(b, il)) is not None:
         selection = add(probs, bias)
-    groups = int(b.number("expert_group_count"))
+    groups = b.count("expert_group_count")
     if groups > 1:
-        selection = _mask_groups(selection, groups, int(b.number("expert_group_used_count")))
+        selection = _mask_groups(selection, groups, b.count("expert_group_used_count"))
     return probs, argsort_top_k(selection, b.hparams.n_expert_used[il])
 
 
@@ -148,7 +148,7 @@ def _selection_bias(b: Builder, il: int) -> Node | None:
 
 def gating(b: Builder, facts: Moe) -> str:
     """The gating function, from the header where the architecture lets it choose."""
-    return _GATING_BY_ID.get(int(b.number("expert_gating_func")), facts.gating) if facts.gating_key else facts.gating
+    return _GATING_BY_ID.get(b.count("expert_gating_func"), facts.gating) if facts.gating_key else facts.gating
 
 
 def _probabilities(b: Builder, facts: Moe, logits: Node) -> Node:

@@ -43,7 +43,7 @@ def compressed(b: Builder, il: int, x: Node, positions: Node | None, factors: No
 def latent_rank(b: Builder, il: int) -> int:
     """Elements of a latent row."""
     h = b.hparams
-    return int(b.number("attention.kv_lora_rank_swa")) if h.is_swa[il] else h.n_lora_kv
+    return b.count("attention.kv_lora_rank_swa") if h.is_swa[il] else h.n_lora_kv
 
 
 def latent_attention(

@@ -78,14 +78,14 @@ class SparseAttention:
             return self._full
         if h.is_indexer_full[il]:
             self._chosen = indexed(b, self._lid, il, x, latent_q, inputs.positions)
-        assert self._chosen is not None
-        return replace(self._full, mask=sparse_mask(self._full.mask, self._chosen))
+        chosen = b.given(self._chosen, f"an indexer in the layers up to {il}")
+        return replace(self._full, mask=sparse_mask(self._full.mask, chosen))
 
 
 def head_size(b: Builder, il: int) -> int:
     """Elements of one head of Q before it enters the latent space."""
     h = b.hparams
-    return int(b.number("attention.key_length_mla_swa")) if h.is_swa[il] else h.n_embd_head_k_mla
+    return b.count("attention.key_length_mla_swa") if h.is_swa[il] else h.n_embd_head_k_mla
 
 
 def build(b: Builder, out_gate: str = "") -> None:

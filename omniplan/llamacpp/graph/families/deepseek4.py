@@ -68,7 +68,7 @@ def build(b: Builder) -> None:
 def _feed(b: Builder, il: int, x: Node) -> Node:
     """Experts, chosen by token id in the leading layers, and the shared expert."""
     given = None
-    if il < int(b.number("hash_layer_count")):
+    if il < b.count("hash_layer_count"):
         tokens = next(leaf for leaf in b.graph.leafs if leaf.name == "inp_tokens")
         given = get_rows(b.need(il, "ffn_gate_tid2eid.weight"), tokens)
     return add(routed(b, il, x, _ROUTING, given=given), shared(b, il, x, _ROUTING))
@@ -108,7 +108,7 @@ def _comb(b: Builder, il: int, mixes: Node, mix: hyper.Mixer, n_stream: int) -> 
     one: Dims = (1, 1, 1, 1)
     eps = fill(Node("NONE", F32, one, strides(F32, one)))
     comb = _by_columns(add(comb, eps), eps)
-    for _ in range(1, int(b.number("hyper_connection.sinkhorn_iterations"))):
+    for _ in range(1, b.count("hyper_connection.sinkhorn_iterations")):
         comb = _by_columns(div(comb, add(sum_rows(comb), eps)), eps)
     return comb
 
@@ -203,7 +203,7 @@ class _Attention:
 
 def _projected(b: Builder, il: int, x: Node, width: int) -> Node:
     """The output projection through a low-rank pair, the first of which works in groups of heads."""
-    groups, rank = (int(b.number(f"attention.output_{key}")) for key in ("group_count", "lora_rank"))
+    groups, rank = (b.count(f"attention.output_{key}") for key in ("group_count", "lora_rank"))
     n, first = b.n_tokens, b.need(il, "attn_output_a.weight")
     # Files keep the groups of the first matrix below each other; llama.cpp loads them as a third dimension.
     ne: Dims = (width // groups, rank, groups, 1)

@@ -15,9 +15,7 @@ _MOE: Final = Moe(shared="plain")
 
 def _feed(b: Builder, recipe: Recipe, il: int, x: Node) -> Node:
     """Experts in every n-th layer after the dense lead, a dense FFN elsewhere."""
-    is_routed = (
-        il >= b.hparams.n_layer_dense_lead and (il + 1) % max(1, int(b.number("interleave_moe_layer_step"))) == 0
-    )
+    is_routed = il >= b.hparams.n_layer_dense_lead and (il + 1) % max(1, b.count("interleave_moe_layer_step")) == 0
     return moe(b, il, x, _MOE) if is_routed else ffn(b, il, x, recipe.act)
 
 

@@ -29,7 +29,7 @@ def build(b: Builder, *, rows: str = "normed", early_rows: bool = False) -> None
     ``rows`` as in ``Recipe``. ``early_rows``: the per-layer rows are looked up before the embeddings, and scaled late.
     """
     recipe = Recipe(embedding="scale_tokens", rows=rows, logit_softcap="header")
-    width = int(b.number("embedding_length_per_layer_input"))
+    width = b.count("embedding_length_per_layer_input")
     looked_up = layer_rows(b, width, late=True) if width and early_rows else None
     x = decoder.embed(b, recipe)
     inputs = decoder.shared_inputs(b, recipe)

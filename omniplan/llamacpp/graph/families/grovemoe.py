@@ -17,7 +17,7 @@ def _feed(b: Builder, _: Recipe, il: int, x: Node) -> Node:
     """Experts, then chunk experts that groups of them share, on the first ones' output (src/models/grovemoe.cpp)."""
     logits = mul_mat(b.need(il, "ffn_gate_inp.weight"), x)
     main = routed(b, il, x, _MOE, logits=logits)
-    is_grouped = int(b.number("experts_per_group", 1.0)) > 1
+    is_grouped = b.count("experts_per_group", 1) > 1
     return add(main, scale(routed(b, il, main, _MOE, logits=logits, stem="chexps", grouped=is_grouped)))
 
 

@@ -14,7 +14,7 @@ from omniplan.llamacpp.graph.recipe import Inputs, Recipe
 
 def build(b: Builder) -> None:
     """A low and a high stack of layers run in turns; every turn has its own cache slots, weights are shared."""
-    size, rounds, low_turns = (int(b.number(f"hrm.{key}")) for key in ("layers_per_stack", "h_cycles", "l_cycles"))
+    size, rounds, low_turns = (b.count(f"hrm.{key}") for key in ("layers_per_stack", "h_cycles", "l_cycles"))
     recipe = Recipe(output_bias=False)
     high = decoder.embed(b, recipe)
     low = b.need_shared("hrm.z_l_init", 0)

@@ -27,7 +27,7 @@ class _Stack:
 
     def __init__(self, b: Builder) -> None:
         self.n_token = b.n_tokens
-        self.period = int(b.number("attn_res.block_size"))
+        self.period = b.count("attn_res.block_size")
         self.banked: Node | None = None
 
     def push(self, x: Node) -> None:

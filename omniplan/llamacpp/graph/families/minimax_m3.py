@@ -60,7 +60,7 @@ class BlockAttention:
         self._is_on = context.flash_attn and (context.n_seq_max == 1 or context.n_stream > 1)
         self._n_kv = context.n_ctx_seq
         self._streams = context.n_stream
-        self._size = size = max(int(b.number("attention.indexer.block_size")), 1)
+        self._size = size = max(b.count("attention.indexer.block_size"), 1)
         self._positions = (_POSITIONS + size - 1) & -size
         self._blocks = self._positions // size
         self._chosen = min(h.indexer_top_k, self._blocks)

@@ -165,8 +165,8 @@ class _Grams:
     def __init__(self, b: Builder) -> None:
         layers = b.model.key("ple.layers")
         self.layers = layers if isinstance(layers, tuple) else (layers,)
-        self.size = int(b.number("ple.ngram_size"))
-        heads = (self.size - 1) * int(b.number("ple.heads_per_ngram"))
+        self.size = b.count("ple.ngram_size")
+        heads = (self.size - 1) * b.count("ple.heads_per_ngram")
         rows = get_rows(b.need_shared("per_layer_token_embd.weight"), b.input("ple_rows", I32, heads * b.n_tokens))
         self.embedding = reshape(rows, rows.ne[0] * heads, b.n_tokens)
         b.graph.expand(self.embedding)
@@ -188,11 +188,11 @@ class _Grams:
         n_embd, n_stream, width = x.ne[0], x.ne[1], x.ne[0] * x.ne[1]
         n, n_seqs = b.batch.n_seq_tokens, b.batch.n_seqs
         flat = reshape(reshape(x, width, b.n_tokens), width, n, n_seqs)
-        assert inputs.recurrent is not None
-        window = recurrent.conv_window(b, inputs.recurrent, il, transpose(flat), part="p", copied=True)
+        given = b.given(inputs.recurrent, "a recurrent layer")
+        window = recurrent.conv_window(b, given, il, transpose(flat), part="p", copied=True)
         kernel = b.need(il, "ple_conv1d.weight")
         total: Node | None = None
-        for k in range(int(b.number("ple.conv_kernel"))):
+        for k in range(b.count("ple.conv_kernel")):
             start = k * self.size * window.nb[0]
             shifted = cont(transpose(view_3d(window, n, width, n_seqs, window.nb[1], window.nb[2], start)))
             column = reshape(cont(view_2d(kernel, 1, width, kernel.nb[1], k * kernel.nb[0])), width)

@@ -33,7 +33,7 @@ def _native(b: Builder, time_mix: TimeMix, channel_mix: ChannelMix) -> None:
     weight, bias = (b.need_shared(f"token_embd_norm.{part}") for part in ("weight", "bias"))
     x = normed("layer", inp.embeddings(b), weight, bias, 0)
     inputs, out_ids = inp.recurrent(b), inp.output_ids(b)
-    every = int(b.number("rescale_every_n_layers"))
+    every = b.count("rescale_every_n_layers")
     for il in range(b.hparams.n_layer):
         residual, normal, before = _mixed(b, inputs, il, x, time_mix)
         if il == b.hparams.n_layer - 1:

@@ -17,7 +17,7 @@ from omniplan.domain.params import ServerParams
 from omniplan.domain.tensor_type import TYPE_BY_NAME
 from omniplan.errors import ArgumentError, UnsupportedModel
 from omniplan.gguf.model import build_model
-from omniplan.gguf.model.architectures import known
+from omniplan.gguf.model.architectures import known, row
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.graph import Batch
 from omniplan.llamacpp.graph.inputs import chosen_rows
@@ -73,9 +73,15 @@ _MATRICES: Final = ("attn_q", "attn_k", "attn_v", "attn_output")
 
 
 def small(arch: str, *, keys: Mapping[str, Value] | None = None, nextn: int = 0) -> Model:
-    """Two layers of attention, and ``nextn`` blocks behind them."""
+    """Two layers of attention, and ``nextn`` blocks behind them; numbers that the architecture needs are 1."""
     n_layer = 2 + nextn
-    own = {**_KEYS, "block_count": n_layer, "nextn_predict_layers": nextn, **(keys or {})}
+    own = {
+        **_KEYS,
+        **dict.fromkeys(row(arch).needs, 1),
+        "block_count": n_layer,
+        "nextn_predict_layers": nextn,
+        **(keys or {}),
+    }
     shapes = {"token_embd": (64, 32), "output_norm": (64,)}
     shapes |= {f"blk.{il}.{name}": (64, 64) for il in range(n_layer) for name in _MATRICES}
     shapes |= {f"blk.{il}.nextn.eh_proj": (128, 64) for il in range(2, n_layer)}
