@@ -69,7 +69,7 @@ def test_an_interrupt_is_no_verdict(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     def interrupted(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(api, "load_machine", interrupted)
+    monkeypatch.setattr(api, "footprint", interrupted)
 
     assert command.main(FOOTPRINT) == ExitCode.INTERRUPTED
     assert capsys.readouterr() == ("", "")
