@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from omniplan.api.source import MachineSource, ModelSource, machine_of, model_of
 from omniplan.domain.params import DEFAULT_BUILD
-from omniplan.domain.request import DEFAULT
+from omniplan.domain.request import DEFAULT, check_count
 
 if TYPE_CHECKING:
     from omniplan.domain.fit import FitResult
@@ -97,14 +97,12 @@ def predict(
     ``build`` "2024" takes the constants of llama.cpp before CUDA graphs and fused kernels, to price old measurements.
     ``calibration`` is a machine's own file, as ``omniplan calibrate`` writes it. Raises InputError or ArgumentError.
     """
-    from omniplan.errors import InputError
     from omniplan.llamacpp.flags.args import parse
     from omniplan.predict import constants, learned
     from omniplan.predict.request import predict as price
 
     for name, tokens in (("n_prompt", n_prompt), ("n_gen", n_gen), ("depth", depth)):
-        if tokens < 0:
-            raise InputError(f"{name}: expected 0 or more tokens, got {tokens}")
+        check_count(name, tokens, least=0)
     known = constants.shipped(build) if build else None
     if calibration is not None:
         known = learned.values(calibration, build)

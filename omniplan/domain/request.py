@@ -62,18 +62,33 @@ class Request:
         object.__setattr__(self, "load_mode", _word(LoadMode, "load_mode", self.load_mode))
         object.__setattr__(self, "cache_types", tuple(self.cache_types))
         object.__setattr__(self, "pins", tuple(self.pins))
-        for name in ("n_ctx", "n_ctx_least", "n_parallel", "n_ubatch"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise RequestError(name, value, "expected at least 1; leave it out for the default")
-        for name in ("n_prompt", "n_gen", "max_patterns"):
-            value = getattr(self, name)
-            if value is not None and value < 0:
-                raise RequestError(name, value, "expected 0 or more")
+        for name, least in _LEAST.items():
+            if name not in _MAY_BE_NONE or getattr(self, name) is not None:
+                check_count(name, getattr(self, name), least=least)
+        if not isinstance(self.headroom, Headroom):
+            raise RequestError("headroom", self.headroom, "expected a Headroom; Headroom.parse reads text")
+        for pin in self.pins:
+            if not isinstance(pin, Override):
+                raise RequestError("pins", pin, "expected an Override of a pattern and a buffer type")
         if not self.n_prompt + self.n_gen:
             raise RequestError("n_gen", self.n_gen, "expected at least one token together with the prompt")
         if self.n_ctx and self.n_ctx_least and self.n_ctx_least > self.n_ctx:
             raise RequestError("n_ctx_least", self.n_ctx_least, f"more than the wish of {self.n_ctx} tokens")
+
+
+_LEAST: Final = {
+    "n_ctx": 1, "n_ctx_least": 1, "n_ubatch": 1, "n_parallel": 1, "n_prompt": 0, "n_gen": 0, "max_patterns": 0,
+}  # fmt: skip
+_MAY_BE_NONE: Final = ("n_ctx", "n_ctx_least", "n_ubatch", "max_patterns")
+
+
+def check_count(field: str, value: object, *, least: int) -> None:
+    """Raise RequestError unless ``value`` is a whole number of at least ``least``."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise RequestError(field, value, "expected a whole number")
+    if value < least:
+        problem = "expected at least 1; leave it out for the default" if least else "expected 0 or more"
+        raise RequestError(field, value, problem)
 
 
 def _word(kind: type[_Word], field: str, value: str) -> _Word:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
+from omniplan.domain.request import check_count
 from omniplan.errors import ArgumentError, InputError
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.load.footprint import footprint
@@ -27,8 +28,8 @@ def compare(
         raise InputError(
             "compare: nothing to compare; write llama-server's arguments after --, and after each further --"
         )
-    if min(n_prompt, n_gen) < 0:
-        raise InputError(f"workload: {n_prompt} + {n_gen} tokens: expected 0 or more of each")
+    check_count("n_prompt", n_prompt, least=0)
+    check_count("n_gen", n_gen, least=0)
     return Comparison(
         model=model.header.paths[0],
         machine=machine.name,

@@ -85,6 +85,11 @@ class Flag:
 
 def read_flags(args: Sequence[str]) -> Iterator[Flag]:
     """The flags of a command line in order; an ``ArgumentError`` for one nobody knows, or one without its value."""
+    if isinstance(args, str):
+        raise ArgumentError(args, "one text, where a list of words is expected", remedy="split it, as shlex.split does")
+    for word in args:
+        if not isinstance(word, str):
+            raise ArgumentError(repr(word), "a word of a command line is text", remedy=f"write '{word}'")
     rest = iter(args)
     for arg in rest:
         name = arg.replace("_", "-") if arg.startswith("--") else arg

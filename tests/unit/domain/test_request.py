@@ -50,6 +50,13 @@ def test_words_and_lists_stand_for_values() -> None:
         ({"objective": "joy"}, "objective"),
         ({"load_mode": "fast"}, "load_mode"),
         ({"n_ctx": 4096, "n_ctx_least": 8192}, "n_ctx_least"),
+        ({"n_ctx": 1.5}, "n_ctx"),
+        ({"n_ctx": "4096"}, "n_ctx"),
+        ({"n_parallel": None}, "n_parallel"),
+        ({"n_ubatch": 512.0}, "n_ubatch"),
+        ({"max_patterns": True}, "max_patterns"),
+        ({"pins": ["a=CPU"]}, "pins"),
+        ({"headroom": "10%"}, "headroom"),
     ],
 )
 def test_what_nobody_can_ask_names_its_field(given: dict[str, Any], field: str) -> None:

@@ -155,3 +155,11 @@ def test_every_constant_has_a_spread_a_source_and_a_date() -> None:
 
     assert len(rows) > 30
     assert [name for name, row in rows.items() if not row.source or not row.date] == []
+
+
+@pytest.mark.parametrize("field", ["n_prompt", "n_gen", "depth"])
+def test_a_workload_is_whole_tokens(field: str) -> None:
+    """Half a token is as wrong as less than none."""
+    for value in (1.5, -1):
+        with pytest.raises(omniplan.InputError, match=field):
+            omniplan.predict(DENSE, machine(), ALL, **{field: value})  # type: ignore[arg-type]

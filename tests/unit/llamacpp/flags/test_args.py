@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -228,3 +229,10 @@ def test_flags_without_values_commute_unless_paired(flags: list[str]) -> None:
     once = [flag for at, flag in enumerate(flags) if flag not in flags[at + 1 :]]
 
     assert parse(once) == parse(flags)
+
+
+@pytest.mark.parametrize("args", ["-c 4096", ["-c", 4096], [None]])
+def test_a_command_line_is_a_list_of_texts(args: Sequence[str]) -> None:
+    """What Python lets one pass instead is refused as any other argument."""
+    with pytest.raises(ArgumentError, match="text"):
+        parse(args)
