@@ -40,20 +40,6 @@ from omniplan.llamacpp.graph.views import (
 Heads = tuple[int, int]
 
 
-def qkv(
-    b: Builder, il: int, x: Node, q: Heads, k: Heads, v: Heads, *, scale_of: int | None = None
-) -> tuple[Node, Node, Node]:
-    """Q, K and V as [head, n_head, n_tokens] from a fused or three separate weights; heads are (size, count)."""
-    if b.layer(il, "attn_qkv.weight") is not None:
-        return split_qkv(b, fused_qkv(b, il, x, scale_of=scale_of), q, k, v)
-    limited = b.number("attention.clamp_kqv") > 0
-    parts = []
-    for stem, (size, count) in (("attn_q", q), ("attn_k", k), ("attn_v", v)):
-        part = project(b, il, stem, x, scale_of=scale_of)
-        parts.append(reshape(clamp(part) if limited else part, size, count, b.n_tokens))
-    return parts[0], parts[1], parts[2]
-
-
 def fused_qkv(b: Builder, il: int, x: Node, *, scale_of: int | None = None) -> Node:
     """Q, K and V of one weight behind each other, biased and clamped."""
     result = project(b, il, "attn_qkv", x, scale_of=scale_of)
@@ -73,9 +59,28 @@ def split_qkv(b: Builder, x: Node, q: Heads, k: Heads, v: Heads) -> tuple[Node, 
     return parts[0], parts[1], parts[2]
 
 
+def flat_qkv(b: Builder, il: int, x: Node, widths: tuple[int, ...] = ()) -> list[Node]:
+    """Q, K and V as rows of ``widths``, by default those of the heads, copied out of a fused weight."""
+    if b.layer(il, "attn_qkv.weight") is None:
+        return [project(b, il, f"attn_{part}", x) for part in "qkv"]
+    rows, offset, parts = fused_qkv(b, il, x), 0, []
+    for width in widths or tuple(size * count for size, count in heads_of(b, il)):
+        parts.append(cont(view_2d(rows, width, b.n_tokens, rows.nb[1], rows.type.row_size(offset))))
+        offset += width
+    return parts
+
+
 def qkv_of(b: Builder, il: int, x: Node, *, scale_of: int | None = None) -> tuple[Node, Node, Node]:
-    """``qkv`` with the layer's own head counts and sizes."""
-    return qkv(b, il, x, *heads_of(b, il), scale_of=scale_of)
+    """Q, K and V as [head, n_head, n_tokens] from a fused or three separate weights (``build_qkv``)."""
+    heads = heads_of(b, il)
+    if b.layer(il, "attn_qkv.weight") is not None:
+        return split_qkv(b, fused_qkv(b, il, x, scale_of=scale_of), *heads)
+    limited = b.number("attention.clamp_kqv") > 0
+    parts = (project(b, il, f"attn_{part}", x, scale_of=scale_of) for part in "qkv")
+    q, k, v = (
+        reshape(clamp(part) if limited else part, *head, b.n_tokens) for part, head in zip(parts, heads, strict=True)
+    )
+    return q, k, v
 
 
 def bare_qkv(b: Builder, il: int, x: Node) -> tuple[Node, Node, Node]:

@@ -16,10 +16,11 @@ from omniplan.llamacpp.graph.inputs import RecurrentInput
 from omniplan.llamacpp.graph.linear import layer_norm, normed, project, scaled
 from omniplan.llamacpp.graph.moe import moe
 from omniplan.llamacpp.graph.node import Node
-from omniplan.llamacpp.graph.ops import add, concat, cont, get_rows, mul, mul_mat, repeat, rope, scale, unary
-from omniplan.llamacpp.graph.recipe import Attention, Inputs, Recipe, Rope
-from omniplan.llamacpp.graph.views import reshape, view_1d, view_2d
+from omniplan.llamacpp.graph.ops import add, concat, get_rows, mul, mul_mat, repeat, rope, scale, unary
+from omniplan.llamacpp.graph.recipe import Attention, Embedding, Inputs, QkNorm, Recipe, Rope, Rows, When
+from omniplan.llamacpp.graph.views import reshape, view_1d
 
+_BAICHUAN_7B_LAYERS: Final = 32
 Mixer = Callable[[Builder, RecurrentInput, int, Node], Node]
 
 
@@ -33,7 +34,7 @@ def build(b: Builder, recipe: Recipe, block: Attention | None = None) -> None:
         if deepstack is not None and deepstack.slot_of[il] >= 0:
             x = add(x, inp.deepstack_row(b, rows, deepstack.slot_of[il]))
         x = (block or layer)(b, recipe, inputs, il, x)
-    if recipe.rows == "end":
+    if recipe.rows is Rows.END:
         b.graph.output(x)
         x = get_rows(x, inputs.out_ids)
     head(b, recipe, x, inputs.out_ids)
@@ -54,13 +55,13 @@ def shared_inputs(b: Builder, recipe: Recipe) -> Inputs:
 def embed(b: Builder, recipe: Recipe, rows: Node | None = None, deepstack: inp.Deepstack | None = None) -> Node:
     """Token embeddings, scaled or normalised as the architecture wants; ``rows`` are the input rows, if known."""
     factor = header_number(b, recipe, "embedding_scale")
-    scale_tokens = recipe.embedding == "scale_tokens"
+    scale_tokens = recipe.embedding is Embedding.SCALED_TOKENS
     x = inp.embeddings(b, scale_tokens=scale_tokens, factor=factor, deepstack=deepstack, chosen=rows)
-    if recipe.embedding == "scale":
+    if recipe.embedding is Embedding.SCALED:
         return scale(x)
-    if recipe.embedding == "norm":
+    if recipe.embedding is Embedding.NORMED:
         return normed(recipe.norm, x, b.shared("token_embd_norm.weight"), b.shared("token_embd_norm.bias"), 0)
-    if recipe.embedding == "positions" and (table := b.shared("position_embd.weight")) is not None:
+    if recipe.embedding is Embedding.POSITIONS and (table := b.shared("position_embd.weight")) is not None:
         return add(x, get_rows(table, inp.positions(b)))
     return x
 
@@ -74,7 +75,7 @@ def layer(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
     source = layer_norm(b, il, "attn_norm_2", x, recipe.norm) if second else cur
     mixed = (recipe.attention or attention)(b, recipe, inputs, il, source)
     is_last = il == b.hparams.n_layer - 1
-    if recipe.rows == "last" and is_last:
+    if recipe.rows is Rows.LAST and is_last:
         mixed = get_rows(mixed, inputs.out_ids)
         x = get_rows(x, inputs.out_ids)
         if recipe.parallel:
@@ -83,7 +84,7 @@ def layer(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
         return _parallel(b, recipe, il, x, cur, mixed)
     if recipe.post_attn_norm:
         mixed = layer_norm(b, il, recipe.post_attn_norm, mixed, recipe.norm, pin=il if recipe.post_attn_pin else -1)
-    if recipe.rows == "post_norm" and is_last:
+    if recipe.rows is Rows.POST_NORM and is_last:
         mixed, x = get_rows(mixed, inputs.out_ids), get_rows(x, inputs.out_ids)
     hidden = _join(b, recipe, mixed, x, residual_first=recipe.residual_first)
     if not recipe.has_ffn:
@@ -111,8 +112,11 @@ def _join(b: Builder, recipe: Recipe, cur: Node, residual: Node, *, residual_fir
 
 
 def _residual(b: Builder, recipe: Recipe, x: Node) -> Node:
-    always = recipe.residual_scale == "always"
-    return scale(x) if always or (recipe.residual_scale and header_number(b, recipe, "residual_scale")) else x
+    return scale(x) if _is_taken(recipe.residual_scale, header_number(b, recipe, "residual_scale")) else x
+
+
+def _is_taken(when: When, value: float) -> bool:
+    return when is When.ALWAYS or (when is When.HEADER and value != 0)
 
 
 def header_number(b: Builder, recipe: Recipe, key: str) -> float:
@@ -123,12 +127,12 @@ def header_number(b: Builder, recipe: Recipe, key: str) -> float:
 def attention(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
     """Multi-head attention over the KV cache, or over the batch where there is none, with rotary positions."""
     q, k, v = recipe.qkv(b, il, x) if recipe.qkv else _qkv(b, recipe, il, x)
-    if recipe.qk_norm == "before":
+    if recipe.qk_norm is QkNorm.BEFORE:
         q, k = _head_norm(b, recipe, il, "attn_q_norm", q), _head_norm(b, recipe, il, "attn_k_norm", k)
     if _HAS_ROPE[recipe.rope](b, il):
         factors = b.rope_factors(il) if _has_factors(b, recipe, il) else None
         q, k = rope(q, inputs.positions, factors), rope(k, inputs.positions, factors)
-    if recipe.qk_norm == "after":
+    if recipe.qk_norm is QkNorm.AFTER:
         q, k = (layer_norm(b, il, f"attn_{p}_norm", y, recipe.qk_norm_kind) for p, y in (("q", q), ("k", k)))
     if recipe.q_scale:
         q = scale(q)
@@ -175,6 +179,7 @@ _HAS_ROPE: Final[Mapping[Rope, Callable[[Builder, int], bool]]] = {
     Rope.NOT_LAST_OF_4: lambda _, il: (il + 1) % 4 != 0,
     Rope.NOT_FIRST_OF_4: lambda _, il: il % 4 != 0,
     Rope.FINETUNED: lambda b, _: b.flag("rope.scaling.finetuned", default=True),
+    Rope.AT_32_LAYERS: lambda b, _: b.hparams.n_layer == _BAICHUAN_7B_LAYERS,
     Rope.PATTERN: lambda b, il: b.number_at("attention.rope_pattern", il, 1.0) != 0,
 }
 
@@ -183,26 +188,14 @@ def _has_factors(b: Builder, recipe: Recipe, il: int) -> bool:
     return recipe.rope_factors and (recipe.rope_factors_sliding or not b.hparams.is_swa[il])
 
 
-def _qkv(b: Builder, recipe: Recipe, il: int, x: Node) -> tuple[Node, Node, Node]:
-    if recipe.qk_norm != "whole":
-        return attn.qkv_of(b, il, x)
-    h, n = b.hparams, b.n_tokens
-    size, n_head, n_head_kv = h.n_embd_head_k[il], h.n_head[il], h.n_head_kv[il]
-    q, k, v = _flat_qkv(b, il, x)
-    q, k = (layer_norm(b, il, f"attn_{p}_norm", y, recipe.qk_norm_kind) for p, y in (("q", q), ("k", k)))
-    return reshape(q, size, n_head, n), reshape(k, size, n_head_kv, n), reshape(v, h.n_embd_head_v[il], n_head_kv, n)
-
-
-def _flat_qkv(b: Builder, il: int, x: Node) -> tuple[Node, Node, Node]:
-    """Q, K and V as rows, before they become heads."""
-    if b.layer(il, "attn_qkv.weight") is None:
-        q, k, v = (project(b, il, f"attn_{part}", x) for part in "qkv")
-        return q, k, v
-    rows, offset, parts = attn.fused_qkv(b, il, x), 0, []
-    for size, count in attn.heads_of(b, il):
-        parts.append(cont(view_2d(rows, size * count, b.n_tokens, rows.nb[1], offset)))
-        offset += rows.type.row_size(size * count)
-    return parts[0], parts[1], parts[2]
+def _qkv(b: Builder, recipe: Recipe, il: int, x: Node) -> list[Node]:
+    is_whole = recipe.qk_norm is QkNorm.WHOLE
+    if not (is_whole or recipe.qkv_copied):
+        return [*attn.qkv_of(b, il, x)]
+    q, k, v = attn.flat_qkv(b, il, x)
+    if is_whole:
+        q, k = (layer_norm(b, il, f"attn_{p}_norm", y, recipe.qk_norm_kind) for p, y in (("q", q), ("k", k)))
+    return [reshape(y, *heads, b.n_tokens) for y, heads in zip((q, k, v), attn.heads_of(b, il), strict=True)]
 
 
 def feed(b: Builder, recipe: Recipe, il: int, x: Node) -> Node:
@@ -224,7 +217,7 @@ def unembed(b: Builder, recipe: Recipe, x: Node, out_ids: Node | None = None) ->
     """The end of a graph: final embeddings ``x`` times the output weight, scaled and bounded."""
     device = b.hparams.n_layer_all
     b.graph.output(x)
-    if recipe.rows == "normed" and out_ids is not None:
+    if recipe.rows is Rows.NORMED and out_ids is not None:
         x = get_rows(x, out_ids)
     _embedding(b, recipe, x)
     if recipe.hidden_scale:
@@ -236,10 +229,9 @@ def unembed(b: Builder, recipe: Recipe, x: Node, out_ids: Node | None = None) ->
     logits = logits if bias is None else add(logits, bias)
     if recipe.logit_pad:
         logits = _padded_logits(b, logits)
-    if recipe.logit_scale == "always" or (recipe.logit_scale and b.number("logit_scale")):
+    if _is_taken(recipe.logit_scale, b.number("logit_scale")):
         logits = scale(logits)
-    capped = recipe.logit_softcap == "header" and b.number("final_logit_softcapping") != 0
-    if capped or recipe.logit_softcap == "always":
+    if _is_taken(recipe.logit_softcap, b.number("final_logit_softcapping")):
         logits = scale(unary("TANH", scale(logits)))
     b.graph.output(logits)
     b.graph.expand(logits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from omniplan.llamacpp.graph.builder import Builder
@@ -34,8 +35,38 @@ from omniplan.llamacpp.graph.ops import (
 )
 from omniplan.llamacpp.graph.views import argsort_top_k, reshape, view_2d, view_3d
 
-# llama_expert_gating_func_type of the header key.
-_GATING_BY_ID: Final = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}
+
+class Gating(StrEnum):
+    """What makes probabilities of a router's logits, in the order of ``llama_expert_gating_func_type``, from 1."""
+
+    SOFTMAX = "softmax"
+    SIGMOID = "sigmoid"
+    SOFTMAX_WEIGHT = "softmax_weight"
+    SQRT_SOFTPLUS = "sqrt_softplus"
+
+
+class Shared(StrEnum):
+    """The shared expert: none, added, weighted by its own router, the sigmoid of that spelled silu(r) / r.
+
+    ALWAYS: added even where the file has none; its activation alone remains.
+    """
+
+    NONE = "none"
+    PLAIN = "plain"
+    GATED = "gated"
+    SILU_GATED = "silu_gated"
+    ALWAYS = "always"
+
+
+class Selection(StrEnum):
+    """What top-k looks at: probabilities (biased when the file has ``exp_probs_b``), logits, or their sigmoid."""
+
+    PROBS = "probs"
+    LOGITS = "logits"
+    SIGMOID = "sigmoid"
+
+
+_GATING_BY_ID: Final = dict(enumerate(Gating, 1))
 _GATED: Final = {"SILU": "SWIGLU", "GELU": "GEGLU", "RELU": "REGLU", "SWIGLU_OAI": "SWIGLU_OAI"}
 
 
@@ -43,51 +74,46 @@ _GATED: Final = {"SILU": "SWIGLU", "GELU": "GEGLU", "RELU": "REGLU", "SWIGLU_OAI
 class Moe:
     """How an architecture routes.
 
-    ``gating``: "softmax", "sigmoid", "softmax_weight", "sqrt_softplus"; the header's ``expert_gating_func`` beats it
-    when ``gating_key``. ``norm``: weights of the selected experts sum to one; None asks ``expert_weights_norm``.
-    ``weights_scale``: the loader reads ``expert_weights_scale``, by which weights are then multiplied.
-    ``scales``: llama.cpp reads the ``*_exps.scale`` tensors. ``shared``: "" no shared expert, "plain" added,
-    "gated" weighted by its own router, "silu_gated" with the sigmoid spelled silu(r) / r, "always" added even where
-    the file has none (its activation alone remains). ``shared_scale``: ``*_shexp.scale`` tensors are read.
-    ``act_shared`` is the shared expert's activation when it differs. ``weight_first``: weights multiply the input
-    (llama4).
-    ``precise``: the down projection keeps its input in full precision, for which CUDA has no kernel.
-    ``selection``: what top-k looks at: "probs" (biased when the file has ``exp_probs_b``), "logits" or "sigmoid".
+    gating_key: the header's ``expert_gating_func`` beats ``gating``. norm: weights of the selected experts sum to one;
+      None asks ``expert_weights_norm``.
+    weights_scale: the loader reads ``expert_weights_scale``, by which weights are then multiplied.
+    scales, shared_scale: llama.cpp reads the ``*_exps.scale``, the ``*_shexp.scale`` tensors.
+    act_shared: the shared expert's activation when it differs. weight_first: weights multiply the input.
+    precise: the down projection keeps its input in full precision, for which CUDA has no kernel.
     """
 
     act: str = "SILU"
-    gating: str = "softmax"
+    gating: Gating = Gating.SOFTMAX
     gating_key: bool = False
     norm: bool | None = True
     weights_scale: bool = False
     scales: bool = False
-    shared: str = ""
+    shared: Shared = Shared.NONE
     shared_scale: bool = False
     act_shared: str = ""
     weight_first: bool = False
     precise: bool = False
-    selection: str = "probs"
+    selection: Selection = Selection.PROBS
 
 
 # Sigmoid routing unless the header names another; its own norm and scale; one shared expert, where the file has it.
-KEYED: Final = Moe(gating="sigmoid", gating_key=True, norm=None, weights_scale=True, shared="plain")
+KEYED: Final = Moe(gating=Gating.SIGMOID, gating_key=True, norm=None, weights_scale=True, shared=Shared.PLAIN)
 
 
 def moe(b: Builder, il: int, x: Node, facts: Moe) -> Node:
     """The routed experts of layer ``il`` plus its shared expert, if any."""
     result = routed(b, il, x, facts)
-    if not facts.shared or (facts.shared != "always" and b.layer(il, "ffn_up_shexp.weight") is None):
-        return result
-    return add(result, shared(b, il, x, facts))
+    is_present = facts.shared is not Shared.NONE and b.layer(il, "ffn_up_shexp.weight") is not None
+    return add(result, shared(b, il, x, facts)) if is_present or facts.shared is Shared.ALWAYS else result
 
 
 def shared(b: Builder, il: int, x: Node, facts: Moe) -> Node:
     """The shared expert, weighted by its router when it has one."""
     result = ffn(b, il, x, facts.act_shared or facts.act, suffix="_shexp", scale=facts.shared_scale)
-    if facts.shared in ("plain", "always"):
+    if facts.shared in (Shared.PLAIN, Shared.ALWAYS):
         return result
     gate = mul_mat(b.need(il, "ffn_gate_inp_shexp.weight"), x)
-    gate = unary("SIGMOID", gate) if facts.shared == "gated" else div(unary("SILU", gate), gate)
+    gate = unary("SIGMOID", gate) if facts.shared is Shared.GATED else div(unary("SILU", gate), gate)
     return mul(result, gate)
 
 
@@ -130,11 +156,14 @@ def route(b: Builder, il: int, x: Node, facts: Moe, logits: Node | None = None) 
         bias = b.layer(il, "ffn_gate_inp.bias")
         logits = logits if bias is None else add(logits, bias)
     probs = _probabilities(b, facts, logits)
-    selection = {"probs": probs, "logits": logits}.get(facts.selection)
-    if selection is None:
-        selection = unary("SIGMOID", logits)
-    elif facts.selection == "probs" and (bias := _selection_bias(b, il)) is not None:
-        selection = add(probs, bias)
+    match facts.selection:
+        case Selection.PROBS:
+            bias = _selection_bias(b, il)
+            selection = probs if bias is None else add(probs, bias)
+        case Selection.LOGITS:
+            selection = logits
+        case Selection.SIGMOID:
+            selection = unary("SIGMOID", logits)
     groups = b.count("expert_group_count")
     if groups > 1:
         selection = _mask_groups(selection, groups, b.count("expert_group_used_count"))
@@ -146,18 +175,18 @@ def _selection_bias(b: Builder, il: int) -> Node | None:
     return b.layer(il, "exp_probs_b.bias") or b.layer(il, "exp_probs_b")
 
 
-def gating(b: Builder, facts: Moe) -> str:
+def gating(b: Builder, facts: Moe) -> Gating:
     """The gating function, from the header where the architecture lets it choose."""
     return _GATING_BY_ID.get(b.count("expert_gating_func"), facts.gating) if facts.gating_key else facts.gating
 
 
 def _probabilities(b: Builder, facts: Moe, logits: Node) -> Node:
     match gating(b, facts):
-        case "softmax":
+        case Gating.SOFTMAX:
             return soft_max(logits)
-        case "sigmoid":
+        case Gating.SIGMOID:
             return unary("SIGMOID", logits)
-        case "sqrt_softplus":
+        case Gating.SQRT_SOFTPLUS:
             return sqrt(unary("SOFTPLUS", logits))
         case _:
             return logits
@@ -179,7 +208,7 @@ def _mask_groups(selection: Node, groups: int, used: int) -> Node:
 def _weights(b: Builder, facts: Moe, probs: Node, chosen: Node, n_used: int) -> Node:
     n_expert, n_tokens = probs.ne[0], probs.ne[1]
     weights = get_rows(reshape(probs, 1, n_expert, n_tokens), chosen)
-    if gating(b, facts) == "softmax_weight":
+    if gating(b, facts) is Gating.SOFTMAX_WEIGHT:
         weights = reshape(soft_max(reshape(weights, n_used, n_tokens)), 1, n_used, n_tokens)
     if b.flag("expert_weights_norm") if facts.norm is None else facts.norm:
         weights = reshape(weights, n_used, n_tokens)

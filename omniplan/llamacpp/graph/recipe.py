@@ -29,6 +29,7 @@ class Rope(StrEnum):
 
     SLIDING_IF_ANY: all of them in a model without sliding layers. SLIDING_OR_LEAD: the leading dense layers too.
     NOT_LAST_OF_4, NOT_FIRST_OF_4: all but every fourth. FINETUNED: all, unless ``rope.scaling.finetuned`` is false.
+    AT_32_LAYERS: all in a model of 32 layers, none in others (baichuan tells its 7B model so, the others use ALiBi).
     PATTERN: those that ``attention.rope_pattern`` sets, and all that it does not reach.
     """
 
@@ -40,7 +41,49 @@ class Rope(StrEnum):
     NOT_LAST_OF_4 = "not_last_of_4"
     NOT_FIRST_OF_4 = "not_first_of_4"
     FINETUNED = "finetuned"
+    AT_32_LAYERS = "at_32_layers"
     PATTERN = "pattern"
+
+
+class Embedding(StrEnum):
+    """What becomes of embeddings: times a constant (all, or token rows only), normalised, plus learned positions."""
+
+    PLAIN = "plain"
+    SCALED = "scaled"
+    SCALED_TOKENS = "scaled_tokens"
+    NORMED = "normed"
+    POSITIONS = "positions"
+
+
+class QkNorm(StrEnum):
+    """Where Q and K are normalised: per head before or after rope, or on the flat projection."""
+
+    NONE = "none"
+    BEFORE = "before"
+    AFTER = "after"
+    WHOLE = "whole"
+
+
+class Rows(StrEnum):
+    """Where rows without logits are dropped.
+
+    LAST: inside the last layer, POST_NORM there, behind the norm after attention. END: after it, NORMED: after the
+    final norm, ALL: never.
+    """
+
+    LAST = "last"
+    POST_NORM = "post_norm"
+    END = "end"
+    NORMED = "normed"
+    ALL = "all"
+
+
+class When(StrEnum):
+    """Whether an optional step is taken: never, when its header key is set, or whatever the header says."""
+
+    NEVER = "never"
+    HEADER = "header"
+    ALWAYS = "always"
 
 
 Qkv = Callable[[Builder, int, Node], tuple[Node, Node, Node]]
@@ -54,11 +97,9 @@ class Recipe:
 
     upstream: the file of src/models whose graph this is, for rows; a module of this name says the same.
     norm: "rms" or "layer", for every norm unless ``qk_norm_kind`` says otherwise.
-    embedding: "" as looked up, "scale" times a constant, "scale_tokens" token rows only, "norm" normalised,
-      "positions" plus learned position rows where the file has them.
     attn_norm: name of the norm before attention, "" for none; ``ffn_norm`` likewise before the FFN.
-    qk_norm: "" none, "before" or "after" rope per head, "whole" on the flat projection, before rope.
-    rope: which layers have rotary positions. rope_factors: frequency divisors are read, by sliding layers if
+    qkv_copied: Q, K and V are copied out of a fused projection, else views of it.
+    rope_factors: frequency divisors are read, by sliding layers if
       ``rope_factors_sliding``.
     positions: position ids per token, 4 for multi-dimensional rope; 0: 4 where the header splits the dimensions.
     q_scale: Q is scaled by an operation of its own. attn_temp: Q is multiplied by the temperature input.
@@ -71,29 +112,27 @@ class Recipe:
       "ffn+attn+x", "ffn+x+attn", "attn+ffn+x" or "ffn+(attn+x)". Attention reads ``attn_norm_2`` where it exists.
     residual_first: whether the residual is the first term of both sums; ``ffn_residual_first``: of the second one.
     has_ffn: a layer with one block only has none.
-    residual_scale: block outputs are scaled when the header has ``residual_scale``; "always": whatever it says.
+    residual_scale: whether block outputs are scaled.
     defaults: header values that the loader assumes when they are missing.
     deepstack: which parts of wide vector inputs join the residual, and where, if the header asks for that.
     act, gate, ffn_scale, ffn_bias: see ``ffn.ffn``. moe: how routed layers route; a layer routes when it owns a router.
-    rows: "last" output rows are selected inside the last layer, "post_norm" there, behind the norm after attention,
-      "end" after it, "normed" after the final norm, "all" never.
     output_norm: name of the final norm. norm_first: the norm before attention precedes everything else of its layer.
     embedding_out: ``cls.output`` projects the embedding that the host reads.
     hidden_scale: final embeddings are scaled before they become logits.
-    logit_scale: logits are scaled when the header has ``logit_scale``; "always": whatever the header says.
+    logit_scale: whether logits are scaled. logit_softcap: whether they are bounded (``final_logit_softcapping``).
     input_head: logits read the token embeddings of the input layer, not a copy on the output device.
     logit_pad: logits are padded to the vocabulary where the output weight has fewer rows.
-    logit_softcap: "" never, "header" when ``final_logit_softcapping`` is set, "always".
     out_bias: whether attention reads ``attn_output.bias``. output_scale, output_bias: whether those tensors are read.
     keys_only: the cache holds latent K rows alone. qkv, attention, feed: builders that replace the standard blocks.
     """
 
     upstream: str = ""
     norm: str = "rms"
-    embedding: str = ""
+    embedding: Embedding = Embedding.PLAIN
     attn_norm: str = "attn_norm"
     ffn_norm: str = "ffn_norm"
-    qk_norm: str = ""
+    qkv_copied: bool = False
+    qk_norm: QkNorm = QkNorm.NONE
     qk_norm_kind: str = "rms"
     rope: Rope = Rope.ALL
     rope_factors: bool = False
@@ -113,7 +152,7 @@ class Recipe:
     residual_first: bool = False
     ffn_residual_first: bool = False
     has_ffn: bool = True
-    residual_scale: bool | str = False
+    residual_scale: When = When.NEVER
     defaults: Mapping[str, float] = field(default_factory=dict)
     deepstack: Callable[[Builder], Deepstack | None] | None = None
     act: str = "SILU"
@@ -121,15 +160,15 @@ class Recipe:
     ffn_scale: bool = False
     ffn_bias: bool = True
     moe: Moe | None = None
-    rows: str = "last"
+    rows: Rows = Rows.LAST
     norm_first: bool = False
     embedding_out: bool = False
     output_norm: str = "output_norm"
     hidden_scale: bool = False
-    logit_scale: bool | str = False
+    logit_scale: When = When.NEVER
     input_head: bool = False
     logit_pad: bool = False
-    logit_softcap: str = ""
+    logit_softcap: When = When.NEVER
     out_bias: bool = True
     output_scale: bool = True
     output_bias: bool = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from enum import StrEnum
 from functools import cache, partial
 from typing import Final
 
@@ -18,7 +19,6 @@ from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.families import (
     arctic,
-    baichuan,
     bailingmoe3,
     bitnet,
     cohere2moe,
@@ -53,7 +53,6 @@ from omniplan.llamacpp.graph.families import (
     rwkv6qwen2,
     smallthinker,
     stablelm,
-    step35,
     talkie,
 )
 from omniplan.llamacpp.graph.graph import Batch, Graph
@@ -66,7 +65,6 @@ FAMILIES: Final[Mapping[str, Family]] = {
     **recipes.ROWS,
     "arctic": arctic.build,
     "arwkv7": rwkv6qwen2.arwkv7,
-    "baichuan": baichuan.build,
     "bailingmoe3": bailingmoe3.RECIPE,
     "bitnet": bitnet.RECIPE,
     "cohere2moe": cohere2moe.build,
@@ -105,7 +103,6 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "rwkv7": rwkv6.rwkv7,
     "smallthinker": smallthinker.build,
     "stablelm": stablelm.build,
-    "step35": step35.RECIPE,
     "talkie": talkie.build,
 }
 
@@ -140,6 +137,12 @@ def _family(arch: str, build: Build) -> Family:
     if not isinstance(family, Recipe):
         return partial(family, **facts) if facts else family
     try:
-        return replace(family, **facts)  # type: ignore[arg-type]
-    except TypeError as error:
+        return replace(family, **{name: _value(family, name, fact) for name, fact in facts.items()})  # type: ignore[arg-type]
+    except (AttributeError, ValueError) as error:
         raise TableError(f"builds.toml: {build.number}.graphs.{arch}: {error}") from error
+
+
+def _value(recipe: Recipe, name: str, fact: object) -> object:
+    """A fact of the table as the recipe holds it; labels are members of their enum."""
+    kind = type(getattr(recipe, name))
+    return kind(str(fact)) if issubclass(kind, StrEnum) else fact

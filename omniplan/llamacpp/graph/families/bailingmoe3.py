@@ -7,10 +7,10 @@ from typing import Final
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.families.deepseek2 import lead_dense_feed
 from omniplan.llamacpp.graph.families.kimi_linear import Kda, kda, latent
-from omniplan.llamacpp.graph.moe import Moe
+from omniplan.llamacpp.graph.moe import Moe, Shared
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import cont_2d, mul, mul_mat, unary
-from omniplan.llamacpp.graph.recipe import Inputs, Recipe
+from omniplan.llamacpp.graph.recipe import Inputs, Recipe, Rows
 from omniplan.llamacpp.graph.views import reshape
 
 _FACTS: Final = Kda(decay="bounded")
@@ -30,8 +30,8 @@ RECIPE: Final = Recipe(
     positions=0,
     attention=_block,
     feed=lead_dense_feed,
-    moe=Moe(gating_key=True, norm=None, weights_scale=True, shared="plain"),
-    rows="normed",
+    moe=Moe(gating_key=True, norm=None, weights_scale=True, shared=Shared.PLAIN),
+    rows=Rows.NORMED,
     output_scale=False,
     output_bias=False,
 )

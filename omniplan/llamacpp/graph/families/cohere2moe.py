@@ -9,7 +9,7 @@ from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.moe import KEYED
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import scale
-from omniplan.llamacpp.graph.recipe import Recipe, Rope
+from omniplan.llamacpp.graph.recipe import Recipe, Rope, Rows, When
 
 
 def build(b: Builder) -> None:
@@ -22,8 +22,8 @@ def build(b: Builder) -> None:
         parallel="ffn+x+attn",
         ffn_scale=True,
         moe=replace(KEYED, scales=True, shared_scale=True),
-        rows="normed",
-        logit_scale=True,
+        rows=Rows.NORMED,
+        logit_scale=When.HEADER,
         output_scale=False,
         feed=_halved_feed,
     )

@@ -7,7 +7,7 @@ from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.ffn import ffn
 from omniplan.llamacpp.graph.linear import layer_norm
-from omniplan.llamacpp.graph.moe import Moe, moe
+from omniplan.llamacpp.graph.moe import Gating, Moe, Shared, moe
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import concat, cont, mul, mul_mat, repeat, rope
 from omniplan.llamacpp.graph.recipe import Inputs, Recipe
@@ -111,11 +111,11 @@ def build(b: Builder, *, precise: bool = False) -> None:
     # GLM 4.7 Flash files may leave the gating function out (load_arch_hparams).
     is_glm_lite = b.hparams.n_layer in (47, 48) and b.hparams.n_vocab == 154880
     routing = Moe(
-        gating="sigmoid" if is_glm_lite else "softmax",
+        gating=Gating.SIGMOID if is_glm_lite else Gating.SOFTMAX,
         gating_key=True,
         norm=None,
         weights_scale=True,
-        shared="plain",
+        shared=Shared.PLAIN,
         precise=precise,
     )
     recipe = Recipe(

@@ -13,19 +13,19 @@ from omniplan.llamacpp.graph.families.deepseek2 import absorbed, compressed, lat
 from omniplan.llamacpp.graph.indexer import indexed, indexer_input, sparse_mask
 from omniplan.llamacpp.graph.inputs import AttentionInput, CacheInput
 from omniplan.llamacpp.graph.linear import layer_norm, project
-from omniplan.llamacpp.graph.moe import Moe
+from omniplan.llamacpp.graph.moe import Gating, Moe, Shared
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import concat, mul_mat
 from omniplan.llamacpp.graph.recipe import Inputs, Recipe
 from omniplan.llamacpp.graph.views import reshape
 
 ROUTING: Final = Moe(
-    gating="sigmoid",
+    gating=Gating.SIGMOID,
     gating_key=True,
     norm=None,
     weights_scale=True,
     scales=True,
-    shared="plain",
+    shared=Shared.PLAIN,
     shared_scale=True,
 )
 

@@ -15,7 +15,7 @@ from omniplan.llamacpp.graph.families import deepseek4_compressor as comp
 from omniplan.llamacpp.graph.indexer import best, by_stream, sparse_mask
 from omniplan.llamacpp.graph.kernels import dsv4_hc_comb, dsv4_hc_post, dsv4_hc_pre
 from omniplan.llamacpp.graph.linear import layer_norm, scaled
-from omniplan.llamacpp.graph.moe import Moe, routed, shared
+from omniplan.llamacpp.graph.moe import Gating, Moe, Shared, routed, shared
 from omniplan.llamacpp.graph.node import WEIGHT, Dims, Node, strides
 from omniplan.llamacpp.graph.ops import (
     F16,
@@ -41,7 +41,7 @@ from omniplan.llamacpp.graph.ops import (
 from omniplan.llamacpp.graph.recipe import Recipe
 from omniplan.llamacpp.graph.views import permute, reshape, swap_middle, view_2d
 
-_ROUTING: Final = Moe(gating="sqrt_softplus", gating_key=True, norm=None, weights_scale=True, shared="plain")
+_ROUTING: Final = Moe(gating=Gating.SQRT_SOFTPLUS, gating_key=True, norm=None, weights_scale=True, shared=Shared.PLAIN)
 
 
 def build(b: Builder) -> None:

@@ -6,11 +6,11 @@ from typing import Final
 
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.ffn import ffn
-from omniplan.llamacpp.graph.moe import Moe, moe
+from omniplan.llamacpp.graph.moe import Moe, Shared, moe
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.recipe import Recipe
 
-_MOE: Final = Moe(shared="plain")
+_MOE: Final = Moe(shared=Shared.PLAIN)
 
 
 def _feed(b: Builder, recipe: Recipe, il: int, x: Node) -> Node:

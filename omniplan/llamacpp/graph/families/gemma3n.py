@@ -32,7 +32,7 @@ from omniplan.llamacpp.graph.ops import (
     sum_rows,
     unary,
 )
-from omniplan.llamacpp.graph.recipe import Inputs, Recipe
+from omniplan.llamacpp.graph.recipe import Embedding, Inputs, Recipe, When
 from omniplan.llamacpp.graph.views import permute, reshape, swap_middle, transpose, view_2d, view_3d
 
 _SPARSE_LAYERS: Final = 10
@@ -40,7 +40,7 @@ _SPARSE_LAYERS: Final = 10
 
 def build(b: Builder) -> None:
     """The whole graph; stream 0 is the active one."""
-    recipe = Recipe(embedding="scale_tokens", logit_softcap="always")
+    recipe = Recipe(embedding=Embedding.SCALED_TOKENS, logit_softcap=When.ALWAYS)
     x = decoder.embed(b, recipe)
     inputs = decoder.shared_inputs(b, recipe)
     extra = layer_inputs(b, x, layer_rows(b, b.need_shared("per_layer_proj_norm.weight", 0).ne[0]))

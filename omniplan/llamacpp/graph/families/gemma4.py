@@ -17,18 +17,18 @@ from omniplan.llamacpp.graph.linear import layer_norm, normed, project, scaled
 from omniplan.llamacpp.graph.moe import Moe, routed
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import I32, add, cont, get_rows, mul, mul_mat, rms_norm, rope, scale, unary
-from omniplan.llamacpp.graph.recipe import Inputs, Recipe
+from omniplan.llamacpp.graph.recipe import Embedding, Inputs, Recipe, Rows, When
 from omniplan.llamacpp.graph.views import reshape, swap_middle, view_2d
 
 _MOE: Final = Moe(act="GELU", scales=True)
 
 
-def build(b: Builder, *, rows: str = "normed", early_rows: bool = False) -> None:
+def build(b: Builder, *, rows: str = Rows.NORMED, early_rows: bool = False) -> None:
     """Gemma 4: per-layer inputs, layers that reuse an earlier cache, experts beside a dense FFN.
 
     ``rows`` as in ``Recipe``. ``early_rows``: the per-layer rows are looked up before the embeddings, and scaled late.
     """
-    recipe = Recipe(embedding="scale_tokens", rows=rows, logit_softcap="header")
+    recipe = Recipe(embedding=Embedding.SCALED_TOKENS, rows=Rows(rows), logit_softcap=When.HEADER)
     width = b.count("embedding_length_per_layer_input")
     looked_up = layer_rows(b, width, late=True) if width and early_rows else None
     x = decoder.embed(b, recipe)
@@ -44,7 +44,7 @@ def build(b: Builder, *, rows: str = "normed", early_rows: bool = False) -> None
 def _layer(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node, extra: Node | None) -> Node:
     mixed = _attention(b, inputs, il, layer_norm(b, il, "attn_norm", x))
     own_input = None if extra is None else slice_of(extra, il)
-    if recipe.rows == "last" and il == b.hparams.n_layer - 1:
+    if recipe.rows is Rows.LAST and il == b.hparams.n_layer - 1:
         mixed, x = get_rows(mixed, inputs.out_ids), get_rows(x, inputs.out_ids)
         own_input = None if own_input is None else get_rows(own_input, inputs.out_ids)
     hidden = add(layer_norm(b, il, "post_attention_norm", mixed), x)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.moe import Moe, routed
+from omniplan.llamacpp.graph.moe import Moe, Selection, routed
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import add, mul_mat, scale
-from omniplan.llamacpp.graph.recipe import Recipe
+from omniplan.llamacpp.graph.recipe import QkNorm, Recipe
 
-_MOE: Final = Moe(selection="sigmoid")
+_MOE: Final = Moe(selection=Selection.SIGMOID)
 
 
 def _feed(b: Builder, _: Recipe, il: int, x: Node) -> Node:
@@ -21,4 +21,4 @@ def _feed(b: Builder, _: Recipe, il: int, x: Node) -> Node:
     return add(main, scale(routed(b, il, main, _MOE, logits=logits, stem="chexps", grouped=is_grouped)))
 
 
-RECIPE: Final = Recipe(qk_norm="before", feed=_feed)
+RECIPE: Final = Recipe(qk_norm=QkNorm.BEFORE, feed=_feed)

@@ -17,7 +17,7 @@ from omniplan.llamacpp.graph.families.delta_net_base import Delta, mixed, unit
 from omniplan.llamacpp.graph.inputs import RecurrentInput
 from omniplan.llamacpp.graph.kernels import ssm_conv
 from omniplan.llamacpp.graph.linear import layer_norm
-from omniplan.llamacpp.graph.moe import Moe
+from omniplan.llamacpp.graph.moe import Moe, Shared
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import add, concat, cont, cont_2d, cpy, mul, mul_mat, scale, unary
 from omniplan.llamacpp.graph.recipe import Inputs, Recipe
@@ -137,7 +137,7 @@ RECIPE: Final = Recipe(
     keys_only=True,
     attention=_block,
     feed=lead_dense_feed,
-    moe=Moe(gating_key=True, weights_scale=True, shared="plain"),
+    moe=Moe(gating_key=True, weights_scale=True, shared=Shared.PLAIN),
     output_scale=False,
     output_bias=False,
 )

@@ -10,7 +10,7 @@ from omniplan.llamacpp.graph.inputs import RecurrentInput
 from omniplan.llamacpp.graph.kernels import ssm_conv
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import concat, cont, mul, mul_mat, pad
-from omniplan.llamacpp.graph.recipe import Recipe
+from omniplan.llamacpp.graph.recipe import QkNorm, Recipe
 from omniplan.llamacpp.graph.recurrent import conv_window, states, store
 from omniplan.llamacpp.graph.views import reshape, transpose, view_3d
 
@@ -43,7 +43,7 @@ def _centred_window(b: Builder, inputs: RecurrentInput, il: int, x: Node) -> Nod
 
 RECIPE: Final = Recipe(
     upstream="lfm2.cpp",
-    qk_norm="before",
+    qk_norm=QkNorm.BEFORE,
     residual_first=True,
     out_bias=False,
     output_norm="token_embd_norm",

@@ -8,12 +8,12 @@ from omniplan.llamacpp.graph import attention as attn
 from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph import inputs as inp
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.moe import Moe
+from omniplan.llamacpp.graph.moe import Gating, Moe, Selection, Shared
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import mul, rms_norm, rope
 from omniplan.llamacpp.graph.recipe import Inputs, Recipe
 
-_MOE: Final = Moe(gating="sigmoid", norm=False, weight_first=True, selection="logits", shared="plain")
+_MOE: Final = Moe(gating=Gating.SIGMOID, norm=False, weight_first=True, selection=Selection.LOGITS, shared=Shared.PLAIN)
 # The only llama4 whose queries and keys are not normalised has this many experts (LLM_TYPE_17B_128E).
 _PLAIN_EXPERTS: Final = 128
 

@@ -7,7 +7,7 @@ from typing import Final
 from omniplan.llamacpp.graph import attention as attn
 from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.moe import Moe
+from omniplan.llamacpp.graph.moe import Gating, Moe
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import scale
 from omniplan.llamacpp.graph.recipe import Inputs, Recipe
@@ -20,5 +20,5 @@ def _value_scaled(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) 
 
 
 RECIPE: Final = Recipe(
-    qkv=attn.bare_qkv, sinks=True, out_bias=False, attention=_value_scaled, moe=Moe(gating="sigmoid")
+    qkv=attn.bare_qkv, sinks=True, out_bias=False, attention=_value_scaled, moe=Moe(gating=Gating.SIGMOID)
 )

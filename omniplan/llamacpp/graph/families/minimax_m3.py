@@ -9,7 +9,7 @@ from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.inputs import AttentionInput
 from omniplan.llamacpp.graph.linear import layer_norm, project, scaled
-from omniplan.llamacpp.graph.moe import Moe
+from omniplan.llamacpp.graph.moe import Gating, Moe, Shared
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import (
     F16,
@@ -32,7 +32,7 @@ from omniplan.llamacpp.graph.ops import (
     set_rows,
     top_k,
 )
-from omniplan.llamacpp.graph.recipe import Inputs, Recipe
+from omniplan.llamacpp.graph.recipe import Inputs, QkNorm, Recipe
 from omniplan.llamacpp.graph.views import (
     is_contiguous,
     permute,
@@ -216,9 +216,11 @@ def _grouped(q: Node, k: Node, v: Node, mask: Node, group: int) -> Node:
 def build(b: Builder) -> None:
     """MiniMax M3."""
     recipe = Recipe(
-        qk_norm="before",
+        qk_norm=QkNorm.BEFORE,
         act="SWIGLU_OAI",
-        moe=Moe(act="SWIGLU_OAI", gating="sigmoid", gating_key=True, norm=None, weights_scale=True, shared="plain"),
+        moe=Moe(
+            act="SWIGLU_OAI", gating=Gating.SIGMOID, gating_key=True, norm=None, weights_scale=True, shared=Shared.PLAIN
+        ),
         attention=BlockAttention(b),
     )
     decoder.build(b, recipe)

@@ -8,13 +8,19 @@ from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.families.mamba_base import mamba2
 from omniplan.llamacpp.graph.ffn import ffn
-from omniplan.llamacpp.graph.moe import Moe, routed, shared
+from omniplan.llamacpp.graph.moe import Gating, Moe, Shared, routed, shared
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import add, mul_mat
-from omniplan.llamacpp.graph.recipe import Inputs, Recipe, Rope
+from omniplan.llamacpp.graph.recipe import Inputs, Recipe, Rope, Rows
 
 _MOE: Final = Moe(
-    act="RELU_SQR", gating="sigmoid", norm=None, weights_scale=True, scales=True, shared="plain", shared_scale=True
+    act="RELU_SQR",
+    gating=Gating.SIGMOID,
+    norm=None,
+    weights_scale=True,
+    scales=True,
+    shared=Shared.PLAIN,
+    shared_scale=True,
 )
 
 
@@ -38,4 +44,4 @@ def _latent_experts(b: Builder, il: int, x: Node) -> Node:
     return add(result, shared(b, il, x, _MOE))
 
 
-RECIPE: Final = Recipe(rope=Rope.NONE, rows="normed", has_ffn=False, attention=_block)
+RECIPE: Final = Recipe(rope=Rope.NONE, rows=Rows.NORMED, has_ffn=False, attention=_block)

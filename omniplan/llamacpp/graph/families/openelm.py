@@ -8,13 +8,13 @@ from omniplan.llamacpp.graph.ffn import ffn
 from omniplan.llamacpp.graph.linear import layer_norm
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import add, get_rows, mul_mat
-from omniplan.llamacpp.graph.recipe import Inputs, Recipe
+from omniplan.llamacpp.graph.recipe import Inputs, QkNorm, Recipe
 from omniplan.llamacpp.graph.views import reshape, view_3d
 
 
 def build(b: Builder) -> None:
     """Heads of one fused tensor; attention's output is added to the residual, the FFN's gets it added."""
-    decoder.build(b, Recipe(qkv=_by_heads, qk_norm="before", out_bias=False), _layer)
+    decoder.build(b, Recipe(qkv=_by_heads, qk_norm=QkNorm.BEFORE, out_bias=False), _layer)
 
 
 def _layer(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:

@@ -11,7 +11,7 @@ from omniplan.llamacpp.graph.linear import layer_norm, project, scaled
 from omniplan.llamacpp.graph.node import Dims, Node
 from omniplan.llamacpp.graph.ops import add, concat, cont, cont_2d, mul, mul_mat, repeat, rope, unary
 from omniplan.llamacpp.graph.recipe import Inputs, Recipe
-from omniplan.llamacpp.graph.views import reshape, transpose, view_2d, view_3d, view_4d
+from omniplan.llamacpp.graph.views import reshape, transpose, view_3d, view_4d
 
 
 def attention(
@@ -23,7 +23,10 @@ def attention(
     """
     h, n = b.hparams, b.n_tokens
     head, n_head, n_head_kv = h.n_embd_head_k[il], h.n_head[il], h.n_head_kv[il]
-    both, k, v = _flat_qkv(b, il, x, bias=bias)
+    if bias:
+        both, k, v = attn.flat_qkv(b, il, x, (2 * head * n_head, h.n_embd_k_gqa(il), h.n_embd_v_gqa(il)))
+    else:
+        both, k, v = (project(b, il, f"attn_{part}", x, bias=False) for part in "qkv")
     if grouped:
         both = reshape(both, 2 * head, n_head, n)
     row = both.type.row_size
@@ -35,19 +38,6 @@ def attention(
     result = attn.cached(b, inputs.attention, il, q, k, v, out="")
     result = mul(result, unary("SIGMOID", cont_2d(gate, head * n_head, n)))
     return project(b, il, "attn_output", result, bias=False)
-
-
-def _flat_qkv(b: Builder, il: int, x: Node, *, bias: bool) -> tuple[Node, Node, Node]:
-    """Q with its gate, K and V as rows (``build_qkv`` without reshaping)."""
-    if not bias or b.layer(il, "attn_qkv.weight") is None:
-        q, k, v = (project(b, il, f"attn_{part}", x, bias=bias) for part in "qkv")
-        return q, k, v
-    h, fused = b.hparams, attn.fused_qkv(b, il, x)
-    parts, offset = [], 0
-    for width in (2 * h.n_embd_head_k[il] * h.n_head[il], h.n_embd_k_gqa(il), h.n_embd_v_gqa(il)):
-        parts.append(cont(view_2d(fused, width, b.n_tokens, fused.nb[1], fused.type.row_size(offset))))
-        offset += width
-    return parts[0], parts[1], parts[2]
 
 
 def linear_attention(

@@ -12,7 +12,7 @@ from omniplan.llamacpp.graph.families.qwen3next import attention, linear_attenti
 from omniplan.llamacpp.graph.inputs import AttentionInput
 from omniplan.llamacpp.graph.kernels import dsv4_hc_post, dsv4_hc_pre, lightning_indexer
 from omniplan.llamacpp.graph.linear import layer_norm, project
-from omniplan.llamacpp.graph.moe import Moe
+from omniplan.llamacpp.graph.moe import Moe, Shared
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import (
     F32,
@@ -40,7 +40,7 @@ from omniplan.llamacpp.graph.pooled import PoolInput
 from omniplan.llamacpp.graph.recipe import Inputs, Recipe
 from omniplan.llamacpp.graph.views import reshape, transpose, view_2d, view_3d, view_4d
 
-_RECIPE: Final = Recipe(positions=4, moe=Moe(scales=True, shared="gated", shared_scale=True))
+_RECIPE: Final = Recipe(positions=4, moe=Moe(scales=True, shared=Shared.GATED, shared_scale=True))
 Weight = Callable[[str], Node]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from omniplan.llamacpp.graph import decoder
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.recipe import Recipe
+from omniplan.llamacpp.graph.recipe import QkNorm, Recipe
 
 
 def build(b: Builder) -> None:
@@ -13,7 +13,7 @@ def build(b: Builder) -> None:
     recipe = Recipe(
         norm="layer",
         ffn_norm="" if is_parallel else "ffn_norm",
-        qk_norm="before",
+        qk_norm=QkNorm.BEFORE,
         qk_norm_kind="layer",
         parallel="ffn+(attn+x)" if is_parallel else "",
     )

@@ -8,17 +8,17 @@ from omniplan.llamacpp.graph.ffn import activate, projected
 from omniplan.llamacpp.graph.linear import project
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import add, get_rows, mul
-from omniplan.llamacpp.graph.recipe import Recipe
+from omniplan.llamacpp.graph.recipe import Embedding, QkNorm, Recipe, When
 
 
 def build(b: Builder) -> None:
     """Norms without weights, and the embeddings join every layer's output."""
     recipe = Recipe(
-        embedding="norm",
-        qk_norm="after",
+        embedding=Embedding.NORMED,
+        qk_norm=QkNorm.AFTER,
         out_bias=False,
         feed=_down_scaled,
-        logit_scale="always",
+        logit_scale=When.ALWAYS,
         output_scale=False,
     )
     x = embedded = decoder.embed(b, recipe)
