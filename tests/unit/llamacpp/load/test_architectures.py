@@ -168,6 +168,13 @@ def test_who_reads_a_key(key: str) -> None:
     assert READERS[key].split() == names(lambda arch: builder(small(arch, keys={key: 3.0})).number(key) == 3.0)
 
 
+def test_who_takes_a_lone_expert_for_none() -> None:
+    """src/llama-model.cpp:load_hparams."""
+    keys: Mapping[str, Value] = {"expert_count": 1, "expert_used_count": 1}
+
+    assert ["hunyuan-dense", "hunyuan_vl"] == names(lambda arch: small(arch, keys=keys).hparams.n_expert == 0)
+
+
 def test_who_has_room_for_long_graphs() -> None:
     """Tables have a prime number of places, at least as many as there are nodes."""
     exceptions = {arch: room for room, words in ROOMS.items() for arch in words.split()}
