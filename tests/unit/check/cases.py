@@ -117,7 +117,11 @@ ROWS: Final = (
     # Dividing.
     Row(rule="split-none-with-ts", bad="-sm none -ts 3,1", good="-sm none"),
     Row(rule="split-count", bad="-ts 1", good="-ts 2,1", machine=DUAL),
+    Row(rule="split-count", bad="-ts 3,2,1", good="-ts 3,2,1 -sm none", machine=DUAL),
+    Row(rule="split-count", bad="-ts 3,2,1", good="-ts 0,0,0", machine=DUAL),
     Row(rule="split-by-nominal-size", bad="-ts 24,16", good="-ts 23.1,12.5", machine=DUAL),
+    Row(rule="split-by-nominal-size", bad="-ts 24,16 -sm row", good="-ts 24,16 -sm none", machine=DUAL),
+    Row(rule="split-by-nominal-size", bad="-ts 24,16", good="-ts 0,0", machine=DUAL),
     Row(rule="split-rows-on-unequal-gpus", bad="-sm row", good="-sm layer", machine=DUAL),
     Row(rule="split-rows-on-unequal-gpus", bad="-sm tensor", good="-sm none", machine="omni-nps1"),
     Row(rule="split-though-one-gpu-holds", bad="-c 10240 -np 1 -ngl 99 --fit off",

@@ -9,6 +9,7 @@ import pytest
 import omniplan
 from omniplan.check import document
 from omniplan.check.engine import check
+from omniplan.check.values import Severity
 from omniplan.domain.machine import Machine
 from omniplan.units import GIB
 from tests.oracle import cases
@@ -51,3 +52,23 @@ def test_what_does_not_fit_has_no_margin_to_speak_of() -> None:
     """A GPU that is short is one finding, not two."""
     assert found("display-without-margin", left=0)
     assert not found("display-without-margin", left=-1)
+
+
+def ngl(*args: str, at: Machine | None) -> tuple[str, str]:
+    """Severity and message about a fixed number of layers beside --fit."""
+    command = document.of_arguments(("-c", "4096", "-np", "1", "-ngl", "99", *args), {})
+    report = check(command, model=cases.model(MODEL), machine=at, only={"ngl-with-fit"})
+    (finding,) = report.of("ngl-with-fit")
+    return finding.severity, finding.message
+
+
+def test_fit_is_in_the_way_where_something_must_move() -> None:
+    """Where it gives up, why and what is short; where nothing must move it is merely said; unknown is a warning."""
+    severity, message = ngl("--fit", "on", at=machine(left=-1))
+    default = "-ngl 99 is fixed while --fit is on by default"
+
+    assert severity == Severity.WARNING
+    assert "while --fit is on: it gives up here (" in message
+    assert "MiB short on CUDA0" in message
+    assert ngl(at=machine(left=8 * GIB)) == (Severity.INFO, f"{default}; here nothing must move")
+    assert ngl(at=None) == (Severity.WARNING, f"{default}: it gives up as soon as something must move")
