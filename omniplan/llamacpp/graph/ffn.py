@@ -19,7 +19,8 @@ _GATED: Final = {
     "SWIGLU_CLAMP": "SWIGLU_CLAMP",
 }
 _PACKED: Final = frozenset({"SWIGLU", "GEGLU", "REGLU"})
-_NO_LIMIT: Final = 1e-6
+# build_ffn and build_moe_ffn take a clamp of at most this for none.
+NO_LIMIT: Final = 1e-6
 
 
 def ffn(
@@ -69,7 +70,7 @@ def activate(b: Builder, il: int, act: str, cur: Node, up: Node | None) -> Node:
     if up is not None:
         if act == "SITU":
             return situ(b, cur, up)
-        if act == "SILU" and _limit(b, il) > _NO_LIMIT:
+        if act == "SILU" and _limit(b, il) > NO_LIMIT:
             return limited(cur, up, fused="ffn" in b.row.fused_clamp)
         return glu(_GATED[act], cur, up)
     cur = unary(act, cur)

@@ -13,6 +13,7 @@ from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import F16, F32, I32, I64, cont, dup, get_rows, mul, pad, scale, set_rows
 from omniplan.llamacpp.graph.views import is_contiguous, view_1d, view_2d
 
+# src/llama-kv-cache.cpp: rows of quantised caches are rotated in blocks, of this many elements at least.
 SMALLEST_ROTATION: Final = 64
 
 

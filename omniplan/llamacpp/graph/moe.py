@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.ffn import ffn, limited, situ
+from omniplan.llamacpp.graph.ffn import NO_LIMIT, ffn, limited, situ
 from omniplan.llamacpp.graph.linear import scaled_id
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import (
@@ -253,7 +253,7 @@ def _activate(b: Builder, il: int, act: str, gate: Node, up: Node | None, *, lim
         return unary(act, gate)
     if act == "SITU":
         return situ(b, gate, up)
-    if act == "SILU" and limit and b.number_at("swiglu_clamp_exp", il) > 1e-6:
+    if act == "SILU" and limit and b.number_at("swiglu_clamp_exp", il) > NO_LIMIT:
         return limited(gate, up, fused="moe" in b.row.fused_clamp)
     return glu(_GATED[act], gate, up)
 

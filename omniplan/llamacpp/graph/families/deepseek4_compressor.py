@@ -31,6 +31,7 @@ from omniplan.llamacpp.graph.ops import (
     sum_rows,
 )
 from omniplan.llamacpp.graph.views import permute, reshape, view_1d, view_2d, view_4d
+from omniplan.llamacpp.load.memory import CSA_RATIO, HCA_RATIO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +52,9 @@ class Compressor:
         return 2 if self.overlap else 1
 
 
-CSA = Compressor(part="csa", stem="attn_compressor", ratio=4, overlap=True)
-HCA = Compressor(part="hca", stem="attn_compressor", ratio=128, overlap=False)
-LID = Compressor(part="lid", stem="indexer_compressor", ratio=4, overlap=True)
+CSA = Compressor(part="csa", stem="attn_compressor", ratio=CSA_RATIO, overlap=True)
+HCA = Compressor(part="hca", stem="attn_compressor", ratio=HCA_RATIO, overlap=False)
+LID = Compressor(part="lid", stem="indexer_compressor", ratio=CSA_RATIO, overlap=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ from omniplan.llamacpp.graph.ops import (
 from omniplan.llamacpp.graph.recipe import Embedding, Inputs, Recipe, When
 from omniplan.llamacpp.graph.views import permute, reshape, swap_middle, transpose, view_2d, view_3d
 
+# src/models/models.h:n_layer_sparsity; the gates of the first layers are sparse.
 _SPARSE_LAYERS: Final = 10
 
 

@@ -47,6 +47,7 @@ def _projected(b: Builder, il: int, x: Node) -> tuple[Node, Node, Node]:
     size = h.ssm_d_state
     parts = mul_mat(b.need(il, "ssm_x.weight"), x)
     nb = parts.nb
+    # dt_dim of load_arch_tensors, which the header does not say.
     rank = max(64, h.n_embd // 16)
     widths = (("b", size, 0), ("c", size, size), ("dt", rank, 2 * size))
     keys, queries, dt = (
