@@ -14,6 +14,7 @@ from omniplan.check.models import Models
 from omniplan.check.registry import COMMAND_RULES, FILE_RULES
 from omniplan.check.table import CheckRule, Need, rows
 from omniplan.check.values import CheckReport, Finding, Severity
+from omniplan.domain.footprint import Unpriced
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.errors import OmniplanError
@@ -41,9 +42,21 @@ def check(
         n_models=sum(1 for case in file.cases if case.model is not None),
         machine=machine.name if machine else "",
         findings=tuple(dict.fromkeys(finding for finding, _ in found)),
-        unpriced=tuple(dict.fromkeys(item for case in file.cases if case.priced for item in case.priced.unpriced)),
+        fits=_fit(file.cases),
+        unpriced=tuple(dict.fromkeys(item for case in file.cases for item in _open(case))),
         diff=mend.diff(document, edits),
     )
+
+
+def _fit(cases: Iterable[Case]) -> bool | None:
+    """Whether every command whose bytes are known fits."""
+    found = {case.priced.fits for case in cases if case.priced is not None}
+    return False if False in found else None if None in found or not found else True
+
+
+def _open(case: Case) -> tuple[Unpriced, ...]:
+    """What leaves open whether a command fits."""
+    return case.priced.unpriced if case.priced is not None and case.priced.fits is None else ()
 
 
 def _file(document: Document, model: Model | None, machine: Machine | None) -> File:

@@ -45,9 +45,9 @@ class Finding:
 class CheckReport:
     """All findings of one file or one set of arguments, worst first where they stand on one line.
 
-    ``n_commands`` llama-server commands were read, ``n_models`` of their models were at hand. ``unpriced`` is what the
-    bytes of those with a model and a machine leave out. ``diff`` is a unified diff of what can be mended without
-    asking, empty when nothing can.
+    ``n_commands`` llama-server commands were read, ``n_models`` of their models were at hand. ``fits`` says whether all
+    of those with a machine fit, None where there are none or where ``unpriced`` leaves that open. ``diff`` is a
+    unified diff of what can be mended without asking, empty when nothing can.
     """
 
     file: str
@@ -55,6 +55,7 @@ class CheckReport:
     n_models: int
     machine: str
     findings: tuple[Finding, ...]
+    fits: bool | None = None
     unpriced: tuple[Unpriced, ...] = ()
     diff: str = ""
 

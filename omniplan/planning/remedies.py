@@ -9,9 +9,11 @@ from omniplan.domain.params import MAX_DEVICES
 from omniplan.domain.plan import Settings
 from omniplan.domain.request import Request
 from omniplan.errors import ArgumentError, Infeasible
+from omniplan.llamacpp.load.unpriced import unpriced_devices
 from omniplan.planning import candidates
 from omniplan.planning.ladder import Ladder
 from omniplan.planning.problem import Problem
+from omniplan.text.verdict import left_out
 from omniplan.units import MIB, gib, mib
 
 # Below this a chat model is of little use, and llama.cpp's own --fit stops here too (-fitc).
@@ -29,6 +31,8 @@ def refusal(ladder: Ladder) -> Infeasible:
         f"{problem.model.header.paths[0]}: {gib(weights)} of weights do not fit on {problem.machine.name}"
         f"{_bounds(problem.request)}: {f'short by {where}' if where else 'no placement keeps that'}"
     )
+    if unpriced := tuple(unpriced_devices(problem.machine.gpus)):
+        summary += f" ({left_out(unpriced)})"
     asked = () if problem.is_beyond_all else (*_requests(problem), *_freer(problem))
     remedies = (*asked, *_smaller(problem, closest)) or (_hopeless(problem),)
     return Infeasible(summary, shortfall=closest, remedies=remedies)

@@ -15,8 +15,13 @@ def verdict_line(unpriced: Sequence[Unpriced], *, fits: bool | None) -> str:
     """What is missing, each with the flag or device that brings it in; empty where everything is priced."""
     if not unpriced:
         return ""
-    verdict = "Does not fit even without" if fits is False else f"{UNKNOWN.capitalize()} whether it fits, without"
-    return f"{verdict} {'; '.join(f'{item.what} ({item.subject})' for item in unpriced)}"
+    verdict = "Does not fit" if fits is False else f"{UNKNOWN.capitalize()} whether it fits"
+    return f"{verdict}; {left_out(unpriced)}"
+
+
+def left_out(unpriced: Sequence[Unpriced]) -> str:
+    """The same without a verdict."""
+    return f"not counted: {', '.join(f'{item.what} ({item.subject})' for item in unpriced)}"
 
 
 def headed(unpriced: Sequence[Unpriced], lines: Sequence[str], *, fits: bool | None = None) -> list[str]:

@@ -93,14 +93,14 @@ _KINDS: Final = (
     ),
     _Kind(
         subject="--split-mode tensor",
-        what="buffers of a device that is all GPUs at once; the figures are those of -sm layer",
+        what="how tensors are divided; the figures are those of -sm layer",
         source="src/llama-model.cpp: llama_meta_device_get_split_state",
         is_asked=lambda params: params.split_mode is SplitMode.TENSOR,
         only_adds=False,
     ),
     _Kind(
         subject="--split-mode row",
-        what="matrices cut by rows; the figures are those of -sm layer",
+        what="how rows are divided; the figures are those of -sm layer",
         source="src/llama-model.cpp: make_gpu_buft_list",
         is_asked=lambda params: params.split_mode is SplitMode.ROW,
         only_adds=False,
@@ -144,7 +144,7 @@ def unpriced_devices(gpus: Sequence[Gpu]) -> Iterator[Unpriced]:
         if backend not in BACKENDS:
             yield Unpriced(
                 subject=", ".join(devices),
-                what=f"buffers and kernels of the back end {backend}; the figures are CUDA's",
+                what=f"what the back end {backend} does otherwise than CUDA",
                 source="omniplan.llamacpp.ggml.registry",
                 only_adds=False,
             )

@@ -59,11 +59,11 @@ def test_a_command_with_an_adapter(verb: str, capsys: Run) -> None:
     code, text = run([*VERBS[verb], "--", *LORA], capsys)
 
     assert code == ExitCode.NOT_KNOWN
-    assert "not known whether it fits, without the adapters' weights" in text.splitlines()[0].lower()
+    assert "Not known whether it fits; not counted: the adapters' weights" in text.splitlines()[0]
     assert "(--lora)" in text.splitlines()[0]
 
 
-@pytest.mark.parametrize("verb", ["footprint", "fit"])
+@pytest.mark.parametrize("verb", ["footprint", "fit", "check"])
 def test_json_says_null(verb: str, capsys: Run) -> None:
     """And lists what is missing, with its source."""
     found = [json.loads(run([*VERBS[verb], "--json", "--", *args], capsys)[1]) for args in (PRICED, LORA)]
@@ -107,6 +107,15 @@ def test_a_plan_for_another_back_end_is_read_back_as_it_was(vulkan: str, tmp_pat
 
     assert load_plan(path) == plan
     assert plan.footprint.fits is None
+
+
+def test_a_refusal_names_what_is_not_priced(tmp_path: Path, capsys: Run) -> None:
+    """It is in CUDA's figures, too."""
+    path = tmp_path / "small.toml"
+    path.write_text(VULKAN.replace("16384", "16").replace("65536", "16"), encoding="utf-8")
+
+    assert main(["plan", TINY, "--machine", str(path)]) == ExitCode.BAD
+    assert "(not counted: what the back end vulkan does otherwise than CUDA (Vulkan0))" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", ["frontier", "recommend", "stack"])
