@@ -32,11 +32,10 @@ def with_threads(params: ServerParams, machine: Machine, priced: Footprint) -> S
     )
 
 
-def machine_reasons(machine: Machine, priced: Footprint) -> Iterator[Reason]:
+def host_reasons(machine: Machine, priced: Footprint) -> Iterator[Reason]:
     """Advice on NUMA and threads with its measurements, for weights that stream from RAM; how GPUs were pinned."""
     if size := streamed(priced):
         yield from (item.reason() for item in advise(machine, size))
-    yield from learned_reasons(machine, priced)
     if environment := environment_of(machine):
         yield Reason(
             verdict=ReasonVerdict.CHOSEN,

@@ -34,9 +34,8 @@ def layout_reasons(problem: Problem, solution: Solution) -> Iterator[Reason]:
 
 
 def fact_reasons(problem: Problem, solution: Solution) -> Iterator[Reason]:
-    """What is worth knowing about any placement of this model, and what is left of every pool."""
+    """What is worth knowing about any placement of this model."""
     yield from _facts(problem.model, solution.params, solution.footprint)
-    yield from _headroom(solution.margins)
 
 
 def _placement(candidate: Candidate, priced: Footprint, problem: Problem) -> Iterator[Reason]:
@@ -192,7 +191,8 @@ def _span(first: int, last: int, n_layer_all: int) -> str:
     return "the output" if first == n_layer_all else f"layers {first} to {n_layer_all - 1} and the output"
 
 
-def _headroom(margins: Sequence[Margin]) -> Iterator[Reason]:
+def headroom_reasons(margins: Sequence[Margin]) -> Iterator[Reason]:
+    """What is left of every pool."""
     for margin in margins:
         yield Reason(
             verdict=ReasonVerdict.NOTE,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from omniplan.domain.evidence import Assumption
+from omniplan.domain.evidence import Assumption, Reason
 from omniplan.domain.footprint import RAM
 from omniplan.domain.model import Model
 from omniplan.domain.plan import ModelFacts, Plan
-from omniplan.planning.advice import environment_of, machine_reasons
+from omniplan.planning.advice import environment_of, host_reasons, learned_reasons
 from omniplan.planning.baselines import Rival
 from omniplan.planning.decline import fit_instead
-from omniplan.planning.explain import fact_reasons, layout_reasons
+from omniplan.planning.explain import fact_reasons, headroom_reasons, layout_reasons
 from omniplan.planning.moving import cost_of_moving
 from omniplan.planning.problem import Problem
 from omniplan.planning.reporter import Reporter
@@ -33,8 +33,7 @@ class Solved:
 
 def plan_of(solved: Solved) -> Plan:
     """The plan a search ends with: its price, its predicted speed, its reasons."""
-    problem, told, solution = solved.problem, solved.reporter, solved.solution
-    alternative, compared = fit_instead(solution, solved.rivals)
+    problem, solution = solved.problem, solved.solution
     return Plan(
         version=__version__,
         llama_cpp=solution.footprint.llama_cpp,
@@ -49,18 +48,27 @@ def plan_of(solved: Solved) -> Plan:
         prediction=solution.prediction,
         margins=solution.margins,
         reasons=(
-            *layout_reasons(problem, solution),
-            *told.notes,
-            *cost_of_moving(problem, solution),
-            *((compared,) if compared else ()),
-            *told.rejections,
-            *fact_reasons(problem, solution),
-            *machine_reasons(problem.machine, solution.footprint),
+            *search_reasons(solved),
+            *headroom_reasons(solution.margins),
+            *learned_reasons(problem.machine, solution.footprint),
+            *host_reasons(problem.machine, solution.footprint),
         ),
         assumptions=(*solution.footprint.assumptions, *_assumptions(problem)),
         baselines={name: rival.baseline for name, rival in solved.rivals.items()},
-        fit_instead=alternative,
+        fit_instead=fit_instead(solution, solved.rivals)[0],
     )
+
+
+def search_reasons(solved: Solved) -> Iterator[Reason]:
+    """Why the placement is what it is, whatever stays free of the machine."""
+    problem, told, solution = solved.problem, solved.reporter, solved.solution
+    _, compared = fit_instead(solution, solved.rivals)
+    yield from layout_reasons(problem, solution)
+    yield from told.notes
+    yield from cost_of_moving(problem, solution)
+    yield from (compared,) if compared else ()
+    yield from told.rejections
+    yield from fact_reasons(problem, solution)
 
 
 def _facts(model: Model) -> ModelFacts:

@@ -14,6 +14,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Cause, Objective
 from omniplan.llamacpp.ggml import buffers
+from omniplan.planning.solution import Solution
 from omniplan.predict import processor
 from omniplan.predict.rates import assumed_gpu_bandwidth
 
@@ -21,40 +22,41 @@ _ROUNDS: Final = 200
 _CLOSE: Final = 1e-9
 
 Work = Mapping[str, float]
+Placed = Plan | Solution
 
 
-def decode_work(plan: Plan, machine: Machine) -> Work:
+def decode_work(placed: Placed, machine: Machine) -> Work:
     """Seconds of one token on each pool; what is on none (graph splits) is under ""."""
-    return _work(plan, machine, plan.prediction.terms)
+    return _work(placed, machine, placed.prediction.terms)
 
 
-def work(plan: Plan, machine: Machine, objective: Objective) -> Work:
+def work(placed: Placed, machine: Machine, objective: Objective) -> Work:
     """Seconds on each pool of what the objective counts: the request, a token, or the prompt."""
-    token = decode_work(plan, machine)
+    token = decode_work(placed, machine)
     if objective is Objective.DECODE:
         return token
-    found = dict(_work(plan, machine, plan.prediction.prompt_terms))
+    found = dict(_work(placed, machine, placed.prediction.prompt_terms))
     if objective is Objective.REQUEST:
         for pool, seconds in token.items():
-            found[pool] = found.get(pool, 0.0) + plan.prediction.n_gen * seconds
+            found[pool] = found.get(pool, 0.0) + placed.prediction.n_gen * seconds
     return found
 
 
-def _work(plan: Plan, machine: Machine, terms: Mapping[Cause, float]) -> Work:
+def _work(placed: Placed, machine: Machine, terms: Mapping[Cause, float]) -> Work:
     on_gpus = sum(seconds for cause, seconds in terms.items() if cause.is_on_gpus)
-    weights = _shares(plan, machine, BufferColumn.MODEL)
+    weights = _shares(placed, machine, BufferColumn.MODEL)
     found = {pool: on_gpus * share for pool, share in weights.items()}
-    for pool, share in _shares(plan, machine, BufferColumn.CONTEXT, host=True).items():
+    for pool, share in _shares(placed, machine, BufferColumn.CONTEXT, host=True).items():
         found[pool] = found.get(pool, 0.0) + terms.get(Cause.KV_READS, 0.0) * share
     found[RAM] = found.get(RAM, 0.0) + sum(seconds for cause, seconds in terms.items() if cause.is_on_host)
     rest = sum(terms.values()) - sum(found.values())
     return {pool: seconds for pool, seconds in {**found, "": max(0.0, rest)}.items() if seconds > 0}
 
 
-def _shares(plan: Plan, machine: Machine, column: BufferColumn, *, host: bool = False) -> Mapping[str, float]:
+def _shares(placed: Placed, machine: Machine, column: BufferColumn, *, host: bool = False) -> Mapping[str, float]:
     """How seconds divide over pools: by bytes over bandwidth, the GPUs' alone or RAM's as well."""
     sizes: dict[str, float] = {}
-    for name, size in plan.footprint.buffers.items():
+    for name, size in placed.footprint.buffers.items():
         if buffers.is_host(name):
             if host:
                 rate = processor.ram_bandwidth(machine)

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final
 
-from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
-from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Cause
 from omniplan.domain.request import Request
 from omniplan.errors import ArgumentError, Infeasible
-from omniplan.planning.planner import make_plan
-from omniplan.planning.timing import seconds
+from omniplan.planning.planner import solve
+from omniplan.planning.result import Solved
+from omniplan.planning.solution import Solution
 from omniplan.stack.joint import Choice
 from omniplan.stack.neighbours import Work, work
 from omniplan.stack.pools import Need, Pools
@@ -32,13 +31,13 @@ _MOST_COMBINED: Final = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackOption:
-    """One place for a model: the room it was planned in, its plan there, what it needs and how long it takes.
+    """One place for a model: the room it was searched in, what was found, what it needs and how long it takes.
 
-    ``gpus`` are the pools' indices that the plan's own GPUs stand for: an option on a GPU is one on each alike.
+    ``gpus`` are the pools' indices that the solution's own GPUs stand for: an option on a GPU is one on each alike.
     """
 
     room: Need
-    plan: Plan
+    solved: Solved
     shares: tuple[Share, ...]
     need: Need
     cost: int
@@ -52,7 +51,7 @@ class StackOption:
 
 
 class Offers:
-    """Plans of one stack's models in given room, each made once."""
+    """Places of one stack's models in given room, each searched for once."""
 
     def __init__(self, pools: Pools, asked: StackFile) -> None:
         self.pools = pools
@@ -70,17 +69,18 @@ class Offers:
     def _plan(self, model: Model, request: StackModel, room: Need) -> StackOption | None:
         machine = self.pools.view(room)
         try:
-            plan = self._make(model, request, machine)
+            solved = solve(model, machine, self._request(request))
         except Infeasible:
             return None
         except ArgumentError as error:
             raise ArgumentError(f"{request.name}: {error.flag}", error.problem, remedy=error.remedy) from error
-        if request.on is On.GPU and on_cpu(plan):
+        if request.on is On.GPU and on_cpu(solved.solution):
             return None
-        return self._option(request, room, plan)
+        return self._option(request, room, solved)
 
-    def _make(self, model: Model, request: StackModel, machine: Machine) -> Plan:
-        asked = Request(
+    def _request(self, request: StackModel) -> Request:
+        """What one model is asked for, with what the whole stack is."""
+        return Request(
             n_ctx=request.n_ctx,
             n_parallel=request.n_parallel,
             cache_type_k=request.cache_type_k,
@@ -92,19 +92,18 @@ class Offers:
             objective=self.asked.objective,
             baselines=False,
         )
-        return make_plan(model, machine, asked)
 
-    def _option(self, request: StackModel, room: Need, plan: Plan) -> StackOption:
-        shares = self.pools.shares(plan)
-        took = seconds(plan.prediction, self.asked.objective)
+    def _option(self, request: StackModel, room: Need, solved: Solved) -> StackOption:
+        solution = solved.solution
+        shares = self.pools.shares(solution)
         used = tuple(self.pools.names.index(share.pool) for share in shares if share.pool != self.pools.names[-1])
         return StackOption(
             room=room,
-            plan=plan,
+            solved=solved,
             shares=shares,
             need=self.pools.need(shares),
-            cost=round(NANO * request.priority * took),
-            work=work(plan, self.pools.machine, self.asked.objective),
+            cost=round(NANO * request.priority * solution.seconds),
+            work=work(solution, self.pools.machine, self.asked.objective),
             gpus=used,
         )
 
@@ -129,7 +128,7 @@ class Offers:
             kinds = tuple(self._kind(index, capacity) for index in chosen)
             if kinds not in templates:
                 templates[kinds] = list(self._on(model, request, capacity, chosen, may_spill=len(chosen) <= enough))
-                if any(not on_cpu(option.plan) for option in templates[kinds]):
+                if any(not on_cpu(option.solved.solution) for option in templates[kinds]):
                     enough = min(enough, len(chosen))
             yield from (self._moved(option, chosen) for option in templates[kinds])
 
@@ -200,7 +199,7 @@ class Offers:
 
     def real(self, model: Model, request: StackModel, option: StackOption) -> StackOption:
         """The option planned on the very GPUs it names; itself where it was."""
-        own = tuple(self.pools.names.index(share.pool) for share in self.pools.shares(option.plan))
+        own = tuple(self.pools.names.index(share.pool) for share in self.pools.shares(option.solved.solution))
         if own[:-1] == option.gpus:
             return option
         return self.offer(model, request, option.room) or option
@@ -211,9 +210,9 @@ def anonymous(request: StackModel) -> StackModel:
     return replace(request, name="", port=None, on_demand=False)
 
 
-def on_cpu(plan: Plan) -> bool:
+def on_cpu(solution: Solution) -> bool:
     """Whether a token reads weights in RAM; its embedding alone is looked up."""
-    return plan.prediction.terms.get(Cause.CPU_WEIGHTS, 0.0) > 0
+    return solution.prediction.terms.get(Cause.CPU_WEIGHTS, 0.0) > 0
 
 
 def pareto(options: Sequence[StackOption]) -> list[StackOption]:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from omniplan.domain.footprint import RAM
+from omniplan.domain.footprint import RAM, Footprint
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine, Memory
-from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
 from omniplan.llamacpp.ggml import buffers
+from omniplan.planning.solution import Solution
 from omniplan.stack.values import ANY_GPU, Budget, External, Share
 
 # More than any pool: RAM of unknown size is not checked.
@@ -65,13 +65,12 @@ class Pools:
         room = UNKNOWN if memory is None else max(0, memory.available - self.headroom.ram)
         return room if self.budget.ram is None else min(room, self.budget.ram)
 
-    def shares(self, plan: Plan) -> tuple[Share, ...]:
-        """What ``plan`` takes of each pool it touches, without its prompt cache."""
-        used = {margin.pool for margin in plan.margins}
-        return tuple(self._share(plan, name) for name in self.names if name in used or name == RAM)
+    def shares(self, solution: Solution) -> tuple[Share, ...]:
+        """What ``solution`` takes of each pool it touches, without its prompt cache."""
+        used = {margin.pool for margin in solution.margins}
+        return tuple(self._share(solution.footprint, name) for name in self.names if name in used or name == RAM)
 
-    def _share(self, plan: Plan, pool: str) -> Share:
-        priced = plan.footprint
+    def _share(self, priced: Footprint, pool: str) -> Share:
         sizes = [
             size for name, size in priced.buffers.items() if (buffers.is_host(name) if pool == RAM else name == pool)
         ]

@@ -19,8 +19,8 @@ from omniplan.predict.processor import ram_bandwidth
 from omniplan.predict.rates import assumed_gpu_bandwidth
 from omniplan.stack.joint import Choice, JointProblem, Together, least_missing, solve
 from omniplan.stack.options import StackOption
-from omniplan.stack.planner import Search
 from omniplan.stack.pools import UNKNOWN, Need, missing, total
+from omniplan.stack.search import Search
 from omniplan.stack.values import ANY_GPU, External, Group, GroupResult, On, PoolUse, Remedy, Share, StackModel
 
 # Members changed at once, and ways out that are told.

@@ -10,29 +10,28 @@ from omniplan.domain.evidence import Assumption, Reason, ReasonVerdict
 from omniplan.domain.footprint import RAM, Footprint
 from omniplan.domain.headroom import PROMPT_CACHE
 from omniplan.domain.machine import Machine
-from omniplan.domain.params import DEFAULT_BUILD
+from omniplan.domain.params import DEFAULT_BUILD, ServerParams
 from omniplan.domain.plan import Plan
-from omniplan.llamacpp.flags.args import parse
 from omniplan.machines.probe.order import VISIBLE
-from omniplan.planning.advice import environment_of, learned_reasons
+from omniplan.planning.advice import environment_of, host_reasons, learned_reasons
+from omniplan.planning.candidates import args_of
+from omniplan.planning.result import plan_of, search_reasons
 from omniplan.predict.request import predict_priced
 from omniplan.stack import cofit
 from omniplan.stack.neighbours import busy_seconds, decode_work
 from omniplan.stack.options import NANO
-from omniplan.stack.planner import Found, Search
 from omniplan.stack.pools import UNKNOWN, Need, total
+from omniplan.stack.remedies import refused
+from omniplan.stack.search import Found, Search
 from omniplan.stack.values import ANY_GPU, Group, GroupResult, Member, MemberSpeed, PoolUse, Stack
 from omniplan.units import MIB, gib
+from omniplan.version import __version__
 
 _FIRST_PORT: Final = 8080
-_CACHE_FLAG: Final = "-cram"
 
 
 def stack_of(search: Search) -> Stack:
     """The stack a search ends with."""
-    from omniplan.stack.remedies import refused
-    from omniplan.version import __version__
-
     found = search.find()
     caches = _caches(search, found)
     threads = _threads(search, found)
@@ -76,21 +75,17 @@ def _caches(search: Search, found: Found) -> Mapping[str, int]:
 
 def _threads(search: Search, found: Found) -> Mapping[str, int]:
     """Most threads of each member that computes on the CPU beside others that do: its part of the physical cores."""
-    counts = {name: _count(option.plan.server_args, "-t") for name, option in found.options.items()}
+    counts = {name: option.solved.solution.params.n_threads for name, option in found.options.items()}
     cpu = search.machine.cpu
     most: dict[str, int] = {}
     for group in found.groups:
-        computing = [name for name in group.members if counts.get(name)]
+        computing = [name for name in group.members if counts.get(name, 0) > 0]
         if cpu is None or sum(counts[name] for name in computing) <= cpu.n_cores:
             continue
         for name in computing:
             part = max(1, cpu.n_cores // len(computing))
             most[name] = min(part, most.get(name, part))
     return most
-
-
-def _count(args: Sequence[str], flag: str) -> int:
-    return int(args[args.index(flag) + 1]) if flag in args else 0
 
 
 def _ports(search: Search, found: Found) -> Mapping[str, int]:
@@ -120,27 +115,29 @@ def _member(search: Search, found: Found, name: str, cache: int, threads: int, p
 
 def _beside(search: Search, found: Found, name: str, cache: int, threads: int) -> Plan:
     """The member's plan with its part of the prompt caches and cores, priced for the whole machine."""
-    plan, machine = found.options[name].plan, search.machine
-    args = _with_threads(_with_cache(plan.server_args, cache), threads)
-    prediction = plan.prediction
+    solved, machine = found.options[name].solved, search.machine
+    solution, request, model = solved.solution, solved.problem.request, solved.problem.model
+    params, priced = _with_threads(_with_cache(solution.params, cache), threads), solution.footprint
+    prediction = solution.prediction
     if threads:
-        request = plan.request
-        params = parse(args)
-        prediction = predict_priced(
-            search.models[name], machine, params, plan.footprint, request.n_prompt, request.n_gen, 0
-        )
+        prediction = predict_priced(model, machine, params, priced, request.n_prompt, request.n_gen, 0)
     needs = {other: option.need for other, option in found.options.items()}
     beside = [(group, needs) for group in found.groups if name in group.members]
     view = search.pools.view(search.room_beside([name], beside))
     return replace(
-        plan,
+        plan_of(solved),
         machine=machine,
-        server_args=args,
+        server_args=args_of(params),
         environment=dict(environment_of(machine)) if found.options[name].gpus else _no_gpu(machine),
         prediction=prediction,
-        footprint=_seen_by(machine, plan.footprint),
-        margins=search.pools.headroom.margins(view, plan.footprint, cache),
-        reasons=(*_of_its_own(plan), *learned_reasons(machine, plan.footprint), *_place(found, name, cache, threads)),
+        footprint=_seen_by(machine, priced),
+        margins=search.pools.headroom.margins(view, priced, cache),
+        reasons=(
+            *search_reasons(solved),
+            *host_reasons(machine, priced),
+            *learned_reasons(machine, priced),
+            *_place(found, name, cache, threads),
+        ),
     )
 
 
@@ -158,11 +155,6 @@ def _seen_by(machine: Machine, priced: Footprint) -> Footprint:
     )
 
 
-def _of_its_own(plan: Plan) -> Iterator[Reason]:
-    """What the search for the plan said, but for what is of the whole machine or of what it had to itself."""
-    return (reason for reason in plan.reasons if not reason.subject.startswith(("headroom on", "learned ")))
-
-
 def _place(found: Found, name: str, cache: int, threads: int) -> Iterator[Reason]:
     groups = [group.name for group in found.groups if name in group.members]
     yield Reason(
@@ -175,7 +167,7 @@ def _place(found: Found, name: str, cache: int, threads: int) -> Iterator[Reason
     if cache < PROMPT_CACHE:
         yield Reason(
             verdict=ReasonVerdict.CHOSEN,
-            subject=f"{_CACHE_FLAG} {cache // MIB}",
+            subject=f"-cram {cache // MIB}",
             statement=f"its part of the RAM that is left: {gib(cache)} instead of llama-server's 8 GiB of prompt cache",
             source="llama.cpp b11434 --cache-ram",
         )
@@ -188,20 +180,15 @@ def _place(found: Found, name: str, cache: int, threads: int) -> Iterator[Reason
         )
 
 
-def _with_cache(args: tuple[str, ...], cache: int) -> tuple[str, ...]:
-    if _CACHE_FLAG in args:
-        at = args.index(_CACHE_FLAG)
-        args = (*args[:at], *args[at + 2 :])
-    return args if cache >= PROMPT_CACHE else (*args, _CACHE_FLAG, str(cache // MIB))
+def _with_cache(params: ServerParams, cache: int) -> ServerParams:
+    return replace(params, cache_ram=min(cache, PROMPT_CACHE) // MIB)
 
 
-def _with_threads(args: tuple[str, ...], most: int) -> tuple[str, ...]:
-    """No more than ``most`` threads; 0 leaves them as they are."""
-    found = list(args)
-    for flag in ("-t", "-tb") if most else ():
-        if flag in found:
-            found[found.index(flag) + 1] = str(min(most, int(found[found.index(flag) + 1])))
-    return tuple(found)
+def _with_threads(params: ServerParams, most: int) -> ServerParams:
+    """No more than ``most`` threads; 0 leaves them as they are, and so is a count that was not settled."""
+    if not most:
+        return params
+    return replace(params, n_threads=min(most, params.n_threads), n_threads_batch=min(most, params.n_threads_batch))
 
 
 def _kept(search: Search, group: Group, members: Sequence[Member], needs: Mapping[str, Need]) -> GroupResult:

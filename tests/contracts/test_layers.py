@@ -44,12 +44,6 @@ THIRD_PARTY = {
 }
 
 
-# Arrows that close a circle between files, until what they carry is a value of its own.
-CIRCLES = {
-    ("omniplan.stack.planner", "omniplan.stack.result"),
-}
-
-
 def imports(source: Source) -> Iterator[str]:
     """What a file imports, in functions too but not for types only; our own modules with the name that is taken."""
     skipped = {id(node) for branch in ast.walk(source.tree) if _is_typing_only(branch) for node in ast.walk(branch)}
@@ -127,12 +121,7 @@ def circle(found: Iterable[tuple[str, str]]) -> list[str]:
 
 def test_no_file_imports_itself_through_others() -> None:
     """Whichever file is imported first, what it needs is read before it."""
-    assert circle(arrows() - CIRCLES) == []
-
-
-def test_known_circles_are_still_there() -> None:
-    """An arrow that is gone is taken off the list of those that are excused."""
-    assert CIRCLES - arrows() == set()
+    assert circle(arrows()) == []
 
 
 def test_the_rule_of_circles_itself() -> None:

@@ -16,7 +16,8 @@ from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, Reservation, ReservationKind
 from omniplan.stack.joint import score
-from omniplan.stack.planner import Search, make_stack
+from omniplan.stack.planner import make_stack
+from omniplan.stack.search import Search
 from omniplan.stack.values import Group, Stack, StackFile, StackModel
 from omniplan.units import GIB, MIB
 from tests import stacks
