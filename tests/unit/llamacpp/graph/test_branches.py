@@ -108,6 +108,7 @@ def prompt_graph(header: Header) -> Graph:
             109,
         ),
         ("minimax-m3-moe", Change(without=("attn_q.bias", "attn_k.bias", "attn_v.bias")), 114),
+        ("mistral3-dense", Change(keys={"attention.temperature_scale": 0.1}), 111),
         ("mistral4-moe", Change(keys={"attention.temperature_scale": 0.1}), 125),
         ("mpt-dense", Change(without=("position_embd", "ffn.act")), 90),
         ("muse-glimmer-dense", Change(keys={"final_logit_softcapping": 0.0, "logit_scale": 0.0}), 117),
