@@ -11,8 +11,8 @@ from omniplan.gguf.model.architectures import ArchRow, known, rows
 from omniplan.llamacpp.graph.families import FAMILIES, recipes
 from tests.contracts.sources import ROOT
 
-ROOMS: Final = tuple(ROOT / "omniplan" / room for room in ("llamacpp", "gguf"))
-GRAPHS: Final = ROOT / "omniplan" / "llamacpp" / "graph" / "families"
+PACKAGE: Final = ROOT / "omniplan"
+GRAPHS: Final = PACKAGE / "llamacpp" / "graph" / "families"
 # From the name of an architecture to its graph: what these two files are for.
 TABLES: Final = (GRAPHS / "__init__.py", GRAPHS / "recipes.py")
 
@@ -28,8 +28,7 @@ def test_no_code_names_an_architecture() -> None:
     """A difference between architectures is a field of their rows."""
     found = {
         f"{path.relative_to(ROOT)}: {name}"
-        for room in ROOMS
-        for path in room.rglob("*.py")
+        for path in PACKAGE.rglob("*.py")
         if path not in TABLES
         for name in names_in(path.read_text(encoding="utf-8"))
     }
