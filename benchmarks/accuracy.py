@@ -1,4 +1,4 @@
-"""Price published measurements through omniplan's public functions and write docs/accuracy.md.
+"""Price published measurements through omniplan's public functions; write docs/accuracy.md and data/accuracy.toml.
 
 Takes about five minutes. ``--check`` writes nothing and exits 1 when a target is missed.
 """
@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from statistics import median
 
@@ -19,11 +20,16 @@ import omniplan
 from benchmarks.measured.headers import ROOT
 from benchmarks.measured.rows import RULE, Case, cases
 from benchmarks.measured.seeds import outcomes
-from benchmarks.measured.words import CAUSES, HOW, INTRODUCTION, TARGET_NOTE
+from benchmarks.measured.words import CAUSES, COMMENT, HOW, INTRODUCTION, PAIRS, TARGET_NOTE
+from omniplan.documents.record import plain
+from omniplan.documents.toml_text import to_toml
+from omniplan.domain.prediction import Phase
+from omniplan.predict.accuracy import Accuracy, Devices
 from omniplan.predict.calibrate import MeasuredSpeed, calibrate
 from omniplan.predict.learned import learned_of, write
 
 PAGE = ROOT / "docs/accuracy.md"
+ROWS = ROOT / "data/accuracy.toml"
 # Median and p90 of the error, and the median with one calibration row per machine.
 TARGETS = {"decode": (0.15, 0.40), "prompt": (0.25, None)}
 CALIBRATED_TARGET = 0.08
@@ -58,7 +64,6 @@ def rate(case: Case, test: str, calibration: str | None = None) -> float:
         n_prompt=n_prompt,
         n_gen=n_gen,
         depth=case.depth,
-        build=case.era,
         calibration=calibration,
     )
     return (found.decode_tokens_per_second if test == "decode" else found.prompt_tokens_per_second).value
@@ -76,10 +81,10 @@ def scores(known: Iterable[Case], test: str) -> list[Score]:
 
 def calibrated(known: Iterable[Case], test: str) -> list[Score]:
     """Rows of machines with several: the first sets the machine's constants, the others are scored."""
-    rigs: dict[tuple[str, str, str], list[Case]] = defaultdict(list)
+    rigs: dict[tuple[str, str, bool], list[Case]] = defaultdict(list)
     for case in known:
         if measured(case, test):
-            rigs[case.rig, case.engine, case.era].append(case)
+            rigs[case.rig, case.engine, case.is_old].append(case)
     return [score for rig in rigs.values() if len(rig) > 1 for score in _others(rig, test)]
 
 
@@ -94,7 +99,7 @@ def _others(rig: list[Case], test: str) -> Iterator[Score]:
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/machine.toml"
         try:
-            constants = calibrate(first.model, first.machine, [run], build=first.era)
+            constants = calibrate(first.model, first.machine, [run])
         except omniplan.InputError:  # over eight times off: the row sets nothing, its machine counts as it is
             constants = {}
         Path(path).write_text(write(learned_of(constants), f"calibrated by {first.id}"), encoding="utf-8")
@@ -127,7 +132,47 @@ def line(label: str, found: list[Score]) -> str:
 
 def kind(case: Case) -> str:
     """Device class and generation of the build."""
-    return f"{case.kind}, builds of 2024" if case.era else case.kind
+    return f"{case.kind}, builds of 2024" if case.is_old else case.kind
+
+
+def accuracy(devices: Devices, own: list[Score], every: list[Score]) -> Accuracy:
+    """What planning knows of one device class and phase: ``own`` rows are llama.cpp's, pairs are of one engine each."""
+    single = [score.error for score in own if score.case.devices is devices]
+    pairs = [pair for pair in paired(every) if all(score.case.devices is devices for score in pair)]
+    ratios = [(1 + one.ratio) / (1 + other.ratio) for one, other in pairs]
+    apart = [max(ratio, 1 / ratio) - 1 for ratio in ratios]
+    return Accuracy(
+        n_rows=len(single),
+        median=round(median(single), 3),
+        p90=round(p90(single), 3),
+        n_pairs=len(pairs),
+        pair_median=round(median(apart), 3),
+        pair_p90=round(p90(apart), 3),
+        source="benchmarks/accuracy.py, published rows of tests/data/measurements",
+    )
+
+
+def paired(found: Iterable[Score]) -> Iterator[tuple[Score, Score]]:
+    """Every two rows of one model on one machine under one engine: placements, settings and depths differ."""
+    groups: dict[tuple[object, ...], list[Score]] = defaultdict(list)
+    for score in found:
+        case = score.case
+        groups[case.engine, case.is_old, case.rig, case.model].append(score)
+    for group in groups.values():
+        yield from combinations(group, 2)
+
+
+def errors(rows: Mapping[Devices, Mapping[Phase, Accuracy]]) -> list[str]:
+    """The rows of data/accuracy.toml as a table."""
+    lines = [
+        "| device class | phase | rows | median | p90 | pairs | median | p90 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for devices, phases in rows.items():
+        for phase, row in phases.items():
+            one, two = f"{row.median:.1%} | {row.p90:.1%}", f"{row.pair_median:.1%} | {row.pair_p90:.1%}"
+            lines.append(f"| {devices} | {phase} | {row.n_rows} | {one} | {row.n_pairs} | {two} |")
+    return lines
 
 
 def worst(found: list[Score]) -> list[str]:
@@ -152,8 +197,8 @@ def seeds() -> list[str]:
     return [*lines, ""]
 
 
-def page() -> tuple[str, list[str]]:
-    """The report, and the targets it misses."""
+def page() -> tuple[str, str, list[str]]:
+    """The report, the rows that planning reads, and the targets that are missed."""
     kept, left_out = cases()
     own = [case for case in kept if case.engine == "llama.cpp"]
     other = [case for case in kept if case.engine != "llama.cpp"]
@@ -165,20 +210,24 @@ def page() -> tuple[str, list[str]]:
     text += [f"| {part} | {left_out[part]} |" for part in RULE]
     text += ["", *HOW, ""]
     missed: list[str] = []
+    rows: dict[Devices, dict[Phase, Accuracy]] = {devices: {} for devices in Devices}
     for test in ("decode", "prompt"):
         found = scores(own, test)
         after = calibrated(own, test)
         foreign = scores(other, test)
         text += _section(test, found, after, foreign)
         missed += _missed(test, found, after, [*found, *foreign])
+        for devices in Devices:
+            rows[devices][Phase(test)] = accuracy(devices, found, [*found, *foreign])
+    text += ["## Two predictions on one machine", "", *PAIRS, "", *errors(rows), ""]
     text += ["## The diaries' runs", "", *seeds(), "## Targets", ""]
     text += [f"- {sentence}" for sentence in missed or ["All are met."]]
     text += ["", *TARGET_NOTE]
-    return "\n".join(text) + "\n", missed
+    return "\n".join(text) + "\n", to_toml(plain(rows), comment=COMMENT), missed
 
 
 def _section(test: str, found: list[Score], after: list[Score], other: list[Score]) -> list[str]:
-    new, old = ([score for score in found if bool(score.case.era) is era] for era in (False, True))
+    new, old = ([score for score in found if score.case.is_old is is_old] for is_old in (False, True))
     text = [f"## {test.capitalize()}", "", *table(found, "device class", kind)]
     text += ["| builds | rows | median | p90 | bias |", "|---|---|---|---|---|"]
     text += [line("since 2025", new), line("2024, their own constants", old), ""]
@@ -207,9 +256,10 @@ def _missed(test: str, found: list[Score], after: list[Score], both: list[Score]
 
 def main() -> int:
     """Write the page, or only check."""
-    text, missed = page()
+    text, rows, missed = page()
     if "--check" not in sys.argv:
         PAGE.write_text(text, encoding="utf-8")
+        ROWS.write_text(rows, encoding="utf-8")
     print("\n".join(missed) or "all targets met")
     return 1 if missed and "--check" in sys.argv else 0
 

@@ -6,12 +6,16 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import omniplan
 from benchmarks.measured.headers import HEADERS, ROOT, model_of
+from omniplan.domain.machine import LearnedConstant
+from omniplan.predict.accuracy import Devices
+from omniplan.predict.learned import load
 
 FILE: Final = ROOT / "tests/data/measurements/throughput.jsonl"
 
@@ -33,15 +37,19 @@ _FUZZY: Final = re.compile(
 _TOLD: Final = re.compile(r"exps|experts|ffn|on CPU|semi")
 
 
+_DEVICES: Final = {"GPU + CPU": Devices.MIXED, "CPU only": Devices.CPU}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One row as arguments on a machine; rates in tokens per second, None where the row has none."""
+    """One row as arguments on a machine; ``is_old`` is of 2024. Rates are tokens per second, None where it has none."""
 
     id: str
     engine: str
-    era: str
+    is_old: bool
     rig: str
     kind: str
+    devices: Devices
     model: omniplan.Model
     machine: omniplan.Machine
     args: tuple[str, ...]
@@ -140,6 +148,13 @@ def _context(row: dict[str, Any]) -> list[str]:
 
 
 @cache
+def _old_constants() -> tuple[LearnedConstant, ...]:
+    """What was otherwise in builds of 2024."""
+    rows = load(Path(__file__).parent / "builds_2024.toml").by_name
+    return tuple(LearnedConstant(name=name, value=row.value) for name, row in rows.items())
+
+
+@cache
 def _machine(text: str) -> omniplan.Machine:
     row = json.loads(text)
     raw: dict[str, Any] = {"name": row["rig"], "gpus": []}
@@ -178,16 +193,19 @@ def _case(row: dict[str, Any]) -> Case:
     gist = {"rig": rig, "gpus": row.get("gpus") if gpus else None, "cpu": cpu, "numa": row.get("numa")}
     model = model_of(row["model"], row["quant"], row.get("file_size_gib"))
     args = arguments(row)
+    machine = _machine(json.dumps(gist, sort_keys=True))
+    is_old = row["date"].startswith("2024")
     assert model is not None
     assert args is not None
     return Case(
         id=row["id"],
         engine="ik_llama.cpp" if row["engine"].startswith("ik") else "llama.cpp",
-        era="2024" if row["date"].startswith("2024") else "",
+        is_old=is_old,
         rig=rig,
-        kind=_kind(row, args, model),
+        kind=(kind := _kind(row, args, model)),
+        devices=_DEVICES.get(kind, Devices.GPUS),
         model=model,
-        machine=_machine(json.dumps(gist, sort_keys=True)),
+        machine=replace(machine, constants=_old_constants()) if is_old else machine,
         args=args,
         n_prompt=_stated(row, "pp") or row.get("n_ubatch") or 512,
         n_gen=_stated(row, "tg") or 128,

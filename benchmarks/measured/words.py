@@ -28,6 +28,19 @@ TARGET_NOTE: Final = (
     "DeepSeek-R1 on 2 to 16 GPUs; prompts on the CPU are three times as fast with the other engine's kernels.",
 )
 
+PAIRS: Final = (
+    "Planning compares predictions of one model on one machine. Much of what is wrong about one is wrong about both, and",
+    "cancels, so the error of a comparison is taken from pairs of rows: how far the ratio of two predictions is from the",
+    "ratio of the two measurements, the larger of both ways round. A pair is of one engine, whose own speed cancels too,",
+    "so ik_llama.cpp's rows count; single rows are llama.cpp's, as above. Planning takes the median of pairs, for a",
+    "request weighed by the seconds of its two phases. The same figures are rows of `data/accuracy.toml`.",
+)
+
+COMMENT: Final = (
+    "How far predictions are off. Written by benchmarks/accuracy.py with docs/accuracy.md; do not edit.\n"
+    "Median and p90 are of single predictions, those of pairs of the ratio of two on one machine."
+)
+
 # By how a row's id starts.
 CAUSES: Final = {
     "e9355vm-q235-main-cpu": "a CUDA build with `-ngl 0` in a VM: attention and a q8_0 cache on the CPU fell to "

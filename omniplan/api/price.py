@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import MachineSource, ModelSource, machine_of, model_of
+from omniplan.api.source import MachineSource, ModelSource, calibrated, machine_of, model_of
 from omniplan.domain.params import DEFAULT_BUILD
 from omniplan.domain.request import DEFAULT, check_count
 
@@ -74,7 +74,6 @@ def predict(
     n_gen: int = DEFAULT.n_gen,
     depth: int = 0,
     env: Mapping[str, str] | None = None,
-    build: str = "",
     calibration: str | Path | None = None,
 ) -> Prediction:
     """Predict how fast llama-server's ``args`` run a model on ``machine``: one sequence, nothing else running.
@@ -94,26 +93,20 @@ def predict(
     times speed, or ``channels`` and ``speed_mts`` of all sockets together; ``cpu.model``, looked up in
     ``data/cpus.toml``, ``n_cores`` and ``n_sockets`` of all sockets; ``nps`` or ``numa_nodes``.
 
-    ``build`` "2024" takes the constants of llama.cpp before CUDA graphs and fused kernels, to price old measurements.
     ``calibration`` is a machine's own file, as ``omniplan calibrate`` writes it. Raises InputError or ArgumentError.
     """
     from omniplan.llamacpp.flags.args import parse
-    from omniplan.predict import constants, learned
     from omniplan.predict.request import predict as price
 
     for name, tokens in (("n_prompt", n_prompt), ("n_gen", n_gen), ("depth", depth)):
         check_count(name, tokens, least=0)
-    known = constants.shipped(build) if build else None
-    if calibration is not None:
-        known = learned.values(calibration, build)
     return price(
         model_of(model),
-        machine_of(machine),
+        calibrated(machine_of(machine), calibration),
         parse(args, env=env or {}),
         n_prompt=n_prompt,
         n_gen=n_gen,
         depth=depth,
-        constants=known,
     )
 
 

@@ -15,7 +15,7 @@ from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Cause, Prediction
 from omniplan.errors import InputError
 from omniplan.llamacpp.flags.args import parse
-from omniplan.predict.constants import Constant, shipped
+from omniplan.predict.constants import Constant, known_on
 from omniplan.predict.request import predict
 
 # What one run can tell: rates and shares that grow together, and times that shrink with them.
@@ -55,7 +55,7 @@ class MeasuredSpeed:
 
 
 def calibrate(
-    model: Model, machine: Machine, runs: Sequence[MeasuredSpeed], *, build: str = "", source: str = "llama-bench"
+    model: Model, machine: Machine, runs: Sequence[MeasuredSpeed], *, source: str = "llama-bench"
 ) -> dict[str, Constant]:
     """Constants under which ``runs`` are predicted as measured; raises InputError where they contradict each other.
 
@@ -64,7 +64,7 @@ def calibrate(
     """
     if not runs:
         raise InputError("no run with a prompt or generation speed")
-    base = shipped(build)
+    base = known_on(machine.constants)
     factors: dict[str, list[tuple[float, MeasuredSpeed]]] = defaultdict(list)
     for run in runs:
         kind, factor = _factor(model, machine, run, base)

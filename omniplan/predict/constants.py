@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +14,8 @@ from omniplan.domain.machine import LearnedConstant
 from omniplan.errors import InputError
 
 _FILE: Final = "calibration.toml"
-_ERA: Final = "builds-"
+# Compute capability 8.6 at the end of a name.
+_CAPABILITY: Final = re.compile(r"_\d+_\d+$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,17 +35,9 @@ class Constant:
 
 
 @cache
-def constants(build: str = "") -> Mapping[str, Constant]:
-    """Every constant by its dotted name, such as ``gpu.weights_share``; raises TableError on a wrong row.
-
-    ``build`` names an older generation of llama.cpp: "2024" is before CUDA graphs and fused kernels. "" is b11434.
-    """
-    table = read_table(_FILE, dict[str, dict[str, Constant]])
-    eras = {group.removeprefix(_ERA): rows for group, rows in table.items() if group.startswith(_ERA)}
-    if build and build not in eras:
-        raise InputError(f"build: no constants for {build!r}; known: {', '.join(eras)}")
-    known = by_name({group: rows for group, rows in table.items() if not group.startswith(_ERA)})
-    return {**known, **eras.get(build, {})}
+def constants() -> Mapping[str, Constant]:
+    """Every constant by its dotted name, such as ``gpu.weights_share``; raises TableError on a wrong row."""
+    return by_name(read_table(_FILE, dict[str, dict[str, Constant]]))
 
 
 def by_name(table: Mapping[str, Mapping[str, Constant]]) -> dict[str, Constant]:
@@ -52,19 +46,19 @@ def by_name(table: Mapping[str, Mapping[str, Constant]]) -> dict[str, Constant]:
 
 
 @cache
-def shipped(build: str = "") -> Mapping[str, float]:
+def shipped() -> Mapping[str, float]:
     """The value of every shipped constant, by name."""
-    return {name: row.value for name, row in constants(build).items()}
+    return {name: row.value for name, row in constants().items()}
 
 
 def known_on(learned: Iterable[LearnedConstant]) -> Mapping[str, float]:
     """The shipped values with a machine's own in their place; raises InputError for a name there is not."""
     own = {constant.name: constant.value for constant in learned}
-    if unknown := sorted(own.keys() - shipped().keys()):
+    if unknown := sorted(name for name in own if not is_known(name)):
         raise InputError(f"constants: {unknown[0]}: no such constant; data/calibration.toml lists them")
     return {**shipped(), **own} if own else shipped()
 
 
-def value(name: str) -> float:
-    """The shipped value of one constant."""
-    return shipped()[name]
+def is_known(name: str) -> bool:
+    """Whether there is such a constant, or one that ``name`` states for GPUs of one compute capability."""
+    return name in shipped() or _CAPABILITY.sub("", name) in shipped()

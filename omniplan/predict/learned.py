@@ -15,7 +15,7 @@ from omniplan.documents.text_file import read_utf8
 from omniplan.documents.toml_text import to_toml
 from omniplan.domain.machine import Gpu, LearnedConstant, Machine
 from omniplan.errors import InputError
-from omniplan.predict.constants import Constant, by_name, shipped
+from omniplan.predict.constants import Constant, by_name, is_known
 
 _SUFFIX: Final = ".calibration.toml"
 _COMMENT: Final = (
@@ -128,12 +128,13 @@ def apply(learned: Learned, machine: Machine, *, where: str) -> Machine:
     known = {gpu.name for gpu in machine.gpus}
     if strange := sorted(newest.keys() - known):
         raise InputError(f"{where}: learned on {strange[0]}, which {machine.name} does not have")
-    constants = tuple(LearnedConstant(name=name, value=row.value) for name, row in learned.by_name.items())
+    values = {constant.name: constant.value for constant in machine.constants}
+    values |= {name: row.value for name, row in learned.by_name.items()}
     return replace(
         machine,
         gpus=tuple(_applied(gpu, newest.get(gpu.name), machine, where) for gpu in machine.gpus),
-        constants=constants or machine.constants,
-        learned=where if constants else machine.learned,
+        constants=tuple(LearnedConstant(name=name, value=value) for name, value in values.items()),
+        learned=where if learned.constants else machine.learned,
     )
 
 
@@ -170,17 +171,12 @@ def _basis(gpu: LearnedGpu) -> str:
     return f"measured in {runs} run{'s' * (runs > 1)}{build}"
 
 
-def load(path: str | Path, build: str = "") -> Learned:
-    """The file at ``path``; raises InputError, for a constant that is not known of ``build`` too."""
+def load(path: str | Path) -> Learned:
+    """The file at ``path``; raises InputError, for a constant that is not known too."""
     learned = from_toml(Learned, read_utf8(path), where=str(path), what="calibration file")
-    if strange := sorted(learned.by_name.keys() - shipped(build).keys()):
+    if strange := sorted(name for name in learned.by_name if not is_known(name)):
         raise InputError(f"{path}: {strange[0]}: no such constant; data/calibration.toml lists them")
     return learned
-
-
-def values(path: str | Path, build: str = "") -> Mapping[str, float]:
-    """The shipped constants for ``build`` with those of the file at ``path`` in their place; raises InputError."""
-    return {**shipped(build), **{name: row.value for name, row in load(path, build).by_name.items()}}
 
 
 def write(learned: Learned, comment: str = _COMMENT) -> str:

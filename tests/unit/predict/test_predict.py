@@ -140,15 +140,6 @@ def test_larger_micro_batches_stream_less() -> None:
     assert speeds[1].prompt_tokens_per_second.value > 2 * speeds[0].prompt_tokens_per_second.value
 
 
-def test_old_builds_have_their_own_constants() -> None:
-    """2024 had no CUDA graphs; another year is refused by name."""
-    old = omniplan.predict(DENSE, machine(), ALL, build="2024")
-
-    assert old.decode_tokens_per_second.value < omniplan.predict(DENSE, machine(), ALL).decode_tokens_per_second.value
-    with pytest.raises(InputError, match="2023"):
-        omniplan.predict(DENSE, machine(), ALL, build="2023")
-
-
 def test_every_constant_has_a_spread_a_source_and_a_date() -> None:
     """Nothing in the model is a bare number."""
     rows = calibration.constants()
