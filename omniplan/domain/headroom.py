@@ -56,12 +56,12 @@ class Headroom:
     ``beside`` a model keeps that instead of ``context``.
     """
 
-    # The GLM diary's four runs: nvidia-smi minus llama.cpp's buffers is 462 to 467 MiB per GPU.
+    # Four runs of docs/lessons.md#glm-context: nvidia-smi minus llama.cpp's buffers is 462 to 467 MiB per GPU.
     context: int = 500 * MIB
     # VMM pools grow in 2 MiB steps, cuBLAS takes 4 or 32 MiB, CUDA graphs tens of MiB (llama.cpp b11434 ggml-cuda.cu).
     growth_fraction: float = 0.02
     growth_least: int = 256 * MIB
-    # The diary's display GPU failed at inference with less (13+6 layers of gpt-oss-120b).
+    # A display GPU failed at inference with less (docs/lessons.md#glm-8: 13+6 layers of gpt-oss-120b).
     growth_display: int = GIB
     ram: int = 2 * GIB
 

@@ -80,5 +80,4 @@ def _finding(rule: EngineRule, effect: Effect, statement: str) -> EngineFinding:
         remedy=rule.remedy,
         source=rule.source,
         known=rule.known.isoformat(),
-        lesson=rule.lesson,
     )

@@ -114,7 +114,6 @@ class EngineRule:
     when: tuple[Annotated[Condition, Column(parse=Condition.parse)], ...]
     says: str
     remedy: str = ""
-    lesson: str = ""
     supersedes: tuple[str, ...] = ()
     versions: str = ""
     known: date

@@ -53,7 +53,7 @@ def _ways(item: EngineVerdict) -> Iterator[str]:
 
 def _evidence(finding: EngineFinding) -> str:
     remedy = f"; {finding.remedy}" if finding.remedy else ""
-    where = ", ".join(part for part in (finding.known, finding.lesson, finding.source) if part)
+    where = ", ".join(part for part in (finding.known, finding.source) if part)
     return f"{_MARK[finding.effect]}: {finding.statement}{remedy}" + (f" [{where}]" if where else "")
 
 

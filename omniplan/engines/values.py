@@ -35,7 +35,7 @@ class EngineFinding:
     """One fact that counts: what it says, what helps, and where it comes from.
 
     ``rule`` is the id of a row of ``data/engines.toml``, or "memory", "disk", "weights" or "plan" for arithmetic.
-    ``known`` is the day it was recorded, ``lesson`` its number in the diary, where there are such.
+    ``known`` is the day it was recorded.
     """
 
     rule: str
@@ -44,7 +44,6 @@ class EngineFinding:
     remedy: str = ""
     source: str = ""
     known: str = ""
-    lesson: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

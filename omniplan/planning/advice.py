@@ -41,7 +41,7 @@ def host_reasons(machine: Machine, priced: Footprint) -> Iterator[Reason]:
             verdict=ReasonVerdict.CHOSEN,
             subject=" ".join(f"{name}={value}" for name, value in environment.items()),
             statement="CUDA's order, nvidia-smi's and PCI's differ: the GPUs are pinned so that CUDA0 is the one meant",
-            source="CUDA C++ Programming Guide, environment variables; Protocol OMNI lint rule L1",
+            source="CUDA C++ Programming Guide, environment variables; docs/lessons.md#l1",
         )
 
 

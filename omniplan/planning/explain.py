@@ -18,11 +18,11 @@ from omniplan.planning.solution import Solution
 from omniplan.planning.timing import MODEL
 from omniplan.units import gib, mib
 
-SINGLE_GPU: Final = "GLM diary, strategy A: never spread a model that fits on one card"
-EXPERTS_LAST: Final = "GLM diary, lesson 2: exps=CPU is conditional, never a default for MoE"
-FOLLOW: Final = "GLM diary, key finding: KV cache and norms follow -ts, not -ot; llama.cpp b11434 load_tensors"
-PINNED: Final = "GLM diary, FIT policy of 2026-02-23: a pinned placement needs --fit off"
-HEADROOM: Final = "Protocol OMNI F-005: keep 10 to 15 % of VRAM free for growth"
+SINGLE_GPU: Final = "docs/lessons.md#glm-one-card: never spread a model that fits on one card"
+EXPERTS_LAST: Final = "docs/lessons.md#glm-2: exps=CPU is conditional, never a default for MoE"
+FOLLOW: Final = "docs/lessons.md#glm-cache-follows: KV cache and norms follow -ts, not -ot; llama.cpp load_tensors"
+PINNED: Final = "docs/lessons.md#glm-7: a pinned placement needs --fit off"
+HEADROOM: Final = "docs/lessons.md#l3: keep 10 to 15 % of VRAM free for growth"
 
 
 def layout_reasons(problem: Problem, solution: Solution) -> Iterator[Reason]:

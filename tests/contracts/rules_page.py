@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from itertools import groupby
@@ -52,7 +53,12 @@ def _entry(row: CheckRule) -> Iterator[str]:
     yield f"**{row.severity}**{also}: {_text(row.title)}.\n"
     yield f"- why: {_text(row.why)}"
     yield f"- fix: {_text(row.fix)}"
-    yield f"- source: {_text(row.source)}\n"
+    yield f"- source: {_linked(_text(row.source))}\n"
+
+
+def _linked(text: str) -> str:
+    """Sources on other pages as links from this one."""
+    return re.sub(r"docs/([\w-]+\.md(?:#[\w-]+)?)", r"[\1](\1)", text)
 
 
 def _text(text: str) -> str:
