@@ -165,7 +165,7 @@ def paired(found: Iterable[Score]) -> Iterator[tuple[Score, Score]]:
 def errors(rows: Mapping[Devices, Mapping[Phase, Accuracy]]) -> list[str]:
     """The rows of data/accuracy.toml as a table."""
     lines = [
-        "| device class | phase | rows | median | p90 | pairs | median | p90 |",
+        "| device class | phase | rows | median | p90 | pairs | their median | their p90 |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for devices, phases in rows.items():
@@ -223,7 +223,10 @@ def page() -> tuple[str, str, list[str]]:
     text += ["## The diaries' runs", "", *seeds(), "## Targets", ""]
     text += [f"- {sentence}" for sentence in missed or ["All are met."]]
     text += ["", *TARGET_NOTE]
-    return "\n".join(text) + "\n", to_toml(plain(rows), comment=COMMENT), missed
+    tables = {
+        str(devices): {str(phase): plain(row) for phase, row in phases.items()} for devices, phases in rows.items()
+    }
+    return "\n".join(text) + "\n", to_toml(tables, comment=COMMENT), missed
 
 
 def _section(test: str, found: list[Score], after: list[Score], other: list[Score]) -> list[str]:

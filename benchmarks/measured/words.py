@@ -30,10 +30,11 @@ TARGET_NOTE: Final = (
 
 PAIRS: Final = (
     "Planning compares predictions of one model on one machine. Much of what is wrong about one is wrong about both",
-    "and cancels. So the error of a comparison is taken from pairs of rows: how far the ratio of two predictions is from",
-    "that of the two measurements, the larger of both ways round. A pair is of one engine, whose own speed cancels",
-    "too, so ik_llama.cpp's rows count; single rows are llama.cpp's, as above. Planning takes the median of pairs, for a",
-    "request weighed by the seconds of its two phases. The same figures are rows of `data/accuracy.toml`.",
+    "and cancels, so the error of a comparison is taken from pairs of rows: how far the ratio of two predictions is",
+    "from that of the two measurements, the larger of both ways round. A pair is of one engine, whose own speed",
+    "cancels too, so ik_llama.cpp's rows count; single rows are llama.cpp's, as above. Planning takes the median of",
+    "pairs, for a request weighed by the seconds of its two phases. The same figures are rows of",
+    "`data/accuracy.toml`.",
 )
 
 COMMENT: Final = (

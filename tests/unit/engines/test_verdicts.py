@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 import omniplan
+from omniplan.domain.model import Model
 from omniplan.engines.facts import facts_of
-from omniplan.engines.matrix import compatibility
+from omniplan.engines.rules import findings, rules_for, version_on
+from omniplan.engines.table import engine_table
 from omniplan.engines.values import Effect, Viability
 from tests.oracle.cases import model
 from tests.unit.engines import cases
@@ -206,28 +208,33 @@ def test_a_gpu_is_known_by_its_name() -> None:
     assert CONDITIONS == cases.verdicts(cases.ask(other, old))["llama.cpp"]
 
 
-def test_the_compatibility_matrix_of_january() -> None:
-    """F-009: which DeepSeek for KTransformers on sm_120, as of 2026-01-25."""
+def test_ktransformers_in_january() -> None:
+    """docs/lessons.md#f-009: which DeepSeek KTransformers supports, and has kernels for on sm_120, as of 2026-01-25."""
     models = {
         "DeepSeek-R1": cases.deepseek(),
         "DeepSeek-V3-0324": cases.renamed("DeepSeek-V3-0324", "DeepSeek-V3-0324-Q4_K_M.gguf"),
         "DeepSeek-V3.2": model("DeepSeek-V3.2-Q3_K_M"),
         "DeepSeek-R1-0528": cases.renamed("DeepSeek-R1-0528", "DeepSeek-R1-0528-UD-Q4_K_XL.gguf"),
     }
-    cells = {
-        name: compatibility(
-            "ktransformers", facts_of(given, cases.machine(), cases.site()), as_of=cases.day("2026-01-25")
-        )
-        for name, given in models.items()
-    }
 
     assert {
-        "DeepSeek-R1": ("full", "compatible"),
-        "DeepSeek-V3-0324": ("full", "compatible"),
-        "DeepSeek-V3.2": ("partial", "blocked"),
-        "DeepSeek-R1-0528": ("blocked", "n/a"),
-    } == {name: (cell.support, cell.kernels) for name, cell in cells.items()}
-    assert all(finding.source for cell in cells.values() for finding in cell.findings)
+        "DeepSeek-R1": {},
+        "DeepSeek-V3-0324": {},
+        "DeepSeek-V3.2": {"kt-sparse": Effect.CONDITION, "kt-sparse-sm120": Effect.BLOCKS},
+        "DeepSeek-R1-0528": {"kt-dynamic": Effect.BLOCKS},
+    } == {name: _about_models("ktransformers", given) for name, given in models.items()}
+
+
+def _about_models(engine: str, given: Model) -> dict[str, Effect]:
+    """What rules that look at the model alone, or at it and the GPUs, hold against it; none looks at the host."""
+    day = cases.day("2026-01-25")
+    version = version_on(engine_table().engines[engine], day)
+    ways = [way.name for way in engine_table().ways if way.engine == engine]
+    rules = {rule.id: rule for way in ways for rule in rules_for(engine, way, version, day)}
+    asked = {id: {condition.fact.partition(".")[0] for condition in rule.when} for id, rule in rules.items()}
+    about = [rule for id, rule in rules.items() if {"model"} <= asked[id] <= {"model", "gpu"}]
+    found = findings(about, facts_of(given, cases.machine(), cases.site()))
+    return {finding.rule: finding.effect for finding in found if finding.effect is not Effect.NOTE}
 
 
 def test_a_version_of_ones_own() -> None:
