@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
 from omniplan.domain.evidence import Reason, ReasonVerdict
-from omniplan.domain.plan import Settings
-from omniplan.domain.prediction import Cause
 from omniplan.errors import ArgumentError, RequestError
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load import weights
 from omniplan.llamacpp.load.context import CELL_PAD
 from omniplan.planning.ladder import Ladder
-from omniplan.planning.microbatch import best_size
+from omniplan.planning.microbatch import best_batching
 from omniplan.planning.problem import Problem
 from omniplan.planning.solution import Solution
-from omniplan.planning.timing import ERROR, MODEL, seconds
-from omniplan.predict.request import predict_priced
+from omniplan.planning.timing import ERROR, MODEL
 
 # Contexts between the least and the wish that are looked at, by bisection.
 _STEPS: Final = 16
@@ -115,46 +111,16 @@ def _between(least: int, wish: int) -> list[int]:
 
 def _settled(problem: Problem) -> Outcome:
     """The best placement with the context and cache types of the request."""
-    problem = _offloading(problem)
-    ladder, found = best_size(problem) if problem.request.n_ubatch is None else _climbed(problem)
-    for settings, what in _changes(ladder.problem, found):
-        rival, other = _climbed(ladder.problem.settled(settings))
-        if found is not None and other is not None and other.seconds < (1 - _EARNS) * found.seconds:
+    ladder, found = best_batching(problem)
+    if found is not None and _head_may_move(ladder.problem, found):
+        rival = Ladder(ladder.problem.settled(replace(ladder.problem.settings, head_on_cpu=True)))
+        other = rival.climb()
+        if other is not None and other.seconds < (1 - _EARNS) * found.seconds:
+            what = "the output matrix in RAM"
             statement = f"{what}: predicted {other.seconds:.3g} s against {found.seconds:.3g} s"
             rival.reporter.note(Reason(verdict=ReasonVerdict.CHOSEN, subject=what, statement=statement, source=MODEL))
-            ladder, found = rival, other
+            return rival, other
     return ladder, found
-
-
-def _offloading(problem: Problem) -> Problem:
-    """The problem without op offload, where the programme's own figures say that this is clearly faster."""
-    if not problem.may_move or problem.costs.total <= sum(map(problem.headroom.budget_of, problem.machine.gpus)):
-        return problem
-    rival = problem.settled(replace(problem.settings, op_offload=False))
-    usual, without = (Ladder(each).estimate({}) for each in (problem, rival))
-    return rival if usual is not None and without is not None and without < (1 - ERROR) * usual else problem
-
-
-def _climbed(problem: Problem) -> Outcome:
-    ladder = Ladder(problem)
-    return ladder, ladder.climb()
-
-
-def _changes(problem: Problem, found: Solution | None) -> Iterator[tuple[Settings, str]]:
-    """What may be worth another search, after a look at what was found."""
-    if found is None:
-        return
-    if Cause.STREAMING in found.prediction.prompt_terms and _offload_may_lose(problem, found):
-        yield replace(problem.settings, op_offload=False), "--no-op-offload"
-    if _head_may_move(problem, found):
-        yield replace(problem.settings, head_on_cpu=True), "the output matrix in RAM"
-
-
-def _offload_may_lose(problem: Problem, found: Solution) -> bool:
-    """Whether the very placement is faster when a prompt's share on the CPU is computed there."""
-    request, params = problem.request, replace(found.params, op_offload=False)
-    rival = predict_priced(problem.model, problem.machine, params, found.footprint, request.n_prompt, request.n_gen, 0)
-    return seconds(rival, request.objective) < found.seconds
 
 
 def _head_may_move(problem: Problem, found: Solution) -> bool:

@@ -1,86 +1,123 @@
-"""The micro-batch with the least predicted time: large ones stream weights less often, and take more room."""
+"""The micro-batch, and whether a GPU computes a prompt's share of weights in RAM: what takes the least predicted time.
+
+Both are chosen together: a large micro-batch streams weights less often and takes more room, and where the processor
+computes its share itself nothing is streamed, so that the best of one depends on the other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
 from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.footprint import ComputePart, Footprint
+from omniplan.domain.plan import Settings
+from omniplan.domain.prediction import Cause
 from omniplan.planning.ladder import Ladder
 from omniplan.planning.problem import Problem
 from omniplan.planning.solution import Solution
-from omniplan.planning.timing import MODEL
+from omniplan.planning.timing import MODEL, seconds
+from omniplan.predict.request import predict_priced
 
 SIZES: Final = (256, 512, 1024, 2048, 4096, 8192)
-# Sizes that are searched and simulated in full, after all have been estimated from one simulation: one more where all
-# is on GPUs, since the programme knows nothing of micro-batches that overlap.
-_FINALISTS: Final = 2
-_FINALISTS_ON_GPUS: Final = 3
 # What of a compute buffer does not grow with the micro-batch.
 _FIXED: Final = (ComputePart.OFFLOAD, ComputePart.KV_COPIES)
 
 
-def best_size(problem: Problem) -> tuple[Ladder, Solution | None]:
-    """The search of the best micro-batch and what it found; ``problem`` has the usual one.
+def best_batching(problem: Problem) -> tuple[Ladder, Solution | None]:
+    """The search of the best micro-batch and op offload, and what it found.
 
     One simulation says what compute buffers consist of; masks, activations and inputs are scaled to the other sizes,
-    the programme divides layers with the room that leaves, and the most promising sizes are simulated.
+    the programme divides layers with the room that leaves, and what may still be faster is simulated, best first.
     """
-    usual = Ladder(problem)
-    found = usual.climb()
+    chosen, found = _first(problem)
     if found is None:
-        smaller = Ladder(_sized(problem, SIZES[0]))
-        found = smaller.climb()
-        smaller.reporter.note(_reason(SIZES[0], [f"{problem.settings.n_ubatch}: does not fit"]))
-        return smaller, found
-    tried = [f"{problem.settings.n_ubatch}: {found.seconds:.3g} s"]
-    chosen, best = usual, found
-    most = _FINALISTS if found.candidate.moved else _FINALISTS_ON_GPUS
-    for ladder in _promising(usual, found.footprint)[:most]:
-        result = ladder.climb()
-        if result is None:
-            continue
-        tried.append(f"{ladder.problem.settings.n_ubatch}: {result.seconds:.3g} s")
-        if result.seconds < best.seconds:
-            chosen, best = ladder, result
-    chosen.reporter.note(_reason(chosen.problem.settings.n_ubatch, tried))
+        return chosen, None
+    best, tried = found, [_said(chosen.problem.settings, found)]
+    for estimate, ladder in _promising(chosen, found):
+        if estimate >= best.seconds:
+            break
+        if (result := ladder.climb()) is not None:
+            tried.append(_said(ladder.problem.settings, result))
+            if result.seconds < best.seconds:
+                chosen, best = ladder, result
+    if len(tried) > 1:
+        chosen.reporter.note(_reason(chosen.problem.settings, tried))
     return chosen, best
 
 
-def _promising(usual: Ladder, priced: Footprint) -> list[Ladder]:
-    """Searches of the sizes whose estimated time is least, best first."""
-    problem, estimated = usual.problem, []
-    usual_size = problem.settings.n_ubatch
-    for size in SIZES:
-        if size == usual_size or size > problem.settings.n_ctx:
-            continue
-        ladder = Ladder(_sized(problem, size))
-        seconds = ladder.estimate(_scaled(priced, size / usual_size))
-        if seconds is not None:
-            estimated.append((seconds, size, ladder))
-    estimated.sort(key=lambda item: item[:2])
-    return [ladder for _, _, ladder in estimated]
+def _first(problem: Problem) -> tuple[Ladder, Solution | None]:
+    """The first that fits, in the order of the options; the first of all where none does."""
+    usual = Ladder(problem)
+    if found := usual.climb():
+        return usual, found
+    for settings in _options(problem):
+        ladder = Ladder(problem.settled(settings))
+        if found := ladder.climb():
+            return ladder, found
+    return usual, None
 
 
-def _sized(problem: Problem, n_ubatch: int) -> Problem:
-    return problem.settled(replace(problem.settings, n_ubatch=n_ubatch))
+def _options(problem: Problem) -> Iterator[Settings]:
+    """What else may be settled: every size in reach where the micro-batch is free, with op offload and without."""
+    usual = problem.settings
+    sizes = [usual.n_ubatch] if problem.request.n_ubatch else [size for size in SIZES if size <= usual.n_ctx]
+    for size in sizes:
+        for op_offload in (True, False):
+            settings = replace(usual, n_ubatch=size, op_offload=op_offload)
+            if settings != usual:
+                yield settings
 
 
-def _scaled(priced: Footprint, factor: float) -> Mapping[str, int]:
+def _promising(ladder: Ladder, found: Solution) -> list[tuple[float, Ladder]]:
+    """Searches with other settings and their estimated seconds, least first; nothing computes what is not in RAM."""
+    problem, estimated = ladder.problem, []
+    streams = Cause.STREAMING in found.prediction.prompt_terms or not problem.settings.op_offload
+    for settings in _options(problem):
+        if settings.op_offload == problem.settings.op_offload or streams:
+            rival = Ladder(problem.settled(settings))
+            estimated.append((_estimate(rival, problem.settings, found), rival))
+    return sorted(estimated, key=lambda item: item[0])
+
+
+def _estimate(rival: Ladder, usual: Settings, found: Solution) -> float:
+    """Seconds of the best division of layers with scaled compute buffers, or of the layout at hand."""
+    problem = rival.problem
+    settings, request = problem.settings, problem.request
+    scaled = _scaled(found.footprint, settings.n_ubatch / usual.n_ubatch, op_offload=settings.op_offload)
+    # The programme knows nothing of micro-batches that overlap, which they do where all is on several GPUs.
+    divided = rival.estimate(scaled) if found.candidate.moved else None
+    if divided is not None:
+        return divided
+    asked = problem.params
+    params = replace(found.params, n_batch=asked.n_batch, n_ubatch=asked.n_ubatch, op_offload=asked.op_offload)
+    priced = predict_priced(problem.model, problem.machine, params, found.footprint, request.n_prompt, request.n_gen, 0)
+    return seconds(priced, request.objective)
+
+
+def _scaled(priced: Footprint, factor: float, *, op_offload: bool) -> Mapping[str, int]:
     """Compute buffers of a micro-batch ``factor`` times as large, by device."""
     return {
-        name: sum(size if part in _FIXED else round(size * factor) for part, size in parts.items())
+        name: sum(
+            size if part in _FIXED else round(size * factor)
+            for part, size in parts.items()
+            if op_offload or part is not ComputePart.OFFLOAD
+        )
         for name, parts in priced.compute_parts.items()
     }
 
 
-def _reason(n_ubatch: int, tried: list[str]) -> Reason:
+def _said(settings: Settings, found: Solution) -> str:
+    offload = "" if settings.op_offload else " without op offload"
+    return f"{settings.n_ubatch}{offload}: {found.seconds:.3g} s"
+
+
+def _reason(settings: Settings, tried: list[str]) -> Reason:
     return Reason(
         verdict=ReasonVerdict.CHOSEN,
-        subject=f"-ub {n_ubatch}",
-        statement=f"the least predicted time of the micro-batches that looked best of {SIZES[0]} to {SIZES[-1]} "
+        subject=f"-ub {settings.n_ubatch}{'' if settings.op_offload else ' --no-op-offload'}",
+        statement=f"the least predicted time of what looked best, micro-batch and op offload together "
         f"({', '.join(tried)})",
         source=MODEL,
     )
