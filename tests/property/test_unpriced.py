@@ -11,6 +11,7 @@ import omniplan
 from omniplan.domain.machine import Machine
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.flags.table import load_flags
+from omniplan.llamacpp.load.unpriced import rows
 from omniplan.planning.compare import compare
 from tests.oracle import cases
 from tests.property.strategies import examples, machines, names, placements
@@ -78,10 +79,10 @@ def test_no_plan_for_another_back_end_fits(name: str, machine: Machine, backend:
     assert plan.footprint.fits is None or " ".join(plan.server_args).count("-dev none") == 1
 
 
-def test_flags_are_spelt_as_the_table_has_them() -> None:
-    """Names that are looked for among remembered flags are names of rows, or nothing would be found."""
-    from omniplan.llamacpp.load import unpriced
-
+def test_kinds_are_asked_for_by_flags_that_exist() -> None:
+    """Flags and fields that are looked for are those of the table of flags, or nothing would be found."""
     known = {row.name for row in load_flags()}
+    fields = {row.param for row in load_flags()}
 
-    assert {name for kind in unpriced._KINDS for name in kind.flags} - known == set()
+    assert {name for row in rows().values() for name in row.flags} - known == set()
+    assert {row.param for row in rows().values() if row.param} - fields == set()

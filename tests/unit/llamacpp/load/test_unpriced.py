@@ -26,7 +26,7 @@ ASKED = [
     (["--mmproj-url", "https://example.org/projector.gguf"], "--mmproj"),
     (["-md", "draft.gguf"], "--spec-draft-model"),
     (["-hfd", "someone/draft"], "--spec-draft-model"),
-    (["--spec-type", "draft-mtp"], "--spec-type draft-mtp"),
+    (["--spec-type", "draft-mtp"], "--spec-type"),
     (["--spec-type", "ngram-simple"], "--spec-type"),
     (["--spec-default"], "--spec-type"),
     (["--lora", "adapter.gguf"], "--lora"),
