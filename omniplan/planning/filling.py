@@ -18,11 +18,11 @@ from omniplan.planning.problem import Problem
 from omniplan.planning.reporter import Reporter
 from omniplan.planning.solution import Solution
 
-# Rounds in which the estimate of compute buffers is replaced by what the simulation says.
+# Rounds in which the estimate of compute buffers is replaced by what the simulation says. Of 132 searches (44 models on
+# six machines) a third round made 3 faster, a fourth 1, and up to ten no more.
 _ROUNDS: Final = 4
-# The programme's seconds leave out graph splits; a rival within this factor is priced.
-_CLEARLY: Final = 0.8
-# What another order than CUDA's must save to be used.
+# Share of the time that another order than CUDA's must save. It makes names in the command mean other cards, so it has
+# to be worth a second look; half of what the time model is off by, since both orders share its error.
 _ORDER: Final = 0.03
 # -ts takes one value less than there may be devices (llama.cpp b11434 common/arg.cpp).
 _MOST_SPLIT: Final = MAX_DEVICES - 1
@@ -45,7 +45,7 @@ class Filler:
     ) -> Solution | None:
         """The fastest of a few rounds: fill with estimated compute buffers, simulate, fill again with the real ones.
 
-        ``gpus`` may be used, all by default. Nothing comes when more than ``least`` seconds are clearly taken.
+        ``gpus`` may be used, all by default. Nothing comes when more than ``least`` seconds are taken for certain.
         """
         machine = self.problem.machine
         reserves = self._estimates(machine.gpus if gpus is None else gpus, may_move=may_move)
@@ -56,7 +56,7 @@ class Filler:
             if candidate is None and best is None and any(map(any, reserves.values())):
                 reserves = dict.fromkeys(reserves, (0, 0))
                 candidate = self.fill(reserves, may_move=may_move, first=first)
-            if candidate is None or candidate.params in seen or (least and candidate.seconds * _CLEARLY > least):
+            if candidate is None or candidate.params in seen or (least and _least_seconds(candidate) > least):
                 break
             seen.add(candidate.params)
             solution = self.problem.price(candidate)
@@ -133,6 +133,15 @@ class Filler:
             part=times.part,
             cpu=times.cpu,
         )
+
+
+def _least_seconds(candidate: Candidate) -> float:
+    """What a candidate takes at least.
+
+    The programme leaves out graph splits, so a price is never less, except where all is on GPUs and batches of a prompt
+    overlap: at most every GPU is then busy all the time.
+    """
+    return candidate.seconds / (1 if candidate.moved else len(candidate.ranges))
 
 
 def _least(options: Iterable[ranges.Filled | None]) -> ranges.Filled | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from omniplan.domain.params import MAX_DEVICES
+from omniplan.domain.params import LEAST_CONTEXT, MAX_DEVICES
 from omniplan.domain.plan import Settings
 from omniplan.domain.request import Request
 from omniplan.errors import ArgumentError, Infeasible
@@ -16,8 +16,6 @@ from omniplan.planning.problem import Problem
 from omniplan.text.verdict import left_out
 from omniplan.units import MIB, gib, mib
 
-# Below this a chat model is of little use, and llama.cpp's own --fit stops here too (-fitc).
-_LEAST_CONTEXT = 4096
 # iq1_s, the smallest type of llama.cpp that is used for language models.
 _LEAST_BITS = 1.5625
 
@@ -76,7 +74,7 @@ def _freer(problem: Problem) -> Iterator[str]:
 def _requests(problem: Problem) -> Iterator[str]:
     """Smaller requests that fit."""
     settings = problem.settings
-    if settings.n_ctx > _LEAST_CONTEXT and (n_ctx := _largest_context(problem)):
+    if settings.n_ctx > LEAST_CONTEXT and (n_ctx := _largest_context(problem)):
         yield f"it fits with --ctx {n_ctx}"
     smaller = replace(settings, cache_type_k="q8_0", cache_type_v="q8_0")
     if settings.cache_type_k == "f16" and _fits(problem, problem.request, smaller):
@@ -102,7 +100,7 @@ def _smallest(problem: Problem) -> int:
 def _largest_context(problem: Problem) -> int:
     """The largest halving of the asked context that fits, 0 when none does."""
     n_ctx = problem.settings.n_ctx // 2
-    while n_ctx >= _LEAST_CONTEXT:
+    while n_ctx >= LEAST_CONTEXT:
         if _fits(problem, problem.request, replace(problem.settings, n_ctx=n_ctx)):
             return n_ctx
         n_ctx //= 2

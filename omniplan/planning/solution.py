@@ -12,8 +12,8 @@ from omniplan.domain.prediction import Prediction
 from omniplan.llamacpp.flags.overrides import cpu_moe
 from omniplan.planning.candidates import Candidate, args_of
 
-# Predicted times that differ by less are the same.
-_TIE: Final = 0.001
+# Predicted times that differ by a smaller share are the same: no figure is printed with more than three digits.
+TIE: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,6 @@ class Solution:
     def beats(self, other: Solution) -> bool:
         """Whether it is faster; a tie, to within a thousandth, goes to fewer patterns, then to more headroom."""
         least = min(self.seconds, other.seconds)
-        if abs(self.seconds - other.seconds) > _TIE * least:
+        if abs(self.seconds - other.seconds) > TIE * least:
             return self.seconds < other.seconds
         return (self.n_patterns, -self.spare) < (other.n_patterns, -other.spare)

@@ -20,9 +20,11 @@ from omniplan.stack.pools import Need, Pools
 from omniplan.stack.values import On, Share, StackFile, StackModel
 
 NANO: Final = 1e9
-# Of what a model takes of its GPUs where it may have all: how much is offered to one that must share them.
+# Of what a model takes of its GPUs where it may have all: how much is offered to one that must share them. Half is
+# where to begin; what the chosen others leave is offered in every later round.
 _LEVELS: Final = (0.5,)
-# Room for equal parts of a model: shares of its weights, and what is there for caches and buffers besides.
+# Room for equal parts of a model: shares of its weights, and what is there for caches and buffers besides. A GPU takes
+# whole layers, of which one more is 5 % of a part of 20 and 25 % of a part of 4.
 _SPARE: Final = (1.05, 1.25)
 _BESIDE: Final = 2 << 30
 # More GPUs than this are not combined in every way: all of a kind, and all.

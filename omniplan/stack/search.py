@@ -10,6 +10,7 @@ from typing import Final
 
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
+from omniplan.planning.solution import TIE
 from omniplan.stack import cofit
 from omniplan.stack.joint import JointProblem, Together, least_missing, solve
 from omniplan.stack.neighbours import added
@@ -19,8 +20,6 @@ from omniplan.stack.values import Group, On, StackFile, StackModel
 
 # Rounds of choosing jointly and planning again in what others leave; each must be better than the one before.
 _ROUNDS: Final = 4
-# Share of the objective that another round must have saved.
-_WORTH: Final = 0.001
 # In stacks of so few models large ones are also planned in what each single place of another leaves.
 _FEW: Final = 4
 
@@ -132,7 +131,7 @@ class Search:
             if not self._widen(options, best):
                 break
             found = self._choose(options, groups, best)
-            is_better = (len(found.groups), -found.cost) > (len(best.groups), -best.cost * (1 - _WORTH))
+            is_better = (len(found.groups), -found.cost) > (len(best.groups), -best.cost * (1 - TIE))
             best = found
             if not is_better:
                 break
