@@ -10,7 +10,7 @@ from functools import partial
 
 import omniplan
 from benchmarks.timing import forget, report, seconds
-from omniplan.stack.values import Group, StackFile, StackModel
+from omniplan.stack.asked import Group, StackFile, StackModel
 from tests.oracle import cases
 
 RUNS = 3

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import TypeAdapter
-
 from omniplan.bench.values import BenchReport, SmokeReport
 from omniplan.certify.values import Certificate
 from omniplan.check.values import CheckReport
 from omniplan.documents.document import parse_document
+from omniplan.documents.schema import json_schema
 from omniplan.documents.text_file import read_utf8
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
@@ -22,6 +21,8 @@ from omniplan.errors import InputError
 from omniplan.planning.comparison import Comparison
 from omniplan.planning.frontier_values import Frontier
 from omniplan.planning.recommendation import Recommendation
+from omniplan.predict.learned import Learned
+from omniplan.stack.asked import StackFile
 from omniplan.stack.values import Stack
 from omniplan.verify.logs.report import LoadReport
 from omniplan.verify.values import Verification
@@ -37,6 +38,8 @@ SCHEMAS: Final[dict[str, type]] = {
     "inspection": Inspection,
     "recommendation": Recommendation,
     "stack": Stack,
+    "stack-file": StackFile,
+    "calibration": Learned,
     "weighing": Weighing,
     "machine": Machine,
     "load-report": LoadReport,
@@ -50,10 +53,7 @@ def schema(name: str) -> dict[str, Any]:
     """JSON Schema of a published document; raises InputError for an unknown name."""
     if name not in SCHEMAS:
         raise InputError(f"schema {name}: unknown; choose one of {', '.join(SCHEMAS)}")
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **TypeAdapter(SCHEMAS[name]).json_schema(mode="serialization"),
-    }
+    return json_schema(SCHEMAS[name])
 
 
 def parse_plan(text: str, *, where: str = "plan") -> Plan:

@@ -10,7 +10,8 @@ from omniplan.domain.machine import Machine
 
 if TYPE_CHECKING:
     from omniplan.domain.model import Model
-    from omniplan.stack.values import Stack, StackFile
+    from omniplan.stack.asked import StackFile
+from omniplan.stack.values import Stack
 
 
 def stack(source: str | Path | StackFile, machine: Machine) -> Stack:
@@ -22,9 +23,9 @@ def stack(source: str | Path | StackFile, machine: Machine) -> Stack:
     does not fit says by how much and which changes would help, least loss first; nothing is raised for it. Raises
     InputError with the path inside the file, HeaderError, UnsupportedModel or ArgumentError.
     """
+    from omniplan.stack.asked import StackFile
     from omniplan.stack.document import load_stack
     from omniplan.stack.planner import make_stack
-    from omniplan.stack.values import StackFile
 
     asked = source if isinstance(source, StackFile) else load_stack(source)
     known: dict[str, Model] = {}

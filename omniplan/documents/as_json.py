@@ -1,10 +1,11 @@
-"""Values as JSON text: field names as keys, bytes as whole numbers, the same text for the same value."""
+"""Records as JSON text: the keys and units of files, the same text for the same value."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from omniplan.documents.record import plain
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -12,4 +13,4 @@ if TYPE_CHECKING:
 
 def as_json(value: DataclassInstance) -> str:
     """``value`` and everything inside it as indented JSON."""
-    return json.dumps(asdict(value), indent=2, ensure_ascii=False)
+    return json.dumps(plain(value), indent=2, ensure_ascii=False)

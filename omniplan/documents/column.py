@@ -119,6 +119,6 @@ def _record_field(item: Field[object], hint: object) -> RecordField:
         key=REST if column.is_rest else column.key or f"{item.name}{suffix}",
         hint=hint,
         column=column,
-        is_required=not (has_default or is_optional or column.default),
+        is_required=item.init and not (has_default or is_optional or column.default),
         item=item,
     )

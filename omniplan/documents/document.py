@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
 from omniplan.documents.record import read
 from omniplan.documents.toml_text import parse_toml
 from omniplan.errors import InputError
@@ -33,8 +31,6 @@ def parse_document(text: str, kind: type[T], *, version: int, where: str, writte
         again = written_by.split()[1]
         raise InputError(f"{where}: schema_version is {found!r}, this omniplan reads {version}; {again} again")
     try:
-        return TypeAdapter(kind).validate_python(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{where}: {path}: {first['msg']}") from error
+        return read(kind, raw)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error

@@ -85,9 +85,11 @@ def _record(kind: type, table: Mapping[str, object], path: str, keys: tuple[obje
     for key in table:
         if key not in known:
             raise _fault(_join(path, key), unknown(key, known))
-    values = {field.name: _field(field, table, path, keys) for field in record_fields(kind)}
+    # What a record makes of its own fields is written for others, and made again when it is read.
+    given = [field for field in record_fields(kind) if field.item.init]
+    values = {field.name: _field(field, table, path, keys) for field in given}
     # What follows from other fields follows once all of these are read.
-    unsaid = [field for field in record_fields(kind) if field.column.default and table.get(field.key) is None]
+    unsaid = [field for field in given if field.column.default and table.get(field.key) is None]
     record = kind(**{**values, **{field.name: field.left_out(values) for field in unsaid}})
     for key, problem in getattr(record, "faults", tuple)():
         raise _fault(_join(path, key), problem)
@@ -98,6 +100,8 @@ def _field(field: RecordField, table: Mapping[str, object], path: str, keys: tup
     if 0 < field.column.level <= len(keys):
         return keys[-field.column.level]
     found = table.get(field.key)
+    if found is None and field.key in table and resolved(field.hint)[2]:
+        return None
     if found is not None:
         return _value(field.hint, found, _join(path, field.key), ())
     if field.is_required:

@@ -25,8 +25,6 @@ def read_scalar(kind: Any, column: Column, raw: object) -> object:
             return read(option, column, raw)
         except InputError as error:
             problem = problem or str(error)
-    if column.expected:
-        problem = f"expected {column.expected}, got {str(raw)[:80]!r}"
     raise InputError(problem)
 
 
@@ -64,6 +62,8 @@ def _is_within(raw: float, column: Column) -> bool:
 
 
 def _limits(column: Column) -> str:
+    if column.expected:
+        return column.expected
     if column.above is not None:
         return f"a number above {column.above:g}"
     return "a number" if column.least is None else f"a number of {column.least:g} or more"

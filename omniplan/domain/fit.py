@@ -12,16 +12,16 @@ from omniplan.domain.params import NEVER_SHRINK, Override, ServerParams
 class FitResult:
     """The parameters after ``--fit`` (``common_fit_params``).
 
-    ``n_gpu_layers`` is -1 and ``tensor_split``, ``overrides`` are empty where fit left them alone; ``overrides`` are
-    (pattern, buffer type) in order. ``failure`` is fit's own complaint when it gave up: the load goes on all the same.
+    ``n_gpu_layers`` is -1 and ``tensor_split``, ``overrides`` are empty where fit left them alone; ``overrides`` in
+    order. ``failure`` is fit's own complaint when it gave up: the load goes on all the same.
     ``probes`` counts the memory measurements it would take. ``fits`` says whether the pools hold what it chooses, None
     where that is not known, as ``unpriced`` says.
     """
 
     n_ctx: int
     n_gpu_layers: int
-    tensor_split: list[int]
-    overrides: list[tuple[str, str]]
+    tensor_split: tuple[int, ...]
+    overrides: tuple[Override, ...]
     changed: bool
     failure: str = ""
     probes: int = 0
@@ -37,7 +37,7 @@ class FitResult:
         if self.tensor_split:
             args += ["-ts", ",".join(str(count) for count in self.tensor_split)]
         if self.overrides:
-            args += ["-ot", ",".join(f"{pattern}={buffer}" for pattern, buffer in self.overrides)]
+            args += ["-ot", ",".join(f"{item.pattern}={item.buffer_type}" for item in self.overrides)]
         return tuple(args)
 
     def settled(self, params: ServerParams) -> ServerParams:
@@ -49,5 +49,5 @@ class FitResult:
             fit_ctx=params.fit_ctx if self.n_ctx else NEVER_SHRINK,
             n_gpu_layers=self.n_gpu_layers if self.n_gpu_layers >= 0 else params.n_gpu_layers,
             tensor_split=tuple(map(float, self.tensor_split)) or params.tensor_split,
-            overrides=(*params.overrides, *(Override(*item) for item in self.overrides)),
+            overrides=(*params.overrides, *self.overrides),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from omniplan.documents.column import Amount, Column, Count, Gbs, Mib, Positive, Tera
 from omniplan.documents.record import plain, read
@@ -222,6 +222,8 @@ class Machine:
 
     ``constants`` stand in for the shipped ones of the time model; ``learned`` says which runs they come from.
     """
+
+    is_sparse: ClassVar = True
 
     name: str
     description: str = ""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from omniplan.documents.fields import Fields
+from omniplan.documents.column import LARGEST, Column
+from omniplan.documents.record import read
 from omniplan.documents.source import data_path
+from omniplan.documents.toml_text import read_toml
 from omniplan.errors import InputError, TableError
 from omniplan.units import gib
 
@@ -28,14 +29,14 @@ class Site:
     ``disk_free`` bytes.
     """
 
-    cuda: str = ""
-    driver: str = ""
-    kernel: str = ""
+    cuda: Annotated[str, Column(pattern=_VERSION, example="12.8")] = ""
+    driver: Annotated[str, Column(pattern=_VERSION, example="580.95")] = ""
+    kernel: Annotated[str, Column(pattern=_VERSION, example="6.8.0")] = ""
     os: str = ""
     sandbox: str = "none"
-    weights: tuple[str, ...] | None = None
+    weights: tuple[Annotated[str, Column(choices=_FORMATS)], ...] | None = None
     sched_ext: bool | None = None
-    disk_free: int | None = None
+    disk_free: Annotated[int | None, Column(key="disk_free_gb", unit=10**9, least=0, most=LARGEST)] = None
 
     @property
     def shown(self) -> dict[str, str]:
@@ -48,20 +49,7 @@ class Site:
 
 def read_site(raw: Mapping[str, Any]) -> Site:
     """A site from plain data, as in a site file; raises InputError with the key."""
-    row = Fields.of(raw, "site")
-    disk = row.scaled("disk_free_gb", 1e9)
-    site = Site(
-        cuda=row.matching("cuda", _VERSION, "12.8"),
-        driver=row.matching("driver", _VERSION, "580.95"),
-        kernel=row.matching("kernel", _VERSION, "6.8.0"),
-        os=row.text("os", ""),
-        sandbox=row.text("sandbox", "none"),
-        weights=_weights(row),
-        sched_ext=row.flag("sched_ext") if "sched_ext" in raw else None,
-        disk_free=None if disk is None else int(disk),
-    )
-    row.done()
-    return site
+    return read(Site, raw, path="site")
 
 
 def load_site(given: Sequence[str]) -> Site:
@@ -71,16 +59,6 @@ def load_site(given: Sequence[str]) -> Site:
         key, sign, value = item.partition("=")
         raw |= {key: _value(key, value)} if sign else _file(item)
     return read_site(raw)
-
-
-def _weights(row: Fields) -> tuple[str, ...] | None:
-    if "weights" not in row.raw:
-        return None
-    formats = row.texts("weights")
-    for name in formats:
-        if name not in _FORMATS:
-            raise row.error("weights", f"expected some of {', '.join(_FORMATS)}, got {name!r}")
-    return formats
 
 
 def _value(key: str, text: str) -> Any:
@@ -104,8 +82,8 @@ def _file(name: str) -> dict[str, Any]:
         except TableError:
             raise InputError(f"--site {name}: no shipped site of that name; give a .toml file or key=value") from None
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return read_toml(path)
+    except InputError as error:
         raise InputError(f"--site {name}: cannot be read: {error}") from error
 
 

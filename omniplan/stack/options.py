@@ -14,10 +14,11 @@ from omniplan.errors import ArgumentError, Infeasible
 from omniplan.planning.planner import solve
 from omniplan.planning.result import Solved
 from omniplan.planning.solution import Solution
+from omniplan.stack.asked import On, StackFile, StackModel
 from omniplan.stack.joint import Choice
 from omniplan.stack.neighbours import Work, work
 from omniplan.stack.pools import Need, Pools
-from omniplan.stack.values import On, Share, StackFile, StackModel
+from omniplan.stack.values import Share
 
 NANO: Final = 1e9
 # Of what a model takes of its GPUs where it may have all: how much is offered to one that must share them. Half is

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
+from omniplan.stack.asked import StackFile
 from omniplan.stack.result import stack_of
 from omniplan.stack.search import Search
-from omniplan.stack.values import Stack, StackFile
+from omniplan.stack.values import Stack
 
 
 def make_stack(asked: StackFile, models: Mapping[str, Model], machine: Machine) -> Stack:

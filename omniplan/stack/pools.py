@@ -17,7 +17,8 @@ from omniplan.domain.machine import Machine, Memory
 from omniplan.errors import InputError
 from omniplan.llamacpp.ggml import buffers
 from omniplan.planning.solution import Solution
-from omniplan.stack.values import ANY_GPU, Budget, External, Share
+from omniplan.stack.asked import ANY_GPU, Budget, External
+from omniplan.stack.values import Share
 
 # More than any pool: RAM of unknown size is not checked.
 UNKNOWN: Final = 1 << 62

@@ -17,11 +17,12 @@ from omniplan.llamacpp.quant.quality import loss_of, mixes
 from omniplan.llamacpp.quant.requantise import requantise
 from omniplan.predict.processor import ram_bandwidth
 from omniplan.predict.rates import assumed_gpu_bandwidth
+from omniplan.stack.asked import ANY_GPU, External, Group, On, StackModel
 from omniplan.stack.joint import Choice, JointProblem, Together, least_missing, solve
 from omniplan.stack.options import StackOption
 from omniplan.stack.pools import UNKNOWN, Need, missing, total
 from omniplan.stack.search import Search
-from omniplan.stack.values import ANY_GPU, External, Group, GroupResult, On, PoolUse, Remedy, Share, StackModel
+from omniplan.stack.values import GroupResult, PoolUse, Remedy, Share
 
 # Members changed at once, and ways out that are told.
 _MOST_CHANGED: Final = 3

@@ -18,12 +18,13 @@ from omniplan.planning.candidates import args_of
 from omniplan.planning.result import plan_of, search_reasons
 from omniplan.predict.request import predict_priced
 from omniplan.stack import cofit
+from omniplan.stack.asked import ANY_GPU, Group
 from omniplan.stack.neighbours import busy_seconds, decode_work
 from omniplan.stack.options import NANO
 from omniplan.stack.pools import UNKNOWN, Need, total
 from omniplan.stack.remedies import refused
 from omniplan.stack.search import Found, Search
-from omniplan.stack.values import ANY_GPU, Group, GroupResult, Member, MemberSpeed, PoolUse, Stack
+from omniplan.stack.values import GroupResult, Member, MemberSpeed, PoolUse, Stack
 from omniplan.units import MIB, gib
 from omniplan.version import __version__
 

@@ -12,11 +12,11 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.planning.solution import TIE
 from omniplan.stack import cofit
+from omniplan.stack.asked import Group, On, StackFile, StackModel
 from omniplan.stack.joint import JointProblem, Together, least_missing, solve
 from omniplan.stack.neighbours import added
 from omniplan.stack.options import NANO, Offers, StackOption, anonymous, on_cpu
 from omniplan.stack.pools import Need, Pools, missing, total
-from omniplan.stack.values import Group, On, StackFile, StackModel
 
 # Rounds of choosing jointly and planning again in what others leave; each must be better than the one before.
 _ROUNDS: Final = 4

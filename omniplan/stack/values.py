@@ -4,102 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from omniplan.documents.as_json import as_json
 from omniplan.domain.evidence import Assumption, Basis, Reason
 from omniplan.domain.footprint import Unpriced
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import SCHEMA_VERSION, Plan
-from omniplan.domain.prediction import Objective
-
-# Where an external entry may lie on any GPU, in any division.
-ANY_GPU = "GPUs"
-
-
-class On(StrEnum):
-    """Where a model may compute: anywhere, with all its weights on GPUs, or with none."""
-
-    ANY = "any"
-    GPU = "gpu"
-    CPU = "cpu"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StackModel:
-    """One model that is asked for; ``n_ctx`` None is the default context, ``n_ubatch`` None the fastest micro-batch.
-
-    ``priority`` weighs its seconds against those of others. ``on_demand`` models are loaded when they are asked for,
-    the others with the server. ``port`` None takes the next free one.
-    """
-
-    name: str
-    path: str
-    n_ctx: int | None = None
-    n_parallel: int = 1
-    cache_type_k: str = "f16"
-    cache_type_v: str = "f16"
-    n_ubatch: int | None = 512
-    priority: float = 1.0
-    on: On = On.ANY
-    on_demand: bool = False
-    port: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class External:
-    """Something that only takes ``size`` bytes: another program, or a model behind an API, which takes none here.
-
-    ``pool`` is a GPU's name, "RAM", or "GPUs" for any of them in any division. ``may_use_ram`` says that it could run
-    on the CPU instead.
-    """
-
-    name: str
-    size: int
-    pool: str = ANY_GPU
-    may_use_ram: bool = False
-    priority: float = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """Members that are resident at the same time, by name."""
-
-    name: str
-    members: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """What the whole stack may take.
-
-    ``headroom`` is the policy per GPU in words, ``gpus`` bytes to keep free on single ones instead. ``ram`` is the most
-    it may take of RAM in bytes, ``ram_headroom`` what stays free there; None leaves both to the machine and the policy.
-    """
-
-    headroom: str = "default"
-    gpus: Mapping[str, int] = field(default_factory=dict)
-    ram: int | None = None
-    ram_headroom: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StackFile:
-    """What a stack file asks for.
-
-    ``n_prompt`` and ``n_gen`` are the request to be fast at in tokens, ``objective`` the part of it that counts.
-    ``busy`` is the share of its time that a neighbour is taken to be computing.
-    """
-
-    name: str
-    models: tuple[StackModel, ...] = ()
-    externals: tuple[External, ...] = ()
-    groups: tuple[Group, ...] = ()
-    budget: Budget = Budget()
-    n_prompt: int = 2048
-    n_gen: int = 256
-    objective: Objective = Objective.REQUEST
-    busy: float = 0.5
+from omniplan.stack.asked import StackFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

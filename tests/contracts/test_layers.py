@@ -29,12 +29,10 @@ ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 
 # Everything else that is neither ours nor Python's is refused.
 THIRD_PARTY = {
-    "api": {"pydantic"},
     "bench": {"httpx"},
     # llama.cpp's library is driven through cffi, in ABI mode.
     "certify": {"cffi"},
     "cli": {"rich"},
-    "documents": {"pydantic"},
     "formats": {"ruamel"},
     "llamacpp": {"numpy"},
     "machines": {"cffi", "cpuinfo", "numpy", "pynvml"},

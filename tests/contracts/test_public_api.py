@@ -11,7 +11,7 @@ import pytest
 import omniplan
 from omniplan import errors
 
-HEAVY = ("cffi", "cpuinfo", "httpx", "matplotlib", "numpy", "pydantic", "pynvml", "rich", "ruamel")
+HEAVY = ("cffi", "cpuinfo", "httpx", "matplotlib", "numpy", "pynvml", "rich", "ruamel")
 # Names that other programs call; they never change meaning.
 FIXED = {"Footprint", "Header", "Machine", "Model", "OmniplanError", "Plan"}
 FIXED |= {"footprint", "inspect", "load_machine", "load_model", "plan", "read_header"}

@@ -32,8 +32,8 @@ def test_same_choice(case: dict[str, object]) -> None:
 
     assert expected["n_ctx"] == chosen.n_ctx
     assert expected["n_gpu_layers"] == chosen.n_gpu_layers
-    assert expected["tensor_split"] == chosen.tensor_split
-    assert expected["overrides"] == [list(override) for override in chosen.overrides]
+    assert expected["tensor_split"] == list(chosen.tensor_split)
+    assert expected["overrides"] == [[item.pattern, item.buffer_type] for item in chosen.overrides]
 
 
 def test_gives_up_on_a_pinned_placement() -> None:

@@ -15,10 +15,11 @@ from omniplan.domain.evidence import Basis
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, Reservation, ReservationKind
+from omniplan.stack.asked import Group, StackFile, StackModel
 from omniplan.stack.joint import score
 from omniplan.stack.planner import make_stack
 from omniplan.stack.search import Search
-from omniplan.stack.values import Group, Stack, StackFile, StackModel
+from omniplan.stack.values import Stack
 from omniplan.units import GIB, MIB
 from tests import stacks
 from tests.property.strategies import examples

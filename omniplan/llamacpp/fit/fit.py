@@ -54,8 +54,8 @@ def fit(model: Model, machine: Machine, params: ServerParams) -> FitResult:
     return FitResult(
         n_ctx=fitter.n_ctx,
         n_gpu_layers=chosen.n_gpu_layers if chosen else -1,
-        tensor_split=list(chosen.tensor_split) if chosen else [],
-        overrides=[(o.pattern, o.buffer_type) for o in chosen.overrides] if chosen else [],
+        tensor_split=chosen.tensor_split if chosen else (),
+        overrides=chosen.overrides if chosen else (),
         changed=chosen is not None or fitter.n_ctx != fitter.n_ctx_before,
         failure=failure,
         probes=fitter.probes,

@@ -31,7 +31,7 @@ def test_later_ones_win(tmp_path: Path) -> None:
     ("given", "says"),
     [
         ("cuda=twelve", 'site.cuda: expected a form like "12.8"'),
-        ("weights=int3", "site.weights: expected some of"),
+        ("weights=int3", r"site.weights\[0\]: expected one of"),
         ("disk_free_gb=lots", "site.disk_free_gb: expected a number"),
         ("sched_ext=maybe", "site.sched_ext: expected true or false"),
         ("colour=red", "site.colour: unknown key; known are cuda, disk_free_gb, driver, kernel"),

@@ -14,9 +14,10 @@ from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
 from omniplan.errors import ArgumentError, InputError
+from omniplan.stack.asked import Budget, External, Group, On, StackFile, StackModel
 from omniplan.stack.planner import make_stack
 from omniplan.stack.text import stack_text
-from omniplan.stack.values import Budget, External, Group, On, Stack, StackFile, StackModel
+from omniplan.stack.values import Stack
 from omniplan.units import GIB, MIB
 from tests import stacks
 from tests.oracle import cases

@@ -16,9 +16,10 @@ from omniplan.domain.machine import Machine
 from omniplan.errors import InputError
 from omniplan.formats import compose, llama_swap, models_conf, preset_ini
 from omniplan.formats.registry import effect
+from omniplan.stack.asked import External, Group, On, StackFile, StackModel
 from omniplan.stack.files import evict_costs, together
 from omniplan.stack.planner import make_stack
-from omniplan.stack.values import External, Group, On, Stack, StackFile, StackModel
+from omniplan.stack.values import Stack
 from tests import stacks
 from tests.launches import DATA, started
 from tests.real_parsers import ask

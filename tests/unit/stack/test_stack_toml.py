@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from omniplan.errors import InputError
+from omniplan.stack.asked import Group, On
 from omniplan.stack.document import load_stack, parse_stack
-from omniplan.stack.values import Group, On
 from omniplan.units import MIB
 from tests.refusals import check_one_line
 
