@@ -170,3 +170,11 @@ def test_words_that_are_no_policy(text: str) -> None:
     """Refused in one line that says what is expected."""
     with pytest.raises(InputError, match="expected"):
         Headroom.parse(text)
+
+
+def test_what_is_free_is_a_share_of_the_pool() -> None:
+    """Nothing of a pool without bytes."""
+    margin = Margin(pool="CUDA0", capacity=100, used=25, context=10, growth=20)
+
+    assert (margin.free_fraction, margin.left) == (0.75, 45)
+    assert replace(margin, capacity=0).free_fraction == 0.0
