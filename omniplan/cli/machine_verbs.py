@@ -127,8 +127,8 @@ def _from_logs(options: argparse.Namespace) -> int:
 
     learned = api.learn(
         options.log,
-        source=options.model,
-        machine=api.load_machine(options.machine) if options.machine else None,
+        model=options.model,
+        machine=options.machine,
         args=options.server_args,
         nvidia_smi=options.nvidia_smi,
     )
