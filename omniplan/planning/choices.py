@@ -14,9 +14,8 @@ from omniplan.llamacpp.load.context import CELL_PAD
 from omniplan.planning.ladder import Ladder
 from omniplan.planning.microbatch import best_batching
 from omniplan.planning.problem import Problem
-from omniplan.planning.solution import Solution
+from omniplan.planning.solution import Solution, is_clearly_faster
 from omniplan.planning.timing import MODEL
-from omniplan.predict.accuracy import comparison_error
 
 # Contexts between the least and the wish that are looked at, by bisection.
 _STEPS: Final = 16
@@ -48,7 +47,7 @@ def search(problem: Problem) -> Outcome:
             tried.append(f"{name}: {error}")
             continue
         tried.append(f"{name}: {_said(outcome[1])}")
-        if best is None or _is_clearly_faster(outcome[1], best[1], problem.request.objective):
+        if best is None or _is_better(outcome[1], best[1], problem.request.objective):
             best = outcome
     if best is None:
         raise RequestError("cache_types", ",".join(types), f"none of them can be used: {'; '.join(tried)}")
@@ -67,11 +66,11 @@ def _said(found: Solution | None) -> str:
     return "does not fit" if found is None else f"{found.footprint.n_ctx:,} tokens, {found.seconds:.3g} s"
 
 
-def _is_clearly_faster(rival: Solution | None, found: Solution | None, objective: Objective) -> bool:
-    """Whether it is faster by more than comparing the two is off."""
+def _is_better(rival: Solution | None, found: Solution | None, objective: Objective) -> bool:
+    """Whether it fits where the other does not, or is faster by more than comparing the two is off."""
     if rival is None or found is None:
         return rival is not None
-    return rival.seconds < (1 - comparison_error(objective, rival.prediction, found.prediction)) * found.seconds
+    return is_clearly_faster(rival, found, objective)
 
 
 def _longest(problem: Problem) -> Outcome:
@@ -88,7 +87,7 @@ def _longest(problem: Problem) -> Outcome:
     at = len(sizes) - 1
     while low < high:
         outcome = _settled(_as_long(problem, sizes[at]))
-        is_good = outcome[1] is not None and not _is_clearly_faster(shortest[1], outcome[1], problem.request.objective)
+        is_good = outcome[1] is not None and not _is_better(shortest[1], outcome[1], problem.request.objective)
         tried.append(_said(outcome[1]) if outcome[1] else f"{sizes[at]:,} tokens do not fit")
         if is_good:
             best, low = outcome, at + 1
