@@ -18,7 +18,7 @@ def kept(plan: omniplan.Plan) -> str:
 
 
 for name in ("glm-served", "glm-ub1024"):
-    found = omniplan.verify(f"examples/logs/{name}.log", model=MODEL, machine=MACHINE)
+    found = omniplan.verify(f"examples/logs/{name}.log", source=MODEL, machine=MACHINE)
     print(f"{name}: {found.verdict}")
     for item in found.findings:
         print(f"  {item.severity}: {item.statement}")

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from omniplan.domain.cpuset import format_cpus
 from omniplan.domain.evidence import Basis
-from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, NumaNode, Reservation, ReservationKind
+from omniplan.domain.machine import Gpu, Machine, Memory, Reservation, ReservationKind
+from omniplan.domain.processor import Cpu, NumaNode
 
 MIB = 1 << 20
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import MachineSource, ModelSource, machine_of, model_of
+from omniplan.api.source import ModelSource, model_of
+from omniplan.domain.machine import Machine
 
 if TYPE_CHECKING:
     from omniplan.domain.plan import Plan
@@ -29,12 +30,12 @@ def verify(
     log: str | Path | LoadReport,
     *,
     plan: Plan | str | Path | None = None,
-    model: ModelSource | None = None,
-    machine: MachineSource | None = None,
+    source: ModelSource | None = None,
+    machine: Machine | None = None,
     args: Sequence[str] = (),
     nvidia_smi: str | Path | None = None,
 ) -> Verification:
-    """Hold a run's ``log`` against ``plan``, or against a footprint of ``model``.
+    """Hold a run's ``log`` against ``plan``, or against a footprint of the model ``source``.
 
     Without a plan, ``args`` are what is priced, without ``-m``; when empty, the command in the log, else the settings
     it shows. Without ``machine`` the log's own devices are taken. ``nvidia_smi`` is a CSV file of memory in use.
@@ -46,21 +47,20 @@ def verify(
     from omniplan.verify.nvidia_csv import read_usage
     from omniplan.verify.verify import verify as hold
 
-    if plan is not None and (model is not None or args):
-        raise InputError("verify: a plan has its own model and arguments; give either the plan or a model")
+    if plan is not None and (source is not None or args):
+        raise InputError("verify: a plan has its own model and arguments; give either the plan or --model")
     report = read_log(log) if isinstance(log, str | Path) else log
-    host = None if machine is None else machine_of(machine)
     if plan is not None:
         own = load_plan(plan) if isinstance(plan, str | Path) else plan
         report, expected = focused(report, own.model.path, own.model.name), of_plan(own)
-    elif model is not None:
-        loaded = model_of(model)
-        header = loaded.header
+    elif source is not None:
+        model = model_of(source)
+        header = model.header
         report = focused(report, header.paths[0], str(header.metadata.get("general.name", "")))
-        expected = of_model(report, loaded, host, args)
+        expected = of_model(report, model, machine, args)
     else:
         expected = Expected(args=tuple(args))
-    known = host or expected.machine
+    known = machine or expected.machine
     usage = read_usage(nvidia_smi, known) if nvidia_smi is not None else ()
     return hold(report, expected, machine=known, usage=usage)
 
@@ -68,12 +68,12 @@ def verify(
 def learn(
     logs: Sequence[str | Path | LoadReport],
     *,
-    model: ModelSource | None = None,
-    machine: MachineSource | None = None,
+    source: ModelSource | None = None,
+    machine: Machine | None = None,
     args: Sequence[str] = (),
     nvidia_smi: str | Path | None = None,
 ) -> Learned:
-    """What a machine's own ``logs`` teach: memory beside the model per GPU and, with ``model``, more.
+    """What a machine's own ``logs`` teach: memory beside the model per GPU and, with the model ``source``, more.
 
     With it the build's compute buffers and the constants of the time model are held against predictions, of ``args``
     or of what each log shows. Write the result with ``omniplan.predict.learned.write`` and give the file to ``plan`` or
@@ -86,11 +86,10 @@ def learn(
 
     if not logs:
         raise InputError("calibrate: no log given")
-    host = None if machine is None else machine_of(machine)
     return lessons(
         [read_log(log) if isinstance(log, str | Path) else log for log in logs],
-        machine=host,
-        model=None if model is None else model_of(model),
+        machine=machine,
+        model=None if source is None else model_of(source),
         args=args,
-        usage=read_usage(nvidia_smi, host) if nvidia_smi is not None else (),
+        usage=read_usage(nvidia_smi, machine) if nvidia_smi is not None else (),
     )

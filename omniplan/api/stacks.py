@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import MachineSource, load_model, machine_of
+from omniplan.api.source import load_model
+from omniplan.domain.machine import Machine
 
 if TYPE_CHECKING:
     from omniplan.domain.model import Model
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 from omniplan.stack.values import Stack
 
 
-def stack(source: str | Path | StackFile, machine: MachineSource) -> Stack:
+def stack(source: str | Path | StackFile, machine: Machine) -> Stack:
     """Place all models of a stack file jointly on ``machine``, within its budget of VRAM and RAM.
 
     ``source`` is the path of a stack file (``docs/verbs/stack.md``) or what one says; models of its paths are read once
@@ -31,7 +32,7 @@ def stack(source: str | Path | StackFile, machine: MachineSource) -> Stack:
     for model in asked.models:
         if model.path not in known:
             known[model.path] = load_model(model.path)
-    return make_stack(asked, {model.name: known[model.path] for model in asked.models}, machine_of(machine))
+    return make_stack(asked, {model.name: known[model.path] for model in asked.models}, machine)
 
 
 def emit_stack(found: Stack, *, as_: str = "table", models_dir: str | None = None, ttl: int = 0) -> str:

@@ -11,8 +11,8 @@ from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
 from omniplan.domain.cpuset import parse_cpus
 from omniplan.domain.footprint import RAM
-from omniplan.domain.machine import NumaNode
 from omniplan.domain.params import LoadMode, Numa
+from omniplan.domain.processor import NumaNode
 from omniplan.errors import InputError
 from omniplan.formats.command import Word
 from omniplan.machines.probe.advice import STREAMS

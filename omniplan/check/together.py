@@ -12,6 +12,7 @@ from omniplan.check.case import Case
 from omniplan.check.document import File, FileKind
 from omniplan.check.hit import Hit
 from omniplan.check.rule import FileRule
+from omniplan.domain.footprint import RAM
 from omniplan.domain.machine import Machine
 from omniplan.units import gib
 
@@ -29,7 +30,10 @@ def too_many(file: File) -> Iterator[Hit]:
         for pool in case.priced.pools:
             name = _physical(file.machine, case, pool.name)
             used[name] += pool.used if name else 0
-    free = {gpu.name: gpu.free for gpu in file.machine.gpus}
+    gpus = file.machine.gpus
+    # Weights in RAM may be one mapping for all servers; what GPUs draw on it is each server's own.
+    used[RAM] = sum(used[gpu.name] for gpu in gpus if gpu.draws_on_ram)
+    free = {**{gpu.name: gpu.room for gpu in gpus}, RAM: file.machine.ram or used[RAM]}
     short = {name: size for name, size in used.items() if size > free.get(name, size)}
     if short:
         shown = ", ".join(f"{name} {gib(size)} of {gib(free[name])}" for name, size in short.items())

@@ -47,7 +47,7 @@ def _run(options: argparse.Namespace) -> int:
         as_=options.as_,
         section=options.section,
         into=read_text(options.into) if is_there else None,
-        model_path=options.model,
+        model=options.model,
         models_dir=options.models_dir,
         llama_cpp=options.llama_cpp,
         ttl=options.ttl,

@@ -127,8 +127,8 @@ def _from_logs(options: argparse.Namespace) -> int:
 
     learned = api.learn(
         options.log,
-        model=options.model,
-        machine=options.machine,
+        source=options.model,
+        machine=api.load_machine(options.machine) if options.machine else None,
         args=options.server_args,
         nvidia_smi=options.nvidia_smi,
     )

@@ -82,11 +82,21 @@ class GraphSplits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """One physical memory: bytes ``free`` before the model loads (None when unknown) and bytes ``used`` by it."""
+    """One physical memory, or the share of RAM that one GPU may take.
+
+    Bytes are ``free`` before the model loads (None when unknown) and ``used`` by it, on all ``members``: the devices
+    that draw on it, "CPU" for what is on no GPU.
+    """
 
     name: str
     free: int | None
     used: int
+    members: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """Its name, with the devices that share it."""
+        return self.name if len(self.members) < 2 else f"{self.name}, shared by {' and '.join(self.members)}"
 
     @property
     def left(self) -> int | None:
@@ -99,18 +109,23 @@ class Unpriced:
     """Something that takes part in a process and whose bytes no figure holds, so that nobody knows whether it fits.
 
     ``subject`` is the flag or device that brings it in, ``what`` is missing or taken for something else.
-    ``only_adds`` says that the figures are right as far as they go: the rest comes on top.
+    ``only_adds`` says that the figures are right as far as they go: the rest comes on top. ``keeps_weights`` says the
+    same of weights and caches alone.
     """
 
     subject: str
     what: str
     source: str
     only_adds: bool = True
+    keeps_weights: bool = False
 
 
-def fits(shortfall: Mapping[str, int], unpriced: Sequence[Unpriced]) -> bool | None:
-    """Whether nothing is short; None where what is not priced may decide it."""
-    if shortfall and all(item.only_adds for item in unpriced):
+def fits(shortfall: Mapping[str, int], unpriced: Sequence[Unpriced], *, is_held_short: bool) -> bool | None:
+    """Whether nothing is short; None where what is not priced may decide it.
+
+    ``is_held_short``: weights and caches alone are more than a pool has.
+    """
+    if shortfall and all(item.only_adds or (is_held_short and item.keeps_weights) for item in unpriced):
         return False
     return None if unpriced else True
 
@@ -151,7 +166,16 @@ class Footprint:
     fits: bool | None = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fits", fits(self.shortfall, self.unpriced))
+        object.__setattr__(self, "fits", fits(self.shortfall, self.unpriced, is_held_short=self._is_held_short))
+
+    @property
+    def _is_held_short(self) -> bool:
+        """Whether any pool has less free than weights and caches take of it."""
+        held = {name: size.model + size.context for name, size in self.buffers.items()}
+        on_gpus = {pool.name: held.get(pool.name, 0) for pool in self.pools if pool.name != RAM}
+        host = sum(held.values()) - sum(on_gpus.values())
+        known = [(pool, pool.free) for pool in self.pools if pool.free is not None]
+        return any(sum(on_gpus.get(name, host) for name in pool.members) > free for pool, free in known)
 
     @property
     def shortfall(self) -> dict[str, int]:

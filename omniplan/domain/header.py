@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 
 from omniplan.domain.tensor_type import TensorType
-
-
-class ByteOrder(StrEnum):
-    """Which end of a number comes first in a file."""
-
-    LITTLE = "little"
-    BIG = "big"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +58,7 @@ class Header:
 
     paths: tuple[str, ...]
     version: int
-    byte_order: ByteOrder
+    byte_order: str
     alignment: int
     metadata: Mapping[str, Value]
     tensors: tuple[Tensor, ...]

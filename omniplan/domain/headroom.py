@@ -125,7 +125,7 @@ class Headroom:
 
     def budget_of(self, gpu: Gpu) -> int:
         """Bytes a plan may use on ``gpu``."""
-        return max(0, gpu.free - self.kept_on(gpu))
+        return max(0, gpu.room - self.kept_on(gpu))
 
     def beyond(self, gpu: Gpu, priced: Footprint) -> int:
         """What a process may take of ``gpu`` beyond its price.
@@ -141,13 +141,14 @@ class Headroom:
     def margins(self, machine: Machine, priced: Footprint, prompt_cache: int) -> tuple[Margin, ...]:
         """What one process keeps on every GPU in use, and of RAM where its size is known.
 
-        ``prompt_cache`` bytes of RAM are promised to llama-server (``--cache-ram``).
+        ``prompt_cache`` bytes of RAM are promised to llama-server (``--cache-ram``). RAM also keeps what is kept on a
+        GPU that draws on it.
         """
         used = {pool.name: pool.used for pool in priced.pools}
         gpus = tuple(
             Margin(
                 pool=gpu.name,
-                capacity=gpu.free,
+                capacity=gpu.room,
                 used=used[gpu.name],
                 context=self.context_of(gpu),
                 growth=self.growth_of(gpu) + self.beyond(gpu, priced),
@@ -155,10 +156,16 @@ class Headroom:
             for gpu in machine.gpus
             if used.get(gpu.name)
         )
-        if machine.memory is None:
+        if machine.ram is None:
             return gpus
-        host = used[RAM] + priced.output_buffer
-        ram = Margin(pool=RAM, capacity=machine.memory.available, used=host, context=prompt_cache, growth=self.ram)
+        drawing = [margin for margin in gpus if machine.gpu(margin.pool).draws_on_ram]
+        ram = Margin(
+            pool=RAM,
+            capacity=machine.ram,
+            used=used[RAM] + priced.output_buffer,
+            context=prompt_cache + sum(margin.context for margin in drawing),
+            growth=self.ram + sum(margin.growth for margin in drawing),
+        )
         return (*gpus, ram)
 
     @property
@@ -172,7 +179,7 @@ class Headroom:
         With one process this is its margin; ``growth`` bytes stay free instead of the policy's.
         """
         kept = self.growth_of(gpu) if growth is None else growth
-        return gpu.free - self.context_of(gpu) - kept + self.each
+        return gpu.room - self.context_of(gpu) - kept + self.each
 
     def seen_alone(self, gpu: Gpu, room: int) -> Gpu:
         """``gpu`` as a plan for one process should see it, to take at most ``room`` bytes of ``shared``."""

@@ -11,17 +11,10 @@ from omniplan.documents.column import Amount, Column, Count, Gbs, Mib, Positive,
 from omniplan.documents.record import plain, read
 from omniplan.domain.cpuset import format_cpus, parse_cpus
 from omniplan.domain.evidence import Basis
-from omniplan.errors import InputError
+from omniplan.domain.processor import Cpu, NumaNode
 from omniplan.units import MIB
 
 _PCI: Final = r"([0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]"
-
-
-def _cpuset(text: str) -> str:
-    """A cpuset in normal form; one that is written but names no CPU is an error."""
-    if not (found := parse_cpus(text)):
-        raise InputError("names no CPU; leave it out where it is unknown")
-    return format_cpus(found)
 
 
 def _room(values: Mapping[str, Any]) -> int:
@@ -29,13 +22,7 @@ def _room(values: Mapping[str, Any]) -> int:
     return int(values["total"] - sum(item.size for item in values["reserved"]))
 
 
-def _named(values: Mapping[str, Any]) -> int:
-    """Hardware threads that the cpuset names."""
-    return len(parse_cpus(values["cpus"]))
-
-
 ComputeCapability = Annotated[str, Column(pattern=r"\d{1,2}\.\d", example="8.9")]
-Cpuset = Annotated[str, Column(parse=_cpuset)]
 # How a bandwidth of a machine may be known: no header tells it.
 BandwidthBasis = Annotated[Basis, Column(choices=tuple(basis for basis in Basis if basis is not Basis.HEADER))]
 
@@ -68,7 +55,10 @@ class Gpu:
     ``total`` and ``free`` are bytes, ``bandwidth`` and ``link_bandwidth`` (host to GPU) bytes per second,
     ``fp16_flops`` and ``int8_ops`` dense tensor operations per second, ``power_limit`` watts.
     ``pcie_generation`` and ``pcie_width`` are the current link, which an idle GPU trains down; the ``_max`` ones what
-    GPU and slot can do. ``compute_capability`` is CUDA's, as "8.9". ``is_unified`` says that the memory is the RAM.
+    GPU and slot can do. ``compute_capability`` is CUDA's, as "8.9".
+    ``is_unified`` says that the memory is the RAM. Then the system may set limits, each from ``limit_source``: ``gtt``
+    is the most that amdgpu maps of RAM, ``working_set`` what Metal recommends at most, ``carve_out`` what the firmware
+    keeps from the system for the GPU, no part of RAM.
     ``backend`` is llama.cpp's back end for it, as "cuda"; empty where the name says it.
     ``beside`` and ``compute_factor`` come from runs, which ``learned`` counts: bytes in use beside a model's buffers
     (driver, CUDA context, pools, screen), and how many times its predicted compute buffer it took.
@@ -96,6 +86,10 @@ class Gpu:
     numa_node: Count | None = None
     is_display: Annotated[bool, Column(key="display")] = False
     is_unified: Annotated[bool, Column(key="unified")] = False
+    gtt: Mib | None = None
+    working_set: Mib | None = None
+    carve_out: Mib | None = None
+    limit_source: str = ""
     beside: Mib | None = None
     compute_factor: Amount | None = None
     learned: str = ""
@@ -108,32 +102,30 @@ class Gpu:
             yield "reserved", "adds up to more than total_mib"
         if self.free > room:
             yield "free_mib", "is more than total_mib less the reserved rows"
+        limits = {"gtt_mib": self.gtt, "working_set_mib": self.working_set, "carve_out_mib": self.carve_out}
+        given = [key for key, limit in limits.items() if limit is not None]
+        if given and not self.is_unified:
+            yield given[0], "limits a share of RAM; say unified = true"
+        if given and not self.limit_source:
+            yield "limit_source", f"is missing: where {' and '.join(given)} come from"
 
+    @property
+    def draws_on_ram(self) -> bool:
+        """Whether what lies on the GPU is taken from RAM.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NumaNode:
-    """One NUMA node: its memory in bytes, its cores and hardware threads, and its distance to each node.
+        A carve-out that is no smaller than what amdgpu may map of RAM is used alone, a smaller one not at all (Linux
+        drivers/gpu/drm/amd/amdkfd: VRAM allocations of small APUs go to GTT).
+        """
+        return self.is_unified and (self.carve_out is None or self.carve_out < (self.gtt or 0))
 
-    ``distances`` are the firmware's (10 is local), in the order of the machine's nodes; ``bandwidth`` is bytes per
-    second from the node's own cores. ``cpus`` is a list such as "0-7,16-23"; empty when the
-    node is memory only or the source did not list them.
-    """
+    @property
+    def room(self) -> int:
+        """Bytes that a model may take of the GPU: what is free, within the limit that the system sets.
 
-    index: Count
-    total: Mib
-    n_cores: Count = 0
-    n_threads: Annotated[Count, Column(default=_named)] = 0
-    cpus: Cpuset = ""
-    package: Count | None = None
-    distances: tuple[Count, ...] = ()
-    bandwidth: Gbs | None = None
-
-    def faults(self) -> Iterator[tuple[str, str]]:
-        """What contradicts itself: the key of a machine file, and what is wrong with it."""
-        if self.n_threads and self.n_threads < self.n_cores:
-            yield "n_threads", "is less than n_cores"
-        if self.cpus and self.n_threads != len(parse_cpus(self.cpus)):
-            yield "n_threads", f"is {self.n_threads}, but cpus names {len(parse_cpus(self.cpus))}"
+        RAM is not asked: several devices may draw on it.
+        """
+        limit = self.carve_out if self.is_unified and not self.draws_on_ram else self.gtt
+        return min(size for size in (self.free, limit, self.working_set) if size is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,41 +163,6 @@ class Memory:
         if not self.channels or not self.speed_mts:
             return None
         return self.channels * self.speed_mts * 8e6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cpu:
-    """The processor: model, physical cores, hardware threads, caches and instruction sets, all sockets together.
-
-    ``n_performance_cores`` and ``n_efficiency_cores`` are set on hybrid CPUs only. ``n_l3`` counts groups of cores
-    that share one L3 cache, ``l3`` their bytes in total. ``allowed`` is the cpuset this process may use and ``quota``
-    its share of CPU time in whole CPUs, both only inside a limit; empty or None means all.
-    """
-
-    model: str = ""
-    n_cores: Count = 0
-    n_threads: Count = 0
-    n_sockets: Count = 1
-    n_performance_cores: Count = 0
-    n_efficiency_cores: Count = 0
-    n_l3: Count | None = None
-    l3: Mib | None = None
-    allowed: Cpuset = ""
-    allowed_cores: Count | None = None
-    quota: Annotated[Positive | None, Column(expected="more than 0 CPUs (leave it out where there is no limit)")] = None
-    features: tuple[str, ...] = ()
-
-    def faults(self) -> Iterator[tuple[str, str]]:
-        """What contradicts itself: the key of a machine file, and what is wrong with it."""
-        if self.n_threads and self.n_threads < self.n_cores:
-            yield "n_threads", "is less than n_cores"
-        hybrid = self.n_performance_cores + self.n_efficiency_cores
-        if hybrid and self.n_cores and hybrid != self.n_cores:
-            yield "n_performance_cores", f"and n_efficiency_cores make {hybrid}, n_cores is {self.n_cores}"
-        if self.n_threads and len(parse_cpus(self.allowed)) > self.n_threads:
-            yield "allowed", f"names more CPUs than n_threads ({self.n_threads})"
-        if self.allowed_cores is not None and not 0 < self.allowed_cores <= max(self.n_cores, 1):
-            yield "allowed_cores", f"expected 1 to n_cores ({self.n_cores}), got {self.allowed_cores}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +209,21 @@ class Machine:
             if gpu.name == name:
                 return gpu
         raise KeyError(name)
+
+    @property
+    def ram(self) -> int | None:
+        """Bytes of RAM that processes may use, those on GPUs that draw on it included; None when unknown.
+
+        Where only such a GPU is described, what is free for it is what there is.
+        """
+        if self.memory is not None:
+            return self.memory.available
+        return max((gpu.free for gpu in self.gpus if gpu.draws_on_ram), default=None)
+
+    @property
+    def everything(self) -> int | None:
+        """Bytes of all pools, each counted once; None when RAM is unknown."""
+        return None if self.ram is None else self.ram + sum(gpu.room for gpu in self.gpus if not gpu.draws_on_ram)
 
     def free_mib(self, name: str) -> int:
         """Free MiB of the GPU called ``name``, rounded down."""

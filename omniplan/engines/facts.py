@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from omniplan.domain.machine import Cpu, Gpu, Machine
+from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
+from omniplan.domain.processor import Cpu
 from omniplan.domain.roles import Role
 from omniplan.engines.site import Site
 from omniplan.llamacpp.quant.quantize import QuantRecipe, quantized_types

@@ -51,11 +51,11 @@ class LayoutProblem:
     n_ctx: int
 
     def ram(self, on_gpus: int) -> int | None:
-        """Bytes of RAM a server may use; less what lies on GPUs where their memory is the RAM."""
-        if self.machine.memory is None:
+        """Bytes of RAM a server may use; less what lies on GPUs that draw on it."""
+        if self.machine.ram is None:
             return None
-        taken = on_gpus if any(gpu.is_unified for gpu in self.machine.gpus) else 0
-        return max(0, self.machine.memory.available - taken)
+        taken = on_gpus if any(gpu.draws_on_ram for gpu in self.machine.gpus) else 0
+        return max(0, self.machine.ram - taken)
 
 
 def cache_bytes(h: Hparams, n_ctx: int) -> int:
@@ -144,7 +144,7 @@ def _largest(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
 
 
 def _usable(way: WayRow, gpus: tuple[Gpu, ...]) -> int:
-    return sum(int(gpu.free * way.gpu_fraction) for gpu in gpus)
+    return sum(int(gpu.room * way.gpu_fraction) for gpu in gpus)
 
 
 def _workspace(gpus: tuple[Gpu, ...]) -> int:

@@ -51,12 +51,37 @@ class Reserve:
         return min(int(total * self.share), self.at_most) // MIB * MIB
 
 
+class LimitKind(StrEnum):
+    """What limits the share of RAM that a GPU may take: the kernel's translation table, or Metal's working set."""
+
+    GTT = "gtt"
+    WORKING_SET = "working_set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareLimit:
+    """The share of RAM that GPUs of one maker may take unless told otherwise; another up to ``small`` bytes of RAM."""
+
+    group: Name
+    kind: LimitKind
+    share: Amount
+    small: Mib = 0
+    small_share: Amount = 0.0
+    statement: str
+    source: str
+
+    def of(self, total: int) -> int:
+        """Bytes that may be taken of ``total``, in whole MiB."""
+        return int(total * (self.small_share if total <= self.small else self.share)) // MIB * MIB
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdviceTable:
     """The whole table."""
 
     rules: Annotated[Mapping[str, AdviceRule], Column(key="rule")]
     reserves: Annotated[Mapping[str, Reserve], Column(key="assumed")]
+    limits: Annotated[Mapping[str, ShareLimit], Column(key="limit")]
 
 
 @cache
@@ -72,3 +97,8 @@ def rules() -> Mapping[str, AdviceRule]:
 def reserves() -> Mapping[str, Reserve]:
     """What is taken for reserved, by name; raises TableError."""
     return _table().reserves
+
+
+def share_limits() -> Mapping[str, ShareLimit]:
+    """What GPUs that draw on RAM may take of it, by maker; raises TableError."""
+    return _table().limits

@@ -55,14 +55,14 @@ def plan_of(solved: Solved) -> Plan:
         ),
         assumptions=(*solution.footprint.assumptions, *_assumptions(problem)),
         baselines={name: rival.baseline for name, rival in solved.rivals.items()},
-        fit_instead=fit_instead(solution, solved.rivals, problem.request.objective)[0],
+        fit_instead=fit_instead(solution, solved.rivals)[0],
     )
 
 
 def search_reasons(solved: Solved) -> Iterator[Reason]:
     """Why the placement is what it is, whatever stays free of the machine."""
     problem, told, solution = solved.problem, solved.reporter, solved.solution
-    _, compared = fit_instead(solution, solved.rivals, problem.request.objective)
+    _, compared = fit_instead(solution, solved.rivals)
     yield from layout_reasons(problem, solution)
     yield from told.notes
     yield from cost_of_moving(problem, solution)
@@ -101,7 +101,7 @@ def _assumptions(problem: Problem) -> Iterator[Assumption]:
                 statement="memory bandwidth unknown: counted as equal to other unknown GPUs when layers are divided",
                 source="machine description",
             )
-    if problem.machine.memory is None:
+    if problem.machine.ram is None:
         yield Assumption(
             subject=RAM,
             statement="RAM unknown: what goes to the CPU was not checked against it",

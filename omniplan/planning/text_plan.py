@@ -85,11 +85,11 @@ def _compute(footprint: Footprint) -> Iterator[str]:
 def _pools(footprint: Footprint) -> Iterator[str]:
     for pool in footprint.pools:
         if pool.left is None:
-            yield f"{pool.name}: {mib(pool.used)} used, size unknown"
+            yield f"{pool.label}: {mib(pool.used)} used, size unknown"
         elif pool.left < 0:
-            yield f"{pool.name}: short by {mib(-pool.left)} ({mib(pool.used)} of {mib(pool.free or 0)})"
+            yield f"{pool.label}: short by {mib(-pool.left)} ({mib(pool.used)} of {mib(pool.free or 0)})"
         elif pool.used:
-            yield f"{pool.name}: {mib(pool.left)} left ({mib(pool.used)} of {mib(pool.free or 0)})"
+            yield f"{pool.label}: {mib(pool.left)} left ({mib(pool.used)} of {mib(pool.free or 0)})"
 
 
 def fit_text(chosen: FitResult, priced: Footprint) -> str:

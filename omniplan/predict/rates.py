@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from omniplan.domain.machine import Cpu, Gpu, Machine
+from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.params import Numa, ServerParams
+from omniplan.domain.processor import Cpu
 from omniplan.machines.gpus import GpuRow, find_gpu, find_gpus
 from omniplan.predict import processor
 

@@ -62,8 +62,9 @@ def _shares(placed: Placed, machine: Machine, column: BufferColumn, *, host: boo
                 rate = processor.ram_bandwidth(machine)
                 sizes[RAM] = sizes.get(RAM, 0.0) + getattr(size, column) / rate
         else:
-            rate = assumed_gpu_bandwidth(machine.gpu(name))
-            sizes[name] = getattr(size, column) / rate
+            gpu = machine.gpu(name)
+            pool = RAM if gpu.draws_on_ram else name
+            sizes[pool] = sizes.get(pool, 0.0) + getattr(size, column) / assumed_gpu_bandwidth(gpu)
     total = sum(sizes.values())
     return {pool: size / total for pool, size in sizes.items()} if total else {}
 

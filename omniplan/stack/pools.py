@@ -31,7 +31,7 @@ class Pools:
     """The pools of ``machine`` under a budget: GPUs in order, RAM, then two sums, of the GPUs and of everything.
 
     The sums are dimensions of their own: entries that may be divided over GPUs at will need only them, and they make
-    bounds tight.
+    bounds tight. What lies on a GPU that draws on RAM is needed of both, and counts once in the sum of everything.
     """
 
     machine: Machine
@@ -59,12 +59,24 @@ class Pools:
     def capacity(self) -> Need:
         """Bytes of every dimension for members and their reserves."""
         gpus = [max(0, self.headroom.shared(gpu, self.budget.gpus.get(gpu.name))) for gpu in self.machine.gpus]
-        return (*gpus, self._ram(), sum(gpus), sum(gpus) + self._ram())
+        return (*gpus, self._ram(gpus), sum(gpus), self._once(gpus) + self._ram(gpus))
 
-    def _ram(self) -> int:
-        memory = self.machine.memory
-        room = UNKNOWN if memory is None else max(0, memory.available - self.headroom.ram)
+    def _ram(self, gpus: Sequence[int]) -> int:
+        """Bytes of RAM, less what stays free on GPUs that draw on it."""
+        room = UNKNOWN
+        if self.machine.ram is not None:
+            kept = sum(self.machine.gpus[index].room - gpus[index] for index in self._drawing)
+            room = max(0, self.machine.ram - self.headroom.ram - kept)
         return room if self.budget.ram is None else min(room, self.budget.ram)
+
+    @cached_property
+    def _drawing(self) -> tuple[int, ...]:
+        """The GPUs that draw on RAM, by index."""
+        return tuple(index for index, gpu in enumerate(self.machine.gpus) if gpu.draws_on_ram)
+
+    def _once(self, sizes: Sequence[int]) -> int:
+        """The sum over GPUs that do not draw on RAM."""
+        return sum(size for index, size in enumerate(sizes) if index not in self._drawing)
 
     def shares(self, solution: Solution) -> tuple[Share, ...]:
         """What ``solution`` takes of each pool it touches, without its prompt cache."""
@@ -91,9 +103,10 @@ class Pools:
     def need(self, shares: Iterable[Share]) -> Need:
         """Shares as bytes per dimension; what may lie on any GPU is in the sums alone."""
         sizes = {share.pool: share.total for share in shares}
-        pools = tuple(sizes.get(name, 0) for name in self.names)
+        gpus = tuple(sizes.get(gpu.name, 0) for gpu in self.machine.gpus)
+        ram = sizes.get(RAM, 0) + sum(gpus[index] for index in self._drawing)
         loose = sizes.get(ANY_GPU, 0)
-        return (*pools, sum(pools[:-1]) + loose, sum(pools) + loose)
+        return (*gpus, ram, sum(gpus) + loose, self._once(gpus) + ram + loose)
 
     def external(self, entry: External) -> Need:
         """What an external entry takes; raises InputError for a GPU nobody has."""
@@ -114,14 +127,20 @@ class Pools:
     def view(self, room: Sequence[int]) -> Machine:
         """The machine as a planner should see it to use at most ``room`` bytes per pool, reserves included."""
         gpus = tuple(self.headroom.seen_alone(gpu, size) for gpu, size in zip(self.machine.gpus, room, strict=False))
-        memory = self.machine.memory
-        if memory is not None:
-            memory = _memory(memory, room[len(gpus)] + self.headroom.ram)
+        if self.machine.ram is None:
+            return replace(self.machine, gpus=gpus)
+        used = [gpus[index] for index in self._drawing if gpus[index].free]
+        kept = sum(self.headroom.kept_on(gpu) - self.headroom.each for gpu in used)
+        total = max(0, room[len(gpus)] + self.headroom.ram + kept)
+        memory = replace(self.machine.memory or Memory(total=0), total=total, reserved=())
         return replace(self.machine, gpus=gpus, memory=memory)
 
-
-def _memory(memory: Memory, available: int) -> Memory:
-    return replace(memory, total=max(0, available), reserved=())
+    def missing(self, used: Sequence[int], capacity: Need | None = None) -> int:
+        """The least bytes by which ``used`` is too much, wherever what can move would go."""
+        over = [max(0, have - most) for have, most in zip(used, capacity or self.capacity, strict=True)]
+        *gpus, ram, any_gpu, everything = over
+        drawn = max((gpus[index] for index in self._drawing), default=0)
+        return max(self._once(gpus) + max(ram, drawn), any_gpu + (0 if self._drawing else ram), everything)
 
 
 def total(needs: Iterable[Need], width: int) -> Need:
@@ -131,10 +150,3 @@ def total(needs: Iterable[Need], width: int) -> Need:
         for place, size in enumerate(need):
             used[place] += size
     return tuple(used)
-
-
-def missing(capacity: Need, used: Sequence[int]) -> int:
-    """The least bytes by which ``used`` is too much, wherever what can move would go."""
-    over = [max(0, have - most) for have, most in zip(used, capacity, strict=True)]
-    ram, gpus, everything = over[-3:]
-    return max(sum(over[:-3]) + ram, gpus + ram, everything)

@@ -20,7 +20,7 @@ from omniplan.predict.rates import assumed_gpu_bandwidth
 from omniplan.stack.asked import ANY_GPU, External, Group, On, StackModel
 from omniplan.stack.joint import Choice, JointProblem, Together, least_missing, solve
 from omniplan.stack.options import StackOption
-from omniplan.stack.pools import UNKNOWN, Need, missing, total
+from omniplan.stack.pools import UNKNOWN, Need, total
 from omniplan.stack.search import Search
 from omniplan.stack.values import GroupResult, PoolUse, Remedy, Share
 
@@ -111,22 +111,22 @@ class _Ways:
     def pools(self) -> tuple[PoolUse, ...]:
         """The pools that the members may lie on."""
         on_gpus = all(item.on is On.GPU for item in self.models) and all(item.pool != RAM for item in self.externals)
-        names = self.search.pools.names[:-1] if on_gpus else self.search.pools.names
-        sizes = zip(names, self.search.pools.capacity, strict=False)
-        return tuple(PoolUse(pool=name, capacity=size, used=0) for name, size in sizes)
+        gpus, pools = self.search.machine.gpus, self.search.pools
+        names = {gpu.name for gpu in gpus if on_gpus or not gpu.draws_on_ram} | ({RAM} if not on_gpus else set())
+        sizes = zip(pools.names, pools.capacity, strict=False)
+        return tuple(PoolUse(pool=name, capacity=size, used=0) for name, size in sizes if name in names)
 
     def missing(self, changes: Sequence[Change]) -> int:
         """The least bytes that are missing after ``changes``."""
         after = {**self.now, **{change.name: change.needs for change in changes}}
         needs = [[need for need, _ in options] for options in after.values() if options]
-        capacity = self.search.pools.capacity
-        return least_missing(needs, lambda used: missing(capacity, used)) if needs else 0
+        return least_missing(needs, self.search.pools.missing) if needs else 0
 
     def _least_missing(self, changes: Sequence[Change]) -> int:
         """A bound from below, quickly: every member with its least need in every dimension."""
         after = {**self.least, **{change.name: change.least for change in changes}}
         used = total((need for need in after.values() if need), len(self.search.pools.capacity))
-        return missing(self.search.pools.capacity, used)
+        return self.search.pools.missing(used)
 
     def remedies(self) -> Iterator[Remedy]:
         """Ways out, least loss first; none that does more than another that is told."""

@@ -149,11 +149,8 @@ def _no_gpu(machine: Machine) -> dict[str, str]:
 
 def _seen_by(machine: Machine, priced: Footprint) -> Footprint:
     """The same price, with what is free on ``machine``."""
-    free = {gpu.name: gpu.free for gpu in machine.gpus}
-    ram = machine.memory.available if machine.memory else None
-    return replace(
-        priced, pools=tuple(replace(pool, free=ram if pool.name == RAM else free[pool.name]) for pool in priced.pools)
-    )
+    free = {**{gpu.name: gpu.room for gpu in machine.gpus}, RAM: machine.ram}
+    return replace(priced, pools=tuple(replace(pool, free=free[pool.name]) for pool in priced.pools))
 
 
 def _place(found: Found, name: str, cache: int, threads: int) -> Iterator[Reason]:
@@ -218,6 +215,7 @@ def uses(search: Search, group: Group, needs: Mapping[str, Need]) -> tuple[PoolU
     for index in sorted(range(width - 1), key=lambda index: used[index] - capacity[index]):
         part = min(loose, max(0, capacity[index] - used[index]))
         used[index] += part
+        used[-1] += part if search.machine.gpus[index].draws_on_ram else 0
         loose -= part
     return tuple(
         PoolUse(pool=name, capacity=most, used=have)
@@ -255,7 +253,7 @@ def _reasons(search: Search, found: Found, threads: Mapping[str, int]) -> Iterat
 
 
 def _assumptions(search: Search) -> Iterator[Assumption]:
-    if search.machine.memory is None:
+    if search.machine.ram is None:
         yield Assumption(
             subject=RAM, statement="RAM unknown: nothing was checked against it", source="machine description"
         )

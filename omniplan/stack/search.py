@@ -16,7 +16,7 @@ from omniplan.stack.asked import Group, On, StackFile, StackModel
 from omniplan.stack.joint import JointProblem, Together, least_missing, solve
 from omniplan.stack.neighbours import added
 from omniplan.stack.options import NANO, Offers, StackOption, anonymous, on_cpu
-from omniplan.stack.pools import Need, Pools, missing, total
+from omniplan.stack.pools import Need, Pools, total
 
 # Rounds of choosing jointly and planning again in what others leave; each must be better than the one before.
 _ROUNDS: Final = 4
@@ -113,7 +113,7 @@ class Search:
             return False
         needs = [[option.need for option in self.options[name]] for name in group.members if name in self.requests]
         # Without models the entries that only take bytes are all there is, and capacity is what they leave.
-        return not needs or (all(needs) and not least_missing(needs, lambda used: missing(capacity, used)))
+        return not needs or (all(needs) and not least_missing(needs, lambda used: self.pools.missing(used, capacity)))
 
     def find(self) -> Found:
         """The best joint choice of the options, where no member can do better in what the others leave it.

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Final
 
 from omniplan.domain.footprint import BufferColumn
-from omniplan.domain.machine import Cpu, Machine
+from omniplan.domain.machine import Machine
+from omniplan.domain.processor import Cpu
 from omniplan.llamacpp.ggml.buffers import HOST
 from omniplan.machines.advice import AdviceSeverity as Weight
 from omniplan.machines.probe.advice import STREAMS, advise

@@ -11,8 +11,8 @@ from omniplan.domain.machine import Gpu
 from omniplan.units import MIB, mib
 from omniplan.verify.evidence import Evidence
 from omniplan.verify.expected import free_of
-from omniplan.verify.logs.report import BufferKind, Load, OutOfMemory
-from omniplan.verify.pools import device_order, pool_of, pools, predicted_name
+from omniplan.verify.logs.report import BufferKind, OutOfMemory
+from omniplan.verify.pools import device_order, one_memory, pool_of, pools, predicted_name
 from omniplan.verify.table import finding
 from omniplan.verify.values import RunFinding
 
@@ -35,7 +35,7 @@ def out_of_memory(evidence: Evidence) -> Iterator[RunFinding]:
         remedy = _REMEDIES.get(kind, _REMEDIES[BufferKind.MODEL]).format(device=pool or "the device")
         facts = {"device": pool or "a device", "asked": asked, "kind": kind.value, "remedy": remedy}
         free = free_of(evidence.report, evidence.machine, pool)
-        held = _held(evidence.load, pool, item)
+        held = _held(evidence, pool, item)
         if free is None or item.size <= free - sum(held.values()):
             yield finding("out-of-memory-unknown", item.line, **facts)
             continue
@@ -45,10 +45,12 @@ def out_of_memory(evidence: Evidence) -> Iterator[RunFinding]:
         yield finding("out-of-memory", item.line, **facts, free=mib(left), held=words, short=short)
 
 
-def _held(load: Load, pool: str, item: OutOfMemory) -> dict[BufferColumn, int]:
-    """What lay on ``pool`` already, by column."""
+def _held(evidence: Evidence, pool: str, item: OutOfMemory) -> dict[BufferColumn, int]:
+    """What lay in the memory of ``pool`` already, by column."""
     columns = () if item.kind is BufferKind.MODEL else (BufferColumn.MODEL, BufferColumn.CONTEXT, BufferColumn.COMPUTE)
-    return {column: size for column in columns if (size := pools(load, column).get(pool, 0))}
+    members = one_memory(pool, evidence.machine, device_order(evidence.report))
+    held = {column: pools(evidence.load, column) for column in columns}
+    return {column: size for column, sizes in held.items() if (size := sum(sizes.get(name, 0) for name in members))}
 
 
 def unaccounted(evidence: Evidence) -> Iterator[RunFinding]:

@@ -20,6 +20,7 @@ from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.ggml.buffers import HOST
 from omniplan.llamacpp.load.footprint import footprint
+from omniplan.machines.gpus import find_gpu
 from omniplan.predict.request import predict
 from omniplan.verify.logs.report import Load, LoadReport
 from omniplan.verify.pools import device_order, pool_of, predicted_name
@@ -213,9 +214,16 @@ def machine_in(report: LoadReport) -> Machine:
             continue
         name = predicted_name(pool, order)
         free = size if device.free is None else device.free
-        capability = device.compute_capability
+        row = find_gpu(device.description, size)
         gpus.append(
-            Gpu(name=name, description=device.description, total=size, free=free, compute_capability=capability)
+            Gpu(
+                name=name,
+                description=device.description,
+                total=size,
+                free=free,
+                compute_capability=device.compute_capability,
+                is_unified=row is not None and row.is_unified,
+            )
         )
     cpu = report.device(buffers.CPU)
     if not gpus and cpu is None and any(pool != HOST for pool in order):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from omniplan.domain.footprint import BufferColumn
-from omniplan.domain.machine import Gpu
+from omniplan.domain.machine import Gpu, Machine
 from omniplan.llamacpp.ggml.buffers import HOST
 from omniplan.predict.learned import is_same_gpu
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport
@@ -69,6 +69,13 @@ def predicted_name(pool: str, order: list[str]) -> str:
     if pool in _METAL:
         return f"{CUDA}0"
     return f"{CUDA}{order.index(pool)}" if pool in order else pool
+
+
+def one_memory(pool: str, machine: Machine | None, order: list[str]) -> tuple[str, ...]:
+    """The pools of a log that take from what is free on ``pool``: RAM too, where a GPU draws on it without a limit."""
+    name = predicted_name(pool, order)
+    gpu = next((gpu for gpu in machine.gpus if gpu.name == name), None) if machine else None
+    return (pool, HOST) if gpu is not None and gpu.draws_on_ram and gpu.room == gpu.free else (pool,)
 
 
 def device_order(report: LoadReport) -> list[str]:

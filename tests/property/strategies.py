@@ -78,6 +78,34 @@ def _gpu(draw: st.DrawFn, index: int) -> Gpu:
 
 
 @st.composite
+def shared_machines(draw: st.DrawFn, *, least_gib: int = 4) -> Machine:
+    """One or two GPUs whose memory is the RAM, under any limit or none, and perhaps one with memory of its own."""
+    ram = draw(st.integers(least_gib, 64)) * GIB
+    gpus = [draw(_shared(index, ram)) for index in range(draw(st.integers(1, 2)))]
+    own = draw(st.lists(_gpu(len(gpus)), max_size=1))
+    return Machine(name="shared", gpus=(*gpus, *own), memory=Memory(total=ram, bandwidth=256e9))
+
+
+@st.composite
+def _shared(draw: st.DrawFn, index: int, ram: int) -> Gpu:
+    limit = st.none() | st.integers(1, 2 * ram)
+    gtt, working_set = draw(limit), draw(limit)
+    return Gpu(
+        name=f"CUDA{index}",
+        description="shared",
+        total=ram,
+        free=draw(st.just(ram) | st.integers(ram // 2, ram)),
+        compute_capability="12.1",
+        bandwidth=256e9,
+        is_unified=True,
+        gtt=gtt,
+        working_set=working_set,
+        carve_out=draw(st.none() | st.integers(0, ram)) if gtt is not None else None,
+        limit_source="drawn",
+    )
+
+
+@st.composite
 def placements(draw: st.DrawFn, machine: Machine) -> tuple[str, ...]:
     """Arguments that put layers and weights somewhere, on any GPUs of ``machine``."""
     n = len(machine.gpus)

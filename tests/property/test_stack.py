@@ -14,7 +14,8 @@ import omniplan
 from omniplan.domain.evidence import Basis
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Headroom
-from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, Reservation, ReservationKind
+from omniplan.domain.machine import Gpu, Machine, Memory, Reservation, ReservationKind
+from omniplan.domain.processor import Cpu
 from omniplan.stack.asked import Group, StackFile, StackModel
 from omniplan.stack.joint import score
 from omniplan.stack.planner import make_stack

@@ -8,13 +8,17 @@ from collections.abc import Iterator, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omniplan.domain.machine import Gpu, Machine
+from omniplan.stack.asked import Budget
 from omniplan.stack.cofit import fits, largest_sets, prompt_caches
 from omniplan.stack.joint import Choice, JointProblem, Together, least_missing, score, settle, solve
 from omniplan.stack.neighbours import added, busy_seconds
-from omniplan.stack.pools import missing
+from omniplan.stack.pools import Pools
 from omniplan.units import MIB
 from tests.property.strategies import examples
 
+GPUS = tuple(Gpu(name=f"CUDA{index}", total=0, free=0) for index in range(2))
+POOLS = Pools(machine=Machine(name="two", gpus=GPUS), budget=Budget())
 NEEDS = st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4))
 
 
@@ -89,7 +93,7 @@ def test_the_least_that_is_missing(problem: JointProblem, capacity: tuple[int, .
     needs = [[(*c.need, sum(c.need[:2]), sum(c.need)) for c in options] for options in problem.options]
 
     def short(used: Sequence[int]) -> int:
-        return missing(capacity, used)
+        return POOLS.missing(used, capacity)
 
     every = [short([sum(column) for column in zip(*chosen, strict=True)]) for chosen in itertools.product(*needs)]
 

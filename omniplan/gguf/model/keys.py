@@ -13,6 +13,12 @@ from omniplan.errors import UnsupportedModel
 _MOST: Final = (1 << 32) - 1
 # Real headers stay at 20 (rounds of DeepSeek-V4's hyper-connections); a graph of so many more nodes finds no scheduler.
 _MOST_REPEATS: Final = 32
+# A size, and what it is divided into equal parts by.
+_PARTS: Final = (
+    ("ssm.inner_size", "ssm.time_step_rank"),
+    ("ssm.inner_size", "ssm.group_count"),
+    ("embedding_length", "wkv.head_size"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +68,15 @@ class Keys:
         return number
 
     def check(self, needs: Iterable[str], repeats: Iterable[str]) -> None:
-        """Raise UnsupportedModel unless ``needs`` are there and above 0, and ``repeats`` are few."""
+        """Raise UnsupportedModel unless ``needs`` are there and above 0, ``repeats`` few, and parts within sizes."""
         for suffix in needs:
             self.required(suffix)
         for suffix in repeats:
             if self.number(suffix) > _MOST_REPEATS:
                 raise self._wrong(suffix, self.raw(suffix), f"at most {_MOST_REPEATS}")
+        for whole, part in _PARTS:
+            if self.number(part) > self.number(whole):
+                raise self._wrong(part, self.raw(part), f"no more than {whole}, {self.number(whole)}")
 
     def _wrong(self, suffix: str, value: object, wanted: str) -> UnsupportedModel:
         shown = value if not isinstance(value, tuple) else f"an array of {len(value)}"

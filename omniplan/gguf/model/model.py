@@ -69,8 +69,9 @@ def _check_heads(path: str, hparams: Hparams, layers: tuple[Layer, ...], *, has_
     for layer in layers:
         is_attending = has_both or not hparams.is_recr[layer.il]
         has_keys = any(suffix in tensor.name for tensor in layer.tensors for suffix in _KEYS)
-        if is_attending and has_keys and not (hparams.n_head[layer.il] and hparams.n_head_kv[layer.il]):
-            heads = f"{hparams.n_head[layer.il]} heads and {hparams.n_head_kv[layer.il]} KV heads"
+        n_head, n_head_kv = hparams.n_head[layer.il], hparams.n_head_kv[layer.il]
+        if is_attending and has_keys and not 0 < n_head_kv <= n_head:
+            heads = f"{n_head} heads and {n_head_kv} KV heads"
             raise UnsupportedModel(f"{path}: layer {layer.il} has {heads} by the header, and attention weights")
 
 

@@ -73,4 +73,5 @@ def unpriced_devices(gpus: Sequence[Gpu]) -> Iterator[Unpriced]:
                 what=f"what the back end {backend} does otherwise than CUDA",
                 source="omniplan.llamacpp.ggml.registry",
                 only_adds=False,
+                keeps_weights=True,
             )

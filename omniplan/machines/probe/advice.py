@@ -8,7 +8,8 @@ from typing import Final
 
 from omniplan.domain.cpuset import parse_cpus
 from omniplan.domain.evidence import Reason, ReasonVerdict
-from omniplan.domain.machine import Cpu, Machine
+from omniplan.domain.machine import Machine
+from omniplan.domain.processor import Cpu
 from omniplan.machines.advice import AdviceSeverity, rules
 from omniplan.units import GIB, gib
 

@@ -17,7 +17,8 @@ from typing import Final
 
 from omniplan.domain.cpuset import parse_cpus
 from omniplan.domain.evidence import Basis
-from omniplan.domain.machine import Machine, NumaNode
+from omniplan.domain.machine import Machine
+from omniplan.domain.processor import NumaNode
 from omniplan.errors import InputError
 from omniplan.units import GIB, MIB
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from omniplan.domain.cpuset import format_cpus
-from omniplan.domain.machine import Cpu, Gpu, Machine, Memory
+from omniplan.domain.machine import Gpu, Machine, Memory
+from omniplan.domain.processor import Cpu
 from omniplan.errors import InputError
 from omniplan.machines.cpus import find_cpu
 from omniplan.machines.gpus import find_gpu

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from omniplan.domain.cpuset import format_cpus
-from omniplan.domain.machine import Cpu, NumaNode
+from omniplan.domain.processor import Cpu, NumaNode
 from omniplan.units import MIB
 
 Cpus = frozenset[int]

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Final
 
-from omniplan.domain.machine import Cpu, Gpu, Machine, Memory, Reservation, ReservationKind
+from omniplan.domain.machine import Gpu, Machine, Memory, Reservation, ReservationKind
+from omniplan.domain.processor import Cpu
 from omniplan.errors import InputError
 from omniplan.machines import cpus, gpus
-from omniplan.machines.advice import reserves
+from omniplan.machines.advice import LimitKind, reserves, share_limits
 from omniplan.machines.cpus import CpuRow
 from omniplan.machines.gpus import GpuRow
 from omniplan.units import GIB, MIB
@@ -48,6 +49,7 @@ def machine_from_words(text: str, *, name: str = "") -> Machine:
         _take(part, found)
     if not (found.gpus or found.cpu or found.memory):
         raise InputError('machine: expected words such as "RTX 4090, Ryzen 7 5800X3D, 64 GB DDR4-3600"')
+    _take_shared(found)
     memory = _memory(found)
     return Machine(
         name=name or re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60],
@@ -59,6 +61,14 @@ def machine_from_words(text: str, *, name: str = "") -> Machine:
         notes=tuple(dict.fromkeys(found.notes)),
         source="words; data/gpus.toml, data/cpus.toml",
     )
+
+
+def _take_shared(found: _Found) -> None:
+    """RAM that nobody named is that of the GPU which draws on it, in the largest configuration there is."""
+    row = next((row for row, _ in found.gpus if row.is_unified), None)
+    if row is not None and not (found.memory and found.memory[0]):
+        found.memory = row.memory, *(found.memory or (0, None, None))[1:]
+        found.notes.append(f"RAM taken for {row.memory // GIB} GiB, the most that {row.name} comes with: name yours")
 
 
 def _take(part: str, found: _Found) -> None:
@@ -142,11 +152,23 @@ def _gpus(found: _Found, memory: Memory | None) -> tuple[Gpu, ...]:
         counts[prefix] = counts.get(prefix, 0) + 1
         if row.is_unified and memory is not None:
             gpu = replace(gpu, total=memory.total, free=memory.available, reserved=memory.reserved)
-            found.notes.append(f"{row.name}: its memory is the RAM; a plan must count it once")
+            gpu, limits = _limited(gpu, row)
+            found.notes += [f"{row.name}: its memory is the RAM, and counts once", *limits]
         if row.is_spec_only:
             found.notes.append(f"{row.name}: specifications only, no plan has been checked on such a GPU")
         gpus.append(gpu)
     return tuple(gpus)
+
+
+def _limited(gpu: Gpu, row: GpuRow) -> tuple[Gpu, tuple[str, ...]]:
+    """A GPU that draws on RAM under the system's own limit, which llama.cpp sees as all there is, and a note of it."""
+    rule = share_limits().get(row.group)
+    if rule is None:
+        return gpu, ()
+    size = rule.of(gpu.total)
+    gpu = replace(gpu, limit_source=rule.source, free=min(gpu.free, size))
+    gpu = replace(gpu, gtt=size) if rule.kind is LimitKind.GTT else replace(gpu, working_set=size)
+    return gpu, (f"{row.name}: {rule.statement}: {size // MIB:,} MiB; write {rule.kind}_mib where it is another",)
 
 
 def _gpu(row: GpuRow, name: str, *, display: bool) -> Gpu:

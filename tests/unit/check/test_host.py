@@ -10,7 +10,8 @@ import omniplan
 from omniplan.check import document
 from omniplan.check.engine import check
 from omniplan.domain.footprint import RAM
-from omniplan.domain.machine import Cpu, Machine, Memory, NumaNode
+from omniplan.domain.machine import Machine, Memory
+from omniplan.domain.processor import Cpu, NumaNode
 from omniplan.units import GIB, MIB
 from tests.oracle import cases
 

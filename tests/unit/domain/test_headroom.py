@@ -33,7 +33,10 @@ def priced(compute: int, *, host: int = 0, is_assumed: bool = False) -> Footprin
         contexts={ContextKind.MAIN: buffers},
         buffers=buffers,
         graph_splits=None,
-        pools=(Pool(name="CUDA0", free=24 * GIB, used=size.total), Pool(name=RAM, free=64 * GIB, used=host)),
+        pools=(
+            Pool(name="CUDA0", free=24 * GIB, used=size.total, members=("CUDA0",)),
+            Pool(name=RAM, free=64 * GIB, used=host, members=("CPU",)),
+        ),
         n_ctx=4096,
         n_ctx_seq=4096,
         n_seq_max=1,
@@ -178,3 +181,16 @@ def test_what_is_free_is_a_share_of_the_pool() -> None:
 
     assert (margin.free_fraction, margin.left) == (0.75, 45)
     assert replace(margin, capacity=0).free_fraction == 0.0
+
+
+def test_ram_keeps_what_a_gpu_that_draws_on_it_keeps() -> None:
+    """Buffers, context and growth of such a GPU are taken from RAM once more, and from its own limit."""
+    shared = replace(GPU, is_unified=True, working_set=20 * GIB, limit_source="test")
+    machine = Machine(name="m", gpus=(shared,), memory=Memory(total=24 * GIB))
+    price = priced(GIB, host=10 * GIB)
+    on_ram = replace(price.pools[1], used=15 * GIB)
+    gpu, ram = POLICY.margins(machine, replace(price, pools=(price.pools[0], on_ram)), 0)
+
+    assert gpu == Margin(pool="CUDA0", capacity=20 * GIB, used=5 * GIB, context=500 * MIB, growth=GROWTH)
+    assert ram == Margin(pool=RAM, capacity=24 * GIB, used=15 * GIB + MIB, context=500 * MIB, growth=2 * GIB + GROWTH)
+    assert POLICY.budget_of(shared) == 20 * GIB - 500 * MIB - GROWTH

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 import omniplan
-from omniplan.domain.machine import Cpu, Gpu, Machine, Memory
+from omniplan.domain.machine import Gpu, Machine, Memory
+from omniplan.domain.processor import Cpu
 from omniplan.planning.problem import speed
 from omniplan.units import GIB
 from tests.oracle import cases

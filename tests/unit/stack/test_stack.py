@@ -286,3 +286,21 @@ def test_groups_that_need_other_arguments_say_so() -> None:
     assert "list its models a second time" in stack_text(stack)
     assert small(little(6000, 10000), {"a": 12, "b": 11}, a=On.GPU).fits
     assert small(little(6000, 10000), {"b": 11, "c": 15}, c=On.CPU).fits
+
+
+@pytest.mark.parametrize(("ram_mib", "fits"), [(22000, True), (21500, False)])
+def test_models_on_a_gpu_that_draws_on_ram_take_it_once(ram_mib: int, fits: bool) -> None:
+    """Two of 8.5 GiB with their contexts, growth and 2 GiB beside them; they wait for each other, wherever they are."""
+    row = {"name": "CUDA0", "total_mib": ram_mib, "unified": True, "bandwidth_gbs": 273}
+    known = Machine.from_dict({"name": "one", "gpus": [row], "memory": {"total_mib": ram_mib}})
+    path = "Llama-3.1-8B-Q4_K_M"
+    stack = plan(known, *(model(name, path=path, n_ctx=32768, on=On.GPU) for name in "ab"))
+
+    assert stack.fits is fits
+    if fits:
+        used = {pool.pool: pool.used for pool in stack.groups[0].pools}
+        assert used["RAM"] > used["CUDA0"] > 2 * 9_067_567_488
+        for speed in stack.groups[0].speeds:
+            assert 0.45 < speed.busy / speed.idle < 0.55
+    else:
+        assert stack.groups[0].available < ram_mib * MIB

@@ -45,7 +45,7 @@ def run(name: str, *, beside: int = 1500, rate: float = 103.79, build: int = 802
 @cache
 def taught() -> Learned:
     """One run at two thirds of the usual speed, held against the model."""
-    return omniplan.learn([run("a.log", rate=70.0)], model=diary.MODEL, machine=MACHINE, args=diary.args(512))
+    return omniplan.learn([run("a.log", rate=70.0)], source=diary.MODEL, machine=MACHINE, args=diary.args(512))
 
 
 def kept(plan: omniplan.Plan, name: str) -> int:
@@ -157,7 +157,7 @@ def test_contradictory_speeds_are_refused() -> None:
     """The time model's own check, with the logs' names."""
     logs = [run("fast.log", rate=110.0), run("slow.log", rate=30.0)]
 
-    text = refused(logs, model=diary.MODEL, args=diary.args(512))
+    text = refused(logs, source=diary.MODEL, args=diary.args(512))
 
     assert "fast.log" in text
     assert "slow.log" in text

@@ -70,6 +70,12 @@ def test_what_only_adds_does_not_make_room(extra: tuple[str, ...], fits: bool | 
     assert omniplan.footprint(DENSE, machine(free_mib=1), [*ARGS, *extra]).fits is fits
 
 
+@pytest.mark.parametrize(("free_mib", "fits"), [(24, None), (16, None), (8, False)])
+def test_weights_that_are_too_much_are_so_on_any_back_end(free_mib: int, fits: bool | None) -> None:
+    """They take 12 MiB, with CUDA's compute buffer 20: of another back end only the 12 are certain."""
+    assert omniplan.footprint(DENSE, machine(name="Vulkan0", free_mib=free_mib), ARGS).fits is fits
+
+
 @pytest.mark.parametrize(("args", "fits"), [([], None), (["-ngl", "0"], None), (["-dev", "none"], True)])
 def test_devices_of_a_back_end_that_is_not_priced(args: list[str], fits: bool | None) -> None:
     """Layers or not, a device in use takes buffers; one that is left out does not."""

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniplan.domain.machine import Cpu, Machine, Memory, NumaNode
+from omniplan.domain.machine import Machine, Memory
+from omniplan.domain.processor import Cpu, NumaNode
 from omniplan.machines.files import load_machine
 from omniplan.machines.probe.advice import Advice, advise, numa_advice, threads
 from omniplan.units import GIB

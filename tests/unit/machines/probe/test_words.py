@@ -62,13 +62,29 @@ def test_the_screen_is_on_one_gpu() -> None:
     assert [row.kind for row in screen.reserved] == ["driver", "display"]
 
 
-def test_unified_memory_is_the_ram() -> None:
-    machine = machine_from_words("Apple M3 Ultra, 512 GB")
+@pytest.mark.parametrize(
+    ("text", "name", "ram", "limit"),
+    [
+        ("Apple M3 Ultra, 512 GB", "MTL0", 512, "working_set of 384"),
+        ("M1, 16 GB", "MTL0", 16, "working_set of 10"),
+        ("M3 Pro, 36 GB", "MTL0", 36, "working_set of 27"),
+        ("Strix Halo, 128 GB", "ROCm0", 128, "gtt of 64"),
+        ("DGX Spark, 128 GB", "CUDA0", 128, ""),
+        ("DGX Spark", "CUDA0", 128, ""),
+    ],
+)
+def test_unified_memory_is_the_ram(text: str, name: str, ram: int, limit: str) -> None:
+    """The GPU draws on RAM, which is there even if nobody named it, up to the limit its system sets, with a source."""
+    machine = machine_from_words(text)
 
     (gpu,) = machine.gpus
-    assert (gpu.name, gpu.is_unified, gpu.total) == ("MTL0", True, 512 * GIB)
+    limits = {"working_set": gpu.working_set, "gtt": gpu.gtt}
+    said = [f"{kind} of {size // GIB}" for kind, size in limits.items() if size is not None]
+    assert (gpu.name, gpu.is_unified, gpu.draws_on_ram, gpu.total) == (name, True, True, ram * GIB)
     assert machine.memory is not None
-    assert gpu.free == machine.memory.available
+    assert machine.ram == machine.memory.available == machine.everything
+    assert (said, bool(gpu.limit_source)) == ([limit] if limit else [], bool(limit))
+    assert gpu.free == gpu.room == min(machine.ram, gpu.working_set or gpu.gtt or machine.ram)
 
 
 def test_two_sockets_count_the_bandwidth_of_one() -> None:
