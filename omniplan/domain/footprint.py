@@ -142,7 +142,8 @@ class Footprint:
 
     ``buffers`` is keyed by llama.cpp's names ("CUDA0", "CUDA_Host", "CPU") and the sum over ``contexts``; the rest is
     of the main context. ``layers`` is the device of each layer, output layer last. ``output_buffer`` is the logits
-    buffer, which llama.cpp counts in no column. ``fits`` says whether every pool of known size holds its share, None
+    buffer, which llama.cpp counts in no column. ``is_graph_known`` is false where compute buffers are those of a graph
+    that is only like the model's. ``fits`` says whether every pool of known size holds its share, None
     where ``unpriced`` leaves that open.
     """
 
@@ -162,6 +163,7 @@ class Footprint:
     output_buffer: int = 0
     compute_parts: Mapping[str, Mapping[ComputePart, int]] = field(default_factory=dict)
     assumptions: tuple[Assumption, ...] = ()
+    is_graph_known: bool = True
     unpriced: tuple[Unpriced, ...] = ()
     fits: bool | None = field(init=False)
 

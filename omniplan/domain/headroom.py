@@ -135,7 +135,7 @@ class Headroom:
         """
         compute = priced.buffers[gpu.name].compute
         learned = round(compute * ((gpu.compute_factor or 1.0) - 1))
-        unsure = compute // 4 if priced.assumptions else 0
+        unsure = 0 if priced.is_graph_known else compute // 4
         return max(-self.growth_of(gpu), learned + unsure)
 
     def margins(self, machine: Machine, priced: Footprint, prompt_cache: int) -> tuple[Margin, ...]:

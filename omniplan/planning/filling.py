@@ -68,7 +68,7 @@ class Filler:
             self.is_hopeless |= is_final or RAM in missing
             if is_final:
                 break
-            self.reserves = reserves = _next_reserves(reserves, solution)
+            self.reserves = reserves = self._next_reserves(reserves, solution)
         return best and self._uncut(best)
 
     def _is_final(self, solution: Solution) -> bool:
@@ -122,6 +122,22 @@ class Filler:
         first = compute_estimate(problem.model, problem.context, movable=problem.costs.movable if copies else ())
         return dict.fromkeys((gpu.name for gpu in gpus[:_MOST_SPLIT]), (first, plain))
 
+    def _next_reserves(self, reserves: Reserves, solution: Solution) -> Reserves:
+        """What the simulation says each device's compute buffer takes in its place, with all that it may take beyond.
+
+        More where that left some missing.
+        """
+        problem, priced, missing = self.problem, solution.footprint, solution.missing
+        used = [part.name for part in solution.candidate.ranges]
+        found = dict(reserves)
+        for name in used:
+            first, later = reserves[name]
+            tried = first if name == used[0] else later
+            taken = priced.buffers[name].compute + problem.headroom.beyond(problem.machine.gpu(name), priced)
+            size = max(taken, tried + missing[name] if name in missing else 0)
+            found[name] = (size, later) if name == used[0] else (first, size)
+        return found
+
     def _bin(self, gpu: Gpu, first: int, later: int) -> ranges.Bin:
         times = self.problem.times[gpu.name]
         return ranges.Bin(
@@ -153,16 +169,3 @@ def _is_reordered(filled: ranges.Filled, bins: Sequence[ranges.Bin]) -> bool:
     order = [bin_.name for bin_ in bins]
     used = [order.index(part.name) for part in filled.ranges]
     return used != sorted(used)
-
-
-def _next_reserves(reserves: Reserves, solution: Solution) -> Reserves:
-    """What the simulation says each device's compute buffer takes in its place; more where that left some missing."""
-    sizes, missing = solution.footprint.buffers, solution.missing
-    used = [part.name for part in solution.candidate.ranges]
-    found = dict(reserves)
-    for name in used:
-        first, later = reserves[name]
-        tried = first if name == used[0] else later
-        size = max(sizes[name].compute, tried + missing[name] if name in missing else 0)
-        found[name] = (size, later) if name == used[0] else (first, size)
-    return found

@@ -98,6 +98,7 @@ def price(model: Model, machine: Machine, placement: Placement, left_out: tuple[
         sched_copies=placement.n_copies,
         compute_parts=reserved.parts,
         assumptions=tuple(_assumptions(model)),
+        is_graph_known=families.is_known(model.arch),
         unpriced=left_out,
         output_buffer=4 * context.n_seq_max * model.hparams.n_vocab,
     )
