@@ -10,6 +10,7 @@ import pytest
 import omniplan
 from omniplan.llamacpp.quant.same_model import plain_name
 from tests.machines import single
+from tests.oracle import cases
 from tests.oracle.cases import DATA
 
 ZOO = DATA / "models" / "zoo"
@@ -105,3 +106,15 @@ def test_nothing_to_rank_is_an_error(tmp_path: Path) -> None:
 def test_names_without_words_about_storage(name: str, expected: str) -> None:
     """How weights are stored does not make another model; everything else in the name does."""
     assert expected == plain_name(name)
+
+
+def test_the_same_tensors_have_the_same_plan() -> None:
+    """What is estimated of a quant is its types: where these are the file's own, nothing else is kept free for them."""
+    model, machine = cases.model("GLM-4.7-Flash-Q8_0"), omniplan.load_machine("dual-4090-5070ti")
+    again = omniplan.requantise(model, "Q8_0")
+    asked = omniplan.Request(n_ctx=131072, baselines=False)
+    plan, other = (omniplan.plan(each, machine, asked) for each in (model, again))
+
+    assert again.assumptions
+    assert [tensor.type for tensor in again.header.tensors] == [tensor.type for tensor in model.header.tensors]
+    assert (plan.server_args, plan.margins) == (other.server_args, other.margins)
