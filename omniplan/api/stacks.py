@@ -11,7 +11,7 @@ from omniplan.domain.machine import Machine
 if TYPE_CHECKING:
     from omniplan.domain.model import Model
     from omniplan.stack.asked import StackFile
-from omniplan.stack.values import Stack
+    from omniplan.stack.values import Stack
 
 
 def stack(source: str | Path | StackFile, machine: Machine) -> Stack:

@@ -12,6 +12,7 @@ from omniplan.documents.column import Amount, Column, Count, Mib, Positive
 from omniplan.documents.frozen import FrozenMapping
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.prediction import Objective
+from omniplan.domain.request import DEFAULT
 from omniplan.errors import InputError
 from omniplan.units import MIB
 
@@ -67,11 +68,11 @@ class StackModel:
     name: MemberName
     path: str
     n_ctx: Annotated[AtLeastOne | None, Column(key="ctx")] = None
-    n_parallel: Annotated[AtLeastOne, Column(key="parallel")] = 1
-    cache_type: str = "f16"
-    cache_type_k: Annotated[str, Column(default=_cache_type)] = "f16"
-    cache_type_v: Annotated[str, Column(default=_cache_type)] = "f16"
-    n_ubatch: Annotated[AtLeastOne | None, Column(key="ubatch")] = 512
+    n_parallel: Annotated[AtLeastOne, Column(key="parallel")] = DEFAULT.n_parallel
+    cache_type: str = DEFAULT.cache_type_k
+    cache_type_k: Annotated[str, Column(default=_cache_type)] = DEFAULT.cache_type_k
+    cache_type_v: Annotated[str, Column(default=_cache_type)] = DEFAULT.cache_type_v
+    n_ubatch: Annotated[AtLeastOne | None, Column(key="ubatch")] = DEFAULT.n_ubatch
     priority: Positive = 1.0
     on: On = On.ANY
     on_demand: bool = False
@@ -143,9 +144,9 @@ class StackFile:
     externals: tuple[External, ...] = ()
     groups: tuple[Group, ...] = ()
     budget: Budget = Budget()
-    n_prompt: Count = 2048
-    n_gen: Count = 256
-    objective: Objective = Objective.REQUEST
+    n_prompt: Count = DEFAULT.n_prompt
+    n_gen: Count = DEFAULT.n_gen
+    objective: Objective = DEFAULT.objective
     busy: Annotated[float, Column(least=0, most=1, expected="a share from 0 to 1")] = 0.5
 
     @property
