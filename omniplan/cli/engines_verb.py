@@ -44,7 +44,7 @@ def _run(options: argparse.Namespace) -> int:
         versions=dict(_version(text) for text in options.engine_version),
     )
     show(as_json(found) if options.json else engines_text(found))
-    return 0 if any(item.verdict != Viability.BLOCKED for item in found.engines) else 1
+    return 0 if any(item.verdict is not Viability.BLOCKED for item in found.engines) else 1
 
 
 def _version(text: str) -> tuple[str, str]:

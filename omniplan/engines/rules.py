@@ -37,7 +37,7 @@ def findings(rules: list[EngineRule], facts: Mapping[str, Fact]) -> Iterator[Eng
         unknown = [condition for condition, test in zip(rule.when, tests, strict=True) if test is None]
         if not unknown:
             yield _finding(rule, rule.effect, fill(rule.says, facts))
-        elif rule.effect != Effect.NOTE:
+        elif rule.effect is not Effect.NOTE:
             names = ", ".join(condition.fact for condition in unknown)
             asked = " and ".join(f"{item.fact} {item.test} {item.value}" for item in unknown)
             yield _finding(rule, Effect.CONDITION, f"{names} unknown; if {asked}: {fill(rule.says, facts)}")

@@ -30,7 +30,7 @@ def engines_text(weighing: Weighing) -> str:
 
 
 def _row(item: EngineVerdict) -> tuple[str, ...]:
-    reason = next((finding.statement for finding in item.best.findings if finding.effect != Effect.NOTE), "")
+    reason = next((finding.statement for finding in item.best.findings if finding.effect is not Effect.NOTE), "")
     return item.title, item.version or "any", str(item.verdict), item.best.name, _cut(reason)
 
 
@@ -43,7 +43,7 @@ def _ways(item: EngineVerdict) -> Iterator[str]:
     for index, way in enumerate(item.ways):
         if len(item.ways) > 1:
             yield f"  {way.name}: {way.verdict}"
-        shown = way.findings if index == 0 else [finding for finding in way.findings if finding.effect == Effect.BLOCKS]
+        shown = way.findings if index == 0 else [finding for finding in way.findings if finding.effect is Effect.BLOCKS]
         yield from (f"  - {_evidence(finding)}" for finding in shown)
         if index == 0 or way.launch:
             yield from _memory(way)
@@ -63,5 +63,5 @@ def _memory(way: WayVerdict) -> Iterator[str]:
         for need in way.memory
     ]
     if parts:
-        basis = "simulated" if way.memory_basis == Basis.HEADER else "modelled"
+        basis = "simulated" if way.memory_basis is Basis.HEADER else "modelled"
         yield f"  memory, {basis}: {', '.join(parts)}"

@@ -56,7 +56,7 @@ def weigh(question: EngineQuestion) -> Weighing:
     verdicts: dict[str, EngineVerdict] = {}
     # Back ends are weighed before what runs them.
     for engine in sorted(table.engines.values(), key=lambda engine: bool(engine.backends)):
-        backend = [verdicts[name].verdict != Viability.BLOCKED for name in engine.backends if name in verdicts]
+        backend = [verdicts[name].verdict is not Viability.BLOCKED for name in engine.backends if name in verdicts]
         own = {**facts, "engine.backend": any(backend) if backend else None}
         if verdict := _engine(question, engine, own, weights):
             verdicts[engine.name] = verdict
@@ -113,7 +113,7 @@ def _way(
         findings=tuple(sorted(found, key=lambda item: list(Effect).index(item.effect))),
         memory=laid.memory if laid else _pools(plan if way.layout == LayoutKind.PLAN else None),
         memory_basis=Basis.HEADER if way.engine == "llama.cpp" else Basis.MODELLED,
-        launch=None if verdict == Viability.BLOCKED else launch(start),
+        launch=None if verdict is Viability.BLOCKED else launch(start),
     )
 
 
@@ -125,7 +125,7 @@ def _verdict(found: Sequence[EngineFinding]) -> Viability:
 
 
 def _blocks(found: Sequence[EngineFinding]) -> int:
-    return sum(finding.effect == Effect.BLOCKS for finding in found)
+    return sum(finding.effect is Effect.BLOCKS for finding in found)
 
 
 def _memory(laid: Laid, problem: LayoutProblem) -> Iterator[EngineFinding]:

@@ -148,6 +148,6 @@ def _width(h: Hparams, il: int) -> int:
 
 def _cache_bytes(cache: CacheTensor, h: Hparams, depth: int) -> int:
     """Bytes of one layer's cache that attention reads; recurrent state is read and written whole."""
-    if cache.part in ("r", "s", "p"):
+    if cache.is_state:
         return 2 * cache.type.row_size(cache.row)
     return cache.type.row_size(cache.row) * min(_reach(h, cache.il, depth), cache.cells)

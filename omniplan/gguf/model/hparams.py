@@ -8,7 +8,7 @@ from omniplan.domain.header import ArrayInfo, Header
 from omniplan.domain.hparams import Hparams
 from omniplan.errors import UnsupportedModel
 from omniplan.gguf.model import architectures, patterns
-from omniplan.gguf.model.architectures import ArchRow
+from omniplan.gguf.model.architectures import ArchRow, MemoryKind
 from omniplan.gguf.model.keys import Keys
 
 # llama.cpp b11434 src/llama-hparams.h: LLAMA_MAX_LAYERS, LLAMA_MAX_EXPERTS.
@@ -85,7 +85,8 @@ def _depth(keys: Keys, row: ArchRow, header: Header) -> tuple[int, int]:
             f"{header.paths[0]}: {n_layer_all} layers with {n_nextn} nextn layers; llama.cpp takes 1 to {_MAX_LAYERS}"
         )
     # deepseek4 forgets its nextn layers when the file holds none of their tensors.
-    if row.memory == "dsv4" and n_nextn and f"blk.{n_layer_all - n_nextn}.nextn.eh_proj.weight" not in header.by_name:
+    joins = f"blk.{n_layer_all - n_nextn}.nextn.eh_proj.weight"
+    if row.memory is MemoryKind.DSV4 and n_nextn and joins not in header.by_name:
         n_nextn = 0
     if row.loops:
         n_layer_all *= max(1, keys.number("num_loops", 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from omniplan.gguf.model.architectures import ArchRow
+from omniplan.gguf.model.architectures import ArchRow, MemoryKind
 from omniplan.gguf.model.keys import Keys
 
 # llama.cpp b11434 src/models/glm-dsa.cpp: GLM-5.2 gives two leading layers and then one in four an indexer.
@@ -45,7 +45,7 @@ def _pattern(keys: Keys, row: ArchRow, n_layer: int, n_layer_all: int) -> list[b
         return flags + [False] * (n_layer_all - len(flags))
     period = keys.number(suffix, swa.period)
     trunk = [_slides(il, period, dense_first=swa.dense_first) for il in range(n_layer)]
-    nextn = period == 0 and row.memory == "dsv4"
+    nextn = period == 0 and row.memory is MemoryKind.DSV4
     return trunk + [nextn] * (n_layer_all - n_layer)
 
 
@@ -89,4 +89,4 @@ def indexer_full(keys: Keys, row: ArchRow, n_layer_all: int, n_ctx_train: int) -
         return flags + (False,) * (n_layer_all - len(flags))
     if row.indexer_full == "by_context" and n_ctx_train >= _GLM_DSA_FULL_FROM_CONTEXT:
         return tuple(il < 2 or (il - 2) % 4 == 0 for il in range(n_layer_all))
-    return (row.indexer_full != "" or row.memory == "dsa",) * n_layer_all
+    return (row.indexer_full != "" or row.memory is MemoryKind.DSA,) * n_layer_all

@@ -36,6 +36,11 @@ class CacheTensor:
     streams: int = 1
 
     @property
+    def is_state(self) -> bool:
+        """Whether it is recurrent state, which a token reads and writes as a whole."""
+        return self.part in ("r", "s", "p")
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the whole tensor."""
         return self.type.row_size(self.row) * self.cells * self.streams
@@ -80,7 +85,7 @@ def _recurrent(h: Hparams, context: Context, arch: ArchRow, model: Model) -> Ite
     n_r, n_s = n_embd_r(h), n_embd_s(h)
     for il in range(h.n_layer):
         recurs = h.is_recr[il] and (arch.memory != MemoryKind.HYBRID_NO_FF or h.n_ff[il] == 0)
-        if recurs or arch.memory == MemoryKind.RECURRENT:
+        if recurs or arch.memory is MemoryKind.RECURRENT:
             yield CacheTensor(part="r", il=il, type=F32, row=n_r, cells=context.n_seq_max)
             yield CacheTensor(part="s", il=il, type=F32, row=n_s, cells=context.n_seq_max)
             if p := _ple_state(model, il):
