@@ -15,7 +15,7 @@ def main() -> None:
 
     presets = None
     for name, plan in plans.items():
-        presets = omniplan.emit(plan, as_="preset", section=name, into=presets)
+        presets = omniplan.emit(plan, format="preset", section=name, into=presets)
     assert presets is not None
     print("\n".join(line for line in presets.splitlines() if not line.startswith("#")))
 

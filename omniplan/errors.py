@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from omniplan.domain.request import RequestChanges
 
 
 class ExitCode(IntEnum):
@@ -29,7 +34,26 @@ class OmniplanError(Exception):
 
 
 class InputError(OmniplanError):
-    """A bad argument, machine file or plan file; the message names the path inside the file."""
+    """A bad argument, machine file or plan file; the message names the path inside the file.
+
+    ``field`` is the parameter it is about, empty where it is about none, ``value`` what was given for it, empty where
+    that is not known, and ``problem`` what is wrong with it. What caused it, such as a file that cannot be read, is its
+    ``__cause__``.
+    """
+
+    def __init__(self, problem: str, *, field: str = "", value: object = "") -> None:
+        super().__init__(problem)
+        self.field = field
+        self.value = value
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return self.about(self.field)
+
+    def about(self, name: str) -> str:
+        """The message with the parameter called ``name``."""
+        subject = name if self.value == "" else f"{name} {self.value}"
+        return f"{subject}: {self.problem}" if name else self.problem
 
 
 class OutputError(OmniplanError):
@@ -42,13 +66,9 @@ class RequestError(InputError):
     """A request nobody can ask: the field of ``Request``, its value and what was expected."""
 
     def __init__(self, field: str, value: object, problem: str) -> None:
-        super().__init__(field, value, problem)
-        self.field = field
-        self.value = value
-        self.problem = problem
-
-    def __str__(self) -> str:
-        return f"{self.field} {self.value}: {self.problem}"
+        super().__init__(problem, field=field, value=value)
+        # What pickle and copy call again.
+        self.args = (field, value, problem)
 
 
 class HeaderError(OmniplanError):
@@ -90,15 +110,35 @@ class UnsupportedModel(OmniplanError):
 
 
 class Infeasible(OmniplanError):
-    """No placement keeps every limit; carries the shortfalls and what would make it fit."""
+    """No placement keeps every limit.
+
+    ``shortfall`` are the bytes missing by pool in the nearest miss. Each of ``remedies`` is changes of the request with
+    which the plan fits: ``plan(model, machine, request, **remedy)``. ``advice`` is what else would help, in words.
+    """
 
     exit_code = ExitCode.BAD
 
-    def __init__(self, summary: str, *, shortfall: dict[str, int], remedies: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        summary: str,
+        *,
+        shortfall: Mapping[str, int],
+        remedies: Sequence[RequestChanges] = (),
+        advice: Sequence[str] = (),
+    ) -> None:
         super().__init__(summary)
         self.summary = summary
         self.shortfall = shortfall
-        self.remedies = remedies
+        self.remedies = tuple(remedies)
+        self.advice = tuple(advice)
 
     def __str__(self) -> str:
-        return "; ".join((self.summary, *self.remedies))
+        return self.worded(_in_python)
+
+    def worded(self, words: Callable[[RequestChanges], str]) -> str:
+        """The message with the changes of every remedy in these words, such as "with n_ctx=4096"."""
+        return "; ".join((self.summary, *(f"it fits {words(changes)}" for changes in self.remedies), *self.advice))
+
+
+def _in_python(changes: RequestChanges) -> str:
+    return "with " + ", ".join(f"{name}={value!r}" for name, value in changes.items())

@@ -58,7 +58,7 @@ def schema(name: str) -> dict[str, Any]:
 
 def parse_plan(text: str, *, where: str = "plan") -> Plan:
     """The Plan written in ``text``; raises InputError naming the path of the first wrong field."""
-    return parse_document(text, Plan, version=SCHEMA_VERSION, where=where, written_by="omniplan plan ... --json")
+    return parse_document(text, Plan, version=SCHEMA_VERSION, where=where, verb="plan")
 
 
 def load_plan(path: str | Path) -> Plan:

@@ -48,7 +48,7 @@ def verify(
     from omniplan.verify.verify import verify as hold
 
     if plan is not None and (source is not None or args):
-        raise InputError("verify: a plan has its own model and arguments; give either the plan or --model")
+        raise InputError("verify: a plan has its own model and arguments; give either the plan or the model")
     report = read_log(log) if isinstance(log, str | Path) else log
     if plan is not None:
         own = load_plan(plan) if isinstance(plan, str | Path) else plan

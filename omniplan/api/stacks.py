@@ -35,7 +35,7 @@ def stack(source: str | Path | StackFile, machine: Machine) -> Stack:
     return make_stack(asked, {model.name: known[model.path] for model in asked.models}, machine)
 
 
-def emit_stack(found: Stack, *, as_: str = "table", models_dir: str | None = None, ttl: int = 0) -> str:
+def emit_stack(found: Stack, *, format: str = "table", models_dir: str | None = None, ttl: int = 0) -> str:
     """``found`` as text: table, models.conf, preset, llama-swap or compose, with every member in it.
 
     ``models_dir`` is the folder that a container sees as ``/models`` (None: the nearest one named ``models``, else each
@@ -45,4 +45,4 @@ def emit_stack(found: Stack, *, as_: str = "table", models_dir: str | None = Non
     from omniplan.formats.format import Options
     from omniplan.stack.files import stack_file
 
-    return stack_file(found, as_, Options(models_dir=models_dir, ttl=ttl))
+    return stack_file(found, format, Options(models_dir=models_dir, ttl=ttl))

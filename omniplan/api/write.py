@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def emit(
     plan: Plan,
     *,
-    as_: str = "shell",
+    format: str = "shell",
     section: str | None = None,
     into: str | None = None,
     model: str | None = None,
@@ -35,4 +35,4 @@ def emit(
     from omniplan.formats.registry import render
 
     item = launch(plan, id=section, model=model, llama_cpp=llama_cpp)
-    return render([item], as_, into=into, options=Options(models_dir=models_dir, ttl=ttl))
+    return render([item], format, into=into, options=Options(models_dir=models_dir, ttl=ttl))

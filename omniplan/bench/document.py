@@ -11,6 +11,4 @@ from omniplan.documents.text_file import read_utf8
 
 def load_bench(path: str | Path) -> BenchReport:
     """The report that ``omniplan bench --json`` wrote at ``path``."""
-    return parse_document(
-        read_utf8(path), BenchReport, version=BENCH_VERSION, where=str(path), written_by="omniplan bench URL --json"
-    )
+    return parse_document(read_utf8(path), BenchReport, version=BENCH_VERSION, where=str(path), verb="bench")

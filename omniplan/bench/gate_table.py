@@ -26,7 +26,7 @@ def shipped_text() -> str:
 
 def load_gates(path: str | Path) -> tuple[Gate, ...]:
     """The gates in a file of the same form; raises InputError with the path inside the file."""
-    example = "`omniplan bench --show-gates` prints an example"
+    example = f"the shipped {_FILE} is an example"
     try:
         found = from_toml(dict[Metric, Gate], read_utf8(path), where=str(path), what="file of gates")
     except InputError as error:

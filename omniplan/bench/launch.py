@@ -42,12 +42,12 @@ def server_command(launch: ServerStart, port: int) -> list[str]:
     """The command to start; raises InputError where the program or the model file is not there."""
     words = shlex.split(launch.server)
     if not words or shutil.which(words[0]) is None:
-        raise InputError(f"{launch.server or 'llama-server'}: not found; --server names the command to start")
-    if launch.plan.model.header_only and not launch.model:
-        raise InputError(f"{launch.plan.model.path}: is a header without tensors; --gguf names the model's file")
-    model = launch.model or launch.plan.model.path
+        raise InputError("not found; name the command to start", field="server", value=launch.server or "llama-server")
+    if launch.plan.model.header_only and not launch.gguf:
+        raise InputError(f"{launch.plan.model.path} is a header without tensors; name the model's file", field="gguf")
+    model = launch.gguf or launch.plan.model.path
     if not Path(model).is_file():
-        raise InputError(f"{model}: no such file; --gguf names the model's file")
+        raise InputError("no such file; name the model's file", field="gguf", value=model)
     return [*words, "-m", model, *launch.plan.server_args, "--host", _HOST, "--port", str(port)]
 
 

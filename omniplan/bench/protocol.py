@@ -32,17 +32,12 @@ class BenchProtocol:
 
     def __post_init__(self) -> None:
         if any(not 1 <= length <= _MOST for length in self.lengths):
-            raise InputError(f"--lengths: expected 1 to {_MOST:,} tokens, got {', '.join(map(str, self.lengths))}")
-        for name, value, least in (
-            ("--n-gen", self.n_gen, 0),
-            ("--runs", self.runs, 1),
-            ("--warmup", self.warmups, 0),
-            ("--retries", self.retries, 0),
-        ):
-            if value < least:
-                raise InputError(f"{name}: expected {least} or more, got {value}")
+            raise InputError(f"expected 1 to {_MOST:,} tokens", field="lengths", value=",".join(map(str, self.lengths)))
+        for name, least in (("n_gen", 0), ("runs", 1), ("warmups", 0), ("retries", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"expected {least} or more", field=name, value=getattr(self, name))
         if not 0 < self.timeout <= 1e6:
-            raise InputError(f"--timeout: expected seconds above 0, got {self.timeout:g}")
+            raise InputError("expected seconds above 0", field="timeout", value=f"{self.timeout:g}")
 
     def planned(self, plan: Plan | None) -> BenchProtocol:
         """The same with lengths and answer filled in: a plan's own request, so that like is compared with like."""
@@ -63,12 +58,12 @@ class BenchProtocol:
 class ServerStart:
     """A server to start for a benchmark: the plan's arguments after ``server``, a command as in a shell.
 
-    ``model`` is the GGUF file where it is not at the plan's path, ``log`` the file for the server's output (a new
+    ``gguf`` is the model's file where it is not at the plan's path, ``log`` the file for the server's output (a new
     temporary one by default), ``wait`` the seconds its loading may take.
     """
 
     plan: Plan
     server: str = "llama-server"
-    model: str = ""
+    gguf: str = ""
     log: str = ""
     wait: float = 600.0

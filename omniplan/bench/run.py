@@ -50,7 +50,9 @@ def lengths_of(protocol: BenchProtocol, n_ctx: int | None, notes: list[str]) -> 
     most = None if n_ctx is None else n_ctx - protocol.n_gen - _SPARE
     if most is not None and most < 1:
         raise InputError(
-            f"a slot's context of {n_ctx} tokens does not hold answers of {protocol.n_gen}; try --n-gen 16"
+            f"a slot's context of {n_ctx} tokens does not hold answers of {protocol.n_gen}; try 16",
+            field="n_gen",
+            value=protocol.n_gen,
         )
     found: dict[str, int] = {}
     for wanted in protocol.lengths:

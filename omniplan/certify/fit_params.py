@@ -49,7 +49,7 @@ def price(binary: str, model: Model, machine: Machine, params: ServerParams, *, 
     machine's or it takes longer than ``timeout`` seconds, and Refused when llama.cpp does not take the arguments.
     """
     if params.is_kv_unified and params.n_seq_max > 1:
-        raise InputError(f"--kv-unified: {PROGRAM} does not know it; certify with --simulate, or plan with -np N")
+        raise InputError(f"--kv-unified: {PROGRAM} does not know it; certify on simulated GPUs, or plan with -np N")
     with tempfile.TemporaryDirectory(prefix="omniplan-") as folder:
         path = complete_file(model.header, Path(folder))
         told = _run([binary, "-m", str(path), *arguments(params, model)], dict(params.env), timeout)
@@ -64,7 +64,7 @@ def price(binary: str, model: Model, machine: Machine, params: ServerParams, *, 
     if set(planned) != set(counted):
         raise InputError(
             f"{binary}: its devices are {_names(counted)}, the plan's are {_names(planned)}; run it on the machine the "
-            "plan is for, set CUDA_VISIBLE_DEVICES, or certify with --simulate"
+            "plan is for, set CUDA_VISIBLE_DEVICES, or certify on simulated GPUs"
         )
     return Tally(buffers=planned), Tally(buffers=counted)
 

@@ -152,7 +152,7 @@ def _target(options: argparse.Namespace) -> str | ServerStart:
     if options.url:
         return str(options.url)
     return ServerStart(
-        plan=_plan(options.launch), server=options.server, model=options.gguf, log=options.log, wait=options.wait
+        plan=_plan(options.launch), server=options.server, gguf=options.gguf, log=options.log, wait=options.wait
     )
 
 

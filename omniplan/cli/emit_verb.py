@@ -44,7 +44,7 @@ def _run(options: argparse.Namespace) -> int:
     is_there = bool(options.into) and Path(options.into).exists()
     text = api.emit(
         plan,
-        as_=options.as_,
+        format=options.as_,
         section=options.section,
         into=read_text(options.into) if is_there else None,
         model=options.model,

@@ -23,7 +23,7 @@ from omniplan.cli import (
     verify_verb,
 )
 from omniplan.cli.output import put
-from omniplan.cli.request import said
+from omniplan.cli.said import said
 from omniplan.errors import ExitCode, InputError, OmniplanError
 
 VERBS: Final = (

@@ -9,22 +9,7 @@ from typing import Any, Final
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.prediction import Objective
 from omniplan.domain.request import DEFAULT, Request
-from omniplan.errors import OmniplanError, RequestError
 
-# The option behind each field that can be wrong by itself, for the error about it.
-_OPTIONS: Final = {
-    "n_ctx": "--ctx",
-    "n_ctx_least": "--ctx",
-    "n_parallel": "--parallel",
-    "n_ubatch": "--ubatch",
-    "n_prompt": "--n-prompt",
-    "n_gen": "--n-gen",
-    "objective": "--objective",
-    "load_mode": "--load-mode",
-    "max_patterns": "--max-patterns",
-    "pins": "--pin",
-    "cache_types": "--cache-type",
-}
 _NONE: Final = argparse.SUPPRESS
 
 
@@ -33,13 +18,6 @@ def request_of(options: argparse.Namespace, **more: Any) -> Request:
     known = {item.name for item in fields(Request)}
     given = {name: value for name, value in vars(options).items() if name in known}
     return Request(**given, **more)
-
-
-def said(error: OmniplanError) -> str:
-    """The line of an error; one about a field of a request names the option behind it."""
-    if not isinstance(error, RequestError):
-        return str(error)
-    return f"{_OPTIONS.get(error.field, error.field)} {error.value}: {error.problem}"
 
 
 def add_context(command: argparse.ArgumentParser) -> None:

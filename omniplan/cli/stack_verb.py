@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from omniplan import api
 from omniplan.cli.output import show
+from omniplan.cli.said import said
 from omniplan.cli.verbs import Verb, add_json, add_machine
 from omniplan.errors import ExitCode
 
@@ -52,7 +53,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _text(found: Stack, name: str, options: argparse.Namespace) -> str:
-    return api.emit_stack(found, as_=name, models_dir=options.models_dir, ttl=options.ttl)
+    return api.emit_stack(found, format=name, models_dir=options.models_dir, ttl=options.ttl)
 
 
 def _write(found: Stack, options: argparse.Namespace) -> None:
@@ -82,7 +83,7 @@ def _texts(found: Stack, options: argparse.Namespace) -> Iterator[tuple[str, str
         try:
             yield _FILES[name], _text(found, name, options)
         except InputError as error:
-            print(f"note: {_FILES[name]} is left out: {error}", file=sys.stderr)
+            print(f"note: {_FILES[name]} is left out: {said(error)}", file=sys.stderr)
 
 
 VERBS: Final = (Verb(name="stack", help="place several models on one machine together", declare=_declare, run=_run),)

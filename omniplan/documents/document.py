@@ -20,16 +20,18 @@ def from_toml(kind: type[T], text: str, *, where: str, what: str) -> T:
         raise InputError(f"{where}: {error}") from error
 
 
-def parse_document(text: str, kind: type[T], *, version: int, where: str, written_by: str) -> T:
-    """The ``kind`` written in ``text``; raises InputError for another ``version`` or a field of another form."""
+def parse_document(text: str, kind: type[T], *, version: int, where: str, verb: str) -> T:
+    """The ``kind`` written in ``text``; raises InputError for another ``version`` or a field of another form.
+
+    ``verb`` of the command writes it.
+    """
     try:
         raw = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"{where}: not JSON: {error}; write it with `{written_by}`") from error
+        raise InputError(f"{where}: not JSON: {error}; `omniplan {verb}` writes it as JSON") from error
     found = raw.get("schema_version") if isinstance(raw, dict) else None
     if found != version:
-        again = written_by.split()[1]
-        raise InputError(f"{where}: schema_version is {found!r}, this omniplan reads {version}; {again} again")
+        raise InputError(f"{where}: schema_version is {found!r}, this omniplan reads {version}; {verb} again")
     try:
         return read(kind, raw)
     except InputError as error:

@@ -81,7 +81,7 @@ class Headroom:
         except ValueError:
             value = -1.0
         if not 0 <= value < (100 if is_share else 1 << 30):
-            raise InputError(f"--headroom {text}: expected MiB per GPU such as 1024, or a share such as 10%")
+            raise InputError("expected MiB per GPU such as 1024, or a share such as 10%", field="headroom", value=text)
         if is_share:
             return cls(growth_fraction=value / 100, growth_least=0, growth_display=0)
         return cls(growth_fraction=0.0, growth_least=int(value * MIB), growth_display=0)
@@ -95,7 +95,9 @@ class Headroom:
         except (KeyError, ValueError):
             values = {"": -1}
         if any(not value >= 0 for value in values.values()) or not values.get(_SHARE, 0) < 1:
-            raise InputError(f"--headroom {text}: expected NAME=BYTES of {', '.join(kinds)}; {_SHARE} is below 1")
+            raise InputError(
+                f"expected NAME=BYTES of {', '.join(kinds)}; {_SHARE} is below 1", field="headroom", value=text
+            )
         return cls(**values)  # type: ignore[arg-type]
 
     @property

@@ -80,11 +80,13 @@ def _file(name: str) -> dict[str, Any]:
         try:
             path = data_path(f"sites/{name}.toml")
         except TableError:
-            raise InputError(f"--site {name}: no shipped site of that name; give a .toml file or key=value") from None
+            raise InputError(
+                "no shipped site of that name; give a .toml file or key=value", field="site", value=name
+            ) from None
     try:
         return read_toml(path)
     except InputError as error:
-        raise InputError(f"--site {name}: cannot be read: {error}") from error
+        raise InputError(f"cannot be read: {error}", field="site", value=name) from error
 
 
 def _text(value: object) -> str:

@@ -73,7 +73,7 @@ def _variables(item: Launch) -> dict[str, str]:
 def _variable(flag: Flag) -> tuple[str, str]:
     row = flag.row
     if not row.env:
-        raise InputError(f".env: {flag.name}: llama-server has no variable for it; use --as shell")
+        raise InputError(f".env: {flag.name}: llama-server has no variable for it; use the format shell")
     if row.kind is not ValueKind.NONE:
         return row.env, " ".join(flag.values)
     return (row.negative_env, "1") if flag.name in row.negated else (row.env, "1")
@@ -91,7 +91,9 @@ def _prepare(item: Launch, options: Options) -> Launch:
     """The launch without a ``-tb`` that says what ``-t`` says: llama.cpp takes it over, and has no variable for it."""
     del options
     if item.build.number < CHECKED:
-        raise InputError(f".env: variables are known from b{CHECKED} on, not of {item.build.name}; use --as shell")
+        raise InputError(
+            f".env: variables are known from b{CHECKED} on, not of {item.build.name}; use the format shell"
+        )
     threads = {flag.row.key: flag.values for flag in item.flags if flag.row.key in _THREADS}
     if len(set(map(threads.get, _THREADS))) > 1:
         return item

@@ -33,7 +33,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.ttl < 0:
-            raise InputError(f"--ttl {self.ttl}: expected seconds of idling, 0 for never")
+            raise InputError("expected seconds of idling, 0 for never", field="ttl", value=self.ttl)
 
 
 def _as_it_is(item: Launch, options: Options) -> Launch:  # noqa: ARG001 - the shape of every format's prepare

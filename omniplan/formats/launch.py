@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,12 +10,11 @@ from typing import Final
 
 from omniplan.domain.evidence import ReasonVerdict
 from omniplan.domain.plan import Plan
-from omniplan.domain.request import DEFAULT, Request
 from omniplan.errors import InputError
+from omniplan.formats.regenerate import command_of
 from omniplan.llamacpp.build import Build, build_number, release
 from omniplan.llamacpp.flags.args import Flag
 from omniplan.llamacpp.flags.dialect import spoken
-from omniplan.llamacpp.flags.write import override_text
 from omniplan.text.speed import digits, rate
 from omniplan.text.verdict import verdict_line
 from omniplan.units import gib, mib
@@ -28,23 +26,6 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 # Bytes per second a model is reckoned to load with, from a slow disk: nothing is killed for loading from one.
 LOADED_PER_SECOND: Final = 250_000_000
-# Options of ``omniplan plan`` by the field of a request that they say, and those that are there for what is not.
-_FLAGS: Final = {
-    "--ctx": "n_ctx",
-    "--parallel": "n_parallel",
-    "--cache-type": "cache_types",
-    "--cache-type-k": "cache_type_k",
-    "--cache-type-v": "cache_type_v",
-    "--ubatch": "n_ubatch",
-    "--load-mode": "load_mode",
-    "--headroom": "headroom",
-    "--max-patterns": "max_patterns",
-    "--n-prompt": "n_prompt",
-    "--n-gen": "n_gen",
-    "--objective": "objective",
-    "--llama-cpp": "build",
-}
-_SWITCHES: Final = {"--no-cpu-experts": "cpu_experts", "--gpu-only": "cpu_weights", "--no-baselines": "baselines"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +73,7 @@ def launch(plan: Plan, *, id: str | None = None, model: str | None = None, llama
     if "\0" in path or path.encode("utf-8", "replace") != path.encode("utf-8", "surrogatepass"):
         raise InputError(f"model path {printable(path)}: not UTF-8 text, which files cannot hold; rename the model")
     if not path:
-        raise InputError("model path: empty; give one with --model")
+        raise InputError("model path: empty; give the one on the machine that runs it")
     chosen = default_id(plan) if id is None else id
     build = release(build_number(plan.llama_cpp if llama_cpp is None else llama_cpp))
     args = plan.server_args
@@ -135,7 +116,7 @@ def _statements(item: Launch) -> Iterator[str]:
         f"omniplan {plan.version} for llama.cpp {item.build.name}: "
         f"{_name(plan)} on {plan.machine.name}, {plan.strategy}"
     )
-    yield printable(_REGENERATE + _regenerate(item))
+    yield printable(_REGENERATE + command_of(item))
     yield printable(f"architecture: {_architecture(plan)}")
     yield f"memory: {_memory(plan)} (source: {plan.footprint.source})"
     yield f"speed: {_speed(plan)} (source: time model, not measured)"
@@ -181,33 +162,3 @@ def speed_label(plan: Plan) -> str:
     """A speed for a menu: marked as estimated, as a range."""
     estimate = plan.prediction.decode_tokens_per_second
     return f"~estimated {digits(estimate.low)}-{digits(estimate.high)} t/s"
-
-
-def _regenerate(item: Launch) -> str:
-    if item.origin:
-        return f"{item.origin} --as {item.format}"
-    plan, request = item.plan, item.plan.request
-    words = ["omniplan", "plan", plan.model.path, "--machine", plan.machine_file or plan.machine.name, *_asked(request)]
-    words += ["--calibration", plan.calibration] if plan.calibration else []
-    emit = ["omniplan", "emit", "PLAN.json", "--as", item.format, "--section", item.id]
-    emit += ["--model", item.model] if item.model != plan.model.path else []
-    emit += ["--llama-cpp", item.build.name] if item.build.name != plan.llama_cpp else []
-    return f"{shlex.join(words)} --json > PLAN.json && {shlex.join(emit)}"
-
-
-def _asked(request: Request) -> Iterator[str]:
-    """The options of ``omniplan plan`` that ask for ``request``, those that are not the default."""
-    least, wish = request.n_ctx_least, request.n_ctx
-    words = {
-        "n_ctx": f"{least}..{wish or ''}" if least else str(wish),
-        "cache_types": ",".join(request.cache_types),
-        "n_ubatch": "auto" if request.n_ubatch is None else str(request.n_ubatch),
-        "headroom": request.headroom.text,
-        "build": f"b{request.build}",
-    }
-    for flag, field in _FLAGS.items():
-        value = getattr(request, field)
-        if value != getattr(DEFAULT, field) or (field == "n_ctx" and least):
-            yield from (flag, words.get(field, str(value)))
-    yield from (word for pin in request.pins for word in ("--pin", override_text(pin)))
-    yield from (flag for flag, field in _SWITCHES.items() if not getattr(request, field))

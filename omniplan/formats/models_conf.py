@@ -168,7 +168,7 @@ def prepare(item: Launch, options: Options) -> Launch:
 
 def _bench(item: Launch) -> Launch:
     if item.plan.settings.n_ctx < _BENCH_CONTEXT:
-        raise InputError(f"section {item.id}: benchmarks have a context of {_BENCH_CONTEXT}; plan with --ctx at least")
+        raise InputError(f"section {item.id}: benchmarks have a context of {_BENCH_CONTEXT}; plan with at least that")
     args: list[str] = []
     for flag in read_flags(item.args):
         args += (flag.name, str(_BENCH_CONTEXT)) if flag.row.key == "ctx-size" else flag.args

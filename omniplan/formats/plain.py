@@ -17,7 +17,7 @@ from omniplan.text.argv import shell_line
 def _argv(items: Sequence[Launch], options: Options) -> str:  # noqa: ARG001 - the shape of every format's write
     for item in items:
         if any("\n" in arg for arg in item.argv):
-            raise InputError(f"argv: model {printable(item.model)}: xargs takes no line feed; use --as shell")
+            raise InputError(f"argv: model {printable(item.model)}: xargs takes no line feed; use the format shell")
     return "".join(f"{shlex.quote(arg)}\n" for item in items for arg in item.argv)
 
 

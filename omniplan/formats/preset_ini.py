@@ -184,7 +184,7 @@ def prepare(item: Launch, options: Options) -> Launch:
     """The launch, unless its build knows no presets or its path ends a line."""
     del options
     if "\n" in item.model or "\r" in item.model:
-        raise InputError(f"preset: model {printable(item.model)}: a value ends with its line; use --as shell")
+        raise InputError(f"preset: model {printable(item.model)}: a value ends with its line; use the format shell")
     spoken(("--models-preset", "FILE"), item.build)
     return item
 

@@ -41,7 +41,7 @@ def render(items: Sequence[Launch], name: str, *, into: str | None = None, optio
     """
     chosen = FORMATS.get(name)
     if chosen is None:
-        raise InputError(f"--as {name}: unknown; choose one of {', '.join(FORMATS)}")
+        raise InputError(f"unknown; choose one of {', '.join(FORMATS)}", field="format", value=name)
     for item in items:
         if not chosen.ids.fullmatch(item.id):
             raise InputError(f"section {item.id!r}: {name} has names of the form {chosen.ids.pattern}")
@@ -50,7 +50,7 @@ def render(items: Sequence[Launch], name: str, *, into: str | None = None, optio
         text = chosen.write(prepared, options)
     elif chosen.put is None:
         able = ", ".join(item.name for item in FORMATS.values() if item.put)
-        raise InputError(f"--into: a file for {name} is written whole; {able} take a section more")
+        raise InputError(f"a file for {name} is written whole; {able} take a section more", field="into")
     else:
         text = into
         for item in prepared:

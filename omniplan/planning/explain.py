@@ -75,7 +75,7 @@ def _chosen(problem: Problem, solution: Solution) -> Iterator[Reason]:
             verdict=ReasonVerdict.CHOSEN,
             subject=f"-ot {','.join(map(override_text, problem.pins.overrides))}",
             statement=f"pinned: {len(problem.pins.homes)} tensors are where you put them, the rest is laid around them",
-            source="--pin",
+            source="pins of the request",
         )
     if params.tensor_split:
         counts = ", ".join(f"{part.name}: {_span(part.first, part.last, n)}" for part in candidate.ranges)

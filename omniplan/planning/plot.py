@@ -23,11 +23,11 @@ _PANEL: Final = (7.0, 5.0)  # inches
 def check_plot(path: str | Path) -> None:
     """Raise InputError when no plot can be written to ``path``, before anything is planned for it."""
     if Path(path).suffix.lower() not in FORMATS:
-        raise InputError(f"--plot {path}: expected a file name ending in {' or '.join(FORMATS)}")
+        raise InputError(f"expected a file name ending in {' or '.join(FORMATS)}", field="plot", value=path)
     if not Path(path).absolute().parent.is_dir():
-        raise InputError(f"--plot {path}: its folder does not exist; create it first")
+        raise InputError("its folder does not exist; create it first", field="plot", value=path)
     if find_spec("matplotlib") is None:
-        raise InputError('--plot: needs matplotlib; install it with `pip install "omniplan[plot]"`')
+        raise InputError('needs matplotlib; install it with `pip install "omniplan[plot]"`', field="plot")
 
 
 def write_plot(frontier: Frontier, path: str | Path) -> None:
@@ -53,7 +53,7 @@ def write_plot(frontier: Frontier, path: str | Path) -> None:
         try:
             figure.savefig(path, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
         except OSError as error:
-            raise InputError(f"--plot {path}: cannot be written: {error.strerror}") from error
+            raise InputError(f"cannot be written: {error.strerror}", field="plot", value=path) from error
 
 
 def _panel(axes: Axes, points: Sequence[Point]) -> None:

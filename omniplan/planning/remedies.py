@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from omniplan.domain.params import LEAST_CONTEXT, MAX_DEVICES
 from omniplan.domain.plan import Settings
-from omniplan.domain.request import Request
+from omniplan.domain.request import Request, RequestChanges
 from omniplan.errors import ArgumentError, Infeasible
 from omniplan.llamacpp.load.unpriced import unpriced_devices
 from omniplan.planning import candidates
@@ -25,15 +25,18 @@ def refusal(ladder: Ladder) -> Infeasible:
     problem, closest = ladder.problem, dict(_closest(ladder))
     where = ", ".join(f"{mib(size)} on {name}" for name, size in closest.items())
     weights = problem.model.header.tensor_bytes
+    bounds = " within the bounds asked for" if _bounds(problem.request) else ""
     summary = (
         f"{problem.model.header.paths[0]}: {gib(weights)} of weights do not fit on {problem.machine.name}"
-        f"{_bounds(problem.request)}: {f'short by {where}' if where else 'no placement keeps that'}"
+        f"{bounds}: {f'short by {where}' if where else 'no placement keeps that'}"
     )
     if unpriced := tuple(unpriced_devices(problem.machine.gpus)):
         summary += f" ({left_out(unpriced)})"
-    asked = () if problem.is_beyond_all else (*_requests(problem), *_freer(problem))
-    remedies = (*asked, *_smaller(problem, closest)) or (_hopeless(problem),)
-    return Infeasible(summary, shortfall=closest, remedies=remedies)
+    remedies = () if problem.is_beyond_all else (*_requests(problem), *_freer(problem))
+    advice = tuple(_smaller(problem, closest))
+    if not remedies and not advice:
+        advice = (_hopeless(problem),)
+    return Infeasible(summary, shortfall=closest, remedies=remedies, advice=advice)
 
 
 def _closest(ladder: Ladder) -> Mapping[str, int]:
@@ -51,34 +54,35 @@ def _closest(ladder: Ladder) -> Mapping[str, int]:
     return min((found for found in (known, missing) if found), key=lambda found: sum(found.values()), default=known)
 
 
-def _bounds(request: Request) -> str:
-    """What the user has fixed beside the machine."""
-    flags = {
-        "--pin": bool(request.pins),
-        "--max-patterns": request.max_patterns is not None,
-        "--no-cpu-experts": not request.cpu_experts,
-        "--gpu-only": not request.cpu_weights,
-    }
-    said = [flag for flag, is_set in flags.items() if is_set]
-    return f" with {', '.join(said)}" if said else ""
+def _bounds(request: Request) -> RequestChanges:
+    """What frees the request of what the user has fixed beside the machine."""
+    free = RequestChanges()
+    if request.pins:
+        free["pins"] = ()
+    if request.max_patterns is not None:
+        free["max_patterns"] = None
+    if not request.cpu_experts:
+        free["cpu_experts"] = True
+    if not request.cpu_weights:
+        free["cpu_weights"] = True
+    return free
 
 
-def _freer(problem: Problem) -> Iterator[str]:
+def _freer(problem: Problem) -> Iterator[RequestChanges]:
     """The same without what the user has fixed."""
-    said = _bounds(problem.request)
-    free = replace(problem.request, pins=(), max_patterns=None, cpu_experts=True, cpu_weights=True)
-    if said and _fits(problem, free, problem.settings):
-        yield f"it fits without{said.removeprefix(' with')}"
+    bounds = _bounds(problem.request)
+    if bounds and _fits(problem, replace(problem.request, **bounds), problem.settings):
+        yield bounds
 
 
-def _requests(problem: Problem) -> Iterator[str]:
+def _requests(problem: Problem) -> Iterator[RequestChanges]:
     """Smaller requests that fit."""
     settings = problem.settings
     if settings.n_ctx > LEAST_CONTEXT and (n_ctx := _largest_context(problem)):
-        yield f"it fits with --ctx {n_ctx}"
+        yield {"n_ctx": n_ctx, "n_ctx_least": None} if problem.request.n_ctx_least else {"n_ctx": n_ctx}
     smaller = replace(settings, cache_type_k="q8_0", cache_type_v="q8_0")
     if settings.cache_type_k == "f16" and _fits(problem, problem.request, smaller):
-        yield "it fits with --cache-type q8_0"
+        yield {"cache_types": ("q8_0",)}
 
 
 def _smaller(problem: Problem, closest: Mapping[str, int]) -> Iterator[str]:

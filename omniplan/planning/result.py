@@ -91,7 +91,7 @@ def _assumptions(problem: Problem) -> Iterator[Assumption]:
     if problem.request.n_ctx is None and problem.request.n_ctx_least is None:
         yield Assumption(
             subject="context",
-            statement=f"{problem.settings.n_ctx:,} tokens in total, since none was asked for; say --ctx N for another",
+            statement=f"{problem.settings.n_ctx:,} tokens in total, since none was asked for",
             source="omniplan default: the training context, at most 32,768",
         )
     for gpu in problem.machine.gpus:

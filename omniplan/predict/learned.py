@@ -19,7 +19,7 @@ from omniplan.predict.constants import Constant, by_name, is_known
 
 _SUFFIX: Final = ".calibration.toml"
 _COMMENT: Final = (
-    "Learned by omniplan calibrate --log; delete this file to forget it.\n"
+    "Learned from logs by omniplan calibrate; delete this file to forget it.\n"
     "beside: in use on the GPU beside the model's buffers; compute_factor: this build's compute buffer / predicted."
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -13,6 +12,7 @@ from omniplan.errors import InputError
 from omniplan.formats import compose, preset_ini, yaml_text
 from omniplan.formats.format import Options
 from omniplan.formats.launch import Launch, launch
+from omniplan.formats.regenerate import stack_command
 from omniplan.formats.registry import check, render
 from omniplan.formats.visible import visible
 from omniplan.machines.probe.order import by_pci
@@ -26,9 +26,9 @@ Writer = Callable[[Stack, Options], str]
 def stack_file(found: Stack, name: str, options: Options) -> str:
     """``found`` as a table, models.conf, preset, llama-swap or compose; raises InputError for what a format lacks."""
     if name not in WRITERS:
-        raise InputError(f"--as {name}: unknown; choose one of {', '.join(WRITERS)}")
+        raise InputError(f"unknown; choose one of {', '.join(WRITERS)}", field="format", value=name)
     if name != "table" and not found.members:
-        raise InputError(f"--as {name}: {found.name} has no model to run")
+        raise InputError(f"{found.name} has no model to run", field="format", value=name)
     return WRITERS[name](found, options)
 
 
@@ -42,8 +42,7 @@ def _launches(found: Stack) -> list[Launch]:
 
 
 def _launch(found: Stack, member: Member) -> Launch:
-    origin = shlex.join(["omniplan", "stack", "STACK.toml", "--machine", found.machine.name])
-    return replace(launch(member.plan, id=member.name), origin=origin)
+    return replace(launch(member.plan, id=member.name), origin=stack_command(found.machine.name))
 
 
 def _models_conf(found: Stack, options: Options) -> str:

@@ -227,7 +227,7 @@ def machine_in(report: LoadReport) -> Machine:
         )
     cpu = report.device(buffers.CPU)
     if not gpus and cpu is None and any(pool != HOST for pool in order):
-        raise InputError(f"{report.source}: does not describe its devices; name the machine with --machine")
+        raise InputError(f"{report.source}: does not describe its devices; name the machine")
     memory = Memory(total=cpu.total) if cpu and cpu.total else None
     return Machine(name="as in the log", gpus=tuple(gpus), memory=memory, source=report.source)
 

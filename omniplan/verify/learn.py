@@ -31,8 +31,8 @@ _COMPUTE_APART: Final = 2.0
 _LEAST_COMPUTE: Final = 16 * MIB
 _LEAST_TOKENS: Final = {Phase.PROMPT: 64, Phase.DECODE: 8}
 _HOW: Final = (
-    "let llama-server end by itself at -lv 4, which prints its memory breakdown, or give --nvidia-smi; "
-    "give --model for compute buffers and speeds"
+    "let llama-server end by itself at -lv 4, which prints its memory breakdown, or give what nvidia-smi showed; "
+    "give the model for compute buffers and speeds"
 )
 
 
@@ -63,7 +63,7 @@ def learn(
     against its prediction under ``args``, else under what each log shows.
     """
     if usage and len(reports) > 1:
-        raise InputError("--nvidia-smi: belongs to one run; give one log with it")
+        raise InputError("belongs to one run; give one log with it", field="nvidia_smi")
     base = machine or machine_in(reports[0])
     for report in reports:
         _check(report, base)
@@ -222,7 +222,7 @@ def _constants(
     if model is None:
         return {}
     runs = [run for report, priced in zip(reports, expected, strict=True) for run in _runs(report, priced)]
-    source = f"omniplan calibrate --log, {len(runs)} runs"
+    source = f"omniplan calibrate, {len(runs)} runs in logs"
     return calibrate(model, machine, runs, source=source) if runs else {}
 
 

@@ -16,7 +16,7 @@ _PICTURE: Final = re.compile(r"(?<=```text\n)┌.*?┘\n(?=```)", re.DOTALL)
 
 def picture() -> str:
     """The rooms, top first, a row per layer: a row imports only rows below it."""
-    rows = [f"│{'   '.join(name for name in layer if name != '__main__').center(_WIDTH)}│" for layer in LAYERS]
+    rows = [f"│{'   '.join(layer).center(_WIDTH)}│" for layer in LAYERS if layer != ("__main__",)]
     between = f"├{'─' * _WIDTH}┤"
     lines = [line for row in rows for line in (between, row)][1:]
     return "\n".join([f"┌{'─' * _WIDTH}┐", *lines, f"└{'─' * _WIDTH}┘"]) + "\n"

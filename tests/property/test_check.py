@@ -38,7 +38,7 @@ def test_emitted_files_are_clean(name: str, tmp_path: Path) -> None:
     """Every format says the plan's command, and nothing above info is found in it."""
     plan = plan_of("GLM-4.7-Flash-Q8_0", "dual-4090-5070ti")
     path = tmp_path / NAMES[name]
-    path.write_bytes(to_bytes(omniplan.emit(plan, as_=name)))
+    path.write_bytes(to_bytes(omniplan.emit(plan, format=name)))
     report = omniplan.check(path, model=cases.model("GLM-4.7-Flash-Q8_0"))
 
     assert report.n_commands == 1
@@ -52,7 +52,7 @@ def test_plans_are_clean(tmp_path_factory: pytest.TempPathFactory, problem: Prob
     plan = found(problem)
     path = tmp_path_factory.getbasetemp() / NAMES[name]
     try:
-        path.write_bytes(to_bytes(omniplan.emit(plan, as_=name)))
+        path.write_bytes(to_bytes(omniplan.emit(plan, format=name)))
     except omniplan.InputError:
         assume(condition=False)
 
@@ -69,7 +69,7 @@ def test_files_for_older_builds_are_clean(tmp_path: Path) -> None:
     """What an older llama.cpp takes is no error in a file that says it is for one."""
     plan = plan_of("GLM-4.7-Flash-Q8_0", "dual-4090-5070ti")
     path = tmp_path / "run.sh"
-    path.write_text(omniplan.emit(plan, as_="shell", llama_cpp="b8022"))
+    path.write_text(omniplan.emit(plan, format="shell", llama_cpp="b8022"))
 
     assert omniplan.check(path, machine=plan.machine).is_clean
 

@@ -174,7 +174,7 @@ def test_a_model_that_does_not_load_is_no_go(tiny_plan: Plan, tmp_path: Path) ->
     """The server's last words are the reason; its log stays."""
     log = tmp_path / "server.log"
     report = omniplan.bench(
-        omniplan.ServerStart(plan=tiny_plan, server=SERVER, model=str(ROOT / "README.md"), log=str(log))
+        omniplan.ServerStart(plan=tiny_plan, server=SERVER, gguf=str(ROOT / "README.md"), log=str(log))
     )
 
     assert report.verdict is omniplan.GateVerdict.NO_GO

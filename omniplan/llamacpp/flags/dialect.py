@@ -50,5 +50,5 @@ def _unknown(row: FlagRow, build: Build) -> str:
 
 
 def _remedy(row: FlagRow) -> str:
-    newer = f"--llama-cpp b{max(row.since, CHECKED) if row.lacks is None else row.since} or newer"
+    newer = f"b{max(row.since, CHECKED) if row.lacks is None else row.since} or newer"
     return f"{row.without}, or write for {newer}" if row.without else f"write for {newer}"

@@ -28,9 +28,7 @@ T = TypeVar("T")
 
 # NVML, libhwloc and py-cpuinfo answer within half a second, or wait for something that will not come.
 PATIENCE: Final = 5.0
-NO_GPU: Final = (
-    "no NVIDIA GPU seen: {why}. Write [[gpus]] by hand, or use omniplan probe --from SAVED, from nvidia-smi -q -x"
-)
+NO_GPU: Final = "no NVIDIA GPU seen: {why}. Write [[gpus]] by hand, or probe what `nvidia-smi -q -x` saved there"
 
 OTHER_GPU: Final = "a display controller without NVML at PCI {places}; write [[gpus]] by hand if llama.cpp can use it"
 
@@ -89,7 +87,7 @@ def _topology(root: Path, load_hwloc: Callable[[], hwloc.Hwloc], notes: list[str
             notes.append(f"topology read from /sys: {error}")
     found = read_topology(root)
     if found is None:
-        notes.append("topology unknown: neither libhwloc nor /sys; save lstopo --of xml elsewhere and use --from")
+        notes.append("topology unknown: neither libhwloc nor /sys; save lstopo --of xml elsewhere and probe that file")
     return found
 
 

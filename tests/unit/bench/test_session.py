@@ -210,9 +210,9 @@ def test_a_plan_brings_its_request_and_is_compared(plan: Plan) -> None:
     ("more", "says"),
     [
         ({"server": "no-such-server"}, "no-such-server: not found"),
-        ({"server": sys.executable}, "--gguf"),
-        ({"server": sys.executable, "model": "nowhere.gguf"}, "nowhere.gguf: no such file"),
-        ({"server": sys.executable, "model": "README.md", "log": "/nowhere/server.log"}, "/nowhere/server.log"),
+        ({"server": sys.executable}, "gguf"),
+        ({"server": sys.executable, "gguf": "nowhere.gguf"}, "nowhere.gguf: no such file"),
+        ({"server": sys.executable, "gguf": "README.md", "log": "/nowhere/server.log"}, "/nowhere/server.log"),
     ],
 )
 def test_what_cannot_be_launched_is_bad_input(more: dict[str, Any], says: str, plan: Plan) -> None:
@@ -240,7 +240,7 @@ def test_the_whole_process_group_ends(
     pids: list[int] = []
 
     def use() -> None:
-        with launched(omniplan.ServerStart(plan=plan, server=f"sh {script}", model=str(script), log="server.log")):
+        with launched(omniplan.ServerStart(plan=plan, server=f"sh {script}", gguf=str(script), log="server.log")):
             while len(pids) < 2:
                 time.sleep(0.01)
                 pids[:] = [int(word) for word in _read("pids").split()]

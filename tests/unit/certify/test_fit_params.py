@@ -105,7 +105,7 @@ def test_slots_that_share_a_cache_are_beyond_the_tool(plan: omniplan.Plan, progr
     """It has no --kv-unified, so its count would be of something else."""
     shared = replace(plan, server_args=("-c", "4096", "-np", "4", "--kv-unified"))
 
-    with pytest.raises(InputError, match=r"--kv-unified: .*--simulate"):
+    with pytest.raises(InputError, match=r"--kv-unified: .*simulated GPUs"):
         omniplan.certify(shared, fit_params=program(""))
 
 

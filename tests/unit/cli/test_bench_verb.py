@@ -41,7 +41,7 @@ HERE = closed_url()
         (["--judge", "README.md"], "not JSON"),
         (["--judge", "tests/data/measurements/none.json"], "none.json"),
         ([HERE, "--plan", "README.md"], "not JSON"),
-        ([HERE, "--gates", "nowhere.toml"], "--show-gates"),
+        ([HERE, "--gates", "nowhere.toml"], "shipped gates.toml"),
         ([HERE, "--gates", "pyproject.toml"], "build-system"),
         ([HERE, "--lengths", "many"], "--lengths"),
         ([HERE, "--lengths", "0"], "--lengths"),
@@ -103,7 +103,7 @@ def test_a_wrong_gates_file_says_where(text: str, says: str, tmp_path: Path) -> 
     with pytest.raises(InputError) as refused:
         load_gates(path)
     assert says in str(refused.value)
-    assert "--show-gates" in str(refused.value)
+    assert "shipped gates.toml" in str(refused.value)
 
 
 def test_the_page_s_own_gates_are_gates(tmp_path: Path) -> None:

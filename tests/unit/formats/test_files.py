@@ -41,7 +41,7 @@ def test_sections_of_the_diary_regenerated(tmp_path: Path, name: str, id: str) -
     """In the diary's own file, replaced or appended: bash turns the section into exactly the planned arguments."""
     plan = plan_of(name, "dual-4090-5070ti")
     before = read_text(DIARY)
-    after = omniplan.emit(plan, as_="models.conf", section=id, into=before)
+    after = omniplan.emit(plan, format="models.conf", section=id, into=before)
     conf = tmp_path / "models.conf"
     conf.write_bytes(after.encode())
     args = started(conf, tmp_path)[id]
@@ -63,19 +63,19 @@ def _others(text: str, id: str) -> list[tuple[str, dict[str, str]]]:
 
 def test_a_benchmarks_section_follows_their_rules() -> None:
     """Its context is that of all benchmarks; it has no description, no speed, no FIT_TARGET, and says what it is."""
-    text = omniplan.emit(glm(), as_="models.conf", section="bench-glm")
+    text = omniplan.emit(glm(), format="models.conf", section="bench-glm")
     values = models_conf.parse(text).section("bench-glm").values
 
     assert values["CTX_SIZE"] == "10240"
     assert values["NAME"].endswith(" (benchmark)")
     assert not {"DESCRIPTION", "SPEED", "FIT_TARGET"} & values.keys()
     with pytest.raises(InputError, match="10240"):
-        omniplan.emit(glm(n_ctx=4096), as_="models.conf", section="bench-glm")
+        omniplan.emit(glm(n_ctx=4096), format="models.conf", section="bench-glm")
 
 
 def test_a_section_says_where_its_facts_come_from() -> None:
     """The architecture from the header, the speed estimated, the reasons with sources, and how to make it again."""
-    text = omniplan.emit(glm(), as_="models.conf", section="glm")
+    text = omniplan.emit(glm(), format="models.conf", section="glm")
     values = models_conf.parse(text).section("glm").values
 
     assert "# architecture: deepseek2, 47 layers, MoE, 64 experts, 4 used" in text
@@ -89,7 +89,7 @@ def test_a_section_says_where_its_facts_come_from() -> None:
 def test_llama_cpp_takes_the_arguments() -> None:
     """The parser of a real llama.cpp accepts every plan's argument list and holds what ours holds."""
     plans = [glm(), glm("h100"), plan_of(GPT_OSS, "dual-4090-5070ti"), plan_of(SMALL, "cpu-only", n_ctx=4096)]
-    argvs = [_anywhere(shlex.split(omniplan.emit(plan, as_="argv"))) for plan in plans]
+    argvs = [_anywhere(shlex.split(omniplan.emit(plan, format="argv"))) for plan in plans]
     answers = ask([{"argv": argv} for argv in argvs])
 
     for argv, answer in zip(argvs, answers, strict=True):
@@ -135,7 +135,7 @@ def test_llama_cpp_takes_the_presets(tmp_path: Path) -> None:
 def test_yaml_is_valid_by_its_schema(name: str, schema: str, machine: str) -> None:
     """With GPUs and without, by the shapes their projects publish."""
     plan = glm() if machine != "cpu-only" else plan_of(SMALL, machine, n_ctx=4096)
-    text = omniplan.emit(plan, as_=name, model="/srv/models/a model's.gguf", ttl=600)
+    text = omniplan.emit(plan, format=name, model="/srv/models/a model's.gguf", ttl=600)
     rules = json.loads((DATA / "schemas" / f"{schema}.json").read_text())
 
     jsonschema.validate(YAML(typ="safe").load(text), rules)
@@ -147,7 +147,7 @@ def test_gpus_are_reserved_by_uuid() -> None:
     machine = omniplan.load_machine("quad-3090")
     gpus = tuple(replace(gpu, uuid=f"GPU-{at}") for at, gpu in enumerate(machine.gpus))
     plan = replace(glm("quad-3090"), machine=replace(machine, gpus=gpus), environment={"CUDA_VISIBLE_DEVICES": "GPU-1"})
-    service = YAML(typ="safe").load(omniplan.emit(plan, as_="compose", section="glm"))["services"]["glm"]
+    service = YAML(typ="safe").load(omniplan.emit(plan, format="compose", section="glm"))["services"]["glm"]
 
     assert service["deploy"]["resources"]["reservations"]["devices"] == [
         {"driver": "nvidia", "device_ids": ["GPU-0", "GPU-1", "GPU-2", "GPU-3"], "capabilities": ["gpu"]}
@@ -181,7 +181,7 @@ groups:
 def test_a_model_in_an_existing_llama_swap_file(section: str, end: str) -> None:
     """Its own lines change and a macro comes at the end; comments, order and line ends stay. Twice is the same."""
     before = SWAP.replace("\n", end)
-    after = omniplan.emit(glm(), as_="llama-swap", section=section, into=before)
+    after = omniplan.emit(glm(), format="llama-swap", section=section, into=before)
     kept = [line for line in after.split(end) if line in SWAP.split("\n")]
     lost = {"    glm:", "        cmd: llama-server -m /old.gguf", "        ttl: 5"} if section == "glm" else set()
     names = [command.name for command in llama_swap.commands(after)]
@@ -189,18 +189,18 @@ def test_a_model_in_an_existing_llama_swap_file(section: str, end: str) -> None:
     assert [line for line in SWAP.split("\n") if line.strip() and line not in lost] == [line for line in kept if line]
     assert names == (["first", "glm", "last"] if section == "glm" else ["first", "glm", "last", "new"])
     assert after.count("\n") == after.count(end)
-    assert omniplan.emit(glm(), as_="llama-swap", section=section, into=after) == after
+    assert omniplan.emit(glm(), format="llama-swap", section=section, into=after) == after
 
 
 def test_a_service_in_an_existing_compose_file() -> None:
     """After the last service, at its indentation, and in place when it is there."""
     before = "services:\n   web:\n      image: nginx\n      ports: [8080:80]\n\nvolumes: {}\n"
-    after = omniplan.emit(glm(), as_="compose", section="glm", into=before)
+    after = omniplan.emit(glm(), format="compose", section="glm", into=before)
 
     assert after.startswith(before.removesuffix("\nvolumes: {}\n") + "   # omniplan ")
     assert "127.0.0.1:8081:8080" in after
     assert after.endswith("\n\nvolumes: {}\n")
-    assert omniplan.emit(glm(), as_="compose", section="glm", into=after) == after
+    assert omniplan.emit(glm(), format="compose", section="glm", into=after) == after
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_a_service_in_an_existing_compose_file() -> None:
 def test_files_that_take_no_section(name: str, into: str, expected: str) -> None:
     """Each is refused in one line that says where."""
     with pytest.raises(InputError, match=expected) as caught:
-        omniplan.emit(glm(), as_=name, section="glm", into=into, model="/srv/models/a.gguf")
+        omniplan.emit(glm(), format=name, section="glm", into=into, model="/srv/models/a.gguf")
     assert "\n" not in str(caught.value)
 
 
@@ -228,7 +228,7 @@ def test_files_that_take_no_section(name: str, into: str, expected: str) -> None
 def test_every_format_carries_the_environment_and_its_origin(name: str) -> None:
     """GPU order as settings or, where a format has none, in the comment; version, model, machine and reasons."""
     plan = glm()
-    text = omniplan.emit(plan, as_=name, model="/srv/models/glm.gguf")
+    text = omniplan.emit(plan, format=name, model="/srv/models/glm.gguf")
 
     assert f"# omniplan {plan.version} for llama.cpp b11434: GLM-4.7-Flash on dual-4090-5070ti" in text
     assert "--ctx 131072 --cache-type-k q8_0 --cache-type-v q8_0 --json > PLAN.json" in text
@@ -254,18 +254,18 @@ def test_several_models_in_one_file(name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"as_": "yaml"}, "choose one of argv, shell"),
-        ({"as_": "systemd", "model": "models/x.gguf"}, "path from /"),
-        ({"as_": "k8s", "model": "models/x.gguf"}, "path from /"),
-        ({"as_": "compose", "models_dir": "/elsewhere"}, "not below the models folder"),
+        ({"format": "yaml"}, "choose one of argv, shell"),
+        ({"format": "systemd", "model": "models/x.gguf"}, "path from /"),
+        ({"format": "k8s", "model": "models/x.gguf"}, "path from /"),
+        ({"format": "compose", "models_dir": "/elsewhere"}, "not below the models folder"),
         ({"section": "a b"}, "names of the form"),
-        ({"as_": "models.conf", "section": "glm-4.7"}, "names of the form"),
+        ({"format": "models.conf", "section": "glm-4.7"}, "names of the form"),
         ({"model": ""}, "empty"),
         ({"model": "a\udcff"}, "not UTF-8"),
         ({"llama_cpp": "master"}, "such as b8022"),
-        ({"as_": "models.conf", "llama_cpp": "b6303"}, "does not take"),
-        ({"as_": "env", "llama_cpp": "b8022"}, "--as shell"),
-        ({"as_": "preset", "model": "/m/a\nb.gguf"}, r"model /m/a\\nb.gguf: a value ends"),
+        ({"format": "models.conf", "llama_cpp": "b6303"}, "does not take"),
+        ({"format": "env", "llama_cpp": "b8022"}, "the format shell"),
+        ({"format": "preset", "model": "/m/a\nb.gguf"}, r"model /m/a\\nb.gguf: a value ends"),
     ],
 )
 def test_what_cannot_be_written_is_refused(options: dict[str, str], expected: str) -> None:
@@ -279,16 +279,16 @@ def test_a_flag_without_a_variable_is_refused() -> None:
     plan = replace(glm(), server_args=(*glm().server_args, "-tb", "8"))
     alike = replace(plan, server_args=(*plan.server_args, "-t", "8"))
 
-    assert "LLAMA_ARG_THREADS=8" in omniplan.emit(alike, as_="env")
+    assert "LLAMA_ARG_THREADS=8" in omniplan.emit(alike, format="env")
     with pytest.raises(InputError, match="-tb: llama-server has no variable"):
-        omniplan.emit(plan, as_="env")
+        omniplan.emit(plan, format="env")
 
 
 @pytest.mark.parametrize("name", ["preset", "llama-swap", "compose"])
 @pytest.mark.parametrize("section", ["glm-4.7", "4.7", "true", "null"])
 def test_names_with_dots_and_names_like_values(name: str, section: str) -> None:
     """Where a format takes dots; YAML must not take a name for a number."""
-    text = omniplan.emit(glm(), as_=name, section=section)
+    text = omniplan.emit(glm(), format=name, section=section)
     (command,) = FORMATS[name].read(text)
 
     assert command.name == section
@@ -300,7 +300,7 @@ def test_plans_of_every_machine_in_every_format(machine: str) -> None:
     """One GPU, several, some of them, none: each format writes it, and each flag is known to the build."""
     plan = plan_of(SMALL, machine, n_ctx=4096)
     for name in FORMATS:
-        assert "small.gguf" in omniplan.emit(plan, as_=name, model="/srv/models/small.gguf", section="small")
+        assert "small.gguf" in omniplan.emit(plan, format=name, model="/srv/models/small.gguf", section="small")
     assert takes(plan.server_args, release(11434))
 
 
@@ -308,7 +308,7 @@ def test_plans_of_every_machine_in_every_format(machine: str) -> None:
 def test_an_older_build_in_every_format(name: str) -> None:
     """What a flag of b11434 was called before, whether it took a value there or not."""
     plan = replace(glm(), server_args=("-c", "4096", "--load-mode", "mlock"), environment={})
-    text = omniplan.emit(plan, as_=name, model="/srv/models/glm.gguf", llama_cpp="b8022")
+    text = omniplan.emit(plan, format=name, model="/srv/models/glm.gguf", llama_cpp="b8022")
     (command,) = FORMATS[name].read(text)
 
     assert {"--no-mmap", "--mlock"} <= set(command.args)
@@ -321,6 +321,6 @@ def test_several_overrides_become_one_list(name: str) -> None:
     joined = replace(glm(), server_args=("-ot", "a=CPU", "-ot", "b=CPU,c=CUDA0"), environment={})
     mixed = replace(glm(), server_args=lists, environment={})
 
-    assert "a=CPU,b=CPU,c=CUDA0" in omniplan.emit(joined, as_=name)
+    assert "a=CPU,b=CPU,c=CUDA0" in omniplan.emit(joined, format=name)
     with pytest.raises(InputError, match="cannot be written"):
-        omniplan.emit(mixed, as_=name)
+        omniplan.emit(mixed, format=name)

@@ -81,5 +81,5 @@ def test_a_policy_in_words(policy: Headroom, text: str) -> None:
 @pytest.mark.parametrize("text", ["ram", "ram=x", "ram=-1", "rom=1", "growth_fraction=1", "growth_fraction=nan", "="])
 def test_no_policy(text: str) -> None:
     """One line says what is expected."""
-    with pytest.raises(InputError, match=f"--headroom {text}: expected"):
+    with pytest.raises(InputError, match=f"headroom {text}: expected"):
         Headroom.parse(text)

@@ -129,6 +129,6 @@ def test_a_plan_is_of_the_build_that_was_asked(capsys: pytest.CaptureFixture[str
     assert plan.footprint == omniplan.footprint(MODEL, machine, plan.server_args, build=11549)
     assert (plan.llama_cpp, plan.request.build) == ("b11549", 11549)
     assert {reason.source for reason in plan.reasons if "simulation" in reason.source} <= {plan.footprint.source}
-    assert "--llama-cpp b11549" in omniplan.emit(plan, as_="shell")
+    assert "--llama-cpp b11549" in omniplan.emit(plan, format="shell")
     assert main(["plan", str(MODEL), "--machine", "single-3090", "--llama-cpp", "b11500"]) == 2
     assert "known are b11434" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import pytest
 
 import omniplan
 from omniplan.cli.main import main
+from omniplan.cli.said import said
 from omniplan.domain.params import Override
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.flags.write import override_text
@@ -81,11 +82,13 @@ def test_what_cannot_be_asked_is_refused(asked: dict[str, Any], says: str) -> No
 )
 def test_what_makes_it_infeasible_is_named(asked: dict[str, Any]) -> None:
     """29 GiB on 24: the error says with what, and that it fits without."""
-    flag = {"pins": "--pin", "cpu_weights": "--gpu-only", "cpu_experts": "--no-cpu-experts"}[next(iter(asked))]
-    with pytest.raises(omniplan.Infeasible, match=f"do not fit on single-3090 with {flag}: short by") as caught:
+    field = next(iter(asked))
+    flag = {"pins": "--pin", "cpu_weights": "--gpu-only", "cpu_experts": "--no-cpu-experts"}[field]
+    with pytest.raises(omniplan.Infeasible, match="do not fit on single-3090 within the bounds asked for:") as caught:
         omniplan.plan(cases.model(GLM), SINGLE, n_ctx=8192, **asked)
 
-    assert f"it fits without {flag}" in caught.value.remedies
+    assert {field: getattr(omniplan.Request(), field)} in caught.value.remedies
+    assert f"it fits without {flag}" in said(caught.value)
 
 
 def test_what_is_missing_counts_all_gpus() -> None:
@@ -100,7 +103,7 @@ def test_what_is_missing_counts_all_gpus() -> None:
 
 def test_bounds_that_no_machine_without_a_gpu_keeps() -> None:
     """Nothing is short of bytes; the sentence says so."""
-    with pytest.raises(omniplan.Infeasible, match="with --no-cpu-experts: no placement keeps that; it fits without"):
+    with pytest.raises(omniplan.Infeasible, match="no placement keeps that; it fits with cpu_experts=True"):
         omniplan.plan(cases.model(GLM), omniplan.load_machine("cpu-only"), n_ctx=8192, cpu_experts=False)
 
 

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 import omniplan
+from omniplan.cli.said import said
 from omniplan.domain.machine import Gpu, Machine, Memory
 from omniplan.units import GIB, MIB
 from tests.oracle import cases
+
+ASKED = omniplan.Request(n_ctx=32768, baselines=False)
 
 
 def machine(*free_mib: int, ram: int | None = 64) -> Machine:
@@ -72,11 +75,13 @@ def test_a_refusal_recommends_what_fits() -> None:
     """The recommended context, taken as advised, does fit."""
     model, small = cases.model("Qwen3-0.6B-Q8_0"), machine(ram=4)
     with pytest.raises(omniplan.Infeasible) as caught:
-        omniplan.plan(model, small, n_ctx=32768, baselines=False)
-    n_ctx = int(caught.value.remedies[0].rpartition(" ")[2])
+        omniplan.plan(model, small, ASKED)
+    context, *others = caught.value.remedies
 
-    assert caught.value.remedies[0] == f"it fits with --ctx {n_ctx}"
-    assert omniplan.plan(model, small, n_ctx=n_ctx).settings.n_ctx == n_ctx
+    assert f"it fits with n_ctx={context['n_ctx']}" in str(caught.value)
+    assert f"it fits with --ctx {context['n_ctx']}" in said(caught.value)
+    for remedy in (context, *others):
+        assert omniplan.plan(model, small, replace(ASKED, **remedy)).request == replace(ASKED, **remedy)
 
 
 def test_a_quant_that_cannot_exist_is_not_recommended() -> None:
@@ -87,5 +92,5 @@ def test_a_quant_that_cannot_exist_is_not_recommended() -> None:
     with pytest.raises(omniplan.Infeasible) as smaller:
         omniplan.plan(model, replace(machine(24000), memory=Memory(total=256 * GIB)), n_ctx=4096, baselines=False)
 
-    assert hopeless.value.remedies == ("no quant of this model would: even 1.5625 bits per weight are 122.06 GiB",)
-    assert smaller.value.remedies[-1].startswith("a quant of at most ")
+    assert hopeless.value.advice == ("no quant of this model would: even 1.5625 bits per weight are 122.06 GiB",)
+    assert smaller.value.advice[-1].startswith("a quant of at most ")

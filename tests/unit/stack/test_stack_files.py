@@ -64,7 +64,7 @@ def schema(name: str) -> Any:
 def test_one_models_conf_runs_each(tmp_path: Path) -> None:
     """Bash turns every section into the planned arguments."""
     conf = tmp_path / "models.conf"
-    conf.write_text(omniplan.emit_stack(stack(), as_="models.conf"))
+    conf.write_text(omniplan.emit_stack(stack(), format="models.conf"))
     found = started(conf, tmp_path)
 
     assert [section.id for section in models_conf.parse(conf.read_text()).sections] == list(found)
@@ -76,7 +76,7 @@ def test_one_models_conf_runs_each(tmp_path: Path) -> None:
 
 def test_presets_say_what_is_loaded_at_the_start(tmp_path: Path) -> None:
     """llama.cpp's own router takes the file; any two of main, second and slow fit, but not any three of the four."""
-    text = omniplan.emit_stack(stack(), as_="preset")
+    text = omniplan.emit_stack(stack(), format="preset")
     file = tmp_path / "preset.ini"
     file.write_text(text)
     (answer,) = ask([{"preset": str(file)}])
@@ -91,7 +91,7 @@ def test_presets_say_what_is_loaded_at_the_start(tmp_path: Path) -> None:
 
 def test_the_matrix_is_what_co_fits() -> None:
     """Valid by llama-swap's schema; its sets, parts and all, are those of the stack, and main costs most to evict."""
-    text = omniplan.emit_stack(stack(), as_="llama-swap", ttl=600)
+    text = omniplan.emit_stack(stack(), format="llama-swap", ttl=600)
     config = YAML(typ="safe").load(text)
     jsonschema.validate(config, schema("llama-swap"))
     matrix = config["routing"]["router"]["settings"]["matrix"]
@@ -108,7 +108,7 @@ def test_the_matrix_is_what_co_fits() -> None:
 
 def test_services_have_ports_and_gpus_of_their_own() -> None:
     """A container sees its member's GPUs only, by nvidia-smi's numbers, and counts them from 0."""
-    text = omniplan.emit_stack(stack(), as_="compose")
+    text = omniplan.emit_stack(stack(), format="compose")
     config = YAML(typ="safe").load(text)
     jsonschema.validate(config, schema("compose"))
     services = config["services"]
@@ -141,6 +141,6 @@ def test_a_stack_without_models_has_no_file() -> None:
 
     assert "a" in omniplan.emit_stack(empty)
     with pytest.raises(InputError, match="no model to run"):
-        omniplan.emit_stack(empty, as_="preset")
-    with pytest.raises(InputError, match="--as toml: unknown; choose one of table"):
-        omniplan.emit_stack(stack(), as_="toml")
+        omniplan.emit_stack(empty, format="preset")
+    with pytest.raises(InputError, match="format toml: unknown; choose one of table"):
+        omniplan.emit_stack(stack(), format="toml")
