@@ -12,6 +12,7 @@ from omniplan.check.hit import Hit, WordEdit
 from omniplan.check.options import GivenOption
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
+from omniplan.domain.params import DEFAULT_BUILD
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.flags import refusals
 from omniplan.llamacpp.flags.table import ValueKind, spellings
@@ -33,12 +34,12 @@ _TYPES: Final = ("cache-type-k", "cache-type-v")
 def removed_flag(case: Case) -> Iterator[Hit]:
     """A flag that llama-server no longer has."""
     for option, error in case.reading.refused:
-        if option is not None and option.row is not None and option.row.is_removed:
+        until = option.row.until if option is not None and option.row is not None else None
+        if option is not None and until is not None and case.build >= until:
             texts, edits = _successor(case, option)
             yield Hit(
                 message=f"{option.name}: {error.problem}",
                 at=option.flag,
-                severity=_mild(case),
                 fix=f"write {texts}" if texts else error.remedy,
                 edits=edits,
             )
@@ -75,19 +76,19 @@ def unknown_flag(case: Case) -> Iterator[Hit]:
 def flash_attention_bare(case: Case) -> Iterator[Hit]:
     """``-fa`` without its value."""
     for option in case.options("flash-attn"):
-        if not option.values and not option.variable:
+        if not option.values and not option.variable and not case.lacks("--flash-attn"):
             edit = WordEdit(word=option.flag, texts=(option.flag.text, "on"))
             yield Hit(
                 message=f"{option.name} has no value: llama-server takes the next word for it",
                 at=option.flag,
-                severity=_mild(case),
+                severity=Severity.INFO if case.build < spellings()["--flash-attn"].since else None,
                 edits=(edit,),
             )
 
 
 def _mild(case: Case) -> Severity | None:
     """An older llama.cpp may take what this one does not."""
-    return Severity.INFO if case.is_for_older else None
+    return Severity.INFO if case.build < DEFAULT_BUILD else None
 
 
 def refused(case: Case) -> Iterator[Hit]:

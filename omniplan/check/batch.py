@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Final
 
 from omniplan.check.case import Case
-from omniplan.check.hit import Hit, WordEdit
+from omniplan.check.hit import Hit
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
+from omniplan.domain.footprint import Footprint
 from omniplan.domain.params import ServerParams
+from omniplan.llamacpp.ggml import buffers
 from omniplan.units import mib
 
 USUAL: Final = ServerParams().n_ubatch
@@ -18,23 +20,23 @@ _DEFAULT_BATCH: Final = ServerParams().n_batch
 
 
 def batch_equals_ubatch(case: Case) -> Iterator[Hit]:
-    """``-b X -ub X``: an embedding server must have them equal, any other wastes a compute buffer."""
+    """``-b X -ub X``: an embedding server must have them equal, any other may waste a compute buffer."""
     given = case.option("ubatch-size")
-    params = case.params
+    params = case.settled
     if given is None or params.embedding or params.n_batch != params.n_ubatch:
         return
     if params.n_ubatch > USUAL:
+        effect, severity = _raised(case)
         yield Hit(
-            message=f"-b and -ub are both {params.n_ubatch}: the compute buffer holds a whole batch{_cost(case)}",
+            message=f"-b and -ub are both {params.n_ubatch}: the compute buffer holds a whole batch{effect}",
             at=given.at,
-            edits=(WordEdit(word=given.at, texts=(str(USUAL),)),),
+            severity=severity,
         )
     elif batch := case.option("batch-size"):
         yield Hit(
             message=f"-b and -ub are both {params.n_ubatch}: a batch of one micro-batch",
             at=batch.at,
             fix=f"raise -b to {_DEFAULT_BATCH}: it costs next to nothing",
-            edits=(WordEdit(word=batch.at, texts=(str(_DEFAULT_BATCH),)),),
         )
 
 
@@ -46,37 +48,42 @@ def ubatch_over_batch(case: Case) -> Iterator[Hit]:
 
 
 def ubatch_raised(case: Case) -> Iterator[Hit]:
-    """A micro-batch over 512: a choice when all fits, a mistake when 512 would fit and this does not."""
+    """A micro-batch over 512 and below the batch."""
     given, params = case.option("ubatch-size"), case.settled
     if given is None or params.embedding or not USUAL < params.n_ubatch < params.n_batch:
         return
-    usual = replace(params, n_ubatch=USUAL)
-    priced, smaller = case.price(params), case.price(usual)
-    is_needless = priced is not None and smaller is not None and not priced.fits and smaller.fits
+    effect, severity = _raised(case)
+    is_known = case.priced is not None
     yield Hit(
-        message=f"-ub {params.n_ubatch} is over the usual {USUAL}{_cost(case)}"
-        + (f"; with {USUAL} it fits" if is_needless else _gain(case, params, usual)),
+        message=f"-ub {params.n_ubatch} is over the usual {USUAL}{effect}",
         at=given.at,
-        severity=Severity.WARNING if is_needless else Severity.INFO,
-        edits=(WordEdit(word=given.at, texts=(str(USUAL),)),) if is_needless else (),
+        severity=severity if is_known else Severity.INFO,
     )
 
 
-def _gain(case: Case, params: ServerParams, usual: ServerParams) -> str:
-    """What the raised micro-batch is predicted to do for a prompt."""
-    now, then = case.speed(params), case.speed(usual)
-    if now is None or then is None:
-        return ""
-    rates = (speed.prompt_tokens_per_second.value for speed in (now, then))
-    return "; a prompt of {:,} tokens at {:,.0f} tokens/s predicted, {:,.0f} with 512".format(now.n_prompt, *rates)
+def _raised(case: Case) -> tuple[str, Severity | None]:
+    """What a micro-batch over 512 costs and gains, and whether it is a choice.
 
-
-def _cost(case: Case) -> str:
-    """Bytes of compute buffer that the raised micro-batch takes on each device, where they can be computed."""
+    It is one unless 512 would fit and this does not. Where nothing can be computed, weights left in RAM are what it is
+    raised for.
+    """
     params = case.settled
-    priced, usual = case.price(params), case.price(replace(params, n_ubatch=USUAL))
-    if priced is None or usual is None:
-        return ""
+    usual = replace(params, n_ubatch=USUAL)
+    priced, smaller = case.price(params), case.price(usual)
+    now, then = case.speed(params), case.speed(usual)
+    if priced is None or smaller is None or now is None or then is None:
+        is_for_ram = any(buffers.is_host(item.buffer_type) for item in params.overrides)
+        return "", Severity.INFO if is_for_ram else None
+    cost = _cost(priced, smaller)
+    if priced.fits is False and smaller.fits:
+        return f"{cost}; with {USUAL} it fits", None
+    rates = [speed.prompt_tokens_per_second.value for speed in (now, then)]
+    text = "; a prompt of {:,} tokens at {:,.0f} tokens/s predicted, {:,.0f} with 512".format(now.n_prompt, *rates)
+    return cost + text, Severity.INFO
+
+
+def _cost(priced: Footprint, usual: Footprint) -> str:
+    """Bytes of compute buffer that the raised micro-batch takes on each device."""
     more = {
         name: size.compute - usual.buffers[name].compute
         for name, size in priced.buffers.items()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from omniplan.check.document import File, FileKind
-from omniplan.check.hit import Hit, LineEdit
+from omniplan.check.hit import Hit
 from omniplan.check.rule import FileRule
 
 _NO_VMM: Final = re.compile(
@@ -30,8 +30,7 @@ def no_vmm(file: File) -> Iterator[Hit]:
     """A build without CUDA's virtual memory management."""
     for number, line in file.document.code():
         if match := _NO_VMM.search(line):
-            edits = (LineEdit(line=number, old=match[0], new=f"{match[1]}OFF"),) if match[1] else ()
-            yield Hit(message=f"{match[0]} turns CUDA's virtual memory management off", at=number, edits=edits)
+            yield Hit(message=f"{match[0]} turns CUDA's virtual memory management off", at=number)
 
 
 def vmm_off_in_log(file: File) -> Iterator[Hit]:
@@ -82,8 +81,7 @@ def image_fixes_layers(file: File) -> Iterator[Hit]:
     if file.document.kind is FileKind.BUILD:
         for number, line in file.document.code():
             if match := _FIXED_LAYERS.search(line):
-                edit = LineEdit(line=number, old=match[0], new=match[0][: -len(match[1])] + "auto")
-                yield Hit(message=f"{match[0].strip()} in every container of this image", at=number, edits=(edit,))
+                yield Hit(message=f"{match[0].strip()} in every container of this image", at=number)
 
 
 RULES: Final[Mapping[str, FileRule]] = {

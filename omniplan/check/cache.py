@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from omniplan.check.case import Case
-from omniplan.check.hit import Hit, WordEdit
+from omniplan.check.hit import Hit
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
 from omniplan.domain.params import FlashAttn
@@ -24,24 +24,14 @@ def unknown_type(case: Case) -> Iterator[Hit]:
     for option, _ in case.reading.refused:
         if option is not None and option.row is not None and option.row.key in _TYPES and option.value:
             known = ", ".join(option.row.choices)
-            yield Hit(
-                message=f"{option.name} {option.value}: no such type; there are {known}",
-                at=option.at,
-                edits=(WordEdit(word=option.at, texts=("q8_0",)),) if not option.variable else (),
-            )
+            yield Hit(message=f"{option.name} {option.value}: no such type; there are {known}", at=option.at)
 
 
 def v_needs_flash_attention(case: Case) -> Iterator[Hit]:
     """A quantised V cache with flash attention off."""
     if case.params.flash_attn is FlashAttn.OFF and TYPE_BY_NAME[case.params.cache_type_v].is_quantized:
-        given, off = case.option("cache-type-v"), case.option("flash-attn")
-        edits = (WordEdit(word=off.at, texts=("on",)),) if off is not None and not off.variable else ()
-        name = case.params.cache_type_v
-        yield Hit(
-            message=f"a V cache of {name} needs flash attention, which is off",
-            at=given.at if given else None,
-            edits=edits,
-        )
+        given, name = case.option("cache-type-v"), case.params.cache_type_v
+        yield Hit(message=f"a V cache of {name} needs flash attention, which is off", at=given.at if given else None)
 
 
 def pair_without_kernel(case: Case) -> Iterator[Hit]:

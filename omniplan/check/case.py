@@ -20,6 +20,7 @@ from omniplan.errors import ArgumentError, InputError, OmniplanError
 from omniplan.formats.command import Command, Word
 from omniplan.llamacpp.fit.fit import fit
 from omniplan.llamacpp.flags.refusals import devices_in_use
+from omniplan.llamacpp.flags.table import spellings
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.footprint import footprint
 from omniplan.machines.probe.order import VISIBLE, as_visible
@@ -29,8 +30,9 @@ from omniplan.units import GIB
 DEFAULT: Final = Headroom()
 # What "it would fit" must leave free: more than any usual policy of a plan, so that a plan is never contradicted.
 ROOMY: Final = Headroom(growth_fraction=0.10, growth_least=GIB, growth_display=GIB)
-# The build whose rules these are, and how an emitted file says which one it is for.
-_BUILD: Final = re.compile(r"^# omniplan \S+ for llama\.cpp b(\d{1,6})\b")
+# How an emitted file says which build it is for, and how images and folders of releases do.
+_WRITTEN: Final = re.compile(r"^# omniplan \S+ for llama\.cpp b(\d{1,6})\b")
+_RELEASE: Final = re.compile(r"(?<![\w.])b(\d{4,6})(?![\w.])")
 # A router's models have options of their own, the others only tell something.
 _LOADS_NOTHING: Final = ("models-preset", "models-dir", "help", "version", "list-devices", "cache-list")
 # As in a plan: one request of a prompt of 2048 tokens and an answer of 256.
@@ -67,10 +69,11 @@ class Case:
         """The command option by option."""
         return read(self.command, is_literal=self.is_literal)
 
-    @property
+    @cached_property
     def params(self) -> ServerParams:
-        """The parameters as written."""
-        return self.reading.params
+        """The parameters as written, without the --fit that a build does not have yet."""
+        params = self.reading.params
+        return replace(params, fit=False) if self.lacks("--fit") else params
 
     @cached_property
     def is_open(self) -> bool:
@@ -168,10 +171,15 @@ class Case:
         return not shortfall(policy.margins(self.machine, priced, 0))
 
     @cached_property
-    def is_for_older(self) -> bool:
-        """Whether a comment of omniplan's own says that the command is for an older llama.cpp."""
-        builds = (_BUILD.search(word.text) for word in self.comments)
-        return any(int(match[1]) < DEFAULT_BUILD for match in builds if match)
+    def build(self) -> int:
+        """The release that runs the command, by its image, its folder or a comment of omniplan's own."""
+        found = (_RELEASE.search(self.command.program), *(_WRITTEN.search(word.text) for word in self.comments))
+        return next((int(match[1]) for match in found if match), DEFAULT_BUILD)
+
+    def lacks(self, flag: str) -> bool:
+        """Whether that release is known not to take ``flag``."""
+        row = spellings()[flag]
+        return row.lacks is not None and self.build <= row.lacks
 
     @property
     def host_weights(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from omniplan.errors import OmniplanError
 from omniplan.formats.command import Command, Word
 
 _ORDER: Final = list(Severity)
+_Found = tuple[Finding, Hit, Case | None]
 
 
 def check(
@@ -33,19 +35,41 @@ def check(
     file = _file(document, model, machine)
     asked = [row for row in rows().values() if not only or row.id in only]
     found = sorted(
-        _findings(file, asked), key=lambda pair: (pair[0].line, _ORDER.index(pair[0].severity), pair[0].rule)
+        _findings(file, asked), key=lambda item: (item[0].line, _ORDER.index(item[0].severity), item[0].rule)
     )
-    edits = [hit.edits for finding, hit in found if finding.severity is not Severity.INFO]
     return CheckReport(
         file=_text(document.path),
         n_commands=len(file.cases),
         n_models=sum(1 for case in file.cases if case.model is not None),
         machine=machine.name if machine else "",
-        findings=tuple(dict.fromkeys(finding for finding, _ in found)),
+        findings=tuple(dict.fromkeys(finding for finding, _, _ in found)),
         fits=_fit(file.cases),
         unpriced=tuple(dict.fromkeys(item for case in file.cases for item in _open(case))),
-        diff=mend.diff(document, edits),
+        diff=mend.diff(document, list(_harmless(found))),
     )
+
+
+def _harmless(found: Iterable[_Found]) -> Iterator[mend.Group]:
+    """Edits of what is above info; those of one command only while all of them together make it no worse."""
+    mended: dict[int, Case] = {}
+    for finding, hit, case in found:
+        if finding.severity is Severity.INFO or not hit.edits:
+            continue
+        if case is not None:
+            now = mended.get(id(case), case)
+            then = replace(case, command=mend.edited(now.command, hit.edits))
+            if not _is_no_worse(case, then):
+                continue
+            mended[id(case)] = then
+        yield hit.edits
+
+
+def _is_no_worse(now: Case, then: Case) -> bool:
+    """Whether ``then`` fits if ``now`` does, and is not predicted slower; so too where that cannot be computed."""
+    if now.priced is not None and now.priced.fits and not (then.priced is not None and then.priced.fits):
+        return False
+    before, after = now.speed(now.settled), then.speed(then.settled)
+    return before is None or after is None or after.request_seconds.value <= before.request_seconds.value
 
 
 def _fit(cases: Iterable[Case]) -> bool | None:
@@ -79,16 +103,16 @@ def _case(document: Document, command: Command, models: Models, named: frozenset
     )
 
 
-def _findings(file: File, asked: Iterable[CheckRule]) -> Iterator[tuple[Finding, Hit]]:
+def _findings(file: File, asked: Iterable[CheckRule]) -> Iterator[_Found]:
     for row in asked:
         if row.id in FILE_RULES:
             for hit in FILE_RULES[row.id](file):
-                yield _finding(row, hit, file.document, None), hit
+                yield _finding(row, hit, file.document, None), hit, None
             continue
         for case in file.cases:
             if _has_needed(row, case):
                 for hit in COMMAND_RULES[row.id](case):
-                    yield _finding(row, hit, file.document, case), hit
+                    yield _finding(row, hit, file.document, case), hit, case
 
 
 def _has_needed(row: CheckRule, case: Case) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from omniplan.check.case import DEFAULT, Case
-from omniplan.check.hit import Hit, WordEdit
+from omniplan.check.hit import Hit
 from omniplan.check.options import GivenOption
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
@@ -27,10 +27,7 @@ def ngl_with_fit(case: Case) -> Iterator[Hit]:
     given = case.option("gpu-layers")
     if given is None or not case.params.fit or case.params.n_gpu_layers == -1:
         return
-    # Beside a placement of the user's own it is --fit that is out of place.
-    is_placed = case.params.overrides or any(case.params.tensor_split)
-    edits = _fit_off(case) if is_placed else (WordEdit(word=given.at, texts=("auto",)),)
-    yield _in_the_way(case, given, f"{given.name} {given.value} is fixed", edits)
+    yield _in_the_way(case, given, f"{given.name} {given.value} is fixed")
 
 
 def overrides_with_fit(case: Case) -> Iterator[Hit]:
@@ -39,30 +36,23 @@ def overrides_with_fit(case: Case) -> Iterator[Hit]:
         return
     split = case.option("tensor-split")
     if split is not None and case.params.split_mode is not SplitMode.NONE and any(case.params.tensor_split):
-        yield _in_the_way(case, split, f"{split.name} {split.value} is set", _fit_off(case))
+        yield _in_the_way(case, split, f"{split.name} {split.value} is set")
     for key in _OVERRIDES:
         given = case.option(key)
         if given is not None and case.params.overrides:
-            yield _in_the_way(case, given, f"{given.name} is set", _fit_off(case))
+            yield _in_the_way(case, given, f"{given.name} is set")
 
 
-def _fit_off(case: Case) -> tuple[WordEdit, ...]:
-    given = case.option("fit")
-    return (WordEdit(word=given.at, texts=("off",)),) if given is not None and given.values else ()
-
-
-def _in_the_way(case: Case, given: GivenOption, what: str, edits: tuple[WordEdit, ...]) -> Hit:
+def _in_the_way(case: Case, given: GivenOption, what: str) -> Hit:
     """A finding about something --fit gives up on; only an info where --fit has nothing to do."""
     how = "--fit is on" if case.option("fit") else "--fit is on by default"
     fitted = case.fitted
     if fitted is None:
-        return Hit(message=f"{what} while {how}: it gives up as soon as something must move", at=given.at, edits=edits)
+        return Hit(message=f"{what} while {how}: it gives up as soon as something must move", at=given.at)
     if fitted.failure:
         short = case.priced.shortfall if case.priced else {}
         missing = "".join(f", {mib(size)} short on {name}" for name, size in short.items())
-        return Hit(
-            message=f"{what} while {how}: it gives up here ({fitted.failure}){missing}", at=given.at, edits=edits
-        )
+        return Hit(message=f"{what} while {how}: it gives up here ({fitted.failure}){missing}", at=given.at)
     return Hit(message=f"{what} while {how}; here nothing must move", at=given.at, severity=Severity.INFO)
 
 
@@ -181,7 +171,6 @@ def fit_target_for_all(case: Case) -> Iterator[Hit]:
             at=given.at if given else None,
             severity=None if given else Severity.INFO,
             fix=f"-fitt {shares}",
-            edits=(WordEdit(word=given.at, texts=(shares,)),) if given and given.values else (),
         )
 
 

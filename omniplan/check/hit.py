@@ -33,7 +33,8 @@ class Hit:
     """One thing a rule found.
 
     ``at`` is the word or line it stands on, the command's own line for None. ``severity`` may be lower than the
-    rule's, ``fix`` more exact. ``edits`` mend it without a choice left to make.
+    rule's, ``fix`` more exact. ``edits`` mend what llama-server refuses, ignores or reads otherwise than meant; what it
+    takes as written is a decision, and stays.
     """
 
     message: str

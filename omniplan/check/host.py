@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from omniplan.check.case import Case
-from omniplan.check.hit import Hit, WordEdit
+from omniplan.check.hit import Hit
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
 from omniplan.domain.cpuset import parse_cpus
@@ -39,7 +39,6 @@ def prompt_cache(case: Case) -> Iterator[Hit]:
         message=f"the prompt cache grows {how} and {gib(left)} of RAM are left for it",
         at=given.at if given else None,
         fix=f"-cram {size}",
-        edits=(WordEdit(word=given.at, texts=(str(size),)),) if given and given.values else (),
     )
 
 
@@ -72,8 +71,7 @@ def threads_over_cores(case: Case) -> Iterator[Hit]:
         given = case.option(key)
         asked = cpu.n_threads if count == 0 else count
         if given is not None and asked > cores:
-            edits = (WordEdit(word=given.at, texts=(str(cores),)),) if given.values else ()
-            yield Hit(message=f"{given.name} {given.value} on {cores} {where}", at=given.at, edits=edits)
+            yield Hit(message=f"{given.name} {given.value} on {cores} {where}", at=given.at)
 
 
 def streams_over_nodes(case: Case) -> Iterator[Hit]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from difflib import unified_diff
 from itertools import islice
 from pathlib import PurePath
@@ -65,8 +66,7 @@ def _with_all(
 
 def _reads_as(document: Document, lines: list[str], edits: Sequence[WordEdit]) -> bool:
     """Whether ``lines`` hold the document's commands with ``edits``, and nothing else has changed."""
-    by_word = {id(edit.word): edit for edit in edits}
-    wanted = _read_as([_edited(command, by_word) for command in document.commands])
+    wanted = _read_as([edited(command, edits) for command in document.commands])
     try:
         return _read_as(documents.read(document.path, "".join(lines), document.kind).commands) == wanted
     except InputError:
@@ -89,12 +89,14 @@ def _read_as(commands: Sequence[Command]) -> list[tuple[object, ...]]:
     ]
 
 
-def _edited(command: Command, edits: Mapping[int, WordEdit]) -> Command:
+def edited(command: Command, edits: Iterable[Edit]) -> Command:
+    """``command`` with those of ``edits`` that are about its words."""
+    by_word = {id(edit.word): edit for edit in edits if isinstance(edit, WordEdit)}
     words: list[Word] = []
     for word in command.words:
-        found = edits.get(id(word))
+        found = by_word.get(id(word))
         words += [word] if found is None else [Word(text=text, line=word.line) for text in found.texts]
-    return Command(name=command.name, line=command.line, words=tuple(words), environment=command.environment)
+    return replace(command, words=tuple(words))
 
 
 def _candidates(document: Document, lines: list[str], group: Sequence[WordEdit]) -> Iterator[list[str]]:

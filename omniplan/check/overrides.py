@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from omniplan.check.case import Case
-from omniplan.check.hit import Hit, WordEdit
+from omniplan.check.hit import Hit
 from omniplan.check.options import GivenOption
 from omniplan.check.patterns import GPU, items_of
 from omniplan.check.rule import CommandRule
@@ -55,13 +55,11 @@ def _agreeing(case: Case, wanted: Mapping[int, str], given: GivenOption, apart: 
         return
     now, then = case.priced.graph_splits.decode, better.graph_splits.decode
     if then < now:
-        text, split = ",".join(map(str, share)), case.option("tensor-split")
-        edit = WordEdit(word=given.at, texts=(given.at.text, "-ts", text))
+        text = ",".join(map(str, share))
         yield Hit(
             message=f"{message}: {now} graph splits per token, {then} with -ts {text}",
             at=given.at,
             fix=f"-ts {text}",
-            edits=() if not better.fits else (WordEdit(word=split.at, texts=(text,)),) if split else (edit,),
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from omniplan.check.case import Case
-from omniplan.check.hit import Hit, WordEdit
+from omniplan.check.hit import Hit
 from omniplan.check.options import GivenOption
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
@@ -55,7 +55,7 @@ def _names(case: Case) -> Sequence[str]:
 def matches_nothing(case: Case) -> Iterator[Hit]:
     """A pattern that matches no tensor of the model."""
     for item in items_of(case):
-        if not any(map(compile_pattern(item.override.pattern).matches, _names(case))):
+        if not _taken(item.override.pattern, _names(case)):
             yield Hit(
                 message=f"'{item.override.pattern}' matches no tensor of {_model(case)}",
                 at=item.option.at,
@@ -91,29 +91,38 @@ def shadowed(case: Case) -> Iterator[Hit]:
 
 
 def unescaped_dot(case: Case) -> Iterator[Hit]:
-    """A dot that matches any character."""
+    """A dot that matches any character: a warning where that takes more than a dot would."""
+    names = _names(case)
     for item in items_of(case):
         pattern = item.override.pattern
-        strict = _BARE_DOT.sub(lambda match: r"\." if match["dot"] else match[0], pattern)
+        strict = _escaped(pattern, names)
         if strict == pattern or "blk" not in pattern:
             continue
-        names = _names(case)
-        loose, exact = (set(filter(compile_pattern(text).matches, names)) for text in (pattern, strict))
-        if loose == exact and case.model is not None:
-            yield Hit(
-                message=f"'{pattern}': a bare dot matches any character; in this model it changes nothing",
-                at=item.option.at,
-                severity=Severity.INFO,
-            )
-            continue
+        loose, exact = (_taken(text, names) for text in (pattern, strict))
         more = sorted(loose - exact, key=lambda name: layer_of(name) or 0)
-        seen = f", so it takes {more[0]} too" if more else ""
+        where = "with names as models have them" if case.model is None else "in this model"
+        effect = f", so it takes {more[0]} too" if more else f"; {where} it changes nothing"
         yield Hit(
-            message=f"'{pattern}': a bare dot matches any character{seen}",
+            message=f"'{pattern}': a bare dot matches any character{effect}",
             at=item.option.at,
+            severity=None if more else Severity.INFO,
             fix=f"write '{strict}'",
-            edits=_rewritten(item, strict),
         )
+
+
+def _escaped(pattern: str, names: Sequence[str]) -> str:
+    """``pattern`` with every dot escaped that can be one: where no name would be left, it stands for something else."""
+    at = 0
+    while match := _BARE_DOT.search(pattern, at):
+        at = match.end()
+        strict = f"{pattern[: match.start()]}\\.{pattern[at:]}"
+        if match["dot"] and _taken(strict, names):
+            pattern, at = strict, at + 1
+    return pattern
+
+
+def _taken(pattern: str, names: Sequence[str]) -> set[str]:
+    return set(filter(compile_pattern(pattern).matches, names))
 
 
 def prefix_of_layer(case: Case) -> Iterator[Hit]:
@@ -148,12 +157,6 @@ def _numbers(pattern: str, layers: Sequence[int]) -> list[int]:
 
 def _range(layers: Sequence[int]) -> str:
     return f"blk.{layers[0]}" + (f" to blk.{layers[-1]}" if len(layers) > 1 else "")
-
-
-def _rewritten(item: Item, pattern: str) -> tuple[WordEdit, ...]:
-    old = f"{item.override.pattern}={item.override.buffer_type}"
-    text = item.option.value.replace(old, f"{pattern}={item.override.buffer_type}", 1)
-    return (WordEdit(word=item.option.at, texts=(text,)),)
 
 
 RULES: Final[Mapping[str, CommandRule]] = {

@@ -31,7 +31,9 @@ def none_with_split(case: Case) -> Iterator[Hit]:
         yield Hit(
             message=f"-ts {given.value} does nothing with -sm none: one GPU holds all",
             at=given.flag,
-            edits=tuple(WordEdit(word=word, texts=()) for word in given.words),
+            edits=tuple(
+                WordEdit(word=word, texts=()) for option in case.options("tensor-split") for word in option.words
+            ),
         )
 
 
@@ -92,7 +94,6 @@ def rows_on_unequal(case: Case) -> Iterator[Hit]:
         yield Hit(
             message=f"-sm {given.value} divides every matrix, and the slowest and smallest GPU sets the pace: {shown}",
             at=given.at,
-            edits=(WordEdit(word=given.at, texts=("layer",)),),
         )
 
 

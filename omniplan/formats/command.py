@@ -19,7 +19,8 @@ class Command:
 
     ``name`` is the section, model or service it belongs to, "" for a bare command; ``line`` (from 1) is where that
     begins. ``words`` are llama-server's arguments without the program, ``environment`` what is set beside them,
-    ``prefix`` what stands before the program, such as ``numactl`` with its arguments.
+    ``prefix`` what stands before the program, such as ``numactl`` with its arguments. ``program`` is its path, or the
+    container image that has it, "" where nothing says.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Command:
     words: tuple[Word, ...]
     environment: tuple[tuple[str, Word], ...] = ()
     prefix: tuple[Word, ...] = ()
+    program: str = ""
 
     @property
     def args(self) -> tuple[str, ...]:

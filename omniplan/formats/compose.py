@@ -32,8 +32,8 @@ def _command(text: str, services: Any, name: str) -> Command | None:
     words = [*_words(text, service, "entrypoint"), *_words(text, service, "command")]
     environment = tuple(_environment(text, service))
     at = program_at(words)
-    is_image = is_server(str(service.get("image", "")))
-    if at is None and not is_image and not any(key.startswith("LLAMA_ARG_") for key, _ in environment):
+    image_of = str(service.get("image", ""))
+    if at is None and not is_server(image_of) and not any(key.startswith("LLAMA_ARG_") for key, _ in environment):
         return None
     start = 0 if at is None else at + 1
     return Command(
@@ -42,6 +42,7 @@ def _command(text: str, services: Any, name: str) -> Command | None:
         words=tuple(words[start:]),
         environment=environment,
         prefix=tuple(words[: start - 1]) if at is not None else (),
+        program=image_of,
     )
 
 

@@ -35,8 +35,8 @@ def commands(text: str, *, where: str = "deployment") -> tuple[Command, ...]:
 
 def _command(text: str, container: Any) -> Command | None:
     words = [*_words(container, "command"), *_words(container, "args")]
-    at = program_at(words)
-    if at is None and not is_server(str(container.get("image", ""))):
+    at, image_of = program_at(words), str(container.get("image", ""))
+    if at is None and not is_server(image_of):
         return None
     start = 0 if at is None else at + 1
     return Command(
@@ -44,6 +44,7 @@ def _command(text: str, container: Any) -> Command | None:
         line=yaml_text.key_line(container, next(iter(container))),
         words=tuple(words[start:]),
         environment=tuple(_environment(text, container)),
+        program=image_of,
     )
 
 

@@ -52,6 +52,7 @@ def _command(text: str, models: Any, name: str, shared: Mapping[str, str]) -> Co
         words=words[at + 1 :],
         environment=tuple(_environment(model)),
         prefix=words[:at],
+        program=words[at].text,
     )
 
 

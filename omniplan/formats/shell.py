@@ -71,6 +71,7 @@ def commands(text: str, *, line: int = 1) -> tuple[Command, ...]:
                     line=words[at].line,
                     words=tuple(words[at + 1 :]),
                     prefix=prefix,
+                    program=words[at].text,
                     environment=tuple(environment),
                 )
             )

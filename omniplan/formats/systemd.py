@@ -60,6 +60,7 @@ def commands(text: str) -> tuple[Command, ...]:
             words=tuple(words[at + 1 :]),
             environment=tuple(environment),
             prefix=tuple(words[:at]),
+            program=words[at].text,
         )
         for line, words, at in found
     )

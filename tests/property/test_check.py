@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,14 +13,19 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import omniplan
+from omniplan.check.case import Case
+from omniplan.check.document import read
+from omniplan.check.options import GivenOption
 from omniplan.check.values import Severity
 from omniplan.documents.text_file import to_bytes
+from omniplan.domain.machine import Machine
+from omniplan.domain.params import ServerParams, SplitMode
 from omniplan.formats.registry import FORMATS
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.flags.table import spellings
 from tests.launches import plan_of
 from tests.oracle import cases
-from tests.property.strategies import examples
+from tests.property.strategies import examples, machines, names, placements
 from tests.property.test_plan import PROBLEMS, Problem, found
 
 NAMES = {
@@ -72,6 +80,67 @@ def test_files_for_older_builds_are_clean(tmp_path: Path) -> None:
     path.write_text(omniplan.emit(plan, format="shell", llama_cpp="b8022"))
 
     assert omniplan.check(path, machine=plan.machine).is_clean
+
+
+# What people write: decisions, and things that llama-server refuses, ignores or reads otherwise than meant.
+WORDS = st.sampled_from(
+    (
+        "-c 8k;-c 64k;-c 4096;-c 0;-np 1;-ub 4096;-b 2048 -ub 2048;-b 4k -ub 2k;-fa;-fa off;-ctv q8_0;-ctk f8;"
+        "--no-mmap;--mlock;--draft-max 4;--fit on;--fit off;-fitt 512;-t 512;-cram 999999;-ngl 0;-ngl 9;-sm row;"
+        "-sm none -ts 3,1;-ot blk.1.=CPU;-ot blk.(0|1).ffn.=CUDA0"
+    ).split(";")
+)
+
+
+@st.composite
+def written(draw: st.DrawFn) -> tuple[str, Machine, list[str]]:
+    """A model, a machine, and a command as somebody might have written it for them."""
+    machine = draw(machines(most=2))
+    extra = draw(st.lists(WORDS, min_size=2, max_size=6, unique=True))
+    return draw(names()), machine, [*draw(placements(machine)), *" ".join(extra).split()]
+
+
+@examples(20)
+@given(case=written())
+def test_mending_makes_no_worse(case: tuple[str, Machine, list[str]], tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The mended command takes every decision as before, the same tensors, fits if it did, and is as fast.
+
+    What may change is what llama-server refused or read otherwise than meant, and what it does not look at.
+    """
+    name, machine, args = case
+    path = tmp_path_factory.getbasetemp() / "mended.sh"
+    path.write_text(f"llama-server {shlex.join(args)}\n")
+    diff = omniplan.check(path, model=cases.model(name), machine=machine).diff
+    before = _case(path, name, machine)
+    subprocess.run(["patch", "--binary", "-s", str(path)], input=diff.encode(), cwd=path.parent, check=True)
+    after = _case(path, name, machine)
+
+    faulty = {"load_mode"} if "--mlock" in args or "--no-mmap" in args else set[str]()
+    faulty |= {option.row.param for option in before.reading.options if option.row and _is_faulty(option)}
+    faulty |= {"tensor_split"} if before.params.split_mode is SplitMode.NONE else set()
+    changed = {field.name for field in fields(ServerParams) if _field(before, field.name) != _field(after, field.name)}
+    assert changed <= faulty
+    assert after.priced is not None or before.priced is None
+    if before.priced is not None and after.priced is not None:
+        assert after.priced.fits or not before.priced.fits
+        now, then = before.speed(before.settled), after.speed(after.settled)
+        assert now is not None
+        assert then is not None
+        assert then.request_seconds.value <= now.request_seconds.value
+    assert omniplan.check(path, model=cases.model(name), machine=machine).diff == ""
+
+
+def _case(path: Path, name: str, machine: Machine) -> Case:
+    (command,) = read(str(path), path.read_text()).commands
+    return Case(command=command, model=cases.model(name), given_machine=machine)
+
+
+def _is_faulty(option: GivenOption) -> bool:
+    return option.value.endswith("k") or not option.values
+
+
+def _field(case: Case, name: str) -> object:
+    return getattr(case.params, name)
 
 
 SCALE = int(os.environ.get("OMNIPLAN_EXAMPLES", "1"))

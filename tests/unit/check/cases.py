@@ -31,12 +31,25 @@ def conf(*lines: str) -> str:
     return "\n".join(("[one]", "MODEL=a.gguf", *lines, ""))
 
 
+def deployment(tag: str) -> str:
+    """A Kubernetes Deployment of one container with an image of llama.cpp."""
+    container = f"{{name: a, image: 'ghcr.io/ggml-org/llama.cpp:{tag}', args: [-c, '512', -ngl, '99']}}"
+    return f"kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n        - {container}\n"
+
+
 ROWS: Final = (
     # Single arguments.
     Row(rule="flag-unknown", file="run.sh", bad="llama-server -m a -c 512 ARGS\n",
         good='llama-server -m a -c 512 "${ARGS[@]}"\n'),
     Row(rule="flag-removed", bad="-c 4096 -np 1 --no-mmap", good="-c 4096 -np 1 --load-mode none"),
     Row(rule="flag-unknown", bad="-c 4096 --n-gpu-layer 9", good="-c 4096 --n-gpu-layers auto"),
+    Row(rule="flag-removed", file="compose.yaml",
+        bad="services:\n  a:\n    image: ghcr.io/ggml-org/llama.cpp:server-b11434\n    command: -m a --no-mmap\n",
+        good="services:\n  a:\n    image: ghcr.io/ggml-org/llama.cpp:server-b4068\n    command: -m a --no-mmap\n"),
+    Row(rule="flash-attention-bare", file="run.sh", bad="/opt/llama-b8022/llama-server -m a -fa\n",
+        good="docker run ghcr.io/ggml-org/llama.cpp:server-cuda-b4068 -m a -fa\n"),
+    Row(rule="ngl-with-fit", file="deployment.yaml",
+        bad=deployment("server-cuda"), good=deployment("server-cuda-b4068")),
     Row(rule="flash-attention-bare", bad="-c 4096 -fa -ctk q8_0", good="-c 4096 -fa on -ctk q8_0"),
     Row(rule="number-with-suffix", bad="-c 8k", good="-c 8192"),
     Row(rule="number-with-suffix", bad="--temp 0.7f -c 512", good="--temp .7 -c 512 --seed -1 -n -1"),
@@ -99,6 +112,7 @@ ROWS: Final = (
         good=r"-ot blk\.3\.ffn_up_exps=CUDA0,exps=CPU"),
     Row(rule="override-shadowed", bad="-ot exps=CPU,attn=CPU,exps=CPU", good="-ot exps=CPU,attn=CPU"),
     Row(rule="override-bare-dot", bad="-ot blk.1.=CPU", good=r"-ot blk\.1\.=CPU"),
+    Row(rule="override-bare-dot", bad="-ot blk.(0|1).ffn.=CUDA0", good=r"-ot blk\.(0|1)\.ffn.=CUDA0"),
     Row(rule="override-bare-dot", bad=r"-ot blk.1.ffn=CPU", good=r"-ot blk\.1\.ffn.*exps=CPU"),
     Row(rule="override-layer-prefix", bad=r"-ot blk\.1=CPU", good=r"-ot blk\.1\.=CPU"),
     Row(rule="override-layer-prefix", bad=r"-ot blk\.([0-9]|1[0-6])=CPU", good=r"-ot blk\.([0-9]|1[0-6])\.=CPU"),
