@@ -26,7 +26,7 @@ from omniplan.documents.toml_text import to_toml
 from omniplan.domain.prediction import Phase
 from omniplan.predict.accuracy import Accuracy, Devices
 from omniplan.predict.calibrate import MeasuredSpeed, calibrate
-from omniplan.predict.learned import learned_of, write
+from omniplan.predict.learned import learned_of
 
 PAGE = ROOT / "docs/accuracy.md"
 ROWS = ROOT / "data/accuracy.toml"
@@ -102,7 +102,7 @@ def _others(rig: list[Case], test: str) -> Iterator[Score]:
             constants = calibrate(first.model, first.machine, [run])
         except omniplan.InputError:  # over eight times off: the row sets nothing, its machine counts as it is
             constants = {}
-        Path(path).write_text(write(learned_of(constants), f"calibrated by {first.id}"), encoding="utf-8")
+        Path(path).write_text(learned_of(constants).to_toml(f"calibrated by {first.id}"), encoding="utf-8")
         for case in others:
             if other := measured(case, test):
                 yield Score(case, rate(case, test, path), other)

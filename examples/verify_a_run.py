@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 
 import omniplan
-from omniplan.predict.learned import write
 
 MODEL = "data/models/GLM-4.7-Flash-Q8_0.gguf"
 MACHINE = omniplan.load_machine("dual-4090-5070ti")
@@ -18,7 +17,7 @@ def kept(plan: omniplan.Plan) -> str:
 
 
 for name in ("glm-served", "glm-ub1024"):
-    found = omniplan.verify(f"examples/logs/{name}.log", source=MODEL, machine=MACHINE)
+    found = omniplan.verify(f"examples/logs/{name}.log", model=MODEL, machine=MACHINE)
     print(f"{name}: {found.verdict}")
     for item in found.findings:
         print(f"  {item.severity}: {item.statement}")
@@ -26,6 +25,6 @@ for name in ("glm-served", "glm-ub1024"):
 before = omniplan.plan(MODEL, MACHINE, n_ctx=32768)
 with tempfile.TemporaryDirectory() as folder:
     file = Path(folder) / "mine.toml"
-    file.write_text(write(omniplan.learn(["examples/logs/glm-served.log"], machine=MACHINE)), encoding="utf-8")
+    file.write_text(omniplan.calibrate(["examples/logs/glm-served.log"], machine=MACHINE).to_toml(), encoding="utf-8")
     after = omniplan.plan(MODEL, MACHINE, n_ctx=32768, calibration=file)
 print(f"kept for the CUDA context, by policy: {kept(before)}; as learned: {kept(after)}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from omniplan.api import (
     bench,
+    calibrate,
     certify,
     check,
     compare,
@@ -15,12 +16,12 @@ from omniplan.api import (
     frontier,
     inspect,
     judge,
-    learn,
     load_machine,
     load_model,
     load_plan,
     plan,
     predict,
+    probe,
     read_log,
     recommend,
     requantise,
@@ -61,9 +62,11 @@ if TYPE_CHECKING:
     from omniplan.domain.plan import Plan
     from omniplan.domain.prediction import Estimate, Prediction
     from omniplan.engines.values import Weighing
+    from omniplan.machines.probe.words import machine_from_words
     from omniplan.planning.comparison import Comparison
     from omniplan.planning.frontier_values import Frontier
     from omniplan.planning.recommendation import Recommendation
+    from omniplan.predict.learned import Learned
     from omniplan.stack.values import Stack
     from omniplan.verify.logs.report import LoadReport
     from omniplan.verify.values import Verification
@@ -92,6 +95,7 @@ __all__ = [
     "Infeasible",
     "InputError",
     "Inspection",
+    "Learned",
     "LoadMode",
     "LoadReport",
     "Machine",
@@ -114,6 +118,7 @@ __all__ = [
     "Weighing",
     "__version__",
     "bench",
+    "calibrate",
     "certify",
     "check",
     "compare",
@@ -124,12 +129,13 @@ __all__ = [
     "frontier",
     "inspect",
     "judge",
-    "learn",
     "load_machine",
     "load_model",
     "load_plan",
+    "machine_from_words",
     "plan",
     "predict",
+    "probe",
     "read_header",
     "read_log",
     "recommend",
@@ -141,7 +147,8 @@ __all__ = [
 ]
 
 
-# Types of results, by module: each is imported when it is first asked for, so that `import omniplan` stays cheap.
+# Types of results, and a function that is as it stands in its room, by module: each is imported when it is first asked
+# for, so that `import omniplan` stays cheap.
 _RESULTS = {
     "BenchProtocol": "bench.protocol",
     "BenchReport": "bench.values",
@@ -158,6 +165,7 @@ _RESULTS = {
     "GateVerdict": "bench.gates",
     "GraphSplits": "domain.footprint",
     "Inspection": "domain.inspection",
+    "Learned": "predict.learned",
     "LoadReport": "verify.logs.report",
     "Metric": "bench.gates",
     "Plan": "domain.plan",
@@ -168,6 +176,7 @@ _RESULTS = {
     "Stack": "stack.values",
     "Verification": "verify.values",
     "Weighing": "engines.values",
+    "machine_from_words": "machines.probe.words",
 }
 
 

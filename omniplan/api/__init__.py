@@ -11,16 +11,18 @@ from omniplan.api.certificate import certify
 from omniplan.api.checks import check
 from omniplan.api.choose import frontier, plan
 from omniplan.api.engines import weigh_engines
+from omniplan.api.hosts import probe
 from omniplan.api.measure import bench, judge, smoke
 from omniplan.api.price import compare, fit, footprint, inspect, predict
 from omniplan.api.quants import recommend, requantise
-from omniplan.api.runs import learn, read_log, verify
+from omniplan.api.runs import calibrate, read_log, verify
 from omniplan.api.source import load_machine, load_model, load_plan
 from omniplan.api.stacks import emit_stack, stack
 from omniplan.api.write import emit
 
 __all__ = [
     "bench",
+    "calibrate",
     "certify",
     "check",
     "compare",
@@ -31,12 +33,12 @@ __all__ = [
     "frontier",
     "inspect",
     "judge",
-    "learn",
     "load_machine",
     "load_model",
     "load_plan",
     "plan",
     "predict",
+    "probe",
     "read_log",
     "recommend",
     "requantise",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import ModelSource, model_of
-from omniplan.domain.machine import Machine
+from omniplan.api.source import MachineSource, ModelSource, machine_of, model_of
 
 if TYPE_CHECKING:
     from omniplan.domain.plan import Plan
@@ -30,12 +30,12 @@ def verify(
     log: str | Path | LoadReport,
     *,
     plan: Plan | str | Path | None = None,
-    source: ModelSource | None = None,
-    machine: Machine | None = None,
+    model: ModelSource | None = None,
+    machine: MachineSource | None = None,
     args: Sequence[str] = (),
     nvidia_smi: str | Path | None = None,
 ) -> Verification:
-    """Hold a run's ``log`` against ``plan``, or against a footprint of the model ``source``.
+    """Hold a run's ``log`` against ``plan``, or against a footprint of ``model``.
 
     Without a plan, ``args`` are what is priced, without ``-m``; when empty, the command in the log, else the settings
     it shows. Without ``machine`` the log's own devices are taken. ``nvidia_smi`` is a CSV file of memory in use.
@@ -47,49 +47,68 @@ def verify(
     from omniplan.verify.nvidia_csv import read_usage
     from omniplan.verify.verify import verify as hold
 
-    if plan is not None and (source is not None or args):
+    if plan is not None and (model is not None or args):
         raise InputError("verify: a plan has its own model and arguments; give either the plan or the model")
+    host = None if machine is None else machine_of(machine)
     report = read_log(log) if isinstance(log, str | Path) else log
     if plan is not None:
         own = load_plan(plan) if isinstance(plan, str | Path) else plan
         report, expected = focused(report, own.model.path, own.model.name), of_plan(own)
-    elif source is not None:
-        model = model_of(source)
-        header = model.header
+    elif model is not None:
+        ran = model_of(model)
+        header = ran.header
         report = focused(report, header.paths[0], str(header.metadata.get("general.name", "")))
-        expected = of_model(report, model, machine, args)
+        expected = of_model(report, ran, host, args)
     else:
         expected = Expected(args=tuple(args))
-    known = machine or expected.machine
+    known = host or expected.machine
     usage = read_usage(nvidia_smi, known) if nvidia_smi is not None else ()
     return hold(report, expected, machine=known, usage=usage)
 
 
-def learn(
-    logs: Sequence[str | Path | LoadReport],
+def calibrate(
+    logs: Sequence[str | Path | LoadReport] = (),
     *,
-    source: ModelSource | None = None,
-    machine: Machine | None = None,
+    llama_bench: str | Path | None = None,
+    model: ModelSource | None = None,
+    machine: MachineSource | None = None,
     args: Sequence[str] = (),
     nvidia_smi: str | Path | None = None,
 ) -> Learned:
-    """What a machine's own ``logs`` teach: memory beside the model per GPU and, with the model ``source``, more.
+    """What a machine's own runs teach: its ``logs``, or the rows that ``llama-bench -o json`` wrote to a file.
 
-    With it the build's compute buffers and the constants of the time model are held against predictions, of ``args``
-    or of what each log shows. Write the result with ``omniplan.predict.learned.write`` and give the file to ``plan`` or
-    ``predict``. Raises InputError where a log is of a failed load or of another machine, teaches nothing, or
-    contradicts another.
+    Logs teach memory in use beside the model per GPU and, with the ``model`` that ran, the build's compute buffers and
+    constants of the time model, held against predictions of ``args`` or of what each log shows; ``nvidia_smi`` is a CSV
+    file of memory in use during the one run. Without ``machine`` the log's own devices are taken. ``llama_bench``
+    teaches constants, and needs model and machine. ``plan`` and ``predict`` take a file of the result's ``to_toml``.
+    Raises InputError where a log is of a failed load or of another machine, teaches nothing, or contradicts another.
     """
     from omniplan.errors import InputError
-    from omniplan.verify.learn import learn as lessons
+    from omniplan.verify.learn import learn
     from omniplan.verify.nvidia_csv import read_usage
 
+    if llama_bench is not None:
+        return _of_bench(llama_bench, model, machine)
     if not logs:
         raise InputError("calibrate: no log given")
-    return lessons(
-        [read_log(log) if isinstance(log, str | Path) else log for log in logs],
-        machine=machine,
-        model=None if source is None else model_of(source),
-        args=args,
-        usage=read_usage(nvidia_smi, machine) if nvidia_smi is not None else (),
-    )
+    reports = [read_log(log) if isinstance(log, str | Path) else log for log in logs]
+    known, host = None if model is None else model_of(model), None if machine is None else machine_of(machine)
+    usage = read_usage(nvidia_smi, host) if nvidia_smi is not None else ()
+    return learn(reports, machine=host, model=known, args=args, usage=usage)
+
+
+def _of_bench(path: str | Path, model: ModelSource | None, machine: MachineSource | None) -> Learned:
+    from omniplan.errors import InputError
+    from omniplan.predict.calibrate import bench_runs, calibrate
+    from omniplan.predict.learned import learned_of
+
+    if model is None or machine is None:
+        raise InputError("needs the machine, and the model that was benchmarked", field="llama_bench")
+    try:
+        rows = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not readable as llama-bench -o json: {error}") from error
+    if not isinstance(rows, list):
+        raise InputError(f"{path}: expected the list of rows that llama-bench -o json prints")
+    ran = model_of(model)
+    return learned_of(calibrate(ran, machine_of(machine), bench_runs(rows, ran)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -42,15 +41,9 @@ def _declare_probe(command: argparse.ArgumentParser) -> None:
 
 
 def _probe(options: argparse.Namespace) -> int:
-    if options.sources:
-        from omniplan.machines.probe.source import read_source
+    from omniplan import api
 
-        machine = read_source(*options.sources, name=options.name, environment=os.environ)
-    else:
-        from omniplan.machines.probe.host import probe_machine
-
-        machine = probe_machine(name=options.name)
-    return _give(machine, options)
+    return _give(api.probe(*options.sources, name=options.name), options)
 
 
 def _declare_machine(command: argparse.ArgumentParser) -> None:
@@ -78,10 +71,8 @@ def _declare_calibrate(command: argparse.ArgumentParser) -> None:
 
 
 def _calibrate(options: argparse.Namespace) -> int:
-    if options.llama_bench:
-        return _from_bench(options)
-    if options.log:
-        return _from_logs(options)
+    if options.llama_bench or options.log:
+        return _from_runs(options)
     if options.server_args:
         raise InputError(f"{options.server_args[0]}: llama-server's arguments belong to --log")
     from omniplan.machines.files import load_machine
@@ -100,39 +91,19 @@ def _calibrate(options: argparse.Namespace) -> int:
     return _give(machine if torch is None else calibrate_gpus(machine, torch), options)
 
 
-def _from_bench(options: argparse.Namespace) -> int:
-    """Constants of the time model for one machine, as a file that ``omniplan.predict`` takes."""
+def _from_runs(options: argparse.Namespace) -> int:
+    """What runs teach, as a file that ``omniplan plan`` takes."""
     from omniplan import api
-    from omniplan.predict.calibrate import bench_runs, calibrate
-    from omniplan.predict.learned import learned_of, write
 
-    if not options.machine or not options.model:
-        raise InputError("calibrate --llama-bench: needs the machine file and --model, the model that was benchmarked")
-    try:
-        rows = json.loads(Path(options.llama_bench).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{options.llama_bench}: not readable as llama-bench -o json: {error}") from error
-    if not isinstance(rows, list):
-        raise InputError(f"{options.llama_bench}: expected the list of rows that llama-bench -o json prints")
-    model, machine = api.load_model(options.model), api.load_machine(options.machine)
-    found = learned_of(calibrate(model, machine, bench_runs(rows, model)))
-    text = write(found, f"{machine.name}, by omniplan calibrate")
-    return _hand_out(text, options)
-
-
-def _from_logs(options: argparse.Namespace) -> int:
-    """Memory beside the model, compute buffers and constants, as a file that ``omniplan plan`` takes."""
-    from omniplan import api
-    from omniplan.predict.learned import write
-
-    learned = api.learn(
-        options.log,
-        source=options.model,
-        machine=api.load_machine(options.machine) if options.machine else None,
+    learned = api.calibrate(
+        options.log or (),
+        llama_bench=options.llama_bench,
+        model=options.model,
+        machine=options.machine,
         args=options.server_args,
         nvidia_smi=options.nvidia_smi,
     )
-    return _hand_out(write(learned), options)
+    return _hand_out(learned.to_toml(), options)
 
 
 def _hand_out(text: str, options: argparse.Namespace) -> int:

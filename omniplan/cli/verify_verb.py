@@ -31,8 +31,8 @@ def _run(options: argparse.Namespace) -> int:
     found = api.verify(
         options.log,
         plan=options.plan,
-        source=options.model,
-        machine=api.load_machine(options.machine) if options.machine else None,
+        model=options.model,
+        machine=options.machine,
         args=options.server_args,
         nvidia_smi=options.nvidia_smi,
     )

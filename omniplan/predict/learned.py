@@ -19,7 +19,7 @@ from omniplan.predict.constants import Constant, by_name, is_known
 
 _SUFFIX: Final = ".calibration.toml"
 _COMMENT: Final = (
-    "Learned from logs by omniplan calibrate; delete this file to forget it.\n"
+    "Learned by omniplan calibrate; delete this file to forget it.\n"
     "beside: in use on the GPU beside the model's buffers; compute_factor: this build's compute buffer / predicted."
 )
 
@@ -108,6 +108,10 @@ class Learned:
         """The constants by their dotted names."""
         return by_name(self.constants)
 
+    def to_toml(self, comment: str = _COMMENT) -> str:
+        """The calibration file that ``load`` reads back to the same, ``comment`` on top."""
+        return to_toml(plain(self, sparse=True), comment=comment)
+
 
 def learned_of(constants: Mapping[str, Constant], memory: LearnedMemory | None = None) -> Learned:
     """A file of ``constants`` by their dotted names, to the six digits that are written, and of ``memory``."""
@@ -177,11 +181,6 @@ def load(path: str | Path) -> Learned:
     if strange := sorted(name for name in learned.by_name if not is_known(name)):
         raise InputError(f"{path}: {strange[0]}: no such constant; data/calibration.toml lists them")
     return learned
-
-
-def write(learned: Learned, comment: str = _COMMENT) -> str:
-    """TOML that ``load`` reads back to the same, ``comment`` on top."""
-    return to_toml(plain(learned, sparse=True), comment=comment)
 
 
 def beside(machine: str | Path) -> Path | None:

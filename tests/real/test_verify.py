@@ -46,7 +46,7 @@ def test_a_running_server_s_log_is_priced_by_its_settings(
     real_server: RealServer, cpu_machine: omniplan.Machine
 ) -> None:
     """A log without an end and without a command: what it shows of settings is enough on the CPU."""
-    found = omniplan.verify(real_server.log, source=real_server.model, machine=cpu_machine)
+    found = omniplan.verify(real_server.log, model=real_server.model, machine=cpu_machine)
 
     assert found.basis == "the settings in the log"
     assert found.verdict is RunVerdict.WITHIN

@@ -62,7 +62,7 @@ def test_llama_bench_makes_constants(tmp_path: Path, capsys: pytest.CaptureFixtu
         pytest.param(["probe", "--from", "nowhere.xml"], "nowhere.xml", id="missing file"),
         pytest.param(["machine", WORDS, "-o", "no/such/folder/m.toml"], "no/such/folder/m.toml", id="no folder"),
         pytest.param(["calibrate", "nowhere.toml"], "nowhere.toml", id="no machine file"),
-        pytest.param(["calibrate", "h100", "--llama-bench", "b.json"], "--model", id="no model"),
+        pytest.param(["calibrate", "h100", "--llama-bench", "b.json"], "--llama-bench: needs", id="no model"),
         pytest.param(
             ["calibrate", "h100", "--llama-bench", "nowhere.json", "--model", "m.gguf"], "nowhere.json", id="no bench"
         ),

@@ -12,7 +12,6 @@ from omniplan.api.documents import parse_plan
 from omniplan.cli.main import main
 from omniplan.domain.headroom import Headroom
 from omniplan.errors import InputError
-from omniplan.predict import learned as learned_file
 
 MACHINES = Path("data/machines")
 # The search over everything at once is dear.
@@ -46,7 +45,7 @@ def test_files_of_machines_and_calibrations_are_in_it(tmp_path: Path, capsys: py
     machine, learned = tmp_path / "my pc.toml", tmp_path / "my pc.calibration.toml"
     machine.write_bytes((MACHINES / "dual-4090-5070ti.toml").read_bytes())
     learned.write_text(
-        learned_file.write(omniplan.learn(["examples/logs/glm-served.log"], machine=omniplan.load_machine(machine)))
+        omniplan.calibrate(["examples/logs/glm-served.log"], machine=omniplan.load_machine(machine)).to_toml()
     )
     assert main(["plan", MODEL, "--machine", str(machine), "--no-baselines", "--json"]) == 0
     again = _again(omniplan.emit(parse_plan(capsys.readouterr().out)))

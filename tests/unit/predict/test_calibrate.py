@@ -10,7 +10,7 @@ import pytest
 import omniplan
 from omniplan.errors import InputError
 from omniplan.predict.calibrate import MeasuredSpeed, bench_runs, calibrate
-from omniplan.predict.learned import learned_of, load, write
+from omniplan.predict.learned import learned_of, load
 
 MODEL = omniplan.load_model("tests/data/models/zoo/Qwen3-30B-A3B-Q4_K_M.gguf")
 SIZE = sum(tensor.nbytes for tensor in MODEL.header.tensors)
@@ -49,7 +49,7 @@ def test_a_run_is_predicted_as_measured(tmp_path: Path, fields: dict[str, object
     """With the file written and read again, the run that made it comes out."""
     (run,) = bench_runs([row(**fields)], MODEL)
     path = tmp_path / "desk.toml"
-    path.write_text(write(learned_of(calibrate(MODEL, MACHINE, [run])), "desk\nmade by a test"), encoding="utf-8")
+    path.write_text(learned_of(calibrate(MODEL, MACHINE, [run])).to_toml("desk\nmade by a test"), encoding="utf-8")
 
     found = omniplan.predict(
         MODEL, MACHINE, run.args, n_prompt=run.n_prompt, n_gen=run.n_gen, depth=run.depth, calibration=path

@@ -13,7 +13,7 @@ from omniplan.cli.main import main
 from omniplan.domain.prediction import Phase
 from omniplan.errors import InputError
 from omniplan.machines.files import machine_toml
-from omniplan.predict.learned import Learned, LearnedMemory, load, write
+from omniplan.predict.learned import Learned, LearnedMemory, load
 from omniplan.units import MIB
 from omniplan.verify.logs import parse_log
 from omniplan.verify.logs.report import BreakdownRow, LoadReport, Timing
@@ -45,7 +45,7 @@ def run(name: str, *, beside: int = 1500, rate: float = 103.79, build: int = 802
 @cache
 def taught() -> Learned:
     """One run at two thirds of the usual speed, held against the model."""
-    return omniplan.learn([run("a.log", rate=70.0)], source=diary.MODEL, machine=MACHINE, args=diary.args(512))
+    return omniplan.calibrate([run("a.log", rate=70.0)], model=diary.MODEL, machine=MACHINE, args=diary.args(512))
 
 
 def kept(plan: omniplan.Plan, name: str) -> int:
@@ -56,7 +56,7 @@ def kept(plan: omniplan.Plan, name: str) -> int:
 def test_the_next_plan_keeps_what_was_measured(beside: int, sign: int, tmp_path: Path) -> None:
     """More in use beside the model than thought makes the plan keep more, less makes it keep less; it says so."""
     path = tmp_path / "mine.toml"
-    path.write_text(write(omniplan.learn([run("a.log", beside=beside)], machine=MACHINE)), encoding="utf-8")
+    path.write_text(omniplan.calibrate([run("a.log", beside=beside)], machine=MACHINE).to_toml(), encoding="utf-8")
 
     before = omniplan.plan(diary.MODEL, MACHINE, n_ctx=8192)
     after = omniplan.plan(diary.MODEL, MACHINE, n_ctx=8192, calibration=path)
@@ -72,11 +72,11 @@ def test_a_build_s_compute_buffers_count(tmp_path: Path) -> None:
     """With the model, the factor between this build's compute buffer and the predicted one is learned and kept."""
     learned = taught()
     path = tmp_path / "mine.toml"
-    path.write_text(write(learned), encoding="utf-8")
+    path.write_text(learned.to_toml(), encoding="utf-8")
     gpus = tuple(replace(gpu, compute=None) for gpu in learned.gpus if gpu.beside)
     plain = replace(learned, memory=LearnedMemory(machine=MACHINE.name, gpus=gpus))
     other = tmp_path / "plain.toml"
-    other.write_text(write(plain), encoding="utf-8")
+    other.write_text(plain.to_toml(), encoding="utf-8")
 
     factor = next(gpu.compute for gpu in learned.gpus if gpu.name == "CUDA0")
     with_factor, without = (omniplan.plan(diary.MODEL, MACHINE, n_ctx=8192, calibration=file) for file in (path, other))
@@ -91,7 +91,7 @@ def test_speed_is_learned_and_used(tmp_path: Path) -> None:
     """A machine slower than its constants say is predicted slower by the next plan, which says so."""
     learned = taught()
     path = tmp_path / "mine.toml"
-    path.write_text(write(learned), encoding="utf-8")
+    path.write_text(learned.to_toml(), encoding="utf-8")
 
     before = omniplan.plan(diary.MODEL, MACHINE, n_ctx=8192)
     after = omniplan.plan(diary.MODEL, MACHINE, n_ctx=8192, calibration=path)
@@ -103,7 +103,7 @@ def test_speed_is_learned_and_used(tmp_path: Path) -> None:
 
 def test_several_runs_give_a_median_and_a_spread() -> None:
     """Three runs of one build: the middle one, the range, and how many."""
-    learned = omniplan.learn([run(f"{size}.log", beside=size) for size in (700, 710, 705)], machine=MACHINE)
+    learned = omniplan.calibrate([run(f"{size}.log", beside=size) for size in (700, 710, 705)], machine=MACHINE)
 
     (gpu,) = learned.gpus
     assert gpu.beside is not None
@@ -119,7 +119,7 @@ def test_builds_are_kept_apart_and_the_newest_counts(tmp_path: Path) -> None:
     """Two builds may differ; a plan takes the newer one's figure."""
     runs = [run("old.log", beside=2400, build=8022), run("new.log", beside=1200, build=11434)]
     path = tmp_path / "mine.toml"
-    path.write_text(write(omniplan.learn(runs, machine=MACHINE)), encoding="utf-8")
+    path.write_text(omniplan.calibrate(runs, machine=MACHINE).to_toml(), encoding="utf-8")
 
     plan = omniplan.plan(diary.MODEL, MACHINE, n_ctx=8192, calibration=path)
 
@@ -131,17 +131,17 @@ def test_a_file_reads_back(tmp_path: Path) -> None:
     """Everything learned survives its own file, to the six digits written."""
     learned = taught()
     path = tmp_path / "mine.toml"
-    path.write_text(write(learned), encoding="utf-8")
+    path.write_text(learned.to_toml(), encoding="utf-8")
 
     again = load(path)
 
     assert learned == again
-    assert write(learned) == write(again)
+    assert learned.to_toml() == again.to_toml()
 
 
 def refused(logs: list[LoadReport], **kwargs: object) -> str:
     with pytest.raises(InputError) as caught:
-        omniplan.learn(logs, **{"machine": MACHINE, **kwargs})  # type: ignore[arg-type]
+        omniplan.calibrate(logs, **{"machine": MACHINE, **kwargs})  # type: ignore[arg-type]
     return str(caught.value)
 
 
@@ -157,7 +157,7 @@ def test_contradictory_speeds_are_refused() -> None:
     """The time model's own check, with the logs' names."""
     logs = [run("fast.log", rate=110.0), run("slow.log", rate=30.0)]
 
-    text = refused(logs, source=diary.MODEL, args=diary.args(512))
+    text = refused(logs, model=diary.MODEL, args=diary.args(512))
 
     assert "fast.log" in text
     assert "slow.log" in text
@@ -188,7 +188,7 @@ def test_another_machine_s_log_is_refused() -> None:
 def test_a_calibration_of_another_machine_is_refused(tmp_path: Path) -> None:
     """A plan does not take over what another machine's runs taught."""
     path = tmp_path / "mine.toml"
-    path.write_text(write(omniplan.learn([run("a.log")], machine=MACHINE)), encoding="utf-8")
+    path.write_text(omniplan.calibrate([run("a.log")], machine=MACHINE).to_toml(), encoding="utf-8")
 
     with pytest.raises(InputError, match=r"mine\.toml: CUDA0 is a RTX 4090"):
         omniplan.plan(diary.MODEL, omniplan.load_machine("h100"), calibration=path)
@@ -235,7 +235,7 @@ def test_memory_in_use_by_nvidia_smi_teaches_too(tmp_path: Path) -> None:
     path.write_text("index, memory.used [MiB]\n0, 23984 MiB\n1, 13894 MiB\n", encoding="utf-8")
     report = replace(parse_log(render(diary.glm(), ERA)), source="a.log")
 
-    learned = omniplan.learn([report], machine=MACHINE, nvidia_smi=path)
+    learned = omniplan.calibrate([report], machine=MACHINE, nvidia_smi=path)
 
     first = next(gpu.beside for gpu in learned.gpus if gpu.name == "CUDA0")
     assert first is not None

@@ -26,7 +26,7 @@ ERA = ERAS["2025"]
 def judged(report: LoadReport, args: tuple[str, ...] = ()) -> Verification:
     """The diary's run, written as a log, read back and held against the header."""
     log = parse_log(render(report, ERA))
-    return omniplan.verify(log, source=diary.MODEL, machine=omniplan.load_machine(diary.MACHINE), args=args)
+    return omniplan.verify(log, model=diary.MODEL, machine=omniplan.load_machine(diary.MACHINE), args=args)
 
 
 def named(found: Verification) -> dict[str, str]:
@@ -164,7 +164,7 @@ def test_a_context_that_fit_reduced_is_named() -> None:
 
     found = omniplan.verify(
         parse_log([line, *render(short, ERA)]),
-        source=diary.MODEL,
+        model=diary.MODEL,
         machine=omniplan.load_machine(diary.MACHINE),
         args=diary.args(512),
     )
@@ -191,7 +191,7 @@ def test_memory_in_use_is_read_from_nvidia_smi(tmp_path: Path) -> None:
     log = parse_log(render(diary.glm(), ERA))
     machine = omniplan.load_machine(diary.MACHINE)
 
-    found = omniplan.verify(log, source=diary.MODEL, machine=machine, args=diary.args(512), nvidia_smi=path)
+    found = omniplan.verify(log, model=diary.MODEL, machine=machine, args=diary.args(512), nvidia_smi=path)
 
     assert [usage.used // MIB for usage in found.usage] == [24400, 24400]
     assert "24,400 MiB in use on CUDA1" in named(found)["used-above"]
@@ -208,7 +208,7 @@ def test_what_may_be_in_use_is_the_price_and_the_headroom(beyond: int, tmp_path:
     path.write_text(f"index, memory.used [MiB]\n0, 900 MiB\n1, {used} MiB\n", encoding="utf-8")
     log = parse_log(render(diary.glm(), ERA))
 
-    found = omniplan.verify(log, source=diary.MODEL, machine=machine, args=diary.args(512), nvidia_smi=path)
+    found = omniplan.verify(log, model=diary.MODEL, machine=machine, args=diary.args(512), nvidia_smi=path)
 
     assert ("used-above" in named(found)) is bool(beyond)
 
@@ -248,7 +248,7 @@ QUIET = [
 
 def test_a_quiet_log_says_what_to_do() -> None:
     """Verbosity 3 shows no buffers: the finding names -lv 4, and nothing counts as verified."""
-    found = omniplan.verify(parse_log(QUIET), source=diary.MODEL, machine=omniplan.load_machine("cpu-only"))
+    found = omniplan.verify(parse_log(QUIET), model=diary.MODEL, machine=omniplan.load_machine("cpu-only"))
 
     assert "-lv 4" in next(item.advice for item in found.findings if item.name == "quiet-log")
     assert found.verdict is RunVerdict.UNKNOWN
@@ -287,7 +287,7 @@ def test_the_command_in_the_log_is_priced() -> None:
 
     found = omniplan.verify(
         parse_log([command, *render(diary.glm(), ERA)]),
-        source=diary.MODEL,
+        model=diary.MODEL,
         machine=omniplan.load_machine(diary.MACHINE),
     )
 
@@ -309,7 +309,7 @@ def test_another_machine_is_named() -> None:
     """The GPUs in the log are not those of the machine given."""
     log = parse_log(render(diary.glm(), ERA))
 
-    found = omniplan.verify(log, source=diary.MODEL, machine=omniplan.load_machine("quad-3090"), args=diary.args(512))
+    found = omniplan.verify(log, model=diary.MODEL, machine=omniplan.load_machine("quad-3090"), args=diary.args(512))
 
     assert "CUDA1 is RTX 5070 Ti in the log, RTX 3090" in named(found)["other-machine"]
 
@@ -321,7 +321,7 @@ def test_the_plan_s_own_model_is_found_among_others() -> None:
 
     found = omniplan.verify(
         parse_log([*own, *(f"[42] {line}" for line in bigger)]),
-        source=diary.MODEL,
+        model=diary.MODEL,
         machine=omniplan.load_machine(diary.MACHINE),
         args=diary.args(512),
     )
@@ -339,7 +339,7 @@ def test_what_fit_params_prints_is_compared() -> None:
     lines = [f"{name} {s.model // MIB} {s.context // MIB} {s.compute // MIB}" for name, s in sizes.items()]
 
     found = omniplan.verify(
-        parse_log(["build: 11434 (0123456)", *lines]), source=diary.MODEL, machine=machine, args=diary.args(512)
+        parse_log(["build: 11434 (0123456)", *lines]), model=diary.MODEL, machine=machine, args=diary.args(512)
     )
 
     assert found.verdict is RunVerdict.WITHIN
