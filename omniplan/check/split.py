@@ -156,7 +156,8 @@ def visible_order(case: Case) -> Iterator[Hit]:
         return
     word, order = words[VISIBLE], [part.strip() for part in words[VISIBLE].text.split(",")]
     if case.machine is None:
-        if all(part.isdecimal() for part in order) and order != sorted(order, key=lambda part: int(part[:6])):
+        is_pinned = "CUDA_DEVICE_ORDER" in words or not all(part.isdecimal() for part in order)
+        if not is_pinned and order != sorted(order, key=lambda part: int(part[:6])):
             yield Hit(
                 message=f"{VISIBLE}={word.text} turns the order round: the first share of -ts {split.value} "
                 f"is for GPU {order[0]}",

@@ -12,7 +12,7 @@ from omniplan.domain.params import MAX_DEVICES, ServerParams
 from omniplan.domain.plan import Baseline
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.fit.fit import fit
-from omniplan.llamacpp.flags.overrides import cpu_moe
+from omniplan.llamacpp.flags.overrides import cpu_moe, first_match
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load import layers
 from omniplan.llamacpp.load.footprint import place
@@ -95,9 +95,14 @@ def _margins(problem: Problem) -> tuple[int, ...]:
 
 
 def _fitted(problem: Problem, asked: ServerParams) -> ServerParams:
-    """What --fit chooses, without the margins that it was asked to keep."""
+    """What --fit chooses, without the margins that it was asked to keep and its pattern for the output, if it has one.
+
+    It counts the output as a layer behind the last, whose pattern matches no tensor.
+    """
     chosen = fit(problem.model, problem.machine, asked).settled(asked)
-    return replace(chosen, n_ctx=asked.n_ctx, fit_target=problem.params.fit_target)
+    moved = first_match(chosen.overrides, problem.model.header.by_name).values()
+    kept = tuple(item for item in chosen.overrides if item in asked.overrides or item in moved)
+    return replace(chosen, n_ctx=asked.n_ctx, fit_target=problem.params.fit_target, overrides=kept)
 
 
 def _best_ngl(problem: Problem, whole: Solution) -> Solution | None:

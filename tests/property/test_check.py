@@ -41,16 +41,37 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_emitted_files_are_clean(name: str, tmp_path: Path) -> None:
-    """Every format says the plan's command, and nothing above info is found in it."""
-    plan = plan_of("GLM-4.7-Flash-Q8_0", "dual-4090-5070ti")
-    path = tmp_path / NAMES[name]
-    path.write_bytes(to_bytes(omniplan.emit(plan, format=name)))
-    report = omniplan.check(path, model=cases.model("GLM-4.7-Flash-Q8_0"))
+# All on the GPUs; experts in RAM; --fit's own layout over alike GPUs; two GPUs that are pinned by PCI order; no GPU.
+PLANNED = (
+    ("GLM-4.7-Flash-Q8_0", "dual-4090-5070ti"),
+    ("gpt-oss-120b-MXFP4_MOE", "single-3090"),
+    ("Llama-3.3-70B-Q8_0", "quad-3090"),
+    ("Llama-3.3-70B-Q8_0", "omni-nps4"),
+    ("Qwen3-0.6B-Q8_0", "cpu-only"),
+)
 
-    assert report.n_commands == 1
-    assert [finding for finding in report.findings if finding.severity is not Severity.INFO] == []
+
+@pytest.mark.parametrize("planned", PLANNED, ids="-on-".join)
+@pytest.mark.parametrize("name", FORMATS)
+def test_emitted_files_are_clean(name: str, planned: tuple[str, str], tmp_path: Path) -> None:
+    """Every format says the plan's command or does not offer to, and nothing above info is found in it.
+
+    No pattern is without a tensor, which would be an info.
+    """
+    plan = plan_of(*planned, n_ctx=32768)
+    path = tmp_path / NAMES[name]
+    try:
+        path.write_bytes(to_bytes(omniplan.emit(plan, format=name)))
+    except omniplan.InputError:
+        assert name == "env"
+        return
+
+    for machine in (None, plan.machine):
+        report = omniplan.check(path, model=cases.model(planned[0]), machine=machine)
+        assert report.n_commands == 1
+        assert [finding for finding in report.findings if finding.severity is not Severity.INFO] == []
+        assert report.of("override-matches-nothing") == ()
+        assert report.diff == ""
 
 
 @examples(5)
