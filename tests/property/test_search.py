@@ -177,7 +177,7 @@ def limited(costs_: LayerCosts, cuts: Sequence[tuple[str, ...]] | None) -> Layer
     return replace(costs_, partials=tuple(tuple(p for p in row if p.moved in cuts) for row in costs_.partials))
 
 
-@examples(2000)
+@examples(1000)
 @given(
     problem=problems(),
     may_move=st.booleans(),

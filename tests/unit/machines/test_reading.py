@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from omniplan.domain.machine import Machine
 from omniplan.errors import InputError
 from tests.machines import machines
+from tests.property.strategies import examples
 from tests.refusals import check_one_line
 
 GPU = {"name": "CUDA0", "total_mib": 24576}
 OTHER = {"name": "CUDA1", "total_mib": 24576}
 
 
+@examples(40)
 @given(machines())
 def test_a_machine_survives_plain_data(machine: Machine) -> None:
     assert Machine.from_dict(machine.to_dict()) == machine

@@ -8,13 +8,16 @@ from omniplan.domain.machine import Machine
 from omniplan.errors import InputError
 from omniplan.machines.files import load_machine, machine_toml, parse_machine
 from tests.machines import machines
+from tests.property.strategies import examples
 
 
+@examples(40)
 @given(machines())
 def test_what_is_written_is_read(machine: Machine) -> None:
     assert parse_machine(machine_toml(machine)) == machine
 
 
+@examples(40)
 @given(machines())
 def test_the_same_machine_is_the_same_text(machine: Machine) -> None:
     text = machine_toml(machine)

@@ -87,7 +87,7 @@ def merit(point: Point) -> tuple[float, ...]:
 
 def test_nothing_beats_the_front_and_something_beats_the_rest() -> None:
     """By definition, over points where both happen."""
-    found = frontier(machine(3000), contexts=(8192, 32768), ubatches=(256, 512), parallels=(1, 2))
+    found = frontier(machine(3000), contexts=(8192, 32768), parallels=(1, 2))
     merits = [merit(point) for point in found.points]
     beaten = [any(a != b and all(x >= y for x, y in zip(a, b, strict=True)) for a in merits) for b in merits]
 

@@ -14,6 +14,7 @@ from omniplan.machines.files import load_machine
 from omniplan.machines.probe.advice import Advice, advise, numa_advice, threads
 from omniplan.units import GIB
 from tests.machines import machines
+from tests.property.strategies import examples
 
 NPS1 = load_machine("omni-nps1")
 NPS4 = load_machine("omni-nps4")
@@ -45,7 +46,7 @@ def test_nps4_is_warned_of_with_the_measurement() -> None:
     assert "set NPS1 in the BIOS" in first.statement
     reason = first.reason()
     assert "5.2 tok/s in NPS4, 10.9 in NPS1" in reason.statement
-    assert "Protocol_Omni" in reason.source
+    assert reason.source == "docs/lessons.md#s-005"
     assert "numactl --hardware" in first.check
     assert "never-membind" in _rules(tuple(rest))
 
@@ -119,6 +120,7 @@ def test_odd_counts_are_explained() -> None:
     assert even.statement == "an even number of threads: 63 became 62"
 
 
+@examples(40)
 @given(machines(), st.integers(0, 1 << 42))
 def test_threads_never_exceed_what_is_allowed(machine: Machine, streamed: int) -> None:
     """Decode threads are no more than batch threads, and neither more than the physical cores."""
@@ -134,6 +136,7 @@ def test_threads_never_exceed_what_is_allowed(machine: Machine, streamed: int) -
     assert found.decode <= 64
 
 
+@examples(40)
 @given(machines(), st.integers(0, 1 << 42))
 def test_advice_is_complete_sentences(machine: Machine, streamed: int) -> None:
     """Every blank is filled, warnings come first, every item has a source."""
