@@ -20,7 +20,7 @@ from typing import Final
 import omniplan
 from omniplan.machines.files import shipped
 from omniplan.planning.baselines import FIT, FIT_SET
-from omniplan.planning.timing import ERROR
+from omniplan.predict.accuracy import Devices, comparison_error
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "gains.md"
 WORKLOADS: Final = ((2048, 256), (8192, 256), (512, 1024))
@@ -33,7 +33,8 @@ _SHARD: Final = re.compile(r"-\d{5}-of-\d{5}$")
 class Cell:
     """One plan beside its baselines: seconds of the request; ``fit`` of plain --fit, ``same`` with the plan's settings.
 
-    ``best`` is the fastest baseline that keeps the headroom, None when none does.
+    ``best`` is the fastest baseline that keeps the headroom, None when none does; ``error`` is how far off comparing
+    the plan with --fit is.
     """
 
     model: str
@@ -45,6 +46,8 @@ class Cell:
     same: float | None
     best: float | None
     strategy: str
+    devices: str
+    error: float
     fit_fits: bool
     patterns: int
 
@@ -70,6 +73,7 @@ def _cell(name: str, model: omniplan.Model, machine: omniplan.Machine, workload:
     plan = omniplan.plan(model, machine, n_ctx=CONTEXT, n_prompt=workload[0], n_gen=workload[1])
     known = plan.baselines
     took = {which: baseline.prediction.request_seconds.value for which, baseline in known.items()}
+    theirs = [known[which].prediction for which in (FIT_SET, FIT) if which in known][:1]
     fits = [took[which] for which, baseline in known.items() if baseline.fits]
     return Cell(
         model=name,
@@ -81,6 +85,8 @@ def _cell(name: str, model: omniplan.Model, machine: omniplan.Machine, workload:
         same=took.get(FIT_SET, took.get(FIT)),
         best=min(fits, default=None),
         strategy=plan.strategy,
+        devices=Devices.of(plan.prediction),
+        error=comparison_error(plan.request.objective, plan.prediction, *theirs),
         fit_fits=FIT in known and known[FIT].fits,
         patterns=plan.server_args[plan.server_args.index("-ot") + 1].count("=") if "-ot" in plan.server_args else 0,
     )
@@ -105,8 +111,8 @@ def page(found: Sequence[Cell]) -> str:
             (f"{n_prompt:,} + {n_gen:,} tokens", lambda cell, load=(n_prompt, n_gen): cell.workload == load)
             for n_prompt, n_gen in WORKLOADS
         ),
-        ("weights in RAM", lambda cell: "CPU" in cell.strategy or cell.patterns > 0),
-        ("everything on GPUs", lambda cell: "CPU" not in cell.strategy and not cell.patterns),
+        ("weights in RAM", lambda cell: cell.devices != Devices.GPUS),
+        ("everything on GPUs", lambda cell: cell.devices == Devices.GPUS),
     ]
     lines = [
         "# What plans gain",
@@ -148,20 +154,20 @@ def _why(cell: Cell) -> str:
     """Why a plan is no better than --fit with its settings."""
     if cell.strategy.startswith("as "):
         return "the plan is a baseline's layout: nothing the search found was faster"
-    if cell.strategy == "CPU only":
+    if cell.devices == Devices.CPU:
         return "everything is in RAM: there is nothing to place"
-    if "CPU" not in cell.strategy:
+    if cell.devices == Devices.GPUS:
         return "everything is on GPUs either way"
     return "as many weights are in RAM either way"
 
 
 def _declined(found: Sequence[Cell]) -> Iterator[str]:
-    even = [cell for cell in found if cell.same and 1 - cell.plan / cell.same <= ERROR]
+    even = [cell for cell in found if cell.same and 1 - cell.plan / cell.same <= cell.error]
     yield "## Where a plan is no better than --fit"
     yield ""
     yield (
-        f"In {len(even)} of {len(found)} plans the gain over --fit with the plan's settings is at most the model's own "
-        f"error of {ERROR:.1%}; such"
+        f"In {len(even)} of {len(found)} plans the gain over --fit with the plan's settings is no more than "
+        "comparing them is off; such"
     )
     yield "a plan says so and carries --fit's command (`plan.fit_instead`) where that keeps the headroom:"
     yield ""

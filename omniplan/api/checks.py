@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import ModelSource, load_machine, model_of
-from omniplan.domain.machine import Machine
+from omniplan.api.source import MachineSource, ModelSource, machine_of, model_of
 
 if TYPE_CHECKING:
     from omniplan.check.values import CheckReport
@@ -17,7 +16,7 @@ def check(
     source: str | Path | Sequence[str],
     *,
     model: ModelSource | None = None,
-    machine: Machine | str | Path | None = None,
+    machine: MachineSource | None = None,
     env: Mapping[str, str] | None = None,
 ) -> CheckReport:
     """Findings about a file, or about llama-server's arguments when ``source`` is a sequence of them.
@@ -36,5 +35,5 @@ def check(
         found = document.read(str(source), read_text(source))
     else:
         found = document.of_arguments(source, env or {})
-    target = load_machine(machine) if isinstance(machine, str | Path) else machine
+    target = None if machine is None else machine_of(machine)
     return run(found, model=None if model is None else model_of(model), machine=target)

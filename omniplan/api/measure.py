@@ -19,7 +19,7 @@ def bench(
     protocol: BenchProtocol | None = None,
     plan: Plan | None = None,
     gates: Sequence[Gate] | str | Path | None = None,
-    model: str = "",
+    served: str = "",
     vram_budget: int | None = None,
     api_key: str = "",
     progress: Callable[[int, int, str], None] | None = None,
@@ -28,7 +28,7 @@ def bench(
     """Benchmark an OpenAI-compatible server: the one at a URL, or one started for it with a plan's arguments.
 
     Requests go out one at a time. The report holds them beside ``plan`` (a ``ServerStart`` brings its own) and judges
-    them by ``gates``, a file of them or the shipped ones. ``model`` is the name to ask for, by default the first that
+    them by ``gates``, a file of them or the shipped ones. ``served`` is the name to ask for, by default the first that
     the server lists. ``vram_budget`` is bytes per GPU, by default what the plan leaves each; GPUs are read where the
     server runs on this host. ``progress`` is told requests made, requests in all and what comes next, ``say`` what else
     a user wants to know. Ctrl-C ends the run and keeps what was measured. Raises InputError when nothing answers at the
@@ -44,7 +44,7 @@ def bench(
         _gates(gates),
         version=__version__,
         plan=plan,
-        model=model,
+        model=served,
         vram_budget=vram_budget,
         api_key=api_key,
         progress=progress or _no_progress,
@@ -55,15 +55,15 @@ def bench(
 def smoke(
     target: str | ServerStart,
     *,
-    models: Sequence[str] = (),
+    served: Sequence[str] = (),
     protocol: BenchProtocol | None = None,
     api_key: str = "",
     progress: Callable[[int, int, str], None] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> SmokeReport:
-    """Check a server after an update: a short prompt and one of over 100 tokens to every one of ``models``.
+    """Check a server after an update: a short prompt and one of over 100 tokens to every model of ``served``.
 
-    By default these are the models that the server lists. Raises InputError when nothing answers at the URL.
+    By default these are the names that the server lists. Raises InputError when nothing answers at the URL.
     """
     from omniplan.bench import session
     from omniplan.bench.protocol import BenchProtocol
@@ -73,7 +73,7 @@ def smoke(
         target,
         protocol or BenchProtocol(),
         version=__version__,
-        models=models,
+        models=served,
         api_key=api_key,
         progress=progress or _no_progress,
         say=say or _silent,

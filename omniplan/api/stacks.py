@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import load_model
-from omniplan.domain.machine import Machine
+from omniplan.api.source import MachineSource, load_model, machine_of
 
 if TYPE_CHECKING:
     from omniplan.domain.model import Model
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from omniplan.stack.values import Stack
 
 
-def stack(source: str | Path | StackFile, machine: Machine) -> Stack:
+def stack(source: str | Path | StackFile, machine: MachineSource) -> Stack:
     """Place all models of a stack file jointly on ``machine``, within its budget of VRAM and RAM.
 
     ``source`` is the path of a stack file (``docs/verbs/stack.md``) or what one says; models of its paths are read once
@@ -32,7 +31,7 @@ def stack(source: str | Path | StackFile, machine: Machine) -> Stack:
     for model in asked.models:
         if model.path not in known:
             known[model.path] = load_model(model.path)
-    return make_stack(asked, {model.name: known[model.path] for model in asked.models}, machine)
+    return make_stack(asked, {model.name: known[model.path] for model in asked.models}, machine_of(machine))
 
 
 def emit_stack(found: Stack, *, format: str = "table", models_dir: str | None = None, ttl: int = 0) -> str:

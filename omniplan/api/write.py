@@ -14,7 +14,7 @@ def emit(
     format: str = "shell",
     section: str | None = None,
     into: str | None = None,
-    model: str | None = None,
+    model_path: str | None = None,
     models_dir: str | None = None,
     llama_cpp: str | None = None,
     ttl: int = 0,
@@ -23,10 +23,10 @@ def emit(
 
     ``section`` names its section, model, service or Deployment (None: after the model's file); one that begins with
     ``bench-`` follows the rules of benchmarks in models.conf. ``into`` is the text of a file that has several: the
-    section takes the place of the one with its name, or comes last, and no other byte changes. ``model`` is the path
-    on the machine that runs it, ``models_dir`` the folder that a container sees as ``/models`` (None: the nearest one
-    named ``models``, else the model's own). ``llama_cpp`` is a build such as "b8022", whose flags are written; ``ttl``
-    the seconds after which llama-swap unloads an idle model, 0 for never.
+    section takes the place of the one with its name, or comes last, and no other byte changes. ``model_path`` is where
+    the model is on the machine that runs it, ``models_dir`` the folder that a container sees as ``/models`` (None: the
+    nearest one named ``models``, else the model's own). ``llama_cpp`` is a build such as "b8022", whose flags are
+    written; ``ttl`` the seconds after which llama-swap unloads an idle model, 0 for never.
 
     Raises InputError for what the format cannot carry, and ArgumentError for a flag that the build lacks.
     """
@@ -34,5 +34,5 @@ def emit(
     from omniplan.formats.launch import launch
     from omniplan.formats.registry import render
 
-    item = launch(plan, id=section, model=model, llama_cpp=llama_cpp)
+    item = launch(plan, id=section, model=model_path, llama_cpp=llama_cpp)
     return render([item], format, into=into, options=Options(models_dir=models_dir, ttl=ttl))

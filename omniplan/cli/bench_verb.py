@@ -104,7 +104,7 @@ def _bench(options: argparse.Namespace) -> int:
             protocol=_protocol(options),
             plan=_plan(options.plan) if options.plan else None,
             gates=options.gates,
-            model=options.model,
+            served=options.model,
             vram_budget=None if options.vram_budget is None else int(options.vram_budget * (1 << 20)),
             api_key=_api_key(options),
             progress=progress,
@@ -118,7 +118,7 @@ def _smoke(options: argparse.Namespace) -> int:
     with _progress() as progress:
         report = api.smoke(
             _target(options),
-            models=models,
+            served=models,
             protocol=_protocol(options),
             api_key=_api_key(options),
             progress=progress,

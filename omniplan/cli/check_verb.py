@@ -14,7 +14,7 @@ from omniplan.errors import ExitCode, InputError
 def _declare(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", metavar="FILE", nargs="?", help="a script, configuration, build file or log")
     command.add_argument("--model", metavar="M", help="the GGUF file that the commands load, instead of the one named")
-    command.add_argument("--machine", metavar="M", help="a shipped profile (see `omniplan machines`) or a machine file")
+    command.add_argument("--machine", metavar="M", help="a profile (see `omniplan machines`) or a machine file")
     command.add_argument("--fix", action="store_true", help="print a unified diff of what can be mended")
     add_json(command)
     command.usage = "omniplan check (FILE | -- <llama-server arguments>) [--model M] [--machine M] [--fix] [--json]"

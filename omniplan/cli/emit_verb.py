@@ -47,7 +47,7 @@ def _run(options: argparse.Namespace) -> int:
         format=options.as_,
         section=options.section,
         into=read_text(options.into) if is_there else None,
-        model=options.model,
+        model_path=options.model,
         models_dir=options.models_dir,
         llama_cpp=options.llama_cpp,
         ttl=options.ttl,

@@ -42,7 +42,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    found = api.stack(options.stack, api.load_machine(options.machine))
+    found = api.stack(options.stack, options.machine)
     if options.output:
         _write(found, options)
     if options.json:

@@ -13,7 +13,7 @@ from omniplan.domain.params import DEFAULT_BUILD
 from omniplan.errors import ExitCode
 
 _MODEL_HELP: Final = "a GGUF file, any shard of a set, or a header-only file"
-_MACHINE_HELP: Final = "a shipped profile (see `omniplan machines`) or a machine file"
+_MACHINE_HELP: Final = "a profile (see `omniplan machines`) or a machine file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,15 +128,17 @@ def _explain(options: argparse.Namespace) -> int:
 def _machines(options: argparse.Namespace) -> int:
     import json
 
-    from omniplan.machines.files import load_machine, shipped
+    from omniplan.machines.files import load_machine, profiles, shipped
     from omniplan.planning.text_plan import machine_line
     from omniplan.text.table import table
 
-    machines = [load_machine(name) for name in shipped()]
+    machines = {name: load_machine(name) for name in profiles()}
     if options.json:
-        return show(json.dumps([machine.to_dict() for machine in machines], indent=2, ensure_ascii=False))
+        return show(json.dumps([machine.to_dict() for machine in machines.values()], indent=2, ensure_ascii=False))
     header = ("name", "GPUs", "RAM for a server", "CPU")
-    return show(table(header, [machine_line(machine) for machine in machines], left=4))
+    rows = [(name, *machine_line(machine)[1:]) for name, machine in machines.items()]
+    own = [f"{name}: {path}" for name, path in profiles().items() if shipped().get(name) != path]
+    return show("\n".join((table(header, rows, left=4), *own)))
 
 
 def _declare_schema(command: argparse.ArgumentParser) -> None:
@@ -171,6 +173,6 @@ VERBS: Final = (
         takes_server_args=True,
     ),
     Verb(name="explain", help="give the reasons of a saved plan again", declare=_declare_explain, run=_explain),
-    Verb(name="machines", help="list the shipped machine profiles", declare=add_json, run=_machines),
+    Verb(name="machines", help="list the machine profiles, shipped and your own", declare=add_json, run=_machines),
     Verb(name="schema", help="print the JSON Schema of a document", declare=_declare_schema, run=_schema),
 )

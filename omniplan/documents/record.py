@@ -31,10 +31,10 @@ def plain(value: object, *, sparse: bool = False) -> Any:
     return _plain(type(value), value, sparse=sparse)
 
 
-def unknown(key: object, known: Sequence[str]) -> str:
+def unknown(key: object, known: Sequence[str], *, what: str = "key") -> str:
     """What to say of a key that there is not: the nearest known one, else all of them."""
     near = get_close_matches(str(key), known, n=1)
-    return f"unknown key; did you mean {near[0]!r}?" if near else f"unknown key; known are {', '.join(sorted(known))}"
+    return f"unknown {what}; " + (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}")
 
 
 def _fault(path: str, problem: str) -> InputError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, TypeVar
 
+from omniplan.documents.own import over, own_path
 from omniplan.documents.record import read
 from omniplan.documents.toml_text import read_toml
 from omniplan.errors import InputError, TableError
@@ -26,9 +27,15 @@ def data_path(name: str) -> Path:
     raise TableError(f"{name}: not found in {places}")
 
 
-def read_table(name: str, kind: type[T]) -> T:
-    """The table ``name`` as a ``kind``; a ``TableError`` with the path of the first wrong field. Callers keep it."""
+def read_table(name: str, kind: type[T], *, is_whole: bool = True) -> T:
+    """The table ``name`` as a ``kind``, unless not ``is_whole`` with a user's own rows over the shipped ones.
+
+    Raises TableError with the file and the path of the first wrong field. Callers keep the table.
+    """
+    own = own_path(name) if is_whole else None
     try:
-        return read(kind, read_toml(data_path(name)))
+        raw = read_toml(data_path(name))
+        return read(kind, over(raw, own) if own else raw)
     except InputError as error:
-        raise TableError(f"{name}: {error}") from error
+        # What is shipped is tested, so that a fault is the user's own.
+        raise TableError(f"{own or name}: {error}") from error

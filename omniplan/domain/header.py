@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 
 from omniplan.domain.tensor_type import TensorType
+
+
+class ByteOrder(StrEnum):
+    """Which end of a number comes first in a file."""
+
+    LITTLE = "little"
+    BIG = "big"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class Header:
 
     paths: tuple[str, ...]
     version: int
-    byte_order: str
+    byte_order: ByteOrder
     alignment: int
     metadata: Mapping[str, Value]
     tensors: tuple[Tensor, ...]

@@ -34,12 +34,10 @@ class Hparams:
 
     n_embd_head_k_mla: int = 0
     n_embd_head_v_mla: int = 0
-    n_lora_q: int = 0
     n_lora_kv: int = 0
 
     n_swa: int = 0
     is_swa: tuple[bool, ...]
-    is_chunked: bool = False
     is_recr: tuple[bool, ...]
 
     ssm_d_conv: int = 0

@@ -79,10 +79,10 @@ def _environment(model: Any) -> Iterator[tuple[str, Word]]:
 
 
 _WHERE: Final = "llama-swap"
-_MACRO_text: Final = "omniplan-server"
-_SERVER: Final = "llama-server --host 127.0.0.1 --port ${PORT}"
+_MACRO_NAME: Final = "omniplan-server"
 # What llama-swap's own words add before the planned arguments.
 OWN: Final = ("--host", "127.0.0.1", "--port", "${PORT}")
+_SERVER: Final = " ".join(("llama-server", *OWN))
 
 # What llama-swap gives a model to load by itself.
 _LEAST_SECONDS: Final = 120
@@ -96,7 +96,7 @@ def block(item: Launch, options: Options) -> str:
         f"{yaml_text.quoted(item.id)}:",
         f"  name: {yaml_text.quoted(printable(item.plan.model.name or item.id)[:128])}",
         "  cmd: |",
-        f"    ${{{_MACRO_text}}}",
+        f"    ${{{_MACRO_NAME}}}",
         *textwrap.indent("\n".join(words), "    ", lambda _: True).split("\n"),
         *_environment_text(item),
         f"  ttl: {options.ttl} # seconds of idling before it is unloaded, 0 for never",
@@ -131,13 +131,13 @@ def write(items: Sequence[Launch], options: Options) -> str:
 
 
 def _macro() -> str:
-    return f"{yaml_text.quoted(_MACRO_text)}: {yaml_text.quoted(_SERVER)}"
+    return f"{yaml_text.quoted(_MACRO_NAME)}: {yaml_text.quoted(_SERVER)}"
 
 
 def put(text: str, item: Launch, options: Options) -> str:
     """``text`` with the model in the place of the one with its id, or after the last; other lines stay."""
     macros = yaml_text.mapping_at(yaml_text.load(text, where=_WHERE), "macros")
-    with_macro = text if _MACRO_text in macros else yaml_text.put(text, "macros", _MACRO_text, _macro(), where=_WHERE)
+    with_macro = text if _MACRO_NAME in macros else yaml_text.put(text, "macros", _MACRO_NAME, _macro(), where=_WHERE)
     return yaml_text.put(with_macro, "models", item.id, block(item, options), where=_WHERE)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from omniplan.domain.header import Tensor, Value
+from omniplan.domain.header import ByteOrder, Tensor, Value
 from omniplan.domain.tensor_type import REMOVED_TYPES, TENSOR_TYPES, TensorType
 from omniplan.errors import HeaderError
 from omniplan.gguf.cursor import DOWNLOAD_AGAIN, Cursor
@@ -53,7 +53,7 @@ class Shard:
 
     path: str
     version: int
-    byte_order: str
+    byte_order: ByteOrder
     alignment: int
     metadata: Mapping[str, Value]
     tensors: tuple[Tensor, ...]
@@ -97,7 +97,7 @@ def _read(cursor: Cursor) -> Shard:
     return Shard(
         path=cursor.path,
         version=version,
-        byte_order="big" if cursor.order == ">" else "little",
+        byte_order=ByteOrder.BIG if cursor.order == ">" else ByteOrder.LITTLE,
         alignment=alignment,
         metadata=metadata,
         tensors=tensors,

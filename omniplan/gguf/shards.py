@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from omniplan.domain.header import Header, Tensor
+from omniplan.domain.header import ByteOrder, Header, Tensor
 from omniplan.errors import HeaderError
 from omniplan.gguf.cursor import DOWNLOAD_AGAIN
 from omniplan.gguf.reader import MAX_TENSORS, Shard, read_shard
@@ -90,7 +90,7 @@ def _exists(path: Path) -> bool:
         return True
 
 
-def _check_member(shard: Shard, number: int, count: int, byte_order: str) -> None:
+def _check_member(shard: Shard, number: int, count: int, byte_order: ByteOrder) -> None:
     found = _number(shard, "split.no", -1), _number(shard, "split.count", count), shard.byte_order
     if found != (number, count, byte_order):
         own = f"part {found[0] + 1} of {found[1]}, {found[2]}-endian" if found[0] >= 0 else "no part of a split model"

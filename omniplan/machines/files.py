@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from omniplan.documents.document import from_toml
+from omniplan.documents.own import own_folder
 from omniplan.documents.source import DATA_DIRECTORIES
 from omniplan.documents.text_file import read_utf8
 from omniplan.documents.toml_text import to_toml
 from omniplan.domain.machine import Machine
 from omniplan.errors import InputError
+
+# A machine's own calibration lies beside its file.
+CALIBRATION: Final = ".calibration.toml"
 
 
 def shipped() -> dict[str, Path]:
@@ -19,17 +24,29 @@ def shipped() -> dict[str, Path]:
     return {} if folder is None else {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
+def profiles() -> dict[str, Path]:
+    """The shipped profiles and a user's own by name; one of one's own takes the place of a shipped one."""
+    folder = own_folder()
+    own = sorted((folder / "machines").glob("*.toml")) if folder else ()
+    found = {**shipped(), **{path.stem: path for path in own if not path.name.endswith(CALIBRATION)}}
+    return dict(sorted(found.items()))
+
+
+def path_of(name_or_path: str | Path) -> Path:
+    """Where the profile of that name lies, or the path itself."""
+    return profiles().get(str(name_or_path)) or Path(name_or_path)
+
+
 def load_machine(name_or_path: str | Path) -> Machine:
-    """The shipped profile of that name, or the machine file at that path; raises InputError with the path inside it."""
-    profiles = shipped()
-    path = profiles.get(str(name_or_path)) or Path(name_or_path)
+    """The profile of that name, or the machine file at that path; raises InputError with the path inside it."""
+    path = path_of(name_or_path)
     try:
         text = read_utf8(path)
     except InputError as error:
         if not isinstance(error.__cause__, FileNotFoundError):
             raise
-        known = ", ".join(profiles)
-        raise InputError(f"{name_or_path}: no such profile or machine file; shipped profiles are {known}") from error
+        names = ", ".join(profiles())
+        raise InputError(f"{name_or_path}: no such profile or machine file; profiles are {names}") from error
     return parse_machine(text, where=str(path))
 
 

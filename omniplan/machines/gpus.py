@@ -49,7 +49,8 @@ class GpuRow:
 def gpu_rows() -> tuple[GpuRow, ...]:
     """Every row, in the table's order; raises TableError."""
     groups = read_table(_FILE, dict[str, dict[str, GpuRow]])
-    return tuple(row for rows in groups.values() for row in rows.values())
+    # One of the same name in another group is a user's own, and stands for it.
+    return tuple({key_of(row.name): row for rows in groups.values() for row in rows.values()}.values())
 
 
 def key_of(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.params import MAX_DEVICES, ServerParams
 from omniplan.domain.plan import Baseline
+from omniplan.domain.prediction import Objective
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.fit.fit import fit
 from omniplan.llamacpp.flags.overrides import cpu_moe, first_match
@@ -20,7 +21,7 @@ from omniplan.planning import candidates
 from omniplan.planning.candidates import Candidate
 from omniplan.planning.problem import Problem
 from omniplan.planning.reporter import Reporter
-from omniplan.planning.solution import Solution
+from omniplan.planning.solution import Solution, is_clearly_faster
 from omniplan.planning.timing import MODEL
 from omniplan.units import GIB, MIB
 
@@ -158,8 +159,16 @@ def _rated(problem: Problem, solution: Solution, *, asked: ServerParams | None =
 
 
 def _price(problem: Problem, name: str, params: ServerParams, *, is_plain: bool) -> Solution:
-    candidate = Candidate(strategy=f"as {name}", params=_pinned(problem, params), is_baseline=True)
-    return problem.price(candidate, is_plain=is_plain)
+    pinned = _pinned(problem, params)
+    candidate = Candidate(strategy=name, params=pinned, is_baseline=True)
+    solution = problem.price(candidate, is_plain=is_plain)
+    strategy = candidates.strategy(
+        solution.n_gpus,
+        moved=len(pinned.overrides) > len(problem.pins.overrides),
+        tensors=problem.costs.tensors,
+        partial=solution.n_gpus > 0 and buffers.CPU in solution.footprint.layers,
+    )
+    return replace(solution, candidate=replace(candidate, strategy=strategy))
 
 
 def _pinned(problem: Problem, params: ServerParams) -> ServerParams:
@@ -174,20 +183,29 @@ def _pinned(problem: Problem, params: ServerParams) -> ServerParams:
     return replace(params, fit=False)
 
 
-def best_of(found: Solution | None, known: dict[str, Rival], reporter: Reporter) -> Solution | None:
-    """The search's own result, or the fastest allowed baseline that fits where that is faster."""
-    took = {
-        name: rival.solution.seconds
-        for name, rival in known.items()
-        if rival.baseline.fits and rival.baseline.is_allowed
+def best_of(
+    found: Solution | None, known: Mapping[str, Rival], objective: Objective, reporter: Reporter
+) -> Solution | None:
+    """The search's own result, or an allowed baseline that fits where that is clearly faster or as fast and simpler.
+
+    Within what a comparison on one machine is off by the simplest wins: fewest GPUs, then fewest patterns, then the
+    fastest. Among equals it is the search's own.
+    """
+    rated = {"": found} if found else {}
+    rated |= {
+        name: rival.solution for name, rival in known.items() if rival.baseline.fits and rival.baseline.is_allowed
     }
-    if not took:
+    if not rated:
+        return None
+    fastest = min(rated.values(), key=lambda solution: solution.seconds)
+    close = [name for name, solution in rated.items() if not is_clearly_faster(fastest, solution, objective)]
+    name = min(close, key=lambda name: (rated[name].n_gpus, rated[name].n_patterns, rated[name].seconds, name))
+    if not name:
+        if found is not fastest:
+            reporter.note(_kept(rated[name], fastest))
         return found
-    name = min(took, key=took.__getitem__)
-    if found is not None and found.seconds <= took[name]:
-        return found
-    reporter.note(_taken(known[name].solution, name, found))
-    return known[name].solution
+    reporter.note(_taken(rated[name], name, found))
+    return rated[name]
 
 
 def _refused(name: str, error: ArgumentError) -> Reason:
@@ -198,7 +216,7 @@ def _taken(solution: Solution, name: str, ours: Solution | None) -> Reason:
     rest = (
         "which the search found no placement for"
         if ours is None
-        else f"against {ours.seconds:.3g} s of the search's own"
+        else f"against {ours.seconds:.3g} s of the search's own{_simpler(solution, ours)}"
     )
     return Reason(
         verdict=ReasonVerdict.CHOSEN,
@@ -207,3 +225,21 @@ def _taken(solution: Solution, name: str, ours: Solution | None) -> Reason:
         "headroom kept",
         source=MODEL,
     )
+
+
+def _kept(ours: Solution, fastest: Solution) -> Reason:
+    return Reason(
+        verdict=ReasonVerdict.NOTE,
+        subject=ours.candidate.strategy,
+        statement=f"predicted {ours.seconds:.3g} s against {fastest.seconds:.3g} s of another layout with "
+        f"{_counts(fastest)}: less than a comparison is off by, so the simpler one of {_counts(ours)} stays",
+        source=MODEL,
+    )
+
+
+def _simpler(solution: Solution, ours: Solution) -> str:
+    return f", and simpler: {_counts(solution)} instead of {_counts(ours)}" if ours.seconds < solution.seconds else ""
+
+
+def _counts(solution: Solution) -> str:
+    return f"{solution.n_gpus} GPU(s) and {solution.n_patterns} pattern(s)"

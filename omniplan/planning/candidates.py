@@ -94,7 +94,7 @@ def split(
         params = replace(params, devices=None if used == every else tuple(used), tensor_split=shares)
     moves = tuple(_overrides(ranges, tensors, n_layer_all))
     return Candidate(
-        strategy=_strategy(len(used), moved=bool(moves), tensors=tensors, partial=first > 0),
+        strategy=strategy(len(used), moved=bool(moves), tensors=tensors, partial=first > 0),
         params=replace(params, overrides=(*params.overrides, *moves)),
         ranges=tuple(ranges),
     )
@@ -129,7 +129,10 @@ def all_layers(n_layer_all: int) -> int:
     return 99 if n_layer_all + 1 <= 99 else 999
 
 
-def _strategy(n_gpus: int, *, moved: bool, tensors: str, partial: bool) -> str:
+def strategy(n_gpus: int, *, moved: bool, tensors: str, partial: bool) -> str:
+    """A placement in a few words: GPUs in use, and what is on the CPU."""
+    if not n_gpus:
+        return "CPU only"
     where = "single GPU" if n_gpus == 1 else f"{n_gpus} GPUs"
     if partial:
         return f"{where}, leading layers on CPU"

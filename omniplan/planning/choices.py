@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from omniplan.domain.evidence import Reason, ReasonVerdict
+from omniplan.domain.prediction import Objective
 from omniplan.errors import ArgumentError, RequestError
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load import weights
@@ -13,8 +14,8 @@ from omniplan.llamacpp.load.context import CELL_PAD
 from omniplan.planning.ladder import Ladder
 from omniplan.planning.microbatch import best_batching
 from omniplan.planning.problem import Problem
-from omniplan.planning.solution import Solution
-from omniplan.planning.timing import ERROR, MODEL
+from omniplan.planning.solution import Solution, is_clearly_faster
+from omniplan.planning.timing import MODEL
 
 # Contexts between the least and the wish that are looked at, by bisection.
 _STEPS: Final = 16
@@ -46,14 +47,12 @@ def search(problem: Problem) -> Outcome:
             tried.append(f"{name}: {error}")
             continue
         tried.append(f"{name}: {_said(outcome[1])}")
-        if best is None or _is_clearly_faster(outcome[1], best[1]):
+        if best is None or _is_better(outcome[1], best[1], problem.request.objective):
             best = outcome
     if best is None:
         raise RequestError("cache_types", ",".join(types), f"none of them can be used: {'; '.join(tried)}")
     settings = best[0].problem.settings
-    statement = (
-        f"of {', '.join(tried)}; types are in order of preference, and a later one must be faster by {ERROR:.0%}"
-    )
+    statement = f"of {', '.join(tried)}; types are in order of preference, and a later one must be clearly faster"
     subject = f"-ctk {settings.cache_type_k} -ctv {settings.cache_type_v}"
     best[0].reporter.note(Reason(verdict=ReasonVerdict.CHOSEN, subject=subject, statement=statement, source=MODEL))
     return best
@@ -67,8 +66,11 @@ def _said(found: Solution | None) -> str:
     return "does not fit" if found is None else f"{found.footprint.n_ctx:,} tokens, {found.seconds:.3g} s"
 
 
-def _is_clearly_faster(rival: Solution | None, found: Solution | None) -> bool:
-    return rival is not None and (found is None or rival.seconds < (1 - ERROR) * found.seconds)
+def _is_better(rival: Solution | None, found: Solution | None, objective: Objective) -> bool:
+    """Whether it fits where the other does not, or is faster by more than comparing the two is off."""
+    if rival is None or found is None:
+        return rival is not None
+    return is_clearly_faster(rival, found, objective)
 
 
 def _longest(problem: Problem) -> Outcome:
@@ -85,7 +87,7 @@ def _longest(problem: Problem) -> Outcome:
     at = len(sizes) - 1
     while low < high:
         outcome = _settled(_as_long(problem, sizes[at]))
-        is_good = outcome[1] is not None and not _is_clearly_faster(shortest[1], outcome[1])
+        is_good = outcome[1] is not None and not _is_better(shortest[1], outcome[1], problem.request.objective)
         tried.append(_said(outcome[1]) if outcome[1] else f"{sizes[at]:,} tokens do not fit")
         if is_good:
             best, low = outcome, at + 1
@@ -93,7 +95,7 @@ def _longest(problem: Problem) -> Outcome:
             high = at
         at = (low + high) // 2
     statement = (
-        f"the most of {least:,} to {wish:,} tokens that is not {ERROR:.0%} slower than the least; {'; '.join(tried)}"
+        f"the most of {least:,} to {wish:,} tokens that is not clearly slower than the least; {'; '.join(tried)}"
     )
     subject = f"-c {best[0].problem.settings.n_ctx}"
     best[0].reporter.note(Reason(verdict=ReasonVerdict.CHOSEN, subject=subject, statement=statement, source=MODEL))

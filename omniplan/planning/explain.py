@@ -174,7 +174,7 @@ def _facts(model: Model, params: ServerParams, priced: Footprint) -> Iterator[Re
 
 def _on_cpu(candidate: Candidate, priced: Footprint) -> Reason:
     """Why whole layers stay in RAM."""
-    count = priced.layers.count("CPU")
+    count = priced.layers.count(buffers.CPU)
     if count < len(priced.layers):
         what = f"layers 0 to {count - 1} stay in RAM: attention and KV cache of all layers are more than the GPUs hold"
     elif len(priced.pools) > 1:

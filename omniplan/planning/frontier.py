@@ -10,6 +10,7 @@ from typing import Final
 
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
+from omniplan.domain.params import LEAST_CONTEXT
 from omniplan.domain.plan import Plan
 from omniplan.domain.request import DEFAULT_CONTEXT, Request
 from omniplan.errors import ArgumentError, Infeasible, InputError
@@ -19,8 +20,7 @@ from omniplan.planning.frontier_values import Frontier, Outcome, Point
 from omniplan.planning.planner import make_plan
 from omniplan.units import mib
 
-# The default contexts: from this one, doubled up to the model's own, at most so many.
-_LEAST_CONTEXT: Final = 4096
+# The default contexts: from the least useful one, doubled up to the model's own, at most so many.
 _MOST_CONTEXTS: Final = 8
 
 
@@ -63,7 +63,7 @@ def make_frontier(
 def default_contexts(n_ctx_train: int) -> tuple[int, ...]:
     """Powers of two from 4,096 and the training context, in tokens: at most eight, evenly spaced among those."""
     last = n_ctx_train or DEFAULT_CONTEXT
-    powers = (_LEAST_CONTEXT << shift for shift in range(last.bit_length()))
+    powers = (LEAST_CONTEXT << shift for shift in range(last.bit_length()))
     every = (*(n_ctx for n_ctx in powers if n_ctx < last), last)
     if len(every) <= _MOST_CONTEXTS:
         return every

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from typing import Final
 
 from omniplan.planning import candidates
 from omniplan.planning.candidates import Candidate
 from omniplan.planning.filling import Filler
 from omniplan.planning.problem import Problem, speed
 from omniplan.planning.reporter import Reporter
-from omniplan.planning.solution import Solution
-
-# A slower GPU must save this share of the time to be used: an RTX 5090 alone beat RTX 5090 + RTX 4090 by 10 % (24.07
-# against 21.88 tokens/s, ik_llama.cpp #629), one RTX 4090 with 24 layers fewer beat two by 10 % (18.5 against 16.8).
-MARGIN: Final = 0.10
+from omniplan.planning.solution import MORE_GPUS, Solution
 
 
 class Ladder:
@@ -55,8 +50,8 @@ class Ladder:
         if rival is None:
             return found
         gain = 1 - found.seconds / rival.seconds
-        self.reporter.second_gpu(slow, gain, MARGIN)
-        return found if gain >= MARGIN else rival
+        self.reporter.second_gpu(slow, gain, MORE_GPUS)
+        return found if gain >= MORE_GPUS else rival
 
     def _single(self) -> Solution | None:
         """The whole model on the fastest GPU that holds it."""

@@ -16,7 +16,7 @@ from omniplan.domain.plan import Settings
 from omniplan.domain.prediction import Cause
 from omniplan.planning.ladder import Ladder
 from omniplan.planning.problem import Problem
-from omniplan.planning.solution import Solution
+from omniplan.planning.solution import Solution, is_clearly_faster
 from omniplan.planning.timing import MODEL, seconds
 from omniplan.predict.request import predict_priced
 
@@ -45,6 +45,27 @@ def best_batching(problem: Problem) -> tuple[Ladder, Solution | None]:
     if len(tried) > 1:
         chosen.reporter.note(_reason(chosen.problem.settings, tried))
     return chosen, best
+
+
+def faster_size(ladder: Ladder, found: Solution) -> Reason | None:
+    """What the most promising other micro-batch would gain, where that is clear; None where nothing would.
+
+    The request names the micro-batch; one search tells whether another would be worth asking for.
+    """
+    problem = ladder.problem
+    free = Ladder(Problem(problem.model, problem.machine, replace(problem.request, n_ubatch=None), problem.settings))
+    estimate, rival = min(_promising(free, found), key=lambda item: item[0], default=(found.seconds, free))
+    if estimate >= found.seconds or (other := rival.climb()) is None:
+        return None
+    if not is_clearly_faster(other, found, problem.request.objective):
+        return None
+    return Reason(
+        verdict=ReasonVerdict.NOTE,
+        subject=f"-ub {rival.problem.settings.n_ubatch}",
+        statement=f"predicted {other.seconds:.3g} s instead of {found.seconds:.3g} s; leave the micro-batch free, "
+        "and the best is found",
+        source=MODEL,
+    )
 
 
 def _first(problem: Problem) -> tuple[Ladder, Solution | None]:

@@ -12,6 +12,7 @@ from omniplan.domain.request import DEFAULT_CONTEXT, Request
 from omniplan.errors import RequestError
 from omniplan.planning.baselines import best_of, rivals
 from omniplan.planning.choices import search
+from omniplan.planning.microbatch import faster_size
 from omniplan.planning.problem import Problem
 from omniplan.planning.remedies import refusal
 from omniplan.planning.result import Solved, plan_of
@@ -35,9 +36,11 @@ def solve(model: Model, machine: Machine, request: Request) -> Solved:
         # Whoever does without a planner leaves alone what only a search would settle.
         usual = replace(settled, n_ubatch=problem.settings.n_ubatch, op_offload=True, head_on_cpu=False)
         known = rivals(ladder.problem, ladder.problem.settled(usual), ladder.reporter)
-    found = best_of(found, known, ladder.reporter)
+    found = best_of(found, known, request.objective, ladder.reporter)
     if found is None:
         raise refusal(ladder)
+    if request.baselines and request.n_ubatch is not None and (faster := faster_size(ladder, found)):
+        ladder.reporter.note(faster)
     return Solved(problem=ladder.problem, reporter=ladder.reporter, solution=found, rivals=known)
 
 

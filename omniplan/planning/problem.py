@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Final
 
 from omniplan.domain.footprint import RAM, Footprint
-from omniplan.domain.headroom import PROMPT_CACHE, shortfall
+from omniplan.domain.headroom import CACHE_STEP, PROMPT_CACHE, shortfall
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import LoadMode, Override, ServerParams
@@ -26,11 +26,10 @@ from omniplan.planning.costs import LayerCosts, layer_costs
 from omniplan.planning.pins import Pins, pins_of
 from omniplan.planning.solution import Solution
 from omniplan.planning.times import DeviceTimes, device_times
-from omniplan.predict.rates import UNKNOWN_GPU_BANDWIDTH, gpu_bandwidth
+from omniplan.predict.rates import assumed_gpu_bandwidth
 from omniplan.predict.request import placed, predict_placed
 from omniplan.units import MIB
 
-_CACHE_STEP: Final = 256 * MIB
 # Host memory that CUDA can copy from by itself; llama.cpp b11434 takes it when it does not map the file.
 _PINNED: Final = LoadMode.NONE
 
@@ -110,7 +109,7 @@ class Problem:
         margins = self.headroom.margins(self.machine, priced, PROMPT_CACHE)
         short = shortfall(margins).get(RAM, 0)
         if 0 < short <= PROMPT_CACHE:
-            size = (PROMPT_CACHE - short) // _CACHE_STEP * _CACHE_STEP
+            size = (PROMPT_CACHE - short) // CACHE_STEP * CACHE_STEP
             candidate = replace(candidate, params=replace(candidate.params, cache_ram=size // MIB))
             margins = self.headroom.margins(self.machine, priced, size)
         params = candidate.params if is_plain else self.hosted(candidate.params, priced)
@@ -158,4 +157,4 @@ class Problem:
 
 def speed(gpu: Gpu) -> float:
     """What GPUs are ordered by: bytes per second from memory, one figure for all that nobody knows."""
-    return gpu_bandwidth(gpu) or UNKNOWN_GPU_BANDWIDTH
+    return assumed_gpu_bandwidth(gpu)

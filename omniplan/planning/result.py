@@ -55,14 +55,14 @@ def plan_of(solved: Solved) -> Plan:
         ),
         assumptions=(*solution.footprint.assumptions, *_assumptions(problem)),
         baselines={name: rival.baseline for name, rival in solved.rivals.items()},
-        fit_instead=fit_instead(solution, solved.rivals)[0],
+        fit_instead=fit_instead(solution, solved.rivals, problem.request.objective)[0],
     )
 
 
 def search_reasons(solved: Solved) -> Iterator[Reason]:
     """Why the placement is what it is, whatever stays free of the machine."""
     problem, told, solution = solved.problem, solved.reporter, solved.solution
-    _, compared = fit_instead(solution, solved.rivals)
+    _, compared = fit_instead(solution, solved.rivals, problem.request.objective)
     yield from layout_reasons(problem, solution)
     yield from told.notes
     yield from cost_of_moving(problem, solution)

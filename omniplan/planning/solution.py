@@ -8,10 +8,16 @@ from typing import Final
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Margin, shortfall
 from omniplan.domain.params import ServerParams
-from omniplan.domain.prediction import Prediction
+from omniplan.domain.prediction import Objective, Prediction
 from omniplan.llamacpp.flags.overrides import cpu_moe
+from omniplan.llamacpp.ggml.buffers import is_host
 from omniplan.planning.candidates import Candidate, args_of
+from omniplan.predict.accuracy import comparison_error
 
+# More GPUs, or a slower one, must save this share of the time to be used: an RTX 5090 alone beat RTX 5090 + RTX 4090 by
+# 10 % (24.07 against 21.88 tokens/s, ik_llama.cpp #629), one RTX 4090 with 24 layers fewer beat two by 10 % (18.5
+# against 16.8), and what a second one costs is the least certain part of the model.
+MORE_GPUS: Final = 0.10
 # Predicted times that differ by a smaller share are the same: no figure is printed with more than three digits.
 TIE: Final = 0.001
 
@@ -43,6 +49,13 @@ class Solution:
         return sum(override not in cpu_moe() for override in self.params.overrides)
 
     @property
+    def n_gpus(self) -> int:
+        """GPUs that hold weights or a cache."""
+        return sum(
+            bool(size.model or size.context) for name, size in self.footprint.buffers.items() if not is_host(name)
+        )
+
+    @property
     def spare(self) -> float:
         """The smallest share of a pool that stays free beyond what the policy keeps."""
         return min((margin.left / margin.capacity for margin in self.margins if margin.capacity), default=0.0)
@@ -53,3 +66,10 @@ class Solution:
         if abs(self.seconds - other.seconds) > TIE * least:
             return self.seconds < other.seconds
         return (self.n_patterns, -self.spare) < (other.n_patterns, -other.spare)
+
+
+def is_clearly_faster(rival: Solution, found: Solution, objective: Objective) -> bool:
+    """Whether it is faster by more than a comparison is off by, and, with more GPUs, by what these must save."""
+    error = comparison_error(objective, rival.prediction, found.prediction)
+    least = max(error, MORE_GPUS) if rival.n_gpus > found.n_gpus else error
+    return rival.seconds < (1 - least) * found.seconds

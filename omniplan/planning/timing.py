@@ -1,4 +1,4 @@
-"""What is to be fast, and how far the figures can be trusted."""
+"""What is to be fast, and where the figures come from."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from omniplan.domain.prediction import Objective, Prediction
 
 MODEL: Final = "time model: data/calibration.toml and the bandwidths of the machine"
 
-# How far the time model is off for a machine it was calibrated on: 159 published rows, median 7.3 %. Two placements on
-# one machine share what it gets wrong about the machine.
-ERROR: Final = 0.073
-ERROR_SOURCE: Final = "published throughput, one constant per machine: 159 rows, median error 7.3 %"
+ERROR: Final = "data/accuracy.toml: pairs of published measurements, each of one model on one machine"
 
 
 def seconds(prediction: Prediction, objective: Objective) -> float:

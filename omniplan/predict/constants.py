@@ -9,9 +9,11 @@ from functools import cache
 from typing import Final
 
 from omniplan.documents.column import Positive
+from omniplan.documents.own import own_path
+from omniplan.documents.record import unknown
 from omniplan.documents.source import read_table
 from omniplan.domain.machine import LearnedConstant
-from omniplan.errors import InputError
+from omniplan.errors import InputError, TableError
 
 _FILE: Final = "calibration.toml"
 # Compute capability 8.6 at the end of a name.
@@ -37,7 +39,11 @@ class Constant:
 @cache
 def constants() -> Mapping[str, Constant]:
     """Every constant by its dotted name, such as ``gpu.weights_share``; raises TableError on a wrong row."""
-    return by_name(read_table(_FILE, dict[str, dict[str, Constant]]))
+    found = by_name(read_table(_FILE, dict[str, dict[str, Constant]]))
+    known = by_name(read_table(_FILE, dict[str, dict[str, Constant]], is_whole=False))
+    if strange := [name for name in found if not _is_among(name, known)]:
+        raise TableError(f"{own_path(_FILE)}: {strange[0]}: {unknown(strange[0], list(known), what='constant')}")
+    return found
 
 
 def by_name(table: Mapping[str, Mapping[str, Constant]]) -> dict[str, Constant]:
@@ -54,11 +60,15 @@ def shipped() -> Mapping[str, float]:
 def known_on(learned: Iterable[LearnedConstant]) -> Mapping[str, float]:
     """The shipped values with a machine's own in their place; raises InputError for a name there is not."""
     own = {constant.name: constant.value for constant in learned}
-    if unknown := sorted(name for name in own if not is_known(name)):
-        raise InputError(f"constants: {unknown[0]}: no such constant; data/calibration.toml lists them")
+    if strange := sorted(name for name in own if not is_known(name)):
+        raise InputError(f"constants: {strange[0]}: no such constant; data/calibration.toml lists them")
     return {**shipped(), **own} if own else shipped()
 
 
 def is_known(name: str) -> bool:
     """Whether there is such a constant, or one that ``name`` states for GPUs of one compute capability."""
-    return name in shipped() or _CAPABILITY.sub("", name) in shipped()
+    return _is_among(name, shipped())
+
+
+def _is_among(name: str, known: Mapping[str, object]) -> bool:
+    return name in known or _CAPABILITY.sub("", name) in known

@@ -15,9 +15,9 @@ from omniplan.documents.text_file import read_utf8
 from omniplan.documents.toml_text import to_toml
 from omniplan.domain.machine import Gpu, LearnedConstant, Machine
 from omniplan.errors import InputError
+from omniplan.machines.files import CALIBRATION, path_of
 from omniplan.predict.constants import Constant, by_name, is_known
 
-_SUFFIX: Final = ".calibration.toml"
 _COMMENT: Final = (
     "Learned by omniplan calibrate; delete this file to forget it.\n"
     "beside: in use on the GPU beside the model's buffers; compute_factor: this build's compute buffer / predicted."
@@ -185,6 +185,6 @@ def load(path: str | Path) -> Learned:
 
 def beside(machine: str | Path) -> Path | None:
     """The file that belongs to a machine file, ``NAME.calibration.toml`` beside ``NAME.toml``, where there is one."""
-    path = Path(machine)
-    found = path.with_name(f"{path.stem}{_SUFFIX}")
+    path = path_of(machine)
+    found = path.with_name(f"{path.stem}{CALIBRATION}")
     return found if path.is_file() and found.is_file() else None

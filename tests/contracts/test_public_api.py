@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 import omniplan
-from omniplan import errors
+from omniplan import api, errors
 
 HEAVY = ("cffi", "cpuinfo", "httpx", "matplotlib", "numpy", "pynvml", "rich", "ruamel")
 # Names that other programs call; they never change meaning.
@@ -68,6 +69,19 @@ def test_models_are_priced_by_path_or_by_value() -> None:
     args = ["-c", "256", "-ngl", "99"]
 
     assert omniplan.footprint(path, machine, args) == omniplan.footprint(omniplan.load_model(path), machine, args)
+
+
+def test_models_and_machines_are_given_alike_in_every_verb() -> None:
+    """``model`` is a model or a file of one, ``machine`` a machine, a name or a file, whatever is asked."""
+    verbs = {name: inspect.signature(getattr(api, name)).parameters for name in api.__all__}
+    kinds = {
+        (kind, verbs[name][kind].annotation.removesuffix(" | None"))
+        for name in verbs
+        for kind in ("model", "machine")
+        if kind in verbs[name]
+    }
+
+    assert kinds == {("model", "ModelSource"), ("machine", "MachineSource")}
 
 
 def test_results_are_imported_late_and_only_they() -> None:

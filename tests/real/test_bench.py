@@ -142,7 +142,7 @@ def test_the_update_check(real_server: RealServer, tmp_path: Path, capsys: Run) 
 
 def test_a_model_that_is_not_served_fails_the_update_check(real_server: RealServer) -> None:
     """A server of one model answers for any name; that is no answer of the model asked for."""
-    report = omniplan.smoke(real_server.url, models=("tiny", "other"))
+    report = omniplan.smoke(real_server.url, served=("tiny", "other"))
 
     assert [check.passed for check in report.checks] == [True, True, False, False]
     assert "it lists bench-tiny, tiny" in report.checks[2].problem

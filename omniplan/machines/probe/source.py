@@ -10,7 +10,7 @@ from typing import Final
 
 from omniplan.domain.machine import Machine, Memory
 from omniplan.errors import InputError
-from omniplan.machines.files import load_machine, parse_machine, shipped
+from omniplan.machines.files import load_machine, parse_machine, profiles
 from omniplan.machines.probe import hwloc
 from omniplan.machines.probe.host import described, placed
 from omniplan.machines.probe.hwloc_xml import parse_topology, parse_xml
@@ -53,7 +53,7 @@ def read_source(
 def _one(
     source: str, environment: Mapping[str, str], load_hwloc: Callable[[], hwloc.Hwloc]
 ) -> tuple[Machine, Topology | None]:
-    if source in shipped():
+    if source in profiles():
         return load_machine(source), None
     if "/" not in source and _SYNTHETIC.search(source):
         try:

@@ -123,9 +123,9 @@ def test_a_model_the_server_does_not_list_is_refused() -> None:
     """It would answer with another one. What it lists may be garbled."""
     listed = raw(b'{"data": [{"id": "a", "aliases": 5}, {"id": "b", "aliases": ["c"]}, "d"]}')
     with serving({"/v1/completions": streamed(timings=TIMINGS), "/v1/models": listed}) as server:
-        assert omniplan.bench(server.url, model="c", protocol=QUICK).model == "c"
+        assert omniplan.bench(server.url, served="c", protocol=QUICK).model == "c"
         with pytest.raises(InputError, match="--model d: the server lists a, b"):
-            omniplan.bench(server.url, model="d", protocol=QUICK)
+            omniplan.bench(server.url, served="d", protocol=QUICK)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def crashes_on_long(handler: Handler, body: Mapping[str, Any]) -> None:
 def test_the_update_check_finds_the_crash_that_a_short_prompt_hides() -> None:
     """Each model on its own: one that fails does not end the check."""
     with serving({"/v1/completions": crashes_on_long}) as server:
-        report = omniplan.smoke(server.url, models=("a", "b"), protocol=QUICK)
+        report = omniplan.smoke(server.url, served=("a", "b"), protocol=QUICK)
 
     assert [check.passed for check in report.checks] == [True, False, True, False]
     assert not report.passed

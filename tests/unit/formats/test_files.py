@@ -135,7 +135,7 @@ def test_llama_cpp_takes_the_presets(tmp_path: Path) -> None:
 def test_yaml_is_valid_by_its_schema(name: str, schema: str, machine: str) -> None:
     """With GPUs and without, by the shapes their projects publish."""
     plan = glm() if machine != "cpu-only" else plan_of(SMALL, machine, n_ctx=4096)
-    text = omniplan.emit(plan, format=name, model="/srv/models/a model's.gguf", ttl=600)
+    text = omniplan.emit(plan, format=name, model_path="/srv/models/a model's.gguf", ttl=600)
     rules = json.loads((DATA / "schemas" / f"{schema}.json").read_text())
 
     jsonschema.validate(YAML(typ="safe").load(text), rules)
@@ -220,7 +220,7 @@ def test_a_service_in_an_existing_compose_file() -> None:
 def test_files_that_take_no_section(name: str, into: str, expected: str) -> None:
     """Each is refused in one line that says where."""
     with pytest.raises(InputError, match=expected) as caught:
-        omniplan.emit(glm(), format=name, section="glm", into=into, model="/srv/models/a.gguf")
+        omniplan.emit(glm(), format=name, section="glm", into=into, model_path="/srv/models/a.gguf")
     assert "\n" not in str(caught.value)
 
 
@@ -228,7 +228,7 @@ def test_files_that_take_no_section(name: str, into: str, expected: str) -> None
 def test_every_format_carries_the_environment_and_its_origin(name: str) -> None:
     """GPU order as settings or, where a format has none, in the comment; version, model, machine and reasons."""
     plan = glm()
-    text = omniplan.emit(plan, format=name, model="/srv/models/glm.gguf")
+    text = omniplan.emit(plan, format=name, model_path="/srv/models/glm.gguf")
 
     assert f"# omniplan {plan.version} for llama.cpp b11434: GLM-4.7-Flash on dual-4090-5070ti" in text
     assert "--ctx 131072 --cache-type-k q8_0 --cache-type-v q8_0 --json > PLAN.json" in text
@@ -255,17 +255,17 @@ def test_several_models_in_one_file(name: str) -> None:
     ("options", "expected"),
     [
         ({"format": "yaml"}, "choose one of argv, shell"),
-        ({"format": "systemd", "model": "models/x.gguf"}, "path from /"),
-        ({"format": "k8s", "model": "models/x.gguf"}, "path from /"),
+        ({"format": "systemd", "model_path": "models/x.gguf"}, "path from /"),
+        ({"format": "k8s", "model_path": "models/x.gguf"}, "path from /"),
         ({"format": "compose", "models_dir": "/elsewhere"}, "not below the models folder"),
         ({"section": "a b"}, "names of the form"),
         ({"format": "models.conf", "section": "glm-4.7"}, "names of the form"),
-        ({"model": ""}, "empty"),
-        ({"model": "a\udcff"}, "not UTF-8"),
+        ({"model_path": ""}, "empty"),
+        ({"model_path": "a\udcff"}, "not UTF-8"),
         ({"llama_cpp": "master"}, "such as b8022"),
         ({"format": "models.conf", "llama_cpp": "b6303"}, "does not take"),
         ({"format": "env", "llama_cpp": "b8022"}, "the format shell"),
-        ({"format": "preset", "model": "/m/a\nb.gguf"}, r"model /m/a\\nb.gguf: a value ends"),
+        ({"format": "preset", "model_path": "/m/a\nb.gguf"}, r"model /m/a\\nb.gguf: a value ends"),
     ],
 )
 def test_what_cannot_be_written_is_refused(options: dict[str, str], expected: str) -> None:
@@ -300,7 +300,7 @@ def test_plans_of_every_machine_in_every_format(machine: str) -> None:
     """One GPU, several, some of them, none: each format writes it, and each flag is known to the build."""
     plan = plan_of(SMALL, machine, n_ctx=4096)
     for name in FORMATS:
-        assert "small.gguf" in omniplan.emit(plan, format=name, model="/srv/models/small.gguf", section="small")
+        assert "small.gguf" in omniplan.emit(plan, format=name, model_path="/srv/models/small.gguf", section="small")
     assert takes(plan.server_args, release(11434))
 
 
@@ -308,7 +308,7 @@ def test_plans_of_every_machine_in_every_format(machine: str) -> None:
 def test_an_older_build_in_every_format(name: str) -> None:
     """What a flag of b11434 was called before, whether it took a value there or not."""
     plan = replace(glm(), server_args=("-c", "4096", "--load-mode", "mlock"), environment={})
-    text = omniplan.emit(plan, format=name, model="/srv/models/glm.gguf", llama_cpp="b8022")
+    text = omniplan.emit(plan, format=name, model_path="/srv/models/glm.gguf", llama_cpp="b8022")
     (command,) = FORMATS[name].read(text)
 
     assert {"--no-mmap", "--mlock"} <= set(command.args)

@@ -9,7 +9,9 @@ from omniplan import Objective
 from omniplan.api import predict
 from omniplan.api.documents import parse_plan
 from omniplan.llamacpp.flags.args import parse
+from omniplan.planning.solution import MORE_GPUS
 from omniplan.planning.text_plan import plan_text
+from omniplan.predict.accuracy import comparison_error
 from tests.oracle import cases
 
 GLM = "GLM-4.7-Flash-Q8_0"
@@ -26,7 +28,7 @@ CASES = [
 
 @pytest.mark.parametrize("objective", Objective)
 @pytest.mark.parametrize(("name", "machine", "n_ctx"), CASES)
-def test_never_slower_than_a_baseline_that_fits(name: str, machine: str, n_ctx: int, objective: Objective) -> None:
+def test_never_clearly_slower_than_a_baseline(name: str, machine: str, n_ctx: int, objective: Objective) -> None:
     """By the plan's own objective; its headroom is kept whoever's layout it is."""
     known = omniplan.load_machine(machine)
     try:
@@ -37,7 +39,18 @@ def test_never_slower_than_a_baseline_that_fits(name: str, machine: str, n_ctx: 
     assert min(margin.left for margin in plan.margins) >= 0
     for baseline in plan.baselines.values():
         if baseline.fits:
-            assert taken(plan.prediction, objective) <= taken(baseline.prediction, objective)
+            error = max(MORE_GPUS, comparison_error(objective, plan.prediction, baseline.prediction))
+            assert (1 - error) * taken(plan.prediction, objective) <= taken(baseline.prediction, objective)
+
+
+def test_one_gpu_is_kept_where_two_gain_less_than_the_error() -> None:
+    """gpt-oss-120b fits one card of 96 GB; --fit's two are predicted 4 % faster, which nobody could tell."""
+    machine = omniplan.load_machine("omni-nps1")
+    plan = omniplan.plan(cases.model("gpt-oss-120b-MXFP4_MOE"), machine, n_ctx=131072)
+
+    assert plan.strategy == "single GPU"
+    assert taken(plan.baselines["fit"].prediction, Objective.REQUEST) < taken(plan.prediction, Objective.REQUEST)
+    assert "the simpler one of 1 GPU(s)" in " ".join(reason.statement for reason in plan.reasons)
 
 
 def taken(prediction: omniplan.Prediction, objective: Objective) -> float:

@@ -8,7 +8,7 @@ import omniplan
 from omniplan.api import predict
 from omniplan.api.documents import parse_plan
 from omniplan.planning.text_plan import plan_text
-from omniplan.planning.timing import ERROR
+from omniplan.predict.accuracy import comparison_error
 from tests.oracle import cases
 
 GLM = "GLM-4.7-Flash-Q8_0"
@@ -33,7 +33,8 @@ def test_the_command_is_fit_s_and_keeps_the_headroom(name: str, machine: str, n_
     assert offer.footprint.buffers == omniplan.footprint(model, known, fitted).buffers
     assert min(margin.left for margin in offer.margins) >= 0
     assert offer.prediction == predict(model, known, offer.chosen)
-    assert plan.prediction.request_seconds.value >= (1 - ERROR) * offer.prediction.request_seconds.value
+    error = comparison_error(plan.request.objective, plan.prediction, offer.prediction)
+    assert plan.prediction.request_seconds.value >= (1 - error) * offer.prediction.request_seconds.value
     assert "--fit on" in plan_text(plan)
     assert parse_plan(plan.to_json()) == plan
 
@@ -42,10 +43,10 @@ def test_no_offer_where_the_plan_is_clearly_better() -> None:
     """And none where the plan's own words compare it."""
     machine = omniplan.load_machine("single-3090")
     plan = omniplan.plan(cases.model("Mixtral-8x7B-Q4_K_M"), machine, n_ctx=8192, objective=omniplan.Objective.DECODE)
-    theirs = plan.baselines.get("fit, plan's settings", plan.baselines["fit"]).prediction.terms
-    gain = 1 - sum(plan.prediction.terms.values()) / sum(theirs.values())
+    theirs = plan.baselines.get("fit, plan's settings", plan.baselines["fit"]).prediction
+    gain = 1 - sum(plan.prediction.terms.values()) / sum(theirs.terms.values())
 
-    assert (plan.fit_instead is None) is (gain > ERROR)
+    assert (plan.fit_instead is None) is (gain > comparison_error(plan.request.objective, plan.prediction, theirs))
     assert next(reason.statement for reason in plan.reasons if reason.subject == "--fit").startswith("predicted ")
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from omniplan.documents.source import read_table
-from omniplan.domain.header import Header, Tensor
+from omniplan.domain.header import ByteOrder, Header, Tensor
 from omniplan.domain.hparams import Hparams
 from omniplan.domain.model import FeedForwardKind, Layer, MixerKind, Model
 from omniplan.domain.tensor_type import TYPE_BY_NAME
@@ -25,8 +25,8 @@ def make_model(arch: str = "llama", *, head: int = 128, mla: int = 0, n_ctx_trai
         for il in range(2)
     )
     header = Header(
-        paths=("m.gguf",), version=3, byte_order="little", alignment=32, metadata={"general.architecture": arch},
-        tensors=tensors, header_only=True, file_bytes=0,
+        paths=("m.gguf",), version=3, byte_order=ByteOrder.LITTLE, alignment=32,
+        metadata={"general.architecture": arch}, tensors=tensors, header_only=True, file_bytes=0,
     )  # fmt: skip
     hparams = Hparams(
         n_vocab=8, n_ctx_train=n_ctx_train, n_embd=32, n_layer_all=2, n_layer_nextn=1, n_head=(1, 1), n_head_kv=(1, 1),

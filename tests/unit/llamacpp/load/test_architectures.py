@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from omniplan.domain.header import Header, Tensor, Value
+from omniplan.domain.header import ByteOrder, Header, Tensor, Value
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.domain.tensor_type import TYPE_BY_NAME
@@ -88,7 +88,7 @@ def small(arch: str, *, keys: Mapping[str, Value] | None = None, nextn: int = 0)
     header = Header(
         paths=(f"{arch}.gguf",),
         version=3,
-        byte_order="little",
+        byte_order=ByteOrder.LITTLE,
         alignment=32,
         metadata={"general.architecture": arch, **{f"{arch}.{key}": value for key, value in own.items()}},
         tensors=tuple(Tensor(f"{name}.weight", TYPE_BY_NAME["f16"], shape, 0) for name, shape in shapes.items()),
