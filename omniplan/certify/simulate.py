@@ -49,7 +49,7 @@ def _ask(job: Job, timeout: float) -> str:
             command, input=job.to_json(), capture_output=True, text=True, timeout=timeout, check=False, env=environment
         )
     except subprocess.TimeoutExpired as error:
-        raise InputError(f"llama.cpp's library: no answer within {timeout:g} s; allow more with --timeout") from error
+        raise InputError(f"llama.cpp's library: no answer within {timeout:g} s; allow more") from error
     if done.returncode == 0:
         return done.stdout
     last = _last_line(done.stderr)

@@ -70,7 +70,7 @@ def prepare(item: Launch, options: Options) -> Launch:
         raise InputError(f"k8s: {item.id}: a Deployment's name has letters, digits and - inside, 63 at most")
     inside = in_container(item, options)
     if not inside.folder.startswith("/"):
-        raise InputError(f"k8s: models folder {printable(inside.folder)}: a node needs a path from /; give --model")
+        raise InputError(f"k8s: models folder {printable(inside.folder)}: a node needs a path from /")
     return inside
 
 

@@ -136,7 +136,7 @@ def prepare(item: Launch, options: Options) -> Launch:
     """The launch, unless its model is found from a folder that a unit does not run in."""
     del options
     if not item.model.startswith("/"):
-        raise InputError(f"systemd: model {printable(item.model)}: a unit needs a path from /; give it with --model")
+        raise InputError(f"systemd: model {printable(item.model)}: a unit needs a path from /")
     return item
 
 
