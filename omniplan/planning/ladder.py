@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping
 
+from omniplan.domain.params import MAX_DEVICES
+from omniplan.llamacpp.ggml import buffers
+from omniplan.llamacpp.load import layers
 from omniplan.planning import candidates
 from omniplan.planning.candidates import Candidate
 from omniplan.planning.filling import Filler
 from omniplan.planning.problem import Problem, speed
 from omniplan.planning.reporter import Reporter
-from omniplan.planning.solution import MORE_GPUS, Solution
+from omniplan.planning.solution import MORE_GPUS, Solution, is_clearly_faster
 
 
 class Ladder:
@@ -26,7 +30,7 @@ class Ladder:
         if self.problem.machine.gpus:
             for rung in (self._single, self._spread, self._spill, self._partial):
                 if found := rung():
-                    return self._without_slow_gpus(found)
+                    return self._overlapped(self._without_slow_gpus(found))
         return self._on_cpu()
 
     def estimate(self, computes: Mapping[str, int]) -> float | None:
@@ -52,6 +56,24 @@ class Ladder:
         gain = 1 - found.seconds / rival.seconds
         self.reporter.second_gpu(slow, gain, MORE_GPUS)
         return found if gain >= MORE_GPUS else rival
+
+    def _overlapped(self, found: Solution) -> Solution:
+        """The layers over every GPU alike, where that is clearly faster.
+
+        Batches of a prompt overlap where all is on several GPUs, which the programme's figures know nothing of.
+        """
+        problem, gpus = self.problem, self.problem.machine.gpus
+        room = [float(problem.headroom.budget_of(gpu)) for gpu in gpus]
+        is_whole = not found.candidate.moved and buffers.CPU not in found.footprint.layers
+        if not is_whole or found.n_gpus == len(gpus) or not all(room) or len(gpus) >= MAX_DEVICES:
+            return found
+        n_layer_all = problem.model.hparams.n_layer_all
+        held = Counter(layers.split(n_layer_all, n_layer_all + 1, [gpu.name for gpu in gpus], room))
+        alike = candidates.by_size(problem.params, [held[gpu.name] for gpu in gpus], n_layer_all, problem.pins)
+        told = self.reporter.recall()
+        rival = self._try(alike)
+        self.reporter.restore(told)
+        return rival if rival and is_clearly_faster(rival, found, problem.request.objective) else found
 
     def _single(self) -> Solution | None:
         """The whole model on the fastest GPU that holds it."""
