@@ -66,11 +66,21 @@ def _mode_flag(option: GivenOption) -> str:
 
 
 def unknown_flag(case: Case) -> Iterator[Hit]:
-    """A flag that llama-server never had."""
+    """A flag that llama-server never had, or that the release of the command does not have yet."""
     for option, error in case.reading.refused:
         if option is not None and option.row is None:
             message = f"{option.name}: {error.problem}"
             yield Hit(message=message, at=option.flag, severity=_mild(case), fix=error.remedy)
+    if case.build < DEFAULT_BUILD:
+        yield from _not_yet(case)
+
+
+def _not_yet(case: Case) -> Iterator[Hit]:
+    for option in case.reading.options:
+        row = option.row
+        if row is not None and case.lacks(row.name) and (option.values or row.key != "flash-attn"):
+            message = f"{option.name}: b{case.build} lacks it, known from b{row.since} on"
+            yield Hit(message=message, at=option.flag, fix=row.without)
 
 
 def flash_attention_bare(case: Case) -> Iterator[Hit]:

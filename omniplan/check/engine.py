@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from omniplan.check import document as documents
 from omniplan.check import mend
 from omniplan.check.case import Case
 from omniplan.check.document import Document, File, FileKind
@@ -45,28 +46,36 @@ def check(
         findings=tuple(dict.fromkeys(finding for finding, _, _ in found)),
         fits=_fit(file.cases),
         unpriced=tuple(dict.fromkeys(item for case in file.cases for item in _open(case))),
-        diff=mend.diff(document, list(_harmless(found))),
+        diff=mend.diff(document, list(_harmless(file, found, model))),
     )
 
 
-def _harmless(found: Iterable[_Found]) -> Iterator[mend.Group]:
+def _harmless(file: File, found: Iterable[_Found], model: Model | None) -> Iterator[mend.Group]:
     """Edits of what is above info; those of one command only while all of them together make it no worse."""
     mended: dict[int, Case] = {}
     for finding, hit, case in found:
         if finding.severity is Severity.INFO or not hit.edits:
             continue
-        if case is not None:
-            now = mended.get(id(case), case)
-            then = replace(case, command=mend.edited(now.command, hit.edits))
-            if not _is_no_worse(case, then):
-                continue
+        if case is None:
+            if file.machine is None or _is_file_no_worse(file, file.machine, hit, model):
+                yield hit.edits
+            continue
+        then = replace(case, command=mend.edited(mended.get(id(case), case).command, hit.edits))
+        if _is_no_worse(case, then):
             mended[id(case)] = then
-        yield hit.edits
+            yield hit.edits
+
+
+def _is_file_no_worse(file: File, machine: Machine, hit: Hit, model: Model | None) -> bool:
+    """Whether every command of the file is no worse with the edits of whole lines."""
+    text = "".join(mend.relined(file.document.lines, hit.edits))
+    document = documents.read(file.document.path, text, file.document.kind)
+    return all(map(_is_no_worse, file.cases, _file(document, model, machine).cases))
 
 
 def _is_no_worse(now: Case, then: Case) -> bool:
     """Whether ``then`` fits if ``now`` does, and is not predicted slower; so too where that cannot be computed."""
-    if now.priced is not None and now.priced.fits and not (then.priced is not None and then.priced.fits):
+    if now.priced is not None and now.priced.fits and (then.priced is None or then.priced.fits is False):
         return False
     before, after = now.speed(now.settled), then.speed(then.settled)
     return before is None or after is None or after.request_seconds.value <= before.request_seconds.value

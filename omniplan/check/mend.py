@@ -33,9 +33,17 @@ def diff(document: Document, groups: Sequence[Group]) -> str:
         return ""
     words = [[edit for edit in group if isinstance(edit, WordEdit)] for group in groups]
     lines, _ = _with_all(document, document.lines, [], [group for group in words if group])
-    for edit in (edit for group in groups for edit in group if isinstance(edit, LineEdit)):
-        lines[edit.line - 1] = lines[edit.line - 1].replace(edit.old, edit.new, 1)
+    lines = relined(lines, [edit for group in groups for edit in group])
     return "".join(_diff(document.path, document.lines, [line for line in lines if line]))
+
+
+def relined(lines: Sequence[str], edits: Iterable[Edit]) -> list[str]:
+    """``lines`` with those of ``edits`` that are about whole lines."""
+    found = list(lines)
+    for edit in edits:
+        if isinstance(edit, LineEdit):
+            found[edit.line - 1] = found[edit.line - 1].replace(edit.old, edit.new, 1)
+    return found
 
 
 def _with_all(

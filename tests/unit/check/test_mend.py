@@ -11,6 +11,7 @@ import pytest
 import omniplan
 from omniplan.check.document import FileKind, read
 from omniplan.check.engine import check
+from tests.oracle import cases
 
 SWAP = """\
 models:
@@ -100,6 +101,23 @@ def test_a_decision_is_left(rule: str, name: str, text: str, tmp_path: Path) -> 
 
     assert report.of(rule)
     assert report.diff == ""
+
+
+def test_what_would_no_longer_fit_is_left(tmp_path: Path) -> None:
+    """What was meant fits no more, or is slower: a finding, and the file as it is."""
+    conf = "[a]\nMODEL=a\nN_GPU_LAYERS=99\nFIT=off\nCTX_SIZE = 16384\nEXTRA_ARGS=-np 1\n"
+    for name, text, rule in (
+        ("run.sh", "llama-server -m a -c 1024k -np 1 -ngl 99 --fit off\n", "number-with-suffix"),
+        ("models.conf", conf.replace("16384", "1048576"), "conf-blanks-around-equals"),
+    ):
+        (tmp_path / name).write_text(text)
+        report = omniplan.check(tmp_path / name, model=cases.model("Qwen3-8B-Q4_K_M"), machine="single-3090")
+
+        assert report.of(rule)
+        assert report.diff == ""
+
+    (tmp_path / "models.conf").write_text(conf)
+    assert omniplan.check(tmp_path / "models.conf", model=cases.model("Qwen3-8B-Q4_K_M"), machine="single-3090").diff
 
 
 def test_what_cannot_be_told_apart_is_left(tmp_path: Path) -> None:
