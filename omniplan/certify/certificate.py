@@ -27,8 +27,10 @@ def certify(plan: Plan, model: Model, *, binary: str | None, timeout: float) -> 
     """
     if model.header.tensor_bytes != plan.model.tensor_bytes:
         raise InputError(
-            f"{model.header.paths[0]}: holds {model.header.tensor_bytes:,} bytes of tensors, the plan was made for "
-            f"{plan.model.tensor_bytes:,}; name the plan's own model, or plan again"
+            f"holds {model.header.tensor_bytes:,} bytes of tensors, the plan was made for {plan.model.tensor_bytes:,}; "
+            "name the plan's own model, or plan again",
+            field="model",
+            value=model.header.paths[0],
         )
     if binary is None:
         return _certificate(plan, SOURCE, 1, _SIMULATED, lambda: _simulated(plan, model, timeout))

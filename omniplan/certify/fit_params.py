@@ -108,7 +108,7 @@ def _run(command: list[str], env: Mapping[str, str], timeout: float) -> str:
             env={**os.environ, **env},
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise InputError(f"{command[0]}: no answer within {timeout:g} s; allow more with --timeout") from error
+        raise InputError(f"{command[0]}: no answer within {timeout:g} s; allow more") from error
     except OSError as error:
         raise InputError(f"{command[0]}: cannot be run: {error}") from error
     if done.returncode:

@@ -9,7 +9,7 @@ from omniplan.domain.request import Request, RequestChanges
 from omniplan.errors import Infeasible, InputError, OmniplanError
 
 # Options of parameters that are no field of a request; where the two are one word, the option is that with dashes.
-_SAME: Final = "lengths runs retries timeout ttl into site plot nvidia_smi llama_bench server gguf".split()
+_SAME: Final = "model lengths runs retries timeout ttl into site plot nvidia_smi llama_bench server gguf".split()
 _OTHERS: Final = {"format": "--as", "warmups": "--warmup", **{name: f"--{name.replace('_', '-')}" for name in _SAME}}
 
 
