@@ -18,11 +18,13 @@ from omniplan.check.document import read
 from omniplan.check.options import GivenOption
 from omniplan.check.values import Severity
 from omniplan.documents.text_file import to_bytes
+from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
 from omniplan.domain.params import ServerParams, SplitMode
 from omniplan.formats.registry import FORMATS
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.flags.table import spellings
+from omniplan.llamacpp.ggml.buffers import is_host
 from tests.launches import plan_of
 from tests.oracle import cases
 from tests.property.strategies import examples, machines, names, placements
@@ -77,7 +79,14 @@ def test_emitted_files_are_clean(name: str, planned: tuple[str, str], tmp_path: 
 @examples(5)
 @given(problem=PROBLEMS, name=st.sampled_from(sorted(FORMATS)))
 def test_plans_are_clean(tmp_path_factory: pytest.TempPathFactory, problem: Problem, name: str) -> None:
-    """Nothing above info, in a file of any format with model and machine at hand, and in bare arguments without."""
+    """Nothing above info, in a file of any format with model and machine at hand, and in bare arguments without.
+
+    What the user decided may be warned of: pins to the CPU, and a policy that keeps less for a screen.
+    """
+    _, machine, request = problem
+    screens = [gpu for gpu in machine.gpus if gpu.is_display]
+    assume(not any(is_host(pin.buffer_type) for pin in request.pins))
+    assume(all(request.headroom.growth_of(gpu) >= Headroom().growth_display for gpu in screens))
     plan = found(problem)
     path = tmp_path_factory.getbasetemp() / NAMES[name]
     try:
@@ -139,6 +148,7 @@ def test_mending_makes_no_worse(case: tuple[str, Machine, list[str]], tmp_path_f
     faulty = {"load_mode"} if {"--mlock", "--no-mmap"} & set(args) else set[str]()
     faulty |= {"draft"} if "--draft-max" in args else set()
     faulty |= {option.row.param for option in before.reading.options if option.row and _is_faulty(option)}
+    faulty |= {"draft"} if "--draft-max" in args else set()
     faulty |= {"tensor_split"} if before.params.split_mode is SplitMode.NONE else set()
     changed = {field.name for field in fields(ServerParams) if _field(before, field.name) != _field(after, field.name)}
     assert changed <= faulty
