@@ -59,7 +59,7 @@ def _agreeing(case: Case, wanted: Mapping[int, str], given: GivenOption, apart: 
         yield Hit(
             message=f"{message}: {now} graph splits per token, {then} with -ts {text}",
             at=given.at,
-            fix=f"-ts {text}",
+            fix=f"-ts {text}" if better.fits else "",
         )
 
 
