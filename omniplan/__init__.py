@@ -30,13 +30,6 @@ from omniplan.api import (
     verify,
     weigh_engines,
 )
-from omniplan.domain.header import Header
-from omniplan.domain.headroom import Headroom
-from omniplan.domain.machine import Gpu, Machine
-from omniplan.domain.model import Model
-from omniplan.domain.params import LoadMode, Override
-from omniplan.domain.prediction import Objective
-from omniplan.domain.request import Request
 from omniplan.errors import (
     ArgumentError,
     HeaderError,
@@ -47,7 +40,6 @@ from omniplan.errors import (
     TableError,
     UnsupportedModel,
 )
-from omniplan.gguf import read_header
 from omniplan.version import __version__
 
 if TYPE_CHECKING:
@@ -58,10 +50,17 @@ if TYPE_CHECKING:
     from omniplan.check.values import CheckReport, Finding
     from omniplan.domain.fit import FitResult
     from omniplan.domain.footprint import BufferSize, Footprint, GraphSplits
+    from omniplan.domain.header import Header
+    from omniplan.domain.headroom import Headroom
     from omniplan.domain.inspection import Inspection
+    from omniplan.domain.machine import Gpu, Machine
+    from omniplan.domain.model import Model
+    from omniplan.domain.params import LoadMode, Override
     from omniplan.domain.plan import Plan
-    from omniplan.domain.prediction import Estimate, Prediction
+    from omniplan.domain.prediction import Estimate, Objective, Prediction
+    from omniplan.domain.request import Request
     from omniplan.engines.values import Weighing
+    from omniplan.gguf import read_header
     from omniplan.machines.probe.words import machine_from_words
     from omniplan.planning.comparison import Comparison
     from omniplan.planning.frontier_values import Frontier
@@ -149,7 +148,17 @@ __all__ = [
 
 # Types of results, and a function that is as it stands in its room, by module: each is imported when it is first asked
 # for, so that `import omniplan` stays cheap.
-_RESULTS = {
+_LATE = {
+    "Header": "domain.header",
+    "Headroom": "domain.headroom",
+    "Gpu": "domain.machine",
+    "Machine": "domain.machine",
+    "Model": "domain.model",
+    "LoadMode": "domain.params",
+    "Override": "domain.params",
+    "Objective": "domain.prediction",
+    "Request": "domain.request",
+    "read_header": "gguf",
     "BenchProtocol": "bench.protocol",
     "BenchReport": "bench.values",
     "BufferSize": "domain.footprint",
@@ -181,9 +190,9 @@ _RESULTS = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _RESULTS:
+    if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"omniplan.{_RESULTS[name]}"), name)
+    return getattr(import_module(f"omniplan.{_LATE[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import ModelSource, model_of
+from omniplan.api.source import model_of
 
 if TYPE_CHECKING:
+    from omniplan.api.source import ModelSource
     from omniplan.certify.values import Certificate
     from omniplan.domain.plan import Plan
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import MachineSource, ModelSource, machine_of, model_of
+from omniplan.api.source import machine_of, model_of
 
 if TYPE_CHECKING:
+    from omniplan.api.source import MachineSource, ModelSource
     from omniplan.check.values import CheckReport
 
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from omniplan.api.source import MachineSource, ModelSource, calibrated, machine_of, model_of
-from omniplan.domain.machine import Machine
-from omniplan.domain.request import DEFAULT, PlacementChanges, Request, RequestChanges
+from omniplan.api.source import calibrated, machine_of, model_of
 
 if TYPE_CHECKING:
+    from omniplan.api.source import MachineSource, ModelSource
     from omniplan.domain.plan import Plan
+    from omniplan.domain.request import PlacementChanges, Request, RequestChanges
     from omniplan.planning.frontier_values import Frontier
 
 
@@ -34,6 +34,7 @@ def plan(
     plan gains less over it than the time model is off by. Raises InputError for what cannot be asked, Infeasible when
     nothing fits, with the shortfall and what would make it fit.
     """
+    from omniplan.domain.request import DEFAULT
     from omniplan.planning.planner import make_plan
 
     found = make_plan(
@@ -41,7 +42,7 @@ def plan(
     )
     return replace(
         found,
-        machine_file=None if isinstance(machine, Machine) else str(machine),
+        machine_file=str(machine) if isinstance(machine, str | Path) else None,
         calibration=None if calibration is None else str(calibration),
     )
 
@@ -63,6 +64,7 @@ def frontier(
     eight); a type is that of K and V. Combinations that do not fit say why instead of raising. The default grid is at
     most 32 plans, each about half a second. Everything else is as in ``request`` and ``changes``, as for ``plan``.
     """
+    from omniplan.domain.request import DEFAULT
     from omniplan.planning.frontier import make_frontier
 
     return make_frontier(

@@ -7,12 +7,13 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Unpack
 
-from omniplan.api.source import MachineSource, ModelSource, machine_of, model_of
-from omniplan.domain.request import DEFAULT, Request, RequestChanges
+from omniplan.api.source import machine_of, model_of
 from omniplan.errors import Infeasible, InputError
 
 if TYPE_CHECKING:
+    from omniplan.api.source import MachineSource, ModelSource
     from omniplan.domain.plan import Plan
+    from omniplan.domain.request import Request, RequestChanges
     from omniplan.engines.site import Site
     from omniplan.engines.values import Weighing
 
@@ -35,6 +36,7 @@ def weigh_engines(
     ``request`` and ``changes`` are as for ``plan``. llama.cpp's bytes are simulated, all others' modelled.
     Raises InputError for an unknown site, day or engine.
     """
+    from omniplan.domain.request import DEFAULT
     from omniplan.engines.weigh import EngineQuestion, weigh
     from omniplan.planning.planner import make_plan, usual_context
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import MachineSource, ModelSource, calibrated, machine_of, model_of
-from omniplan.domain.params import DEFAULT_BUILD
-from omniplan.domain.request import DEFAULT, check_count
+from omniplan.api.source import calibrated, machine_of, model_of
+from omniplan.domain.defaults import DEFAULT_ANSWER, DEFAULT_BUILD, DEFAULT_PROMPT
 
 if TYPE_CHECKING:
+    from omniplan.api.source import MachineSource, ModelSource
     from omniplan.domain.fit import FitResult
     from omniplan.domain.footprint import Footprint
     from omniplan.domain.inspection import Inspection
@@ -70,8 +70,8 @@ def predict(
     machine: MachineSource,
     args: Sequence[str] = (),
     *,
-    n_prompt: int = DEFAULT.n_prompt,
-    n_gen: int = DEFAULT.n_gen,
+    n_prompt: int = DEFAULT_PROMPT,
+    n_gen: int = DEFAULT_ANSWER,
     depth: int = 0,
     env: Mapping[str, str] | None = None,
     calibration: str | Path | None = None,
@@ -95,6 +95,7 @@ def predict(
 
     ``calibration`` is a machine's own file, as ``omniplan calibrate`` writes it. Raises InputError or ArgumentError.
     """
+    from omniplan.domain.request import check_count
     from omniplan.llamacpp.flags.args import parse
     from omniplan.predict.request import predict as price
 
@@ -115,8 +116,8 @@ def compare(
     machine: MachineSource,
     groups: Sequence[Sequence[str]],
     *,
-    n_prompt: int = DEFAULT.n_prompt,
-    n_gen: int = DEFAULT.n_gen,
+    n_prompt: int = DEFAULT_PROMPT,
+    n_gen: int = DEFAULT_ANSWER,
     env: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Price and predict several sets of llama-server's arguments, each as given, in the order given.

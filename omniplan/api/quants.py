@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
-from omniplan.api.source import MachineSource, ModelSource, load_model, machine_of, model_of
-from omniplan.domain.model import Model
-from omniplan.domain.request import DEFAULT, Request, RequestChanges
+from omniplan.api.source import load_model, machine_of, model_of
 from omniplan.errors import HeaderError, UnsupportedModel
 
 if TYPE_CHECKING:
+    from omniplan.api.source import MachineSource, ModelSource
+    from omniplan.domain.model import Model
+    from omniplan.domain.request import Request, RequestChanges
     from omniplan.planning.recommendation import LeftOut, Recommendation
 
 _SHARD: Final = re.compile(r"^(.*)-(\d{5})-of-(\d{5})\.gguf$")
@@ -47,9 +48,11 @@ def recommend(
     file with the most bits per weight. ``request`` and ``changes`` are as for ``plan``. Nothing that fits is an answer,
     not an error.
     """
+    from omniplan.domain.model import Model
+    from omniplan.domain.request import DEFAULT
     from omniplan.planning.recommend import make_recommendation
 
-    read, left_out = _load([models] if isinstance(models, ModelSource) else list(models))
+    read, left_out = _load([models] if isinstance(models, str | Path | Model) else list(models))
     asked = replace(request or DEFAULT, **changes)
     return make_recommendation(read, machine_of(machine), asked, what_if=what_if, left_out=left_out)
 
@@ -60,7 +63,7 @@ def _load(sources: Sequence[ModelSource]) -> tuple[list[Model], list[LeftOut]]:
     models: dict[object, Model] = {}
     left_out = []
     for source in sources:
-        if isinstance(source, Model):
+        if not isinstance(source, str | Path):
             models[id(source)] = source
             continue
         for path in _files(Path(source)):

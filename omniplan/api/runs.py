@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import MachineSource, ModelSource, machine_of, model_of
+from omniplan.api.source import machine_of, model_of
 
 if TYPE_CHECKING:
+    from omniplan.api.source import MachineSource, ModelSource
     from omniplan.domain.plan import Plan
     from omniplan.predict.learned import Learned
     from omniplan.verify.logs.report import LoadReport
@@ -98,6 +98,8 @@ def calibrate(
 
 
 def _of_bench(path: str | Path, model: ModelSource | None, machine: MachineSource | None) -> Learned:
+    import json
+
     from omniplan.errors import InputError
     from omniplan.predict.calibrate import bench_runs, calibrate
     from omniplan.predict.learned import learned_of

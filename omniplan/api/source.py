@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.domain.machine import Machine
-from omniplan.domain.model import Model
-
 if TYPE_CHECKING:
+    from omniplan.domain.machine import Machine
+    from omniplan.domain.model import Model
     from omniplan.domain.plan import Plan
 
-ModelSource = str | Path | Model
-MachineSource = str | Path | Machine
+    ModelSource = str | Path | Model
+    MachineSource = str | Path | Machine
 
 
 def load_model(path: str | Path) -> Model:
@@ -32,7 +31,7 @@ def load_machine(name_or_path: str | Path) -> Machine:
 
 def machine_of(source: MachineSource) -> Machine:
     """The machine itself, or the one of that name or file."""
-    return source if isinstance(source, Machine) else load_machine(source)
+    return load_machine(source) if isinstance(source, str | Path) else source
 
 
 def calibrated(machine: Machine, calibration: str | Path | None) -> Machine:
@@ -53,4 +52,4 @@ def load_plan(path: str | Path) -> Plan:
 
 def model_of(source: ModelSource) -> Model:
     """The model itself, or the one at that path."""
-    return source if isinstance(source, Model) else load_model(source)
+    return load_model(source) if isinstance(source, str | Path) else source

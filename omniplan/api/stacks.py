@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import MachineSource, load_model, machine_of
+from omniplan.api.source import load_model, machine_of
 
 if TYPE_CHECKING:
+    from omniplan.api.source import MachineSource
     from omniplan.domain.model import Model
     from omniplan.stack.asked import StackFile
     from omniplan.stack.values import Stack

@@ -12,7 +12,7 @@ from omniplan.check.hit import Hit, WordEdit
 from omniplan.check.options import GivenOption
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
-from omniplan.domain.params import DEFAULT_BUILD
+from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.flags import refusals
 from omniplan.llamacpp.flags.table import ValueKind, spellings

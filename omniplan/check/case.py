@@ -8,12 +8,13 @@ from functools import cached_property
 from typing import Final
 
 from omniplan.check.options import GivenOption, Reading, read
+from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Headroom, shortfall
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
-from omniplan.domain.params import DEFAULT_BUILD, ServerParams
+from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Prediction
 from omniplan.domain.roles import Role
 from omniplan.errors import ArgumentError, InputError, OmniplanError

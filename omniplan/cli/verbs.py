@@ -9,7 +9,7 @@ from typing import Final
 
 from omniplan import api
 from omniplan.cli.output import show
-from omniplan.domain.params import DEFAULT_BUILD
+from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.errors import ExitCode
 
 _MODEL_HELP: Final = "a GGUF file, any shard of a set, or a header-only file"

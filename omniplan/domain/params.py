@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.units import MIB
 
 # llama.cpp b11434: llama_max_devices(), llama_max_tensor_buft_overrides(), LLAMA_MAX_SEQ.
@@ -13,8 +14,6 @@ MAX_DEVICES: Final = 16
 MAX_OVERRIDES: Final = 4096
 MAX_SEQUENCES: Final = 256
 
-# The build that reads a command line unless another is named.
-DEFAULT_BUILD: Final = 11434
 
 # The least context --fit shrinks to (common.h: fit_params_min_ctx); below it a chat model is of little use anyway.
 LEAST_CONTEXT: Final = 4096

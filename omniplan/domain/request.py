@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypedDict, TypeVar
 
+from omniplan.domain.defaults import DEFAULT_ANSWER, DEFAULT_BUILD, DEFAULT_PROMPT
 from omniplan.domain.headroom import Headroom
-from omniplan.domain.params import DEFAULT_BUILD, LoadMode, Override
+from omniplan.domain.params import LoadMode, Override
 from omniplan.domain.prediction import Objective
 from omniplan.errors import RequestError
-
-# The context of a request that names none, unless the model was trained for less.
-DEFAULT_CONTEXT: Final = 32768
 
 _Word = TypeVar("_Word", bound=StrEnum)
 
@@ -44,8 +42,8 @@ class Request:
     cache_type_v: str = "f16"
     cache_types: tuple[str, ...] = ()
     n_ubatch: int | None = 512
-    n_prompt: int = 2048
-    n_gen: int = 256
+    n_prompt: int = DEFAULT_PROMPT
+    n_gen: int = DEFAULT_ANSWER
     objective: Objective = Objective.REQUEST
     pins: tuple[Override, ...] = ()
     max_patterns: int | None = None

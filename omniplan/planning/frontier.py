@@ -8,11 +8,12 @@ from functools import partial
 from itertools import product
 from typing import Final
 
+from omniplan.domain.defaults import DEFAULT_CONTEXT
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import LEAST_CONTEXT
 from omniplan.domain.plan import Plan
-from omniplan.domain.request import DEFAULT_CONTEXT, Request
+from omniplan.domain.request import Request
 from omniplan.errors import ArgumentError, Infeasible, InputError
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.load.unpriced import unpriced_devices

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from omniplan.domain.defaults import DEFAULT_CONTEXT
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.domain.plan import Plan, Settings
-from omniplan.domain.request import DEFAULT_CONTEXT, Request
+from omniplan.domain.request import Request
 from omniplan.errors import RequestError
 from omniplan.planning.baselines import best_of, rivals
 from omniplan.planning.choices import search

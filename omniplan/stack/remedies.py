@@ -8,10 +8,10 @@ from functools import cache, cached_property, partial
 from itertools import combinations, islice, product
 from typing import Final
 
+from omniplan.domain.defaults import DEFAULT_CONTEXT
 from omniplan.domain.footprint import RAM
 from omniplan.domain.model import Model
 from omniplan.domain.params import LEAST_CONTEXT
-from omniplan.domain.request import DEFAULT_CONTEXT
 from omniplan.errors import InputError, UnsupportedModel
 from omniplan.llamacpp.quant.quality import loss_of, mixes
 from omniplan.llamacpp.quant.requantise import requantise

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.evidence import Assumption, Reason, ReasonVerdict
 from omniplan.domain.footprint import RAM, Footprint
 from omniplan.domain.headroom import PROMPT_CACHE
 from omniplan.domain.machine import Machine
-from omniplan.domain.params import DEFAULT_BUILD, ServerParams
+from omniplan.domain.params import ServerParams
 from omniplan.domain.plan import Plan
 from omniplan.machines.probe.order import VISIBLE
 from omniplan.planning.advice import environment_of, host_reasons, learned_reasons

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Final
 
+from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.footprint import BufferColumn, Footprint
-from omniplan.domain.params import DEFAULT_BUILD
 from omniplan.domain.prediction import Phase
 from omniplan.llamacpp.ggml.buffers import HOST
 from omniplan.verify.expected import Expected

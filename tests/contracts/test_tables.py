@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from omniplan.check.table import rows
+from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.machine import Machine, Reservation
-from omniplan.domain.params import DEFAULT_BUILD, DraftParams, ServerParams
+from omniplan.domain.params import DraftParams, ServerParams
 from omniplan.gguf.model import architectures
 from omniplan.llamacpp.flags.table import load_flags
 from omniplan.machines.files import load_machine, shipped

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import omniplan
+from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.footprint import BufferSize, Footprint
-from omniplan.domain.params import DEFAULT_BUILD
 
 DATA: Final = Path(__file__).parents[1] / "data"
 _FOLDERS: Final = (

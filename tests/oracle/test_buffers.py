@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from omniplan.domain.params import DEFAULT_BUILD
+from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.llamacpp.build import known
 from omniplan.llamacpp.ggml.allocate import allocate
 from omniplan.llamacpp.ggml.prepared import Prepared

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from omniplan.certify.values import Tally, compare
+from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.footprint import BufferSize, GraphSplits
-from omniplan.domain.params import DEFAULT_BUILD
 from omniplan.llamacpp.build import Build, builds
 from tests.oracle import cases
 from tests.oracle.cases import Case

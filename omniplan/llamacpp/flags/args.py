@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from omniplan.domain.params import DEFAULT_BUILD, MAX_OVERRIDES, ServerParams
+from omniplan.domain.defaults import DEFAULT_BUILD
+from omniplan.domain.params import MAX_OVERRIDES, ServerParams
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.flags.numbers import stof, stoi, stoul
 from omniplan.llamacpp.flags.settings import Value, change

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import RAM, BufferSize, ContextKind, Footprint, Pool
 from omniplan.domain.headroom import Headroom, Margin, shortfall
 from omniplan.domain.machine import Gpu, Machine, Memory, Reservation, ReservationKind
@@ -25,7 +24,6 @@ CONTEXT = (Reservation(size=400 * MIB, reason="what runs already", kind=Reservat
 def priced(compute: int, *, host: int = 0, is_assumed: bool = False) -> Footprint:
     """A process with 4 GiB of weights and ``compute`` bytes on one GPU, and ``host`` bytes in RAM."""
     size = BufferSize(model=4 * GIB, compute=compute)
-    unsure = (Assumption(subject="graph", statement="assumed", source="test"),) if is_assumed else ()
     buffers = {"CUDA0": size, "CPU": BufferSize(model=host)}
     return Footprint(
         llama_cpp="b11434",
@@ -43,7 +41,7 @@ def priced(compute: int, *, host: int = 0, is_assumed: bool = False) -> Footprin
         n_ubatch=512,
         flash_attn=True,
         output_buffer=MIB,
-        assumptions=unsure,
+        is_graph_known=not is_assumed,
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import omniplan
 from omniplan.cli.main import main
-from omniplan.domain.params import DEFAULT_BUILD
+from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.errors import InputError, TableError
 from omniplan.llamacpp.build import Fusions, build_number, builds, known, read_builds, release
 from omniplan.llamacpp.flags.args import parse

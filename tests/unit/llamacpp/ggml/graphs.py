@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from omniplan.domain.params import DEFAULT_BUILD
+from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.tensor_type import TYPE_BY_NAME
 from omniplan.llamacpp.build import Fusions, known
 from omniplan.llamacpp.ggml.backend import Device

@@ -1,0 +1,13 @@
+"""What is taken where nobody says, as plain numbers: signatures show them, and importing them imports nothing else."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# The llama.cpp whose bytes count.
+DEFAULT_BUILD: Final = 11434
+# Tokens of context of a request that names none, unless the model was trained for less.
+DEFAULT_CONTEXT: Final = 32768
+# Tokens of the prompt and of the answer that a plan and a prediction are for.
+DEFAULT_PROMPT: Final = 2048
+DEFAULT_ANSWER: Final = 256
