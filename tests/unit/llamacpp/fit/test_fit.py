@@ -49,7 +49,7 @@ def test_without_gpus_ram_must_keep_the_target() -> None:
 def test_the_least_context_is_of_every_slot() -> None:
     """Where slots have caches of their own, four of them keep four times the least context that was asked for."""
     machine = omniplan.load_machine("single-3090")
-    machine = replace(machine, gpus=(replace(machine.gpus[0], free=900 * MIB),))
+    machine = replace(machine, gpus=(replace(machine.gpus[0], free=800 * MIB),))
     model = cases.model("Qwen3-0.6B-Q8_0")
     found = {
         flag: omniplan.fit(model, machine, ["-np", "4", flag, "-fitc", "2048", "-fitt", "0"]).n_ctx
