@@ -66,10 +66,13 @@ class Document:
                 yield number, bare
 
     def comments(self, command: Command) -> tuple[Word, ...]:
-        """Comment lines directly above ``command`` and inside it, and the titles that models.conf gives it."""
+        """Comment lines directly above ``command`` and inside it, and the titles that models.conf gives it.
+
+        A unit of systemd is about one program, whose comments stand above the sections.
+        """
         lines = self.lines
         last = max([command.line, *(word.line for word in command.words), *self._titles(command)])
-        first = command.line
+        first = 1 if self.kind is FileKind.SYSTEMD else command.line
         while 1 < first <= len(lines) + 1 and lines[first - 2].lstrip().startswith(_MARKS):
             first -= 1
         marks = (*_MARKS, *_TITLES) if self.kind is FileKind.MODELS_CONF else _MARKS
