@@ -7,6 +7,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omniplan.units import gib
+
 if TYPE_CHECKING:
     from omniplan.domain.request import RequestChanges
 
@@ -113,7 +115,9 @@ class Infeasible(OmniplanError):
     """No placement keeps every limit.
 
     ``shortfall`` are the bytes missing by pool in the nearest miss. Each of ``remedies`` is changes of the request with
-    which the plan fits: ``plan(model, machine, request, **remedy)``. ``advice`` is what else would help, in words.
+    which the plan fits: ``plan(model, machine, request, **remedy)``. ``quant`` is the largest of llama-quantize's
+    mixtures with which it fits, and ``quant_bytes`` its weights. All of these have been planned. ``advice`` is what
+    else is to be said, in words.
     """
 
     exit_code = ExitCode.BAD
@@ -124,12 +128,16 @@ class Infeasible(OmniplanError):
         *,
         shortfall: Mapping[str, int],
         remedies: Sequence[RequestChanges] = (),
+        quant: str = "",
+        quant_bytes: int = 0,
         advice: Sequence[str] = (),
     ) -> None:
         super().__init__(summary)
         self.summary = summary
         self.shortfall = shortfall
         self.remedies = tuple(remedies)
+        self.quant = quant
+        self.quant_bytes = quant_bytes
         self.advice = tuple(advice)
 
     def __str__(self) -> str:
@@ -137,7 +145,10 @@ class Infeasible(OmniplanError):
 
     def worded(self, words: Callable[[RequestChanges], str]) -> str:
         """The message with the changes of every remedy in these words, such as "with n_ctx=4096"."""
-        return "; ".join((self.summary, *(f"it fits {words(changes)}" for changes in self.remedies), *self.advice))
+        fits = [words(changes) for changes in self.remedies]
+        if self.quant:
+            fits.append(f"as {self.quant} ({gib(self.quant_bytes)})")
+        return "; ".join((self.summary, *(f"it fits {text}" for text in fits), *self.advice))
 
 
 def _in_python(changes: RequestChanges) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +12,7 @@ from omniplan.cli.output import show
 from omniplan.cli.request import add_headroom, add_objective, add_slots, add_workload, request_of
 from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model
 from omniplan.domain.request import DEFAULT
-from omniplan.errors import ExitCode, InputError
+from omniplan.errors import ExitCode, Infeasible, InputError
 
 if TYPE_CHECKING:
     from omniplan.domain.params import Override
@@ -147,9 +148,27 @@ def _run(options: argparse.Namespace) -> int:
     from omniplan.planning.text_plan import plan_text
 
     request = request_of(options, **options.ctx, **_cache_types(options), build=build_number(options.llama_cpp))
-    plan = api.plan(options.model, options.machine, request, calibration=_calibration(options))
+    try:
+        plan = api.plan(options.model, options.machine, request, calibration=_calibration(options))
+    except Infeasible as refusal:
+        if options.json:
+            show(_refused(refusal))
+        raise
     show(plan.to_json() if options.json else plan_text(plan))
     return ExitCode.of(plan.footprint.fits)
+
+
+def _refused(refusal: Infeasible) -> str:
+    """A refusal as JSON: the missing bytes by pool, and what has been planned and fits."""
+    quants = [{"quant": refusal.quant, "tensor_bytes": refusal.quant_bytes}] if refusal.quant else []
+    document = {
+        "fits": False,
+        "reason": refusal.summary,
+        "shortfall": dict(refusal.shortfall),
+        "remedies": [*refusal.remedies, *quants],
+        "advice": refusal.advice,
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
 
 
 def _calibration(options: argparse.Namespace) -> str | Path | None:

@@ -6,7 +6,7 @@ computes its share itself nothing is streamed, so that the best of one depends o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -31,7 +31,7 @@ def best_batching(problem: Problem) -> tuple[Ladder, Solution | None]:
     One simulation says what compute buffers consist of; masks, activations and inputs are scaled to the other sizes,
     the programme divides layers with the room that leaves, and what may still be faster is simulated, best first.
     """
-    chosen, found = _first(problem)
+    chosen, found = first_fit(problem)
     if found is None:
         return chosen, None
     best, tried = found, [_said(chosen.problem.settings, found)]
@@ -68,16 +68,27 @@ def faster_size(ladder: Ladder, found: Solution) -> Reason | None:
     )
 
 
-def _first(problem: Problem) -> tuple[Ladder, Solution | None]:
-    """The first that fits, in the order of the options; the first of all where none does."""
+def first_fit(problem: Problem) -> tuple[Ladder, Solution | None]:
+    """The first that fits, in the order of the options; the first of all where none does.
+
+    No size fits where the smallest does not, since a compute buffer shrinks with the micro-batch.
+    """
     usual = Ladder(problem)
     if found := usual.climb():
         return usual, found
-    for settings in _options(problem):
-        ladder = Ladder(problem.settled(settings))
-        if found := ladder.climb():
-            return ladder, found
+    options = () if problem.is_beyond_all else tuple(_options(problem))
+    smallest = min((settings.n_ubatch for settings in options), default=0)
+    least = [ladder for ladder in _ladders(problem, options) if ladder.problem.settings.n_ubatch == smallest]
+    if any(ladder.climb() for ladder in least):
+        for ladder in _ladders(problem, options):
+            if found := ladder.climb():
+                return ladder, found
     return usual, None
+
+
+def _ladders(problem: Problem, options: Iterable[Settings]) -> Iterator[Ladder]:
+    for settings in options:
+        yield Ladder(problem.settled(settings))
 
 
 def _options(problem: Problem) -> Iterator[Settings]:

@@ -17,7 +17,7 @@ from omniplan.domain.plan import Settings
 from omniplan.domain.request import Request
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.ggml.cuda import HOST
-from omniplan.llamacpp.load import weights
+from omniplan.llamacpp.load import memory, weights
 from omniplan.llamacpp.load.context import resolve
 from omniplan.planning import candidates, patterns, timing
 from omniplan.planning.advice import with_threads
@@ -66,10 +66,15 @@ class Problem:
 
     @cached_property
     def is_beyond_all(self) -> bool:
-        """Whether the weights alone are more than all pools together hold."""
-        most = self.machine.everything
-        held = {slot.name: slot.tensor.nbytes for slot in weights.slots(self.model)}
-        return most is not None and sum(held.values()) > most
+        """Whether weights and cache alone are more than all pools together hold beside what stays free of them."""
+        most, ram = self.machine.everything, self.machine.ram
+        if most is None or ram is None:
+            return False
+        apart = [gpu for gpu in self.machine.gpus if not gpu.draws_on_ram]
+        kept = min(ram, self.headroom.ram) + sum(max(0, gpu.room - self.headroom.budget_of(gpu)) for gpu in apart)
+        held = {slot.tensor.name: slot.tensor.nbytes for slot in weights.slots(self.model)}
+        cached = sum(cache.nbytes for cache in memory.caches(self.model, self.context))
+        return sum(held.values()) + cached > most - kept
 
     @property
     def streaming(self) -> ServerParams:

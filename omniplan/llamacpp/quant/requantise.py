@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -12,6 +13,7 @@ from omniplan.domain.evidence import Assumption
 from omniplan.domain.header import Header, Tensor
 from omniplan.domain.model import Model
 from omniplan.domain.tensor_type import TensorType
+from omniplan.errors import UnsupportedModel
 from omniplan.gguf.model import build_model
 from omniplan.gguf.reader import DEFAULT_ALIGNMENT
 from omniplan.llamacpp.quant.quantize import QuantRecipe, quantized_types
@@ -35,6 +37,21 @@ def requantise(model: Model, quant: str, *, imatrix: bool | None = None, pure: b
     return replace(made, assumptions=(*made.assumptions, _assumption(model, recipe)))
 
 
+def smaller_quants(model: Model) -> tuple[tuple[int, str], ...]:
+    """Bytes of all tensors and name of every usual mix that makes the model smaller, smallest first."""
+    header = model.header
+    found = []
+    for mix in quantize_rules().mixes.values():
+        # Rules give a tensor more bits than the mix's own type, hardly ever fewer.
+        if mix.rare or mix.default.bits_per_weight >= _bits(header):
+            continue
+        with contextlib.suppress(UnsupportedModel):
+            types = quantized_types(model, QuantRecipe(mix=mix, imatrix=mix.needs_imatrix))
+            size = sum(replace(header.by_name[name], type=kind).nbytes for name, kind in types.items())
+            found.append((size, mix.name))
+    return tuple(sorted(item for item in found if item[0] < header.tensor_bytes))
+
+
 def quant_name(header: Header) -> str:
     """The mix a file says it is, such as "Q4_K_M"; the type of most of its bytes where it does not say."""
     mix = mix_of(header.metadata.get("general.file_type"))
@@ -44,6 +61,10 @@ def quant_name(header: Header) -> str:
     for tensor in header.tensors:
         sizes[tensor.type.name] = sizes.get(tensor.type.name, 0) + tensor.nbytes
     return max(sizes, key=lambda name: sizes[name])
+
+
+def _bits(header: Header) -> float:
+    return 8 * header.tensor_bytes / sum(tensor.n_elements for tensor in header.tensors)
 
 
 def _header(header: Header, mix: Mix, types: Mapping[str, TensorType]) -> Header:

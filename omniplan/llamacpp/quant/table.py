@@ -39,7 +39,10 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mix:
-    """One quant by name: its number in ``general.file_type`` and the type that no rule changes."""
+    """One quant by name: its number in ``general.file_type`` and the type that no rule changes.
+
+    ``rare`` says why nobody would look for a file of it, empty where one would.
+    """
 
     name: Name
     id: Count
@@ -47,6 +50,7 @@ class Mix:
     source: str
     alias: str = ""
     needs_imatrix: bool = False
+    rare: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

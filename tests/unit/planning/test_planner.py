@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import omniplan
+from omniplan.cli.main import main
 from omniplan.cli.said import said
 from omniplan.domain.machine import Gpu, Machine, Memory
 from omniplan.units import GIB, MIB
@@ -78,10 +80,19 @@ def test_a_refusal_recommends_what_fits() -> None:
         omniplan.plan(model, small, ASKED)
     context, *others = caught.value.remedies
 
+    assert "of cache for 32,768 tokens beside 0.59 GiB of weights do not fit on small" in str(caught.value)
     assert f"it fits with n_ctx={context['n_ctx']}" in str(caught.value)
     assert f"it fits with --ctx {context['n_ctx']}" in said(caught.value)
     for remedy in (context, *others):
         assert omniplan.plan(model, small, replace(ASKED, **remedy)).request == replace(ASKED, **remedy)
+
+
+def test_no_context_beyond_training_is_recommended() -> None:
+    """A model trained for 40,960 tokens is offered those, however many more would fit."""
+    with pytest.raises(omniplan.Infeasible) as caught:
+        omniplan.plan(cases.model("Qwen3-0.6B-Q8_0"), machine(24000, ram=None), n_ctx=1562499, cpu_weights=False)
+
+    assert caught.value.remedies[0] == {"n_ctx": 40960}
 
 
 def test_a_quant_that_cannot_exist_is_not_recommended() -> None:
@@ -92,5 +103,19 @@ def test_a_quant_that_cannot_exist_is_not_recommended() -> None:
     with pytest.raises(omniplan.Infeasible) as smaller:
         omniplan.plan(model, replace(machine(24000), memory=Memory(total=256 * GIB)), n_ctx=4096, baselines=False)
 
-    assert hopeless.value.advice == ("no quant of this model would: even 1.5625 bits per weight are 122.06 GiB",)
-    assert smaller.value.advice[-1].startswith("a quant of at most ")
+    assert (hopeless.value.remedies, hopeless.value.quant) == ((), "")
+    assert hopeless.value.advice == ("no quant of this model would with 4,096 tokens: even IQ1_S takes 124.55 GiB",)
+    assert (smaller.value.quant, smaller.value.advice) == ("IQ3_M", ())
+
+
+def test_a_refusal_is_there_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """The missing bytes, and what fits in the fields of a request, on standard output; the line is on the other."""
+    header = cases.model("GLM-4.7-Flash-Q8_0").header.paths[0]
+    code = main(["plan", header, "--machine", "single-3090", "--ctx", "8192", "--gpu-only", "--no-baselines", "--json"])
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)
+
+    assert (code, found["fits"]) == (1, False)
+    assert found["shortfall"]["CUDA0"] > 0
+    assert {"cpu_weights": True} in found["remedies"]
+    assert found["remedies"][-1]["quant"] in printed.err
