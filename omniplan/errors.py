@@ -7,8 +7,6 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.units import gib
-
 if TYPE_CHECKING:
     from omniplan.domain.request import RequestChanges
 
@@ -147,7 +145,7 @@ class Infeasible(OmniplanError):
         """The message with the changes of every remedy in these words, such as "with n_ctx=4096"."""
         fits = [words(changes) for changes in self.remedies]
         if self.quant:
-            fits.append(f"as {self.quant} ({gib(self.quant_bytes)})")
+            fits.append(f"as {self.quant}")
         return "; ".join((self.summary, *(f"it fits {text}" for text in fits), *self.advice))
 
 

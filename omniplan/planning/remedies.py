@@ -45,8 +45,10 @@ def refusal(ladder: Ladder) -> Infeasible:
     is_beyond_training = n_ctx == problem.model.hparams.n_ctx_train
     quants = () if n_ctx and is_beyond_training else smaller_quants(problem.model)
     size, quant = _largest_quant(problem, quants, closest)
-    hopeless = () if remedies or quant or not quants else (_hopeless(problem, quants[0]),)
-    return Infeasible(summary, shortfall=closest, remedies=remedies, quant=quant, quant_bytes=size, advice=hopeless)
+    advice = [f"{quant} takes {gib(size)}"] if quant else []
+    if not remedies and not quant and quants:
+        advice.append(_hopeless(problem, quants[0]))
+    return Infeasible(summary, shortfall=closest, remedies=remedies, quant=quant, quant_bytes=size, advice=advice)
 
 
 def contexts_below(n_ctx: int, n_ctx_train: int) -> tuple[int, ...]:
