@@ -17,6 +17,8 @@ from omniplan.domain.machine import Machine
 from omniplan.errors import InputError
 from omniplan.formats import compose, dotenv, kubernetes, llama_swap, models_conf, preset_ini, shell, systemd, wrapper
 from omniplan.formats.command import Command, Word
+from omniplan.formats.format import Format
+from omniplan.formats.registry import others
 
 
 class FileKind(StrEnum):
@@ -34,6 +36,7 @@ class FileKind(StrEnum):
     KUBERNETES = "Kubernetes Deployment"
     BUILD = "build file"
     LOG = "log"
+    OTHER = "format of a plug-in"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +159,8 @@ def kind_of(path: str, text: str) -> FileKind:
     for pattern, kind in _NAMES:
         if re.search(pattern, name):
             return kind
+    if _plugin(path):
+        return FileKind.OTHER
     return next((kind for pattern, kind in _CONTENTS if re.search(pattern, text, re.MULTILINE)), FileKind.SHELL)
 
 
@@ -180,6 +185,17 @@ _CONTENTS: Final = (
     (r"^FROM \S", FileKind.BUILD),
     (r"^(ggml_cuda_init|llama_model_loader|load_tensors|llm_load_tensors|print_info):", FileKind.LOG),
 )
+
+
+def _plugin(path: str) -> Format | None:
+    """The format of another package that has files of such a name."""
+    name = PurePath(path).name.lower()
+    return next((item for item in others().values() if item.files and item.files.search(name)), None)
+
+
+def _plugged(text: str, path: str) -> tuple[Command, ...]:
+    chosen = _plugin(path)
+    return tuple(chosen.read(text)) if chosen else ()
 
 
 def _nothing(_text: str, _path: str) -> tuple[Command, ...]:
@@ -219,4 +235,5 @@ _READERS: Final[Mapping[FileKind, Callable[[str, str], Iterator[Command] | tuple
     FileKind.KUBERNETES: lambda text, path: kubernetes.commands(text, where=path),
     FileKind.BUILD: _nothing,
     FileKind.LOG: _nothing,
+    FileKind.OTHER: _plugged,
 }

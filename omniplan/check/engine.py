@@ -13,8 +13,9 @@ from omniplan.check.case import Case
 from omniplan.check.document import Document, File, FileKind
 from omniplan.check.hit import Hit
 from omniplan.check.models import Models
-from omniplan.check.registry import COMMAND_RULES, FILE_RULES
-from omniplan.check.table import CheckRule, Need, rows
+from omniplan.check.registry import rules
+from omniplan.check.rule import Rule
+from omniplan.check.table import CheckRule, Need
 from omniplan.check.values import CheckReport, Finding, Severity
 from omniplan.domain.footprint import Unpriced
 from omniplan.domain.machine import Machine
@@ -34,7 +35,7 @@ def check(
     ``only`` names the rules to ask, none for all of them.
     """
     file = _file(document, model, machine)
-    asked = [row for row in rows().values() if not only or row.id in only]
+    asked = [rule for rule in rules().values() if not only or rule.row.id in only]
     found = sorted(
         _findings(file, asked), key=lambda item: (item[0].line, _ORDER.index(item[0].severity), item[0].rule)
     )
@@ -112,16 +113,14 @@ def _case(document: Document, command: Command, models: Models, named: frozenset
     )
 
 
-def _findings(file: File, asked: Iterable[CheckRule]) -> Iterator[_Found]:
-    for row in asked:
-        if row.id in FILE_RULES:
-            for hit in FILE_RULES[row.id](file):
-                yield _finding(row, hit, file.document, None), hit, None
-            continue
-        for case in file.cases:
-            if _has_needed(row, case):
-                for hit in COMMAND_RULES[row.id](case):
-                    yield _finding(row, hit, file.document, case), hit, case
+def _findings(file: File, asked: Iterable[Rule]) -> Iterator[_Found]:
+    for rule in asked:
+        for hit in rule.of_file(file) if rule.of_file else ():
+            yield _finding(rule.row, hit, file.document, None), hit, None
+        for case in file.cases if rule.of_command else ():
+            if rule.of_command and _has_needed(rule.row, case):
+                for hit in rule.of_command(case):
+                    yield _finding(rule.row, hit, file.document, case), hit, case
 
 
 def _has_needed(row: CheckRule, case: Case) -> bool:

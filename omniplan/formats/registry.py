@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from omniplan.documents.plugins import guarded, plugins
 from omniplan.domain.params import ServerParams
 from omniplan.errors import ArgumentError, InputError
 from omniplan.formats import compose, dotenv, kubernetes, llama_swap, models_conf, plain, preset_ini, systemd
@@ -39,9 +40,9 @@ def render(items: Sequence[Launch], name: str, *, into: str | None = None, optio
     Raises InputError for an unknown format, one that holds no several models, and for whatever the format's own reader
     would not give back: an argument is refused, never changed.
     """
-    chosen = FORMATS.get(name)
+    chosen = FORMATS.get(name) or others().get(name)
     if chosen is None:
-        raise InputError(f"unknown; choose one of {', '.join(FORMATS)}", field="format", value=name)
+        raise InputError(f"unknown; choose one of {', '.join((*FORMATS, *others()))}", field="format", value=name)
     for item in items:
         if not chosen.ids.fullmatch(item.id):
             raise InputError(f"section {item.id!r}: {name} has names of the form {chosen.ids.pattern}")
@@ -57,6 +58,15 @@ def render(items: Sequence[Launch], name: str, *, into: str | None = None, optio
             text = chosen.put(text, item, options)
     check(chosen, prepared, text)
     return text
+
+
+def others() -> Mapping[str, Format]:
+    """The formats of other packages by name; raises InputError."""
+    found = plugins("omniplan.formats", Format, called=lambda item: item.name, taken=FORMATS)
+    return {
+        name: replace(item, write=guarded(name, item.write), read=guarded(name, item.read))
+        for name, item in found.items()
+    }
 
 
 def check(chosen: Format, items: Sequence[Launch], text: str) -> None:
