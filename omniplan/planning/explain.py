@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from omniplan.domain.evidence import Reason, ReasonVerdict
-from omniplan.domain.footprint import Footprint
+from omniplan.domain.footprint import RAM, Footprint
 from omniplan.domain.headroom import Margin
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
@@ -22,7 +22,7 @@ SINGLE_GPU: Final = "docs/lessons.md#glm-one-card: never spread a model that fit
 EXPERTS_LAST: Final = "docs/lessons.md#glm-2: exps=CPU is conditional, never a default for MoE"
 FOLLOW: Final = "docs/lessons.md#glm-cache-follows: KV cache and norms follow -ts, not -ot; llama.cpp load_tensors"
 PINNED: Final = "docs/lessons.md#glm-7: a pinned placement needs --fit off"
-HEADROOM: Final = "docs/lessons.md#l3: keep 10 to 15 % of VRAM free for growth"
+HEADROOM: Final = "docs/decisions/0004-headroom.md: buffers are exact, so that only what is not in them is kept"
 
 
 def layout_reasons(problem: Problem, solution: Solution) -> Iterator[Reason]:
@@ -194,10 +194,12 @@ def _span(first: int, last: int, n_layer_all: int) -> str:
 def headroom_reasons(margins: Sequence[Margin]) -> Iterator[Reason]:
     """What is left of every pool."""
     for margin in margins:
+        what = "the prompt cache" if margin.pool == RAM else "the CUDA context"
         yield Reason(
             verdict=ReasonVerdict.NOTE,
             subject=f"headroom on {margin.pool}",
             statement=f"{mib(margin.capacity - margin.used)} of {mib(margin.capacity)} stay free "
-            f"({margin.free_fraction:.0%}), {mib(margin.left)} beyond what the policy keeps",
+            f"({margin.free_fraction:.0%}): {mib(margin.context)} for {what}, {mib(margin.growth)} for growth, "
+            f"{mib(margin.left)} beyond what the policy keeps",
             source=HEADROOM,
         )

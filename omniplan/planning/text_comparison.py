@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from omniplan.planning.comparison import Compared, Comparison
-from omniplan.text.speed import SPEEDS, speeds
+from omniplan.text.speed import NEVER, SPEEDS, speeds
 from omniplan.text.table import table
 from omniplan.text.verdict import FITS, UNKNOWN, verdict_line
 from omniplan.units import mib
@@ -29,7 +29,8 @@ def _unknown(found: Comparison) -> list[str]:
 
 def _row(number: int, row: Compared, pools: list[str]) -> list[str]:
     splits = "-" if row.graph_splits is None else str(row.graph_splits.decode)
-    speed = [UNKNOWN] * len(SPEEDS) if row.prediction is None else speeds(row.prediction)
+    known = [UNKNOWN] * len(SPEEDS) if row.prediction is None else speeds(row.prediction)
+    speed = NEVER if row.fits is False else known
     return [str(number), *(_used(row, name) for name in pools), FITS[row.fits], splits, *speed]
 
 
@@ -45,4 +46,4 @@ def _short(found: Comparison) -> Iterator[str]:
     short = [(number, row) for number, row in enumerate(found.rows, 1) if row.fits is False]
     for index, (number, row) in enumerate(short):
         where = ", ".join(f"{mib(size)} on {name}" for name, size in row.shortfall.items())
-        yield f"{'' if index else chr(10)}{number} is short by {where}; its speed takes for granted that it runs"
+        yield f"{'' if index else chr(10)}{number} is short by {where}, and has no speed"

@@ -12,6 +12,8 @@ from omniplan.text.table import table
 from omniplan.text.verdict import FITS
 
 SPEEDS: Final = ("tokens/s", "prompt tokens/s", "request s")
+# What does not load has no speed.
+NEVER: Final = ("-", "-", "-")
 
 
 def speed_lines(prediction: Prediction) -> list[str]:
@@ -38,7 +40,7 @@ def baseline_lines(plan: Plan) -> list[str]:
     for name, baseline in plan.baselines.items():
         fits = fitting if baseline.fits else "no headroom" if baseline.loads else "no"
         fits = fits if baseline.is_allowed else "not allowed"
-        rows.append((name, fits, *speeds(baseline.prediction)))
+        rows.append((name, fits, *(speeds(baseline.prediction) if baseline.loads else NEVER)))
     return [table(("against", "fits", *SPEEDS), rows), "", *_alternative(plan)]
 
 

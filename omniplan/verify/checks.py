@@ -14,7 +14,7 @@ from omniplan.machines.advice import AdviceSeverity as Weight
 from omniplan.machines.probe.advice import STREAMS, advise
 from omniplan.units import MIB, mib
 from omniplan.verify import kv
-from omniplan.verify.checks_memory import out_of_memory, released, unaccounted, used_memory
+from omniplan.verify.checks_memory import idle_vram, out_of_memory, released, unaccounted, used_memory
 from omniplan.verify.compare import is_same_build, mapped_size, tolerance_of
 from omniplan.verify.evidence import Evidence
 from omniplan.verify.logs.report import BufferKind
@@ -208,6 +208,7 @@ CHECKS: Final[tuple[Callable[[Evidence], Iterator[RunFinding]], ...]] = (
     flash_attention,
     context_size,
     empty_devices,
+    idle_vram,
     layer_count,
     kv_cache,
     graph_splits,

@@ -8,7 +8,9 @@ from typing import Final
 from omniplan.domain.footprint import BufferColumn
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Gpu
-from omniplan.units import MIB, mib
+from omniplan.llamacpp.ggml.buffers import HOST
+from omniplan.units import GIB, MIB, mib
+from omniplan.verify.compare import mapped_size
 from omniplan.verify.evidence import Evidence
 from omniplan.verify.expected import free_of
 from omniplan.verify.logs.report import BufferKind, OutOfMemory
@@ -19,8 +21,12 @@ from omniplan.verify.values import RunFinding
 _REMEDIES: Final = {
     BufferKind.COMPUTE: "the compute buffer grows with -ub: halve it, or move a layer off {device}",
     BufferKind.KV: "shorten the context (-c), quantise the cache (-ctk, -ctv), or move a layer off {device}",
+    BufferKind.RECURRENT: "recurrent states grow with the slots (-np): fewer of them, or move a layer off {device}",
     BufferKind.MODEL: "give {device} fewer layers: -ts counts layers, --n-cpu-moe is applied after the split",
 }
+# Less is left idle by layers that are larger than the rest, and a token embedding in RAM is smaller.
+_LEAST_IDLE: Final = 4 * GIB
+_IDLE: Final = 0.1
 
 
 def out_of_memory(evidence: Evidence) -> Iterator[RunFinding]:
@@ -33,7 +39,10 @@ def out_of_memory(evidence: Evidence) -> Iterator[RunFinding]:
             continue
         kind = item.kind or BufferKind.MODEL
         remedy = _REMEDIES.get(kind, _REMEDIES[BufferKind.MODEL]).format(device=pool or "the device")
-        facts = {"device": pool or "a device", "asked": asked, "kind": kind.value, "remedy": remedy}
+        # A second context of the model is that of MTP, or of a draft that shares its weights.
+        is_second = kind is not BufferKind.MODEL and any(c.line <= item.line for c in evidence.load.contexts[1:])
+        what = f"{kind.value} of another context of the model" if is_second else kind.value
+        facts = {"device": pool or "a device", "asked": asked, "kind": what, "remedy": remedy}
         free = free_of(evidence.report, evidence.machine, pool)
         held = _held(evidence, pool, item)
         if free is None or item.size <= free - sum(held.values()):
@@ -51,6 +60,29 @@ def _held(evidence: Evidence, pool: str, item: OutOfMemory) -> dict[BufferColumn
     members = one_memory(pool, evidence.machine, device_order(evidence.report))
     held = {column: pools(evidence.load, column) for column in columns}
     return {column: size for column, sizes in held.items() if (size := sum(sizes.get(name, 0) for name in members))}
+
+
+def idle_vram(evidence: Evidence) -> Iterator[RunFinding]:
+    """VRAM that nothing uses, beyond what the headroom policy keeps, while weights that could lie there are in RAM."""
+    load, order = evidence.load, device_order(evidence.report)
+    model = pools(load, BufferColumn.MODEL)
+    if load.failure or load.refused:
+        return
+    # A mapping spans the tensors on GPUs between those it is for.
+    spanned = sum(size for pool, size in model.items() if pool != HOST) if mapped_size(load) else 0
+    idle = total = 0
+    for device in evidence.report.devices:
+        pool = pool_of(device.name)
+        free = free_of(evidence.report, evidence.machine, pool)
+        if free is None or HOST in one_memory(pool, evidence.machine, order):
+            continue
+        total += device.total or free
+        held = sum(pools(load, column).get(pool, 0) for column in BufferColumn)
+        idle += max(0, free - held - _margin(evidence, predicted_name(pool, order), device.total or free))
+    movable = min(idle, model.get(HOST, 0) - spanned)
+    if movable > max(_LEAST_IDLE, total * _IDLE):
+        in_ram = mib(model[HOST] - spanned)
+        yield finding("idle-vram", load.line, idle=mib(idle), weights=in_ram, movable=mib(movable))
 
 
 def unaccounted(evidence: Evidence) -> Iterator[RunFinding]:

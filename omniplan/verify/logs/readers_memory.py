@@ -15,6 +15,12 @@ from omniplan.verify.logs.report import BreakdownRow, BufferKind, FitDevice, Log
 
 # The driver's numbers wrap below zero; no machine has this much memory.
 _WRAPPED_MIB: Final = 1 << 30
+# What llama.cpp b11434 says was not to be had (src/llama-kv-cache.cpp, llama-memory-recurrent.cpp, llama-context.cpp).
+_FAILED_OF: Final = {
+    "buffer for kv cache": BufferKind.KV,
+    "buffer for rs cache": BufferKind.RECURRENT,
+    "failed to allocate compute": BufferKind.COMPUTE,
+}
 # Lines between the two halves of one report of a refused allocation.
 _NEAR: Final = 12
 
@@ -98,16 +104,22 @@ def _refused(load: LoadBuilder, values: Values, line: int) -> None:
 
 
 def _refused_kind(load: LoadBuilder, function: str) -> BufferKind:
-    """What the bytes were for: the graph allocator's are compute, others by what is there already."""
+    """What the bytes were for: the graph allocator's are compute, others by what is there already.
+
+    llama.cpp prints the weights' buffers when all of them are there.
+    """
     if "gallocr" in function:
         return BufferKind.COMPUTE
     if not load.contexts:
-        return BufferKind.MODEL
+        return BufferKind.KV if load.buffers else BufferKind.MODEL
     has_cache = any(buffer.kind is BufferKind.KV for buffer in load.contexts[-1].held)
     return BufferKind.COMPUTE if has_cache and "tensor" not in function else BufferKind.KV
 
 
 def _failed(load: LoadBuilder, values: Values, line: int) -> None:
+    kind = next((kind for words, kind in _FAILED_OF.items() if words in values["reason"]), None)
+    if kind and load.refused and line - load.refused[-1].line <= _NEAR:
+        load.refused[-1] = replace(load.refused[-1], kind=kind)
     if not load.failure:
         load.failure, load.failure_line = values["reason"].strip(), line
 

@@ -59,6 +59,43 @@ def test_the_cache_follows_the_split_not_the_override() -> None:
     assert "-ts 33,14" in next(item.advice for item in found.findings if item.name == "kv-off-weights")
 
 
+def test_a_second_context_that_does_not_fit_is_named() -> None:
+    """What MTP's own context asks for is no weight of the model."""
+    log = [
+        "llama_model_loader: loaded meta data with 30 key-value pairs and 9 tensors from a.gguf (version GGUF V3)",
+        "load_tensors: CUDA0 model buffer size = 900.00 MiB",
+        "llama_context: constructing llama_context",
+        "llama_context: n_ctx = 4096",
+        "llama_kv_cache: CUDA0 KV buffer size = 100.00 MiB",
+        "sched_reserve: CUDA0 compute buffer size = 300.00 MiB",
+        "llama_context: constructing llama_context",
+        "llama_context: n_ctx = 4096",
+        "alloc_tensor_range: failed to allocate CUDA0 buffer of size 536870912",
+        "llama_init_from_model: failed to initialize the context: failed to allocate buffer for kv cache",
+    ]
+
+    said = named(omniplan.verify(parse_log(log)))
+    assert "512 MiB of kv of another context of the model" in said["out-of-memory-unknown"]
+
+
+@pytest.mark.parametrize(("in_ram", "is_told"), [("350000.00", True), ("900.00", False)])
+def test_idle_vram_is_told_while_weights_are_in_ram(in_ram: str, is_told: bool) -> None:
+    """Experts in RAM beside a GPU that is nearly empty are worth a finding; a token embedding is not."""
+    log = [
+        "ggml_cuda_init: found 1 CUDA devices:",
+        "llama_model_load_from_file_impl: using device CUDA0 (NVIDIA RTX PRO 6000) (0000:01:00.0) - 96000 MiB free",
+        "llama_model_loader: loaded meta data with 30 key-value pairs and 9 tensors from a.gguf (version GGUF V3)",
+        "load_tensors: CUDA0 model buffer size = 4000.00 MiB",
+        f"load_tensors: CUDA_Host model buffer size = {in_ram} MiB",
+        "llama_context: constructing llama_context",
+        "llama_kv_cache: CUDA0 KV buffer size = 1000.00 MiB",
+        "sched_reserve: CUDA0 compute buffer size = 300.00 MiB",
+    ]
+    said = named(omniplan.verify(parse_log(log)))
+
+    assert ("idle-vram" in said) is is_told
+
+
 def test_out_of_memory_by_372_mib() -> None:
     """At -ub 1024 the compute buffer of 897 MiB met 525 free ones."""
     found = judged(diary.glm(n_ubatch=1024), diary.args(1024))

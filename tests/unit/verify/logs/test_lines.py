@@ -196,6 +196,20 @@ def test_a_refused_pipeline_that_went_on_is_survived() -> None:
     assert [True] == [item.is_survived for item in report.load.refused]
 
 
+def test_a_refused_cache_beside_the_model_is_no_weight() -> None:
+    """MTP's cache is refused when the weights lie where they should, whether or not the log says who asks."""
+    for contexts in ([], ["llama_context: constructing llama_context", "llama_context: n_ctx = 4096"]):
+        report = read(
+            "load_tensors: CUDA0 model buffer size = 900.00 MiB",
+            *contexts,
+            "alloc_tensor_range: failed to allocate CUDA0 buffer of size 536870912",
+            "llama_init_from_model: failed to initialize the context: failed to allocate buffer for kv cache",
+        )
+
+        assert report.load is not None
+        assert [BufferKind.KV] == [item.kind for item in report.load.refused]
+
+
 def test_the_last_table_of_memory_counts() -> None:
     """A server prints the table again when it ends, with other devices where some are gone."""
     head = "x: | memory breakdown [MiB] | total free self model context compute unaccounted |"
