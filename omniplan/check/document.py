@@ -18,7 +18,7 @@ from omniplan.errors import InputError
 from omniplan.formats import compose, dotenv, kubernetes, llama_swap, models_conf, preset_ini, shell, systemd, wrapper
 from omniplan.formats.command import Command, Word
 from omniplan.formats.format import Format
-from omniplan.formats.registry import others
+from omniplan.formats.registry import FORMATS, others
 
 
 class FileKind(StrEnum):
@@ -36,7 +36,7 @@ class FileKind(StrEnum):
     KUBERNETES = "Kubernetes Deployment"
     BUILD = "build file"
     LOG = "log"
-    OTHER = "format of a plug-in"
+    OTHER = "file of another format"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +159,7 @@ def kind_of(path: str, text: str) -> FileKind:
     for pattern, kind in _NAMES:
         if re.search(pattern, name):
             return kind
-    if _plugin(path):
+    if _by_name(path):
         return FileKind.OTHER
     return next((kind for pattern, kind in _CONTENTS if re.search(pattern, text, re.MULTILINE)), FileKind.SHELL)
 
@@ -187,14 +187,15 @@ _CONTENTS: Final = (
 )
 
 
-def _plugin(path: str) -> Format | None:
-    """The format of another package that has files of such a name."""
+def _by_name(path: str) -> Format | None:
+    """The format that says its files have such a name: ours, or another package's."""
     name = PurePath(path).name.lower()
-    return next((item for item in others().values() if item.files and item.files.search(name)), None)
+    known = (*FORMATS.values(), *others().values())
+    return next((item for item in known if item.files and item.files.search(name)), None)
 
 
 def _plugged(text: str, path: str) -> tuple[Command, ...]:
-    chosen = _plugin(path)
+    chosen = _by_name(path)
     return tuple(chosen.read(text)) if chosen else ()
 
 

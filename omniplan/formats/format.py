@@ -47,8 +47,8 @@ class Format:
     ``ids`` is what a section of it may be called. ``write`` makes a whole file of launches that ``prepare`` adapted;
     ``put`` places one in the text of a file, where the format has several in one. ``read`` is its reader. ``is_exact``
     says that the arguments come back as they are, not merely with the same effect; ``carries_environment`` that
-    variables come back too. ``files`` is found in the names of its files, in small letters, where the format is
-    another package's; ``check`` knows the files of our own by more than their names.
+    variables come back too. ``files`` is found in the names of its files, in small letters; a format
+    without it has files that ``check`` knows by more than their names.
     """
 
     name: str
