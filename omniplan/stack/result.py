@@ -22,6 +22,7 @@ from omniplan.stack import cofit
 from omniplan.stack.asked import ANY_GPU, Group
 from omniplan.stack.neighbours import busy_seconds, decode_work
 from omniplan.stack.options import NANO
+from omniplan.stack.places import cpu_reasons, place_reasons
 from omniplan.stack.pools import UNKNOWN, Need, total
 from omniplan.stack.remedies import refused
 from omniplan.stack.search import Found, Search
@@ -138,7 +139,7 @@ def _beside(search: Search, found: Found, name: str, cache: int, threads: int) -
             *search_reasons(solved),
             *host_reasons(machine, priced),
             *learned_reasons(machine, priced),
-            *_place(found, name, cache, threads),
+            *place_reasons(found, name, cache=cache, threads=threads),
         ),
     )
 
@@ -152,31 +153,6 @@ def _seen_by(machine: Machine, priced: Footprint) -> Footprint:
     """The same price, with what is free on ``machine``."""
     free = {**{gpu.name: gpu.room for gpu in machine.gpus}, RAM: machine.ram}
     return replace(priced, pools=tuple(replace(pool, free=free[pool.name]) for pool in priced.pools))
-
-
-def _place(found: Found, name: str, cache: int, threads: int) -> Iterator[Reason]:
-    groups = [group.name for group in found.groups if name in group.members]
-    yield Reason(
-        verdict=ReasonVerdict.CHOSEN,
-        subject=f"place of {name}",
-        statement=f"the best of {found.rivals[name]} places beside its neighbours in "
-        f"{', '.join(groups) or 'no group'}; margins are of what they leave",
-        source="joint search over all members",
-    )
-    if cache < PROMPT_CACHE:
-        yield Reason(
-            verdict=ReasonVerdict.CHOSEN,
-            subject=f"-cram {cache // MIB}",
-            statement=f"its part of the RAM that is left: {gib(cache)} instead of llama-server's 8 GiB of prompt cache",
-            source="llama.cpp b11434 --cache-ram",
-        )
-    if threads:
-        yield Reason(
-            verdict=ReasonVerdict.CHOSEN,
-            subject=f"-t {threads}",
-            statement="members that compute on the CPU at the same time share its physical cores",
-            source="rule decode-threads: no more threads than physical cores",
-        )
 
 
 def _with_cache(params: ServerParams, cache: int) -> ServerParams:
@@ -235,6 +211,8 @@ def _reasons(search: Search, found: Found, threads: Mapping[str, int]) -> Iterat
             f"priced; neighbours count as busy {search.asked.busy:.0%} of their time",
             source="exact search over all members and groups",
         )
+    for name in found.options:
+        yield from cpu_reasons(search, found, name)
     fitting = [group for group in search.asked.groups if search.fits_alone(group)]
     for group in fitting:
         if group.name not in {kept.name for kept in found.groups}:

@@ -168,6 +168,18 @@ def test_neighbours_on_one_bus_slow_each_other() -> None:
         assert speed.busy / speed.idle > 0.95
 
 
+def test_weights_in_ram_beside_free_vram_have_a_reason() -> None:
+    """A model of 0.6 B stays off a GPU that has 16 GB left, since a more important one would wait for it there."""
+    large = model("large", path="gpt-oss-120b-MXFP4_MOE", n_ctx=32768, priority=3.0)
+    found = plan(machine("h100"), large, model("tiny", path="Qwen3-0.6B-Q8_0"))
+    said = [reason.statement for reason in found.reasons if reason.subject == "tiny on the CPU"]
+
+    assert "CPU" in found.member("tiny").plan.strategy
+    assert len(said) == 1
+    assert "CUDA0 has room for all of it" in said[0]
+    assert "its neighbours would wait" in stack_text(found)
+
+
 def test_members_on_the_cpu_share_its_cores() -> None:
     """No more threads than physical cores where several compute on the CPU; no GPU is in their sight."""
     stack = small(little(8000, 32768), {"a": 8, "b": 8}, a=On.CPU, b=On.CPU)
