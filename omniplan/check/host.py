@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from omniplan.check.case import Case
+from omniplan.check.case import DEFAULT, Case
 from omniplan.check.hit import Hit
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
@@ -20,7 +20,6 @@ from omniplan.units import GIB, MIB, gib
 
 # RAM that a server needs beside everything that is counted.
 _BESIDE: Final = GIB
-_TIGHT: Final = 0.9
 
 
 def prompt_cache(case: Case) -> Iterator[Hit]:
@@ -50,7 +49,7 @@ def tight_without_mmap(case: Case) -> Iterator[Hit]:
     if memory is None or given is None or case.params.load_mode not in modes or case.priced is None:
         return
     used = next((pool.used for pool in case.priced.pools if pool.name == RAM), 0)
-    if _TIGHT * memory.available < used <= memory.available:
+    if 0 <= memory.available - used < DEFAULT.ram:
         yield Hit(
             message=f"{given.name} {given.value} holds {gib(used)} of the {gib(memory.available)} that RAM has free",
             at=given.at,

@@ -174,6 +174,7 @@ def visible_order(case: Case) -> Iterator[Hit]:
                     f"{gpu.description} with {gib(gpu.free)} free, the smaller for {other.description} "
                     f"with {gib(other.free)}",
                     at=word,
+                    severity=Severity.INFO if case.priced is not None and case.priced.fits else None,
                 )
                 return
 

@@ -57,12 +57,12 @@ def test_the_prompt_cache_has_what_is_left_but_one_gigabyte() -> None:
     assert not says("prompt-cache-over-ram", host(ram=held() - MIB), "-cram", "101")
 
 
-def test_ram_is_tight_from_nine_tenths_on() -> None:
-    """Beyond all of it something does not fit, which is another finding."""
+def test_ram_is_tight_below_what_a_plan_keeps_of_it() -> None:
+    """To the byte, so that no plan is contradicted; beyond all of it something does not fit, another finding."""
     used, rule = held(), "tight-without-mmap"
 
-    assert not says(rule, host(ram=used * 10 // 9 + 9), "--load-mode", "mlock")
-    assert says(rule, host(ram=used * 10 // 9 - 9), "--load-mode", "mlock")
+    assert not says(rule, host(ram=used + 2 * GIB), "--load-mode", "mlock")
+    assert says(rule, host(ram=used + 2 * GIB - 1), "--load-mode", "mlock")
     assert says(rule, host(ram=used), "--load-mode", "none")
     assert not says(rule, host(ram=used - 1), "--load-mode", "none")
     assert not says(rule, host(ram=used), "--load-mode", "mmap")
