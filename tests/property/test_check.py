@@ -43,8 +43,8 @@ NAMES = {
 }
 
 
-# All on the GPUs; experts in RAM, on one GPU and on two in another order; RAM nearly full; --fit's own layout over alike
-# GPUs; two GPUs that are pinned by PCI order; no GPU.
+# All on the GPUs; experts in RAM, on one GPU and on two in another order; RAM nearly full; --fit's own layout
+# over alike GPUs; two GPUs that are pinned by PCI order; no GPU.
 PLANNED = (
     ("GLM-4.7-Flash-Q8_0", "dual-4090-5070ti"),
     ("gpt-oss-120b-MXFP4_MOE", "single-3090"),
