@@ -14,7 +14,7 @@ from omniplan.domain.prediction import Objective
 from omniplan.domain.request import Request
 from omniplan.errors import Infeasible, InputError, UnsupportedModel
 from omniplan.llamacpp.load.unpriced import unpriced_devices
-from omniplan.llamacpp.quant.requantise import quant_name, requantise
+from omniplan.llamacpp.quant.requantise import bits_per_weight, quant_name, requantise
 from omniplan.llamacpp.quant.same_model import Identity, commonest
 from omniplan.planning.frontier import short, too_small
 from omniplan.planning.frontier_values import Outcome
@@ -46,7 +46,7 @@ def make_recommendation(
     same, others = _same(models, left_out)
     # The same for all, though files of one model may say differently what it was trained for.
     request = replace(request, n_ctx=request.n_ctx or max(request.n_ctx_least or 0, usual_context(same[0])))
-    estimates, refused = _estimates(max(same, key=bits_per_weight), what_if)
+    estimates, refused = _estimates(max(same, key=lambda model: bits_per_weight(model.header)), what_if)
     plan = partial(make_plan, machine=machine, request=request)
     options = [_option(model, plan, is_estimate=False) for model in same]
     options += [_option(model, plan, is_estimate=True) for model in estimates]
@@ -58,11 +58,6 @@ def make_recommendation(
         left_out=(*left_out, *others, *refused),
         unpriced=tuple(unpriced_devices(machine.gpus)),
     )
-
-
-def bits_per_weight(model: Model) -> float:
-    """Bits a weight takes on average over the whole file, scales included."""
-    return 8 * model.header.tensor_bytes / sum(tensor.n_elements for tensor in model.header.tensors)
 
 
 def _same(models: Sequence[Model], left_out: Sequence[LeftOut]) -> tuple[list[Model], list[LeftOut]]:
@@ -97,7 +92,7 @@ def _option(model: Model, plan: Callable[[Model], Plan], *, is_estimate: bool) -
     option = QuantOption(
         path=header.paths[0],
         quant=quant_name(header),
-        bits_per_weight=bits_per_weight(model),
+        bits_per_weight=bits_per_weight(header),
         tensor_bytes=header.tensor_bytes,
         file_bytes=header.file_bytes,
         is_estimate=is_estimate,

@@ -43,7 +43,7 @@ def smaller_quants(model: Model) -> tuple[tuple[int, str], ...]:
     found = []
     for mix in quantize_rules().mixes.values():
         # Rules give a tensor more bits than the mix's own type, hardly ever fewer.
-        if mix.rare or mix.default.bits_per_weight >= _bits(header):
+        if mix.rare or mix.default.bits_per_weight >= bits_per_weight(header):
             continue
         with contextlib.suppress(UnsupportedModel):
             types = quantized_types(model, QuantRecipe(mix=mix, imatrix=mix.needs_imatrix))
@@ -63,7 +63,8 @@ def quant_name(header: Header) -> str:
     return max(sizes, key=lambda name: sizes[name])
 
 
-def _bits(header: Header) -> float:
+def bits_per_weight(header: Header) -> float:
+    """Bits a weight takes on average over the whole file, scales included."""
     return 8 * header.tensor_bytes / sum(tensor.n_elements for tensor in header.tensors)
 
 
