@@ -125,7 +125,15 @@ def _float32(value: float) -> str:
     """The shortest decimal that is read as ``value``."""
     if value.is_integer() and abs(value) < 2**24:
         return str(int(value))
-    return next(text for digits in range(1, 10) if stof(text := f"{value:.{digits}g}") == value)
+    return next(text for digits in range(1, 10) if _is_read_as(text := f"{value:.{digits}g}", value))
+
+
+def _is_read_as(text: str, value: float) -> bool:
+    try:
+        return stof(text) == value
+    except ValueError:
+        # Fewer digits of the largest and the least numbers are beyond them.
+        return False
 
 
 def _fit_target(name: str, value: Sequence[int], before: Sequence[int]) -> Iterator[str]:
