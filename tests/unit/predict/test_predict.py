@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 import omniplan
+from omniplan.domain.machine import LearnedConstant
 from omniplan.errors import InputError
 from omniplan.predict import constants as calibration
 
@@ -154,3 +155,14 @@ def test_a_workload_is_whole_tokens(field: str) -> None:
     for value in (1.5, -1):
         with pytest.raises(omniplan.InputError, match=field):
             omniplan.predict(DENSE, machine(), ALL, **{field: value})  # type: ignore[arg-type]
+
+
+def test_a_machine_s_own_constants_are_those_there_are() -> None:
+    """One that it has learned takes the place of the shipped one; a name that is none is refused."""
+    name = "gpu.node"
+    own = LearnedConstant(name=name, value=1.0)
+
+    assert calibration.known_on([own])[name] == 1.0
+    assert calibration.known_on([])[name] == calibration.shipped()[name] != 1.0
+    with pytest.raises(InputError, match=r"gpu\.nod: no such constant"):
+        calibration.known_on([own, replace(own, name="gpu.nod")])
