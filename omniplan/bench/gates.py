@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Annotated, Final
 
 from omniplan.documents.column import Amount, Column
+from omniplan.documents.record import Record
 from omniplan.errors import InputError
 
 
@@ -47,7 +48,7 @@ LESS_IS_BETTER: Final = frozenset({Metric.FIRST_TOKEN, Metric.VRAM})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class Gate(Record):
     """Limits of one metric, in its own unit.
 
     ``go`` is the limit to be better than for GO, ``no_go`` the limit to be worse than for NO-GO; between the two lies

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from omniplan.documents.record import Record
 from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
 
@@ -14,7 +15,7 @@ _MOST: Final = 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BenchProtocol:
+class BenchProtocol(Record):
     """What is asked of a server.
 
     ``lengths`` are tokens of the prompts, ``n_gen`` tokens of each answer (0 for both: what the plan was made for, or
@@ -55,7 +56,7 @@ class BenchProtocol:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServerStart:
+class ServerStart(Record):
     """A server to start for a benchmark: the plan's arguments after ``server``, a command as in a shell.
 
     ``gguf`` is the model's file where it is not at the plan's path, ``log`` the file for the server's output (a new

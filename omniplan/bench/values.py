@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omniplan.bench.gates import GateResult, GateVerdict
-from omniplan.documents.as_json import as_json
+from omniplan.documents.record import Record
 from omniplan.domain.prediction import Estimate
 
 BENCH_VERSION = 1
@@ -96,7 +96,7 @@ class PlanDifference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BenchReport:
+class BenchReport(Record):
     """A benchmark of one server.
 
     ``cold_tokens_per_second`` is the decode rate of the first warm-up request, which no row counts. ``stability`` is
@@ -126,10 +126,6 @@ class BenchReport:
     notes: tuple[str, ...] = ()
     schema_version: int = BENCH_VERSION
 
-    def to_json(self) -> str:
-        """The report as JSON, to be judged again with other gates."""
-        return as_json(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmokeCheck:
@@ -145,7 +141,7 @@ class SmokeCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SmokeReport:
+class SmokeReport(Record):
     """The update check: a short prompt and one of over 100 tokens for every model."""
 
     version: str
@@ -161,7 +157,3 @@ class SmokeReport:
     def passed(self) -> bool:
         """Whether every check was made and passed."""
         return not self.stopped and bool(self.checks) and all(check.passed for check in self.checks)
-
-    def to_json(self) -> str:
-        """The report as JSON."""
-        return as_json(self)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from omniplan.documents.as_json import as_json
+from omniplan.documents.record import Record
 from omniplan.domain.footprint import BufferSize, Footprint, GraphSplits
 from omniplan.units import MIB
 
@@ -68,7 +68,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
+class Certificate(Record):
     """llama.cpp's word on a plan.
 
     ``llama_cpp`` is the build the plan is for; ``source`` says which one was asked, and how. ``refused`` is its reason
@@ -96,10 +96,6 @@ class Certificate:
     def agrees(self) -> bool:
         """Whether llama.cpp takes the arguments and counts what the plan says."""
         return not self.refused and not self.differences
-
-    def to_json(self) -> str:
-        """The certificate as JSON."""
-        return as_json(self)
 
 
 def compare(planned: Tally, counted: Tally, *, resolution: int = 1) -> tuple[Check, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from omniplan.documents.as_json import as_json
+from omniplan.documents.record import Record
 from omniplan.domain.footprint import Unpriced
 
 
@@ -22,7 +22,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Record):
     """One rule that applies.
 
     ``line`` counts from 1 in ``file``; for bare arguments it is the place of the option. ``command`` is the section,
@@ -42,7 +42,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckReport:
+class CheckReport(Record):
     """All findings of one file or one set of arguments, worst first where they stand on one line.
 
     ``n_commands`` llama-server commands were read, ``n_models`` of their models were at hand. ``fits`` says whether all
@@ -72,7 +72,3 @@ class CheckReport:
     def of(self, rule: str) -> tuple[Finding, ...]:
         """The findings of one rule."""
         return tuple(finding for finding in self.findings if finding.rule == rule)
-
-    def to_json(self) -> str:
-        """The report as JSON."""
-        return as_json(self)

@@ -31,7 +31,6 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.documents.as_json import as_json
     from omniplan.engines.text import engines_text
     from omniplan.engines.values import Viability
 
@@ -43,7 +42,7 @@ def _run(options: argparse.Namespace) -> int:
         as_of=options.as_of,
         versions=dict(_version(text) for text in options.engine_version),
     )
-    show(as_json(found) if options.json else engines_text(found))
+    show(found.to_json() if options.json else engines_text(found))
     return 0 if any(item.verdict is not Viability.BLOCKED for item in found.engines) else 1
 
 

@@ -60,7 +60,6 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.documents.as_json import as_json
     from omniplan.planning.plot import check_plot, write_plot
     from omniplan.planning.text_frontier import frontier_text
 
@@ -79,7 +78,7 @@ def _run(options: argparse.Namespace) -> int:
         write_plot(found, options.plot)
     elif options.plot:
         print(f"note: nothing fits, {options.plot} is not written", file=sys.stderr)
-    show(as_json(found) if options.json else frontier_text(found))
+    show(found.to_json() if options.json else frontier_text(found))
     return ExitCode.of(found.fits)
 
 

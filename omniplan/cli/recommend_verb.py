@@ -45,12 +45,11 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.documents.as_json import as_json
     from omniplan.planning.text_recommendation import recommendation_text
 
     request = request_of(options, cache_type_k=options.cache_type, cache_type_v=options.cache_type)
     found = api.recommend(options.models, options.machine, request, what_if=options.what_if_quant)
-    show(as_json(found) if options.json else recommendation_text(found))
+    show(found.to_json() if options.json else recommendation_text(found))
     return ExitCode.of(found.fits)
 
 

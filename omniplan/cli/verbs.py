@@ -67,11 +67,10 @@ def _declare_inspect(command: argparse.ArgumentParser) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from omniplan.documents.as_json import as_json
     from omniplan.planning.text_plan import inspection_text
 
     facts = api.inspect(options.model)
-    return show(as_json(facts) if options.json else inspection_text(facts))
+    return show(facts.to_json() if options.json else inspection_text(facts))
 
 
 def _declare_footprint(command: argparse.ArgumentParser) -> None:
@@ -83,11 +82,10 @@ def _declare_footprint(command: argparse.ArgumentParser) -> None:
 
 
 def _footprint(options: argparse.Namespace) -> int:
-    from omniplan.documents.as_json import as_json
     from omniplan.planning.text_plan import footprint_text
 
     priced = api.footprint(options.model, options.machine, options.server_args, build=options.llama_cpp)
-    show(as_json(priced) if options.json else footprint_text(priced))
+    show(priced.to_json() if options.json else footprint_text(priced))
     return ExitCode.of(priced.fits)
 
 
@@ -99,13 +97,12 @@ def _declare_fit(command: argparse.ArgumentParser) -> None:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from omniplan.documents.as_json import as_json
     from omniplan.planning.text_plan import fit_text
 
     machine = api.load_machine(options.machine)
     chosen = api.fit(options.model, machine, options.server_args)
     if options.json:
-        show(as_json(chosen))
+        show(chosen.to_json())
     else:
         show(fit_text(chosen, api.footprint(options.model, machine, [*options.server_args, *chosen.args])))
     return ExitCode.of(chosen.fits)

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from types import MappingProxyType
+from typing import NoReturn, TypeVar
 
 K = TypeVar("K")
-V_co = TypeVar("V_co", covariant=True)
+V = TypeVar("V")
 
 
-class FrozenMapping(Mapping[K, V_co]):
+class FrozenMapping(dict[K, V]):
     """A mapping by value: equal to any mapping of the same items, and hashable where these are."""
 
-    __slots__ = ("_items",)
+    __slots__ = ()
 
-    def __init__(self, items: Mapping[K, V_co] | None = None) -> None:
-        self._items = dict(items or {})
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
 
-    def __getitem__(self, key: K) -> V_co:
-        return self._items[key]
+    def __reduce__(self) -> tuple[type[FrozenMapping[K, V]], tuple[dict[K, V]]]:
+        return FrozenMapping, (dict(self),)
 
-    def __iter__(self) -> Iterator[K]:
-        return iter(self._items)
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("a frozen mapping does not change; make a dict of it")
 
-    def __len__(self) -> int:
-        return len(self._items)
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
-    def __hash__(self) -> int:
-        return hash(frozenset(self._items.items()))
 
-    def __repr__(self) -> str:
-        return repr(self._items)
+def frozen(value: object) -> object:
+    """``value`` with every mapping and list in it frozen."""
+    if isinstance(value, FrozenMapping):
+        return value
+    if isinstance(value, dict | MappingProxyType):
+        return FrozenMapping({key: frozen(item) for key, item in value.items()})
+    return tuple(map(frozen, value)) if isinstance(value, list) else value

@@ -6,19 +6,36 @@ A record is a frozen dataclass; its annotations say how each field stands in a f
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, Final, TypeVar, cast, get_args, get_origin
 
 from omniplan.documents.column import REST, RecordField, record_fields, resolved
-from omniplan.documents.frozen import FrozenMapping
+from omniplan.documents.frozen import FrozenMapping, frozen
 from omniplan.documents.scalar import read_scalar, write_scalar
 from omniplan.errors import InputError
 
 T = TypeVar("T")
 
 _PLURALS: Final[Mapping[object, str]] = {str: "texts", int: "numbers", float: "numbers"}
+
+
+class Record:
+    """Base of records that are given away: nothing in them changes, they can be hashed, and are written as JSON."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for item in fields(cast("Any", self)):
+            if isinstance(value := getattr(self, item.name, None), dict | list | MappingProxyType):
+                object.__setattr__(self, item.name, frozen(value))
+
+    def to_json(self) -> str:
+        """Everything as indented JSON, by the keys and units of files; the same text for the same value."""
+        return json.dumps(plain(self), indent=2, ensure_ascii=False)
 
 
 def read(kind: type[T], raw: object, *, path: str = "") -> T:

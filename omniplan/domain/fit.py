@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from omniplan.documents.record import Record
 from omniplan.domain.footprint import Unpriced
 from omniplan.domain.params import NEVER_SHRINK, Override, ServerParams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FitResult:
+class FitResult(Record):
     """The parameters after ``--fit`` (``common_fit_params``).
 
     ``n_gpu_layers`` is -1 and ``tensor_split``, ``overrides`` are empty where fit left them alone; ``overrides`` in

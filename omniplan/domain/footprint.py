@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from omniplan.documents.record import Record
 from omniplan.domain.evidence import Assumption
 
 # The pool of everything that is on no GPU.
@@ -36,7 +37,7 @@ class BufferColumn(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BufferSize:
+class BufferSize(Record):
     """llama.cpp's three columns for one buffer type, in bytes."""
 
     model: int = 0
@@ -73,7 +74,7 @@ def sum_of(contexts: Iterable[Mapping[str, BufferSize]]) -> dict[str, BufferSize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GraphSplits:
+class GraphSplits(Record):
     """Pieces the scheduler cuts the graph into, for a prompt batch and for one token per sequence."""
 
     prefill: int
@@ -137,7 +138,7 @@ def best(verdicts: Iterable[bool | None]) -> bool | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Footprint:
+class Footprint(Record):
     """The price of one process in bytes, as the build ``llama_cpp`` counts them.
 
     ``buffers`` is keyed by llama.cpp's names ("CUDA0", "CUDA_Host", "CPU") and the sum over ``contexts``; the rest is
@@ -168,6 +169,7 @@ class Footprint:
     fits: bool | None = field(init=False)
 
     def __post_init__(self) -> None:
+        Record.__post_init__(self)
         object.__setattr__(self, "fits", fits(self.shortfall, self.unpriced, is_held_short=self._is_held_short))
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
+from omniplan.documents.record import Record
 from omniplan.domain.footprint import RAM, Footprint
 from omniplan.domain.machine import Gpu, Machine, ReservationKind
 from omniplan.errors import InputError
@@ -47,7 +48,7 @@ def shortfall(margins: Sequence[Margin]) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Headroom:
+class Headroom(Record):
     """Bytes kept free per GPU and in RAM.
 
     ``context`` is the CUDA context of one process; it is dropped where the machine already reserves it. ``growth`` is

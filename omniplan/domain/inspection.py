@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from omniplan.documents.record import Record
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantShare:
@@ -17,7 +19,7 @@ class QuantShare:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inspection:
+class Inspection(Record):
     """Facts of one model file.
 
     ``layers`` maps a kind such as "mla + moe+shared" to how many layers are of it; ``nbytes_by_role`` sums to

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final
 
 from omniplan.documents.column import Amount, Column, Count, Gbs, Mib, Positive, Tera
-from omniplan.documents.record import plain, read
+from omniplan.documents.record import Record, plain, read
 from omniplan.domain.cpuset import format_cpus, parse_cpus
 from omniplan.domain.evidence import Basis
 from omniplan.domain.processor import Cpu, NumaNode
@@ -49,7 +49,7 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gpu:
+class Gpu(Record):
     """One GPU as CUDA sees it; ``free`` is what llama.cpp could allocate before a model is loaded.
 
     ``total`` and ``free`` are bytes, ``bandwidth`` and ``link_bandwidth`` (host to GPU) bytes per second,
@@ -174,7 +174,7 @@ class LearnedConstant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class Machine(Record):
     """Everything a plan needs to know of a machine; GPUs in CUDA's order.
 
     ``constants`` stand in for the shipped ones of the time model; ``learned`` says which runs they come from.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from omniplan.documents.record import Record
 from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.units import MIB
 
@@ -71,7 +72,7 @@ class Numa(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Override:
+class Override(Record):
     """Tensors whose name contains a match of ``pattern`` (ECMAScript) go to ``buffer_type``."""
 
     pattern: str

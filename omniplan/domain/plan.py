@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from omniplan.documents.as_json import as_json
+from omniplan.documents.frozen import FrozenMapping
+from omniplan.documents.record import Record
 from omniplan.domain.evidence import Assumption, Reason
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Margin
@@ -79,7 +81,7 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Record):
     """A placement with its price, its predicted speed and its reasons.
 
     ``baselines`` are by name: "fit" (what --fit would choose), "fit, plan's settings" (the same with the plan's
@@ -99,18 +101,14 @@ class Plan:
     settings: Settings
     strategy: str
     server_args: tuple[str, ...]
-    environment: dict[str, str]
+    environment: Mapping[str, str]
     footprint: Footprint
     prediction: Prediction
     margins: tuple[Margin, ...]
     reasons: tuple[Reason, ...]
     assumptions: tuple[Assumption, ...]
-    baselines: dict[str, Baseline] = field(default_factory=dict)
+    baselines: Mapping[str, Baseline] = FrozenMapping()
     fit_instead: Alternative | None = None
     machine_file: str | None = None
     calibration: str | None = None
     schema_version: int = SCHEMA_VERSION
-
-    def to_json(self) -> str:
-        """The plan as JSON, readable by ``omniplan explain`` on any machine."""
-        return as_json(self)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from omniplan.documents.record import Record
 from omniplan.domain.evidence import Basis
 
 
@@ -56,7 +57,7 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class Estimate(Record):
     """A predicted number: ``low <= value <= high``, and what it rests on."""
 
     low: float
@@ -74,7 +75,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
+class Prediction(Record):
     """How fast a placement will run.
 
     ``terms`` are seconds per generated token by cause and sum to the decode time; ``prompt_terms`` are seconds of the

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypedDict, TypeVar
 
+from omniplan.documents.record import Record
 from omniplan.domain.defaults import DEFAULT_ANSWER, DEFAULT_BUILD, DEFAULT_PROMPT
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.params import LoadMode, Override
@@ -16,7 +17,7 @@ _Word = TypeVar("_Word", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Record):
     """What a plan is asked for, in llama.cpp's words; raises RequestError for what nobody can ask.
 
     ``n_ctx`` is the total context in tokens over ``n_parallel`` slots, None the model's own, at most 32,768. With

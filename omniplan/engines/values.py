@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from omniplan.documents.record import Record
 from omniplan.domain.evidence import Basis
 
 
@@ -61,7 +62,7 @@ class PoolNeed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EngineCommand:
+class EngineCommand(Record):
     """How to start it: arguments and environment. Paths of weights that are not at hand are placeholders."""
 
     argv: tuple[str, ...]
@@ -97,7 +98,7 @@ class EngineVerdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weighing:
+class Weighing(Record):
     """Every engine, weighed for one model on one machine with the facts recorded by ``as_of``, a day or "".
 
     ``n_ctx`` is the context in tokens; ``site`` what was said of the host beside the machine file.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from omniplan.documents.as_json import as_json
+from omniplan.documents.record import Record
 from omniplan.domain.footprint import Footprint, GraphSplits, Unpriced, best
 from omniplan.domain.prediction import Prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class Compared(Record):
     """One command line without ``-m``.
 
     ``used`` are bytes by pool, ``shortfall`` the missing ones; ``fits`` says that no pool is short, headroom aside,
@@ -42,7 +42,7 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Record):
     """Command lines in the order given, for one model on one machine."""
 
     model: str
@@ -53,7 +53,3 @@ class Comparison:
     def fits(self) -> bool | None:
         """Whether any of them fits; None where none is known to and some are not known not to."""
         return best(row.fits for row in self.rows)
-
-    def to_json(self) -> str:
-        """The comparison as JSON."""
-        return as_json(self)

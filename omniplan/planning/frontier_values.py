@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from omniplan.documents.record import Record
 from omniplan.domain.footprint import Unpriced
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Record):
     """What the plan of one point comes to.
 
     ``server_args`` are llama-server's arguments without ``-m``; ``environment`` what must be set beside them. ``used``
@@ -61,7 +62,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frontier:
+class Frontier(Record):
     """Every combination that was asked for, by context; ``n_prompt`` and ``n_gen`` tokens are the request priced."""
 
     model: str

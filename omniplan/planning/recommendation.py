@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from omniplan.documents.record import Record
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import Unpriced
 from omniplan.domain.request import Request
@@ -40,7 +41,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recommendation:
+class Recommendation(Record):
     """Every quant, best first: those that fit by the objective of ``request``, then the others by size."""
 
     model: str

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from omniplan.documents.column import Amount, Column, Count, Mib
 from omniplan.documents.document import from_toml
 from omniplan.documents.frozen import FrozenMapping
-from omniplan.documents.record import plain
+from omniplan.documents.record import Record, plain
 from omniplan.documents.text_file import read_utf8
 from omniplan.documents.toml_text import to_toml
 from omniplan.domain.machine import Gpu, LearnedConstant, Machine
@@ -92,7 +92,7 @@ class LearnedMemory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Learned:
+class Learned(Record):
     """Everything one file holds: what logs say of memory, and constants of the time model by group and name."""
 
     memory: Annotated[LearnedMemory | None, Column(key="learned")] = None

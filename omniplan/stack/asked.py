@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from omniplan.documents.column import Amount, Column, Count, Mib, Positive
 from omniplan.documents.frozen import FrozenMapping
+from omniplan.documents.record import Record
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.prediction import Objective
 from omniplan.domain.request import DEFAULT
@@ -26,6 +27,11 @@ def _member(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise InputError(f"expected letters, digits, - and _, 63 at most, got {text[:80]!r}")
     return text
+
+
+def _group(text: str) -> str:
+    # A derived group is called after its members: "startup+small".
+    return "+".join(map(_member, text.split("+")))
 
 
 def _policy(text: str) -> str:
@@ -104,7 +110,7 @@ class External:
 class Group:
     """Members that are resident at the same time, by name."""
 
-    name: Annotated[str, Column(parse=_member)]
+    name: Annotated[str, Column(parse=_group)]
     members: tuple[str, ...] = ()
 
     def faults(self) -> Iterator[tuple[str, str]]:
@@ -116,7 +122,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class Budget(Record):
     """What the whole stack may take.
 
     ``headroom`` is the policy per GPU in words, ``gpus`` bytes to keep free on single ones instead. ``ram`` is the most
@@ -130,7 +136,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StackFile:
+class StackFile(Record):
     """What a stack file asks for.
 
     ``n_prompt`` and ``n_gen`` are the request to be fast at in tokens, ``objective`` the part of it that counts.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from omniplan.documents.as_json import as_json
+from omniplan.documents.record import Record
 from omniplan.domain.evidence import Assumption, Basis, Reason
 from omniplan.domain.footprint import Unpriced
 from omniplan.domain.machine import Machine
@@ -87,7 +87,7 @@ class Remedy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GroupResult:
+class GroupResult(Record):
     """Whether the members of a group fit together, pool by pool.
 
     ``needed`` are the bytes each member of a group that does not fit takes where it has all it asks for, and its
@@ -110,7 +110,7 @@ class GroupResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stack:
+class Stack(Record):
     """A joint placement: one set of arguments per model, good in every group that fits.
 
     ``sets`` are the largest sets of members that co-fit with these placements; any part of one does too. ``residents``
@@ -147,7 +147,3 @@ class Stack:
             if member.name == name:
                 return member
         raise KeyError(name)
-
-    def to_json(self) -> str:
-        """The stack as JSON."""
-        return as_json(self)

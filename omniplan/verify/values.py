@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from omniplan.documents.as_json import as_json
 from omniplan.documents.column import Name
+from omniplan.documents.record import Record
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import BufferColumn
 from omniplan.domain.prediction import Phase
@@ -89,7 +89,7 @@ class ComparedSpeed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
+class Verification(Record):
     """A log, a prediction, and how they agree.
 
     ``basis`` says what the prediction is of, "" when none was asked for; ``args`` are the arguments it is of.
@@ -109,7 +109,3 @@ class Verification:
     def is_ok(self) -> bool:
         """Whether the run is as predicted, or no prediction was asked for and nothing is wrong."""
         return self.verdict is RunVerdict.WITHIN or (self.verdict is RunVerdict.UNKNOWN and not self.basis)
-
-    def to_json(self) -> str:
-        """The verification as JSON, by the schema ``verification``."""
-        return as_json(self)

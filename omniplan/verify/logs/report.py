@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from omniplan.documents.as_json import as_json
+from omniplan.documents.record import Record
 from omniplan.domain.prediction import Phase
 
 
@@ -58,7 +58,7 @@ class LogBuffer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogCache:
+class LogCache(Record):
     """One cache: its size over all devices, cells, layers, sequences and streams, and the type of each part."""
 
     size: int
@@ -82,7 +82,7 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogContext:
+class LogContext(Record):
     """One context: its settings as printed, its buffers, and how its graph was cut.
 
     ``flash_attn`` is what was decided, None where the log does not say. ``splits_decode`` equals ``splits_prefill``
@@ -159,7 +159,7 @@ class OutOfMemory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogModel:
+class LogModel(Record):
     """The model file as the log shows it; ``hparams`` and ``metadata`` are texts under their printed names."""
 
     path: str = ""
@@ -174,7 +174,7 @@ class LogModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class Load(Record):
     """One model loaded by one process: its weights, and the contexts made of it.
 
     ``process`` tells interleaved processes apart, "" where lines name none. ``is_dry`` marks a rehearsal that
@@ -238,7 +238,7 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoadReport:
+class LoadReport(Record):
     """Everything a log says.
 
     ``main`` is the index in ``loads`` of the load that served, None without one. ``facts`` counts the lines taken by
@@ -274,7 +274,3 @@ class LoadReport:
     def device(self, name: str) -> LogDevice | None:
         """The device called ``name``, None where the log does not describe it."""
         return next((device for device in self.devices if device.name == name), None)
-
-    def to_json(self) -> str:
-        """The report as JSON, by the schema ``load-report``."""
-        return as_json(self)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 import omniplan
-from omniplan.documents.as_json import as_json
 from omniplan.domain.machine import Gpu, Machine, Memory
 from omniplan.planning.frontier import default_contexts
 from omniplan.planning.frontier_values import Outcome, Point
@@ -140,7 +139,7 @@ def test_a_value_nobody_can_use_is_an_error(given: dict[str, Any], says: str) ->
 
 def test_the_same_question_has_the_same_answer() -> None:
     """As JSON, byte for byte."""
-    texts = {as_json(frontier(machine(8000))) for _ in range(2)}
+    texts = {frontier(machine(8000)).to_json() for _ in range(2)}
 
     assert len(texts) == 1
     assert len(json.loads(texts.pop())["points"]) == 4
