@@ -42,6 +42,7 @@ def test_every_figure_of_the_library(build: Build) -> None:
 @pytest.mark.parametrize("build", OTHERS, ids=lambda build: build.name)
 def test_every_row_is_seen(build: Build) -> None:
     """Each architecture that a build changes has a recorded case that the default build gets wrong."""
-    wrong = {cases.model(case["model"]).arch for case in cases.load(build.name) if differences(case, DEFAULT_BUILD)}
+    found = ((cases.model(case["model"]).arch, case) for case in cases.load(build.name))
+    wrong = {arch for arch, case in found if arch in build.graphs and differences(case, DEFAULT_BUILD)}
 
-    assert set(build.graphs) - wrong == set()
+    assert wrong == set(build.graphs)
