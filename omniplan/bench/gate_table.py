@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from omniplan.bench.gates import Gate, Metric
-from omniplan.documents.document import from_toml
+from omniplan.documents.document import from_text
 from omniplan.documents.source import data_path, read_table
 from omniplan.documents.text_file import read_utf8
 from omniplan.errors import InputError
@@ -28,7 +28,7 @@ def load_gates(path: str | Path) -> tuple[Gate, ...]:
     """The gates in a file of the same form; raises InputError with the path inside the file."""
     example = f"the shipped {_FILE} is an example"
     try:
-        found = from_toml(dict[Metric, Gate], read_utf8(path), where=str(path), what="file of gates")
+        found = from_text(dict[Metric, Gate], read_utf8(path), where=str(path), what="file of gates")
     except InputError as error:
         raise InputError(f"{error}; {example}") from error
     if not found:

@@ -1,9 +1,9 @@
-"""JSON documents of ours back to values, with the path of the first wrong field in the error."""
+"""Text to records: files that people write, and JSON documents of ours, with the path of the first wrong field."""
 
 from __future__ import annotations
 
 import json
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from omniplan.documents.record import read
 from omniplan.documents.toml_text import parse_toml
@@ -12,12 +12,22 @@ from omniplan.errors import InputError
 T = TypeVar("T")
 
 
-def from_toml(kind: type[T], text: str, *, where: str, what: str) -> T:
-    """The ``kind`` written in ``text``, a TOML ``what``; raises InputError with ``where`` and the path inside it."""
+def from_text(kind: type[T], text: str, *, where: str, what: str) -> T:
+    """The ``kind`` written in ``text``, a ``what`` in TOML, or in JSON where the name ``where`` says so.
+
+    Raises InputError with ``where`` and the path inside it.
+    """
     try:
-        return read(kind, parse_toml(text, what=what))
+        return read(kind, _parse_json(text) if where.endswith(".json") else parse_toml(text, what=what))
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+
+
+def _parse_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}") from error
 
 
 def parse_document(text: str, kind: type[T], *, version: int, where: str, verb: str) -> T:
@@ -26,12 +36,12 @@ def parse_document(text: str, kind: type[T], *, version: int, where: str, verb: 
     ``verb`` of the command writes it.
     """
     try:
-        raw = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{where}: not JSON: {error}; `omniplan {verb}` writes it as JSON") from error
+        raw = _parse_json(text)
+    except InputError as error:
+        raise InputError(f"{where}: {error}; `omniplan {verb}` writes it as JSON") from error
     found = raw.get("schema_version") if isinstance(raw, dict) else None
     if found != version:
-        raise InputError(f"{where}: schema_version is {found!r}, this omniplan reads {version}; {verb} again")
+        raise InputError(f"{where}: schema_version is {str(found)[:40]}, this omniplan reads {version}; {verb} again")
     try:
         return read(kind, raw)
     except InputError as error:

@@ -20,6 +20,8 @@ from omniplan.errors import InputError
 
 T = TypeVar("T")
 
+# Digits of the largest number that is the key of a table.
+_LONGEST: Final = 18
 _PLURALS: Final[Mapping[object, str]] = {str: "texts", int: "numbers", float: "numbers"}
 
 
@@ -89,7 +91,7 @@ def _mapping(kind: Any, table: Mapping[str, object], path: str, keys: tuple[obje
     found = {}
     for text, item in table.items():
         at = _join(path, text)
-        key = _value(of, int(text) if of is int and text.isdecimal() else text, at, ())
+        key = _value(of, int(text) if of is int and text.isdecimal() and len(text) < _LONGEST else text, at, ())
         found[key] = _value(hint, item, at, (*keys, key))
     return found if get_origin(kind) is dict else FrozenMapping(found)
 

@@ -38,16 +38,23 @@ def write_scalar(column: Column, value: Any) -> object:
     return int(found) if found == int(found) else found
 
 
+def _shown(raw: object) -> str:
+    try:
+        return str(raw)[:40]
+    except ValueError:  # an integer of more digits than Python writes
+        return "thousands of digits"
+
+
 def _flag(kind: type, column: Column, raw: object) -> bool:
     del kind, column
     if not isinstance(raw, bool):
-        raise InputError(f"expected true or false, got {str(raw)[:40]!r}")
+        raise InputError(f"expected true or false, got {_shown(raw)!r}")
     return raw
 
 
 def _number(kind: type, column: Column, raw: object) -> float:
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not _is_within(raw, column):
-        raise InputError(f"expected {_limits(column)}, got {str(raw)[:40]}")
+        raise InputError(f"expected {_limits(column)}, got {_shown(raw)}")
     # Decimal multiplies without the noise of 236.4 * 1e9, so that a value is written as it was read.
     found = raw if column.unit == 1 else Decimal(repr(raw)) * column.unit
     if kind is int and column.unit == 1 and found != int(found):
@@ -82,8 +89,8 @@ def _text(kind: type, column: Column, raw: object) -> str:
 
 def _choice(kind: type[Enum], column: Column, raw: object) -> Enum:
     known = column.choices or tuple(str(item.value) for item in kind)
-    if not isinstance(raw, str | int) or str(raw) not in known:
-        raise InputError(f"expected one of {', '.join(known)}, got {str(raw)[:40]!r}")
+    if not isinstance(raw, str | int) or _shown(raw) not in known:
+        raise InputError(f"expected one of {', '.join(known)}, got {_shown(raw)!r}")
     return kind(raw)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from omniplan.documents.document import from_toml
+from omniplan.documents.document import from_text
 from omniplan.documents.own import own_folder
 from omniplan.documents.source import DATA_DIRECTORIES
 from omniplan.documents.text_file import read_utf8
@@ -52,7 +52,7 @@ def load_machine(name_or_path: str | Path) -> Machine:
 
 def parse_machine(text: str, *, where: str = "machine") -> Machine:
     """The machine written in ``text``; raises InputError with ``where`` and the path inside it."""
-    return from_toml(Machine, text, where=where, what="machine file")
+    return from_text(Machine, text, where=where, what="machine file")
 
 
 def machine_toml(machine: Machine) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from omniplan.documents.column import Amount, Column, Count, Mib
-from omniplan.documents.document import from_toml
+from omniplan.documents.document import from_text
 from omniplan.documents.frozen import FrozenMapping
 from omniplan.documents.record import Record, plain
 from omniplan.documents.text_file import read_utf8
@@ -177,7 +177,7 @@ def _basis(gpu: LearnedGpu) -> str:
 
 def load(path: str | Path) -> Learned:
     """The file at ``path``; raises InputError, for a constant that is not known too."""
-    learned = from_toml(Learned, read_utf8(path), where=str(path), what="calibration file")
+    learned = from_text(Learned, read_utf8(path), where=str(path), what="calibration file")
     if strange := sorted(name for name in learned.by_name if not is_known(name)):
         raise InputError(f"{path}: {strange[0]}: no such constant; data/calibration.toml lists them")
     return learned

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from omniplan.documents.document import from_toml
+from omniplan.documents.document import from_text
 from omniplan.documents.text_file import read_utf8
 from omniplan.stack.asked import Group, StackFile
 
@@ -23,7 +23,7 @@ def load_stack(path: str | Path) -> StackFile:
 
 def parse_stack(text: str, *, where: str = "stack", folder: Path = Path()) -> StackFile:
     """The stack written in ``text``; ``folder`` is where relative model paths start."""
-    asked = from_toml(StackFile, text, where=where, what="stack file")
+    asked = from_text(StackFile, text, where=where, what="stack file")
     models = tuple(replace(model, path=os.path.normpath(folder / model.path)) for model in asked.models)
     return replace(asked, models=models, groups=tuple(_groups(asked)))
 
