@@ -24,8 +24,8 @@ class Column:
     ``unit`` of ours. Numbers are ``above`` one limit and from ``least`` to ``most``; text has the form ``pattern``, as
     in ``example``, is one of ``choices``, or what ``parse`` makes of it, which raises InputError. ``expected`` says it
     in better words. ``default`` makes a field that the file leaves out from the others. ``level`` takes the key of the
-    table that the row stands in: 1 for its own, 2 for the one around it. ``is_rest`` takes all
-    keys that no other field has.
+    table that the row stands in: 1 for its own, 2 for the one around it. ``is_rest`` takes all keys
+    that no other field has.
     """
 
     key: str = ""
