@@ -6,7 +6,7 @@ computes its share itself nothing is streamed, so that the best of one depends o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -54,7 +54,7 @@ def faster_size(ladder: Ladder, found: Solution) -> Reason | None:
     """
     problem = ladder.problem
     free = Ladder(Problem(problem.model, problem.machine, replace(problem.request, n_ubatch=None), problem.settings))
-    estimate, rival = min(_promising(free, found), key=lambda item: item[0], default=(found.seconds, free))
+    estimate, rival = next(iter(_promising(free, found)), (found.seconds, free))
     if estimate >= found.seconds or (other := rival.climb()) is None:
         return None
     if not is_clearly_faster(other, found, problem.request.objective):
@@ -69,7 +69,7 @@ def faster_size(ladder: Ladder, found: Solution) -> Reason | None:
 
 
 def first_fit(problem: Problem) -> tuple[Ladder, Solution | None]:
-    """The first that fits, in the order of the options; the first of all where none does.
+    """The usual settings, else the first of the smallest size that fit; the usual ones where nothing does.
 
     No size fits where the smallest does not, since a compute buffer shrinks with the micro-batch.
     """
@@ -78,21 +78,16 @@ def first_fit(problem: Problem) -> tuple[Ladder, Solution | None]:
         return usual, found
     options = () if problem.is_beyond_all else tuple(_options(problem))
     smallest = min((settings.n_ubatch for settings in options), default=0)
-    least = [ladder for ladder in _ladders(problem, options) if ladder.problem.settings.n_ubatch == smallest]
-    if any(ladder.climb() for ladder in least):
-        for ladder in _ladders(problem, options):
+    for settings in options:
+        if settings.n_ubatch == smallest:
+            ladder = Ladder(problem.settled(settings))
             if found := ladder.climb():
                 return ladder, found
     return usual, None
 
 
-def _ladders(problem: Problem, options: Iterable[Settings]) -> Iterator[Ladder]:
-    for settings in options:
-        yield Ladder(problem.settled(settings))
-
-
 def _options(problem: Problem) -> Iterator[Settings]:
-    """What else may be settled: every size in reach where the micro-batch is free, with op offload and without."""
+    """What else may be settled, smallest first: sizes in reach where that is free, with op offload and without."""
     usual = problem.settings
     sizes = [usual.n_ubatch] if problem.request.n_ubatch else [size for size in SIZES if size <= usual.n_ctx]
     for size in sizes:
