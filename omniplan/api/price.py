@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import calibrated, machine_of, model_of
+from omniplan.api.source import calibrated, machine_of, model_of, served
 from omniplan.domain.defaults import DEFAULT_ANSWER, DEFAULT_BUILD, DEFAULT_PROMPT
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def footprint(
     from omniplan.llamacpp.flags.args import parse
     from omniplan.llamacpp.load.footprint import footprint as price
 
-    return price(model_of(model), machine_of(machine), parse(args, env=env or {}, build=build_number(build)))
+    params = parse(args, env=env or {}, build=build_number(build))
+    return price(served(model, params), machine_of(machine), params)
 
 
 def fit(
@@ -59,7 +60,8 @@ def fit(
     from omniplan.llamacpp.flags.args import parse
     from omniplan.llamacpp.load.footprint import footprint as price
 
-    known, host, params = model_of(model), machine_of(machine), parse(args, env=env or {})
+    params = parse(args, env=env or {})
+    known, host = served(model, params), machine_of(machine)
     chosen = choose(known, host, params)
     priced = price(known, host, chosen.settled(params))
     return replace(chosen, fits=priced.fits, unpriced=priced.unpriced)

@@ -8,18 +8,36 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from omniplan.domain.machine import Machine
     from omniplan.domain.model import Model
+    from omniplan.domain.params import ServerParams
     from omniplan.domain.plan import Plan
 
     ModelSource = str | Path | Model
     MachineSource = str | Path | Machine
 
 
-def load_model(path: str | Path) -> Model:
-    """The model in the GGUF file at ``path`` (any shard of a set); raises HeaderError or UnsupportedModel."""
+def load_model(path: str | Path, *, draft: str | Path | None = None, mmproj: str | Path | None = None) -> Model:
+    """The model in the GGUF file at ``path`` (any shard of a set), with the files that are loaded beside it.
+
+    Raises HeaderError or UnsupportedModel.
+    """
+    from omniplan.domain.model import Companions
     from omniplan.gguf import read_header
     from omniplan.gguf.model import build_model
 
-    return build_model(read_header(path))
+    return build_model(
+        read_header(path),
+        Companions(
+            draft=None if draft is None else load_model(draft),
+            projector=None if mmproj is None else read_header(mmproj),
+        ),
+    )
+
+
+def served(source: ModelSource, params: ServerParams) -> Model:
+    """The model, with what ``params`` load beside it as far as those files are there."""
+    from omniplan.gguf.companions import with_companions
+
+    return with_companions(model_of(source), params)
 
 
 def load_machine(name_or_path: str | Path) -> Machine:

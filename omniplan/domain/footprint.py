@@ -59,9 +59,14 @@ class BufferSize(Record):
 
 
 class ContextKind(StrEnum):
-    """What one of a process's contexts is there for."""
+    """What one part of a process is there for: the model itself, or what stands beside it."""
 
     MAIN = "main"
+    DRAFT = "draft"
+    MTP = "mtp"
+    PROJECTOR = "projector"
+    ADAPTERS = "adapters"
+    EXPERT_CACHE = "expert cache"
 
 
 def sum_of(contexts: Iterable[Mapping[str, BufferSize]]) -> dict[str, BufferSize]:

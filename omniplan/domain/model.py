@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Final
 
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.header import Header, Tensor, Value
@@ -52,6 +53,19 @@ class Layer:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Companions:
+    """Files that one server loads beside its model; those left out are not at hand."""
+
+    draft: Model | None = None
+    projector: Header | None = None
+    adapters: tuple[Header, ...] = ()
+    control_vectors: tuple[Header, ...] = ()
+
+
+NO_COMPANIONS: Final = Companions()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Model:
     """A header read through the architecture's rules; compared by identity, so that results can be cached by it."""
 
@@ -60,6 +74,7 @@ class Model:
     hparams: Hparams
     layers: tuple[Layer, ...]
     assumptions: tuple[Assumption, ...] = ()
+    companions: Companions = NO_COMPANIONS
 
     def key(self, suffix: str, default: Value | None = None) -> Value | None:
         """Metadata value ``<arch>.<suffix>``, or ``default`` when the header leaves it out."""

@@ -8,7 +8,7 @@ from typing import Final
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.header import Header, Tensor
 from omniplan.domain.hparams import Hparams
-from omniplan.domain.model import FeedForwardKind, Layer, MixerKind, Model
+from omniplan.domain.model import NO_COMPANIONS, Companions, FeedForwardKind, Layer, MixerKind, Model
 from omniplan.domain.roles import layer_of
 from omniplan.errors import UnsupportedModel
 from omniplan.gguf.model import architectures
@@ -19,8 +19,11 @@ from omniplan.gguf.model.architectures import MemoryKind
 _KEYS: Final = (".attn_k.", ".attn_kv_a_mqa.", ".attn_qkv.")
 
 
-def build_model(header: Header) -> Model:
-    """The Model of ``header``; raises UnsupportedModel for what llama.cpp would not load as a language model."""
+def build_model(header: Header, companions: Companions = NO_COMPANIONS) -> Model:
+    """The Model of ``header`` with what is loaded beside it.
+
+    Raises UnsupportedModel for what llama.cpp would not load as a language model.
+    """
     arch = header.architecture
     path = header.paths[0]
     if not arch:
@@ -33,7 +36,14 @@ def build_model(header: Header) -> Model:
     hparams = loader.load(header, row)
     layers = _layers(header, hparams)
     _check_heads(path, hparams, layers, has_both=row.memory is MemoryKind.HYBRID_ALL)
-    return Model(header=header, arch=arch, hparams=hparams, layers=layers, assumptions=_assumptions(header))
+    return Model(
+        header=header,
+        arch=arch,
+        hparams=hparams,
+        layers=layers,
+        assumptions=_assumptions(header),
+        companions=companions,
+    )
 
 
 def _layers(header: Header, hparams: Hparams) -> tuple[Layer, ...]:

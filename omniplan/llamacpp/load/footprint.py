@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from omniplan.domain.evidence import Assumption
-from omniplan.domain.footprint import RAM, BufferSize, ContextKind, Footprint, Pool, Unpriced, sum_of
+from omniplan.domain.footprint import RAM, BufferSize, ContextKind, Footprint, Pool, sum_of
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import FlashAttn, LazyMode, ServerParams
@@ -17,6 +17,7 @@ from omniplan.llamacpp.flags import overrides, refusals
 from omniplan.llamacpp.ggml import buffers, registry
 from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.load import compute, layers, memory, weights
+from omniplan.llamacpp.load.beside import beside
 from omniplan.llamacpp.load.context import resolve
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.llamacpp.load.unpriced import unpriced
@@ -33,8 +34,7 @@ def footprint(model: Model, machine: Machine, params: ServerParams) -> Footprint
 def placed(model: Model, machine: Machine, params: ServerParams) -> tuple[Placement, Footprint]:
     """The same with the placement behind it."""
     placement = place(model, machine, params)
-    gpus = tuple(machine.gpu(name) for name in placement.devices)
-    return placement, price(model, machine, placement, tuple(unpriced(model, params, gpus)))
+    return placement, price(model, machine, params, placement)
 
 
 def place(model: Model, machine: Machine, params: ServerParams) -> Placement:
@@ -76,12 +76,14 @@ def _lazy_over(params: ServerParams, machine: Machine, devices: tuple[str, ...])
     return 0 if params.lazy_mode is LazyMode.ON else None
 
 
-def price(model: Model, machine: Machine, placement: Placement, left_out: tuple[Unpriced, ...] = ()) -> Footprint:
-    """Bytes of a resolved placement but for what is ``left_out``, and whether each pool holds its share."""
+def price(model: Model, machine: Machine, params: ServerParams, placement: Placement) -> Footprint:
+    """Bytes of a resolved placement and of what ``params`` load beside it, and whether each pool holds its share."""
     context = placement.context
     reserved = compute.reserve(model, placement)
-    contexts = {ContextKind.MAIN: _sizes(model, placement, reserved.nbytes)}
+    main = _sizes(model, placement, reserved.nbytes)
+    contexts = {ContextKind.MAIN: main, **beside(model, machine, params, placement)}
     sizes = sum_of(contexts.values())
+    gpus = tuple(machine.gpu(name) for name in placement.devices)
     return Footprint(
         llama_cpp=context.build.name,
         layers=placement.layers,
@@ -99,7 +101,7 @@ def price(model: Model, machine: Machine, placement: Placement, left_out: tuple[
         compute_parts=reserved.parts,
         assumptions=tuple(_assumptions(model)),
         is_graph_known=families.is_known(model.arch),
-        unpriced=left_out,
+        unpriced=tuple(unpriced(model, params, gpus)),
         output_buffer=4 * context.n_seq_max * model.hparams.n_vocab,
     )
 

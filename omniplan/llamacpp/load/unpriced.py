@@ -21,7 +21,7 @@ _FILE: Final = "unpriced.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnpricedRow:
-    """One kind, as the head of the table explains it."""
+    """One kind, as the head of the table explains it; ``companion`` is the field of Companions that prices it."""
 
     subject: Annotated[str, Column(level=1)]
     what: str
@@ -30,6 +30,11 @@ class UnpricedRow:
     values: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     only_adds: bool = True
+    companion: str = ""
+
+    def is_at_hand(self, model: Model) -> bool:
+        """Whether the file it needs has been read, so that it is priced."""
+        return bool(self.companion and getattr(model.companions, self.companion))
 
     def is_asked(self, params: ServerParams) -> bool:
         """Whether ``params`` bring it in."""
@@ -48,7 +53,7 @@ def rows() -> Mapping[str, UnpricedRow]:
 def unpriced(model: Model, params: ServerParams, gpus: Sequence[Gpu]) -> Iterator[Unpriced]:
     """Everything that ``params`` bring in, or the ``gpus`` in use are, and that is not priced."""
     for row in rows().values():
-        if row.is_asked(params):
+        if row.is_asked(params) and not row.is_at_hand(model):
             yield Unpriced(subject=row.subject, what=row.what, source=row.source, only_adds=row.only_adds)
     keys = [item.key for item in params.override_kv if item.key.startswith((f"{model.arch}.", "general."))]
     if keys:

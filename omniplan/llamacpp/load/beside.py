@@ -1,0 +1,25 @@
+"""What one server holds beside its model's own context, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from omniplan.domain.footprint import BufferSize, ContextKind
+from omniplan.domain.machine import Machine
+from omniplan.domain.model import Model
+from omniplan.domain.params import ServerParams
+from omniplan.llamacpp.load.placement import Placement
+
+# Bytes per buffer type; empty where the arguments ask for none, or where the file they name is not at hand.
+Pricer = Callable[[Model, Machine, ServerParams, Placement], Mapping[str, BufferSize]]
+
+_PRICERS: Final[Mapping[ContextKind, Pricer]] = {}
+
+
+def beside(
+    model: Model, machine: Machine, params: ServerParams, placement: Placement
+) -> dict[ContextKind, Mapping[str, BufferSize]]:
+    """Bytes per buffer type of every part that ``params`` add to a process whose model lies at ``placement``."""
+    priced = {kind: pricer(model, machine, params, placement) for kind, pricer in _PRICERS.items()}
+    return {kind: sizes for kind, sizes in priced.items() if sizes}
