@@ -103,10 +103,11 @@ def predict(
 
     for name, tokens in (("n_prompt", n_prompt), ("n_gen", n_gen), ("depth", depth)):
         check_count(name, tokens, least=0)
+    params = parse(args, env=env or {})
     return price(
-        model_of(model),
+        served(model, params),
         calibrated(machine_of(machine), calibration),
-        parse(args, env=env or {}),
+        params,
         n_prompt=n_prompt,
         n_gen=n_gen,
         depth=depth,

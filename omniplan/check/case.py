@@ -19,6 +19,7 @@ from omniplan.domain.prediction import Prediction
 from omniplan.domain.roles import Role
 from omniplan.errors import ArgumentError, InputError, OmniplanError
 from omniplan.formats.command import Command, Word
+from omniplan.gguf.companions import with_companions
 from omniplan.llamacpp.fit.fit import fit
 from omniplan.llamacpp.flags.refusals import devices_in_use
 from omniplan.llamacpp.flags.table import spellings
@@ -126,7 +127,7 @@ class Case:
         known = self._prices.get(params)
         if known is None and self.model is not None and self.machine is not None and not self.is_open:
             try:
-                known = self._prices[params] = footprint(self.model, self.machine, params)
+                known = self._prices[params] = footprint(with_companions(self.model, params), self.machine, params)
             except ArgumentError:
                 return None
         return known

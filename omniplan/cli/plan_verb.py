@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from omniplan import api
 from omniplan.cli.output import show
-from omniplan.cli.request import add_headroom, add_objective, add_slots, add_workload, request_of
+from omniplan.cli.request import add_beside, add_headroom, add_objective, add_slots, add_workload, request_of
 from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model
 from omniplan.domain.request import DEFAULT
 from omniplan.errors import ExitCode, Infeasible, InputError
@@ -24,6 +24,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
     add_model(command)
     add_machine(command)
     _declare_request(command)
+    add_beside(command)
     _declare_bounds(command)
     add_workload(command)
     add_objective(command)

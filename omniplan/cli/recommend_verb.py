@@ -7,7 +7,15 @@ from typing import Final
 
 from omniplan import api
 from omniplan.cli.output import show
-from omniplan.cli.request import add_context, add_headroom, add_objective, add_slots, add_workload, request_of
+from omniplan.cli.request import (
+    add_beside,
+    add_context,
+    add_headroom,
+    add_objective,
+    add_slots,
+    add_workload,
+    request_of,
+)
 from omniplan.cli.verbs import Verb, add_json, add_machine
 from omniplan.domain.request import DEFAULT
 from omniplan.errors import ExitCode
@@ -38,6 +46,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
         metavar="TYPE",
         help=f"type of the K and V cache, default {DEFAULT.cache_type_k}",
     )
+    add_beside(command)
     add_headroom(command)
     add_workload(command)
     add_objective(command)

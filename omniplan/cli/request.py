@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from omniplan.domain.headroom import Headroom
+from omniplan.domain.params import DraftParams
 from omniplan.domain.prediction import Objective
 from omniplan.domain.request import DEFAULT, Request
 
@@ -36,6 +37,21 @@ def add_slots(command: argparse.ArgumentParser) -> None:
         default=_NONE,
         metavar="N",
         help=f"slots (-np), default {DEFAULT.n_parallel}",
+    )
+
+
+def add_beside(command: argparse.ArgumentParser) -> None:
+    """What the server loads beside the model."""
+    for option, what in (("--mmproj", "a projector (-mm)"), ("--draft", "a draft model (-md)")):
+        command.add_argument(option, default=_NONE, metavar="FILE", help=f"{what} that is loaded beside the model")
+    command.add_argument(
+        "--mtp",
+        type=int,
+        nargs="?",
+        const=DraftParams().n_max,
+        default=_NONE,
+        metavar="N",
+        help=f"draft with the model's own MTP heads, at most N tokens at a time, {DraftParams().n_max} if left out",
     )
 
 

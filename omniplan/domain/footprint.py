@@ -191,6 +191,11 @@ class Footprint(Record):
         """Missing bytes by pool, only pools that are short."""
         return {pool.name: -pool.left for pool in self.pools if pool.left is not None and pool.left < 0}
 
+    def reserved(self, buffer: str) -> int:
+        """Bytes of a buffer type beside the model's own layers and caches: its compute buffer, and other parts."""
+        main = self.contexts[ContextKind.MAIN].get(buffer, BufferSize())
+        return self.buffers[buffer].total - main.model - main.context
+
     @property
     def source(self) -> str:
         """Where the figures come from."""

@@ -22,6 +22,9 @@ LEAST_CONTEXT: Final = 4096
 # ``-c 0`` stores this in the context that --fit may shrink to: the whole context was asked for, leave it alone.
 NEVER_SHRINK: Final = 2**32 - 1
 
+# ``--spec-type``: the model's own MTP heads draft.
+MTP: Final = "draft-mtp"
+
 # Slots of llama-server when ``-np`` is negative (tools/server/server.cpp).
 AUTO_PARALLEL: Final = 4
 
@@ -194,4 +197,4 @@ class ServerParams:
     @property
     def load_mtp(self) -> bool:
         """Whether nextn (MTP) layers are loaded (common/common.cpp: ``load_mtp``)."""
-        return "draft-mtp" in self.spec_types
+        return MTP in self.spec_types

@@ -26,6 +26,9 @@ class Request(Record):
     it is ``cache_type_k`` and ``cache_type_v``. Clearly is by more than the time model's error. ``n_ubatch`` is the
     micro-batch in tokens, None the one with the least predicted time.
 
+    ``mmproj`` and ``draft`` are paths of a projector and a draft model that the server loads beside the model.
+    ``mtp`` is the most tokens that the model's own MTP heads draft at a time, 0 where they stay unloaded.
+
     ``n_prompt`` and ``n_gen`` are the request to be fast at, in tokens, and ``objective`` the part of it that counts.
 
     ``pins`` keep the tensors they match where they say, and the rest is laid around them; ``max_patterns`` bounds the
@@ -43,6 +46,9 @@ class Request(Record):
     cache_type_v: str = "f16"
     cache_types: tuple[str, ...] = ()
     n_ubatch: int | None = 512
+    mmproj: str | None = None
+    draft: str | None = None
+    mtp: int = 0
     n_prompt: int = DEFAULT_PROMPT
     n_gen: int = DEFAULT_ANSWER
     objective: Objective = Objective.REQUEST
@@ -77,6 +83,7 @@ class Request(Record):
 
 _LEAST: Final = {
     "n_ctx": 1, "n_ctx_least": 1, "n_ubatch": 1, "n_parallel": 1, "n_prompt": 0, "n_gen": 0, "max_patterns": 0,
+    "mtp": 0,
 }  # fmt: skip
 _MAY_BE_NONE: Final = ("n_ctx", "n_ctx_least", "n_ubatch", "max_patterns")
 
@@ -103,6 +110,9 @@ DEFAULT: Final = Request()
 class PlacementChanges(TypedDict, total=False):
     """The fields of a ``Request`` but for those that a frontier varies, all optional."""
 
+    mmproj: str | None
+    draft: str | None
+    mtp: int
     n_prompt: int
     n_gen: int
     objective: Objective

@@ -11,6 +11,7 @@ from typing import Final
 from omniplan.errors import InputError
 from omniplan.formats.command import Command
 from omniplan.formats.launch import Launch, printable
+from omniplan.llamacpp.flags.args import read_flags
 
 # Where containers see the folder that holds the models.
 MODELS: Final = "/models"
@@ -69,22 +70,40 @@ def only(items: Sequence[Launch], what: str) -> Launch:
     return items[0]
 
 
-def _mounted(model: str, options: Options) -> tuple[str, str]:
-    path = PurePosixPath(model)
+def _folder(files: Sequence[str], options: Options) -> PurePosixPath:
+    """The host's folder of models."""
     if options.models_dir is not None:
-        folder = PurePosixPath(options.models_dir)
-    else:
-        named = (parent for parent in path.parents if parent.name == "models")
-        folder = next(named, path.parent)
+        return PurePosixPath(options.models_dir)
+    holders = [folder for folder in PurePosixPath(files[0]).parents if _holds(folder, files)]
+    named = (folder for folder in holders if folder.name == "models")
+    return next(named, holders[0] if holders else PurePosixPath(files[0]).parent)
+
+
+def _holds(folder: PurePosixPath, files: Sequence[str]) -> bool:
+    return all(folder in PurePosixPath(file).parents for file in files)
+
+
+def _mounted(file: str, folder: PurePosixPath) -> str:
+    """Where a container sees ``file``."""
+    path = PurePosixPath(file)
     if folder not in path.parents:
-        raise InputError(f"model {printable(model)}: not below the models folder {printable(str(folder))}")
+        raise InputError(f"model {printable(file)}: not below the models folder {printable(str(folder))}")
     inside = path.relative_to(folder)
     if ".." in inside.parts:
-        raise InputError(f"model {printable(model)}: its path leaves the models folder; give it without ..")
-    return str(folder), str(inside)
+        raise InputError(f"model {printable(file)}: its path leaves the models folder; give it without ..")
+    return f"{MODELS}/{inside}"
 
 
 def in_container(item: Launch, options: Options) -> Launch:
-    """The launch with the model where a container sees it; raises InputError when no folder holds it."""
-    folder, inside = _mounted(item.model, options)
-    return replace(item, folder=folder, inside=f"{MODELS}/{inside}")
+    """The launch with the model, and what stands beside it, where a container sees them.
+
+    Raises InputError when no folder holds them.
+    """
+    flags = list(read_flags(item.args))
+    folder = _folder([item.model, *(file for flag in flags if flag.row.is_file for file in flag.values)], options)
+    args = [
+        word
+        for flag in flags
+        for word in ((flag.name, *(_mounted(file, folder) for file in flag.values)) if flag.row.is_file else flag.args)
+    ]
+    return replace(item.with_args(*args), folder=str(folder), inside=_mounted(item.model, folder))

@@ -1,11 +1,10 @@
-"""The files that a server loads beside its model, read where the arguments name them and they are there."""
+"""The files that a server loads beside its model, read where they are named."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-from omniplan.domain.header import Header
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.gguf import read_header
@@ -13,22 +12,25 @@ from omniplan.gguf.model import build_model
 
 
 def with_companions(model: Model, params: ServerParams) -> Model:
-    """``model`` with what ``params`` load beside it; what it has already stays, a file that is not there is left out.
+    """``model`` with what ``params`` load beside it, as far as those files are there.
 
-    Raises HeaderError or UnsupportedModel for a file that is there and cannot be read.
+    Raises HeaderError or UnsupportedModel for one that is there and cannot be read.
+    """
+    return companied(model, draft=_if_there(params.draft.model), projector=_if_there(params.mmproj))
+
+
+def companied(model: Model, *, draft: str | None, projector: str | None) -> Model:
+    """``model`` with the files at these paths beside it; what it has already stays.
+
+    Raises HeaderError or UnsupportedModel for one that cannot be read.
     """
     known = model.companions
-    draft = known.draft or _draft(params.draft.model)
-    projector = known.projector or _header(params.mmproj)
-    if draft is known.draft and projector is known.projector:
-        return model
-    return replace(model, companions=replace(known, draft=draft, projector=projector))
+    if draft and known.draft is None:
+        known = replace(known, draft=build_model(read_header(draft)))
+    if projector and known.projector is None:
+        known = replace(known, projector=read_header(projector))
+    return model if known is model.companions else replace(model, companions=known)
 
 
-def _draft(path: str | None) -> Model | None:
-    header = _header(path)
-    return None if header is None else build_model(header)
-
-
-def _header(path: str | None) -> Header | None:
-    return read_header(path) if path and Path(path).is_file() else None
+def _if_there(path: str | None) -> str | None:
+    return path if path and Path(path).is_file() else None

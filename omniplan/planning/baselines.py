@@ -132,7 +132,7 @@ def _most_layers(problem: Problem, like: Solution) -> int:
         for il, device in enumerate(layers.split(n_all - 1, n, names, [float(gpu.free) for gpu in machine.gpus])):
             held[device] += costs.base[il] + costs.movable[il]
         if all(
-            not held[name] or held[name] + like.footprint.buffers[name].compute <= room[name]
+            not held[name] or held[name] + like.footprint.reserved(name) <= room[name]
             for name in names
             if name != buffers.CPU
         ):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from omniplan.domain.machine import Machine
-from omniplan.domain.params import FlashAttn, Override, ServerParams, SplitMode
+from omniplan.domain.params import MTP, FlashAttn, Override, ServerParams, SplitMode
 from omniplan.domain.plan import Settings
 from omniplan.domain.request import DEFAULT, Request
 from omniplan.llamacpp.flags.args import parse
@@ -62,6 +62,9 @@ def asked(request: Request, settings: Settings) -> ServerParams:
         n_ubatch=settings.n_ubatch,
         load_mode=request.load_mode,
         op_offload=settings.op_offload,
+        mmproj=request.mmproj,
+        spec_types=(MTP,) if request.mtp else usual.spec_types,
+        draft=replace(usual.draft, model=request.draft, n_max=request.mtp or usual.draft.n_max),
     )
     return parse(write(params), build=request.build)
 

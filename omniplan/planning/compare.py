@@ -8,6 +8,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.request import check_count
 from omniplan.errors import ArgumentError, InputError
+from omniplan.gguf.companions import with_companions
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.load.footprint import footprint
 from omniplan.planning.comparison import Compared, Comparison
@@ -43,8 +44,9 @@ def _rows(
     for number, args in enumerate(groups, 1):
         try:
             params = parse(args, env=env)
-            priced = footprint(model, machine, params)
+            served = with_companions(model, params)
+            priced = footprint(served, machine, params)
         except ArgumentError as error:
             raise ArgumentError(f"command line {number}: {error.flag}", error.problem, remedy=error.remedy) from error
-        speed = None if priced.unpriced else predict_priced(model, machine, params, priced, *workload, 0)
+        speed = None if priced.unpriced else predict_priced(served, machine, params, priced, *workload, 0)
         yield Compared.of(tuple(args), priced, speed)

@@ -27,7 +27,7 @@ _ORDER: Final = 0.03
 # -ts takes one value less than there may be devices (llama.cpp b11434 common/arg.cpp).
 _MOST_SPLIT: Final = MAX_DEVICES - 1
 
-# Bytes of a device's compute buffer when it is the first device in use, and when it is not.
+# Bytes of a device beside layers and caches when it is the first device in use, and when it is not.
 Reserves = Mapping[str, tuple[int, int]]
 
 
@@ -123,7 +123,7 @@ class Filler:
         return dict.fromkeys((gpu.name for gpu in gpus[:_MOST_SPLIT]), (first, plain))
 
     def _next_reserves(self, reserves: Reserves, solution: Solution) -> Reserves:
-        """What the simulation says each device's compute buffer takes in its place, with all that it may take beyond.
+        """What the simulation says that compute buffers and all beside the model take, and what they may take beyond.
 
         More where that left some missing.
         """
@@ -133,7 +133,7 @@ class Filler:
         for name in used:
             first, later = reserves[name]
             tried = first if name == used[0] else later
-            taken = priced.buffers[name].compute + problem.headroom.beyond(problem.machine.gpu(name), priced)
+            taken = priced.reserved(name) + problem.headroom.beyond(problem.machine.gpu(name), priced)
             size = max(taken, tried + missing[name] if name in missing else 0)
             found[name] = (size, later) if name == used[0] else (first, size)
         return found

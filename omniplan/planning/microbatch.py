@@ -124,9 +124,11 @@ def _estimate(rival: Ladder, usual: Settings, found: Solution) -> float:
 
 
 def _scaled(priced: Footprint, factor: float, *, op_offload: bool) -> Mapping[str, int]:
-    """Compute buffers of a micro-batch ``factor`` times as large, by device."""
+    """Compute buffers of a micro-batch ``factor`` times as large, with all beside the model, by device."""
     return {
-        name: sum(
+        name: priced.reserved(name)
+        - sum(parts.values())
+        + sum(
             size if part in _FIXED else round(size * factor)
             for part, size in parts.items()
             if op_offload or part is not ComputePart.OFFLOAD

@@ -11,6 +11,7 @@ from omniplan.domain.params import ServerParams
 from omniplan.domain.plan import Plan, Settings
 from omniplan.domain.request import Request
 from omniplan.errors import RequestError
+from omniplan.gguf.companions import companied
 from omniplan.planning.baselines import best_of, rivals
 from omniplan.planning.choices import search
 from omniplan.planning.microbatch import faster_size
@@ -26,6 +27,7 @@ def make_plan(model: Model, machine: Machine, request: Request) -> Plan:
 
 def solve(model: Model, machine: Machine, request: Request) -> Solved:
     """The fastest placement that keeps every limit, before it is put into words; raises Infeasible."""
+    model = companied(model, draft=request.draft, projector=request.mmproj)
     problem = Problem(model, machine, request, _begun(model, request))
     n_pins = len(problem.pins.overrides)
     if request.max_patterns is not None and n_pins > request.max_patterns:

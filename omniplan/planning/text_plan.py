@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from omniplan.domain.evidence import Assumption, Reason, ReasonVerdict
 from omniplan.domain.fit import FitResult
-from omniplan.domain.footprint import Footprint
+from omniplan.domain.footprint import BufferSize, Footprint
 from omniplan.domain.headroom import Margin
 from omniplan.domain.inspection import Inspection
 from omniplan.domain.machine import Machine
@@ -42,22 +42,33 @@ def footprint_text(footprint: Footprint, *, before: Sequence[str] = ()) -> str:
 
 
 def _memory_text(footprint: Footprint) -> str:
-    rows = [
-        (name, mib(size.model), mib(size.context), mib(size.compute), mib(size.total))
-        for name, size in footprint.buffers.items()
-    ]
     lines = [
         f"Layers: {layer_map(footprint.layers)}",
         _context(footprint),
         *_splits(footprint),
         "",
-        table(("buffer", "model", "context", "compute", "total"), rows),
+        _buffers(footprint),
         "",
         *_compute(footprint),
         "",
         *_pools(footprint),
     ]
     return "\n".join(lines)
+
+
+def _buffers(footprint: Footprint) -> str:
+    """Bytes by buffer type: those of every part that a process has, and of all together where there are several."""
+    columns = ("buffer", "model", "context", "compute", "total")
+    if len(footprint.contexts) < 2:
+        return table(columns, list(_sizes(footprint.buffers)))
+    rows = [(kind.value, *row) for kind, sizes in footprint.contexts.items() for row in _sizes(sizes)]
+    rows += [("all", *row) for row in _sizes(footprint.buffers)]
+    return table(("part", *columns), rows, left=2)
+
+
+def _sizes(sizes: Mapping[str, BufferSize]) -> Iterator[tuple[str, ...]]:
+    for name, size in sizes.items():
+        yield name, mib(size.model), mib(size.context), mib(size.compute), mib(size.total)
 
 
 def _context(footprint: Footprint) -> str:

@@ -68,7 +68,7 @@ class StackModel:
 
     ``cache_type`` is that of K and V where nothing else is said of one. ``priority`` weighs its seconds against those
     of others. ``on_demand`` models are loaded when they are asked for, the others with the server. ``port`` None takes
-    the next free one.
+    the next free one. ``mmproj``, ``draft`` and ``mtp`` are loaded beside the model, as in a ``Request``.
     """
 
     name: MemberName
@@ -79,6 +79,9 @@ class StackModel:
     cache_type_k: Annotated[str, Column(default=_cache_type)] = DEFAULT.cache_type_k
     cache_type_v: Annotated[str, Column(default=_cache_type)] = DEFAULT.cache_type_v
     n_ubatch: Annotated[AtLeastOne | None, Column(key="ubatch")] = DEFAULT.n_ubatch
+    mmproj: str | None = None
+    draft: str | None = None
+    mtp: Annotated[int, Column(least=0)] = DEFAULT.mtp
     priority: Positive = 1.0
     on: On = On.ANY
     on_demand: bool = False

@@ -15,6 +15,7 @@ from omniplan.domain.params import ServerParams
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Phase, Prediction
 from omniplan.errors import ArgumentError, InputError
+from omniplan.gguf.companions import with_companions
 from omniplan.llamacpp.fit.fit import fit
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.ggml import buffers
@@ -91,7 +92,8 @@ def of_model(report: LoadReport, model: Model, machine: Machine | None, args: Se
     params, dropped = _tolerant(words)
     chosen = _fitted(model, base, params, words, load)
     # A run of the settings shown is priced as it ran, whatever --fit had in mind.
-    priced = footprint(model, base, parse(chosen))
+    params = parse(chosen)
+    priced = footprint(with_companions(model, params), base, params)
     return Expected(
         basis=basis,
         args=tuple(chosen),

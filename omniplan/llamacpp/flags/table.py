@@ -36,6 +36,7 @@ class ValueKind(StrEnum):
 class FlagRow:
     """One flag of llama-server; ``key`` is its name in the table, ``param`` the field of ``ServerParams`` it sets.
 
+    ``is_file`` says that its value is the path of a file that the server reads beside its model.
     ``since`` is the first build known to take it as described, ``lacks`` the last known not to, ``until`` the first
     known to refuse it again. ``before`` is what a build that lacks it is given instead, by value; ``without`` and
     ``instead`` tell a person what to do; ``builds`` is the source of these numbers.
@@ -53,6 +54,7 @@ class FlagRow:
     max: int | None = None
     forbidden: tuple[int, ...] = ()
     default: int | float | bool | str | None = None
+    is_file: bool = False
     param: str = ""
     sets: Mapping[str, int | bool | str] = field(default_factory=dict)
     since: int = CHECKED

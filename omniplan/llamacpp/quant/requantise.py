@@ -33,7 +33,7 @@ def requantise(model: Model, quant: str, *, imatrix: bool | None = None, pure: b
     mix = find_mix(quant)
     recipe = QuantRecipe(mix=mix, imatrix=mix.needs_imatrix if imatrix is None else imatrix, pure=pure)
     header = _header(model.header, mix, quantized_types(model, recipe))
-    made = build_model(header)
+    made = build_model(header, model.companions)
     return replace(made, assumptions=(*made.assumptions, _assumption(model, recipe)))
 
 

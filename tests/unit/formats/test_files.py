@@ -18,6 +18,7 @@ from omniplan.documents.text_file import read_text
 from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
 from omniplan.formats import llama_swap, models_conf, preset_ini
+from omniplan.formats.format import Options
 from omniplan.formats.launch import launch
 from omniplan.formats.registry import FORMATS, effect, render
 from omniplan.llamacpp.build import release
@@ -249,6 +250,19 @@ def test_several_models_in_one_file(name: str) -> None:
         assert re.findall(r"1:(\d+):8080", render(items, name)) == ["8080", "8081"]
     assert len(commands) == 2
     assert [command.name for command in commands] in (["a", "b"], ["", ""])
+
+
+@pytest.mark.parametrize("name", ["models.conf", "compose", "k8s"])
+def test_files_beside_the_model_are_where_the_container_sees_them(name: str) -> None:
+    """Every path of the command is below the folder that is mounted, which holds them all; one elsewhere is refused."""
+    plan = glm()
+    beside = ("-mm", "/srv/vision/mm.gguf", "-md", "/srv/models/draft.gguf")
+    item = launch(replace(plan, server_args=(*plan.server_args, *beside)), model="/srv/models/a/b.gguf")
+    command = FORMATS[name].read(render([item], name))[0]
+
+    assert {"/models/vision/mm.gguf", "/models/models/draft.gguf", "/models/models/a/b.gguf"} <= set(command.args)
+    with pytest.raises(InputError, match=r"mm\.gguf: not below the models folder /srv/models"):
+        render([item], name, options=Options(models_dir="/srv/models"))
 
 
 @pytest.mark.parametrize(
