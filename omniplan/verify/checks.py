@@ -81,7 +81,7 @@ def context_size(evidence: Evidence) -> Iterator[RunFinding]:
 
 def empty_devices(evidence: Evidence) -> Iterator[RunFinding]:
     """Devices that should hold weights and hold none."""
-    shown = [row for row in evidence.rows if row.column is BufferColumn.MODEL and row.pool != HOST]
+    shown = [row for row in evidence.rows if row.is_of_model and row.column is BufferColumn.MODEL and row.pool != HOST]
     for row in shown:
         if row.predicted and row.predicted > MIB and row.actual == 0:
             yield finding("device-empty", device=row.pool, predicted=mib(row.predicted))
@@ -113,7 +113,7 @@ def kv_cache(evidence: Evidence) -> Iterator[RunFinding]:
         asked = kv.in_words(pinned, named)
         yield finding("kv-off-weights", *lines, actual=actual, asked=asked, split=wanted)
     if evidence.expected.footprint is not None and any(
-        not row.is_within for row in evidence.rows if row.column is BufferColumn.CONTEXT
+        not row.is_within for row in evidence.rows if row.is_of_model and row.column is BufferColumn.CONTEXT
     ):
         predicted = kv.layers_predicted(evidence.expected.footprint)
         renamed = {predicted_name(pool, order): count for pool, count in held.items()}

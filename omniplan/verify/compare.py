@@ -1,24 +1,26 @@
-"""Predicted and actual bytes side by side, pool by pool and column by column, and speeds."""
+"""Predicted and actual bytes side by side, part by part, pool by pool and column by column, and speeds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from statistics import median
 from typing import Final
 
 from omniplan.domain.defaults import DEFAULT_BUILD
-from omniplan.domain.footprint import BufferColumn, Footprint
+from omniplan.domain.footprint import BufferColumn, ContextKind, Footprint
 from omniplan.domain.prediction import Phase
 from omniplan.llamacpp.ggml.buffers import HOST
 from omniplan.verify.expected import Expected
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport
-from omniplan.verify.pools import COLUMNS, CUDA, backend, device_order, is_mapped, pool_of, pools, predicted_name
+from omniplan.verify.parts import Columns, shown
+from omniplan.verify.pools import COLUMNS, CUDA, backend, device_order, is_mapped, pool_of, predicted_name
 from omniplan.verify.table import Tolerance, tolerances
 from omniplan.verify.values import ComparedColumn, ComparedSpeed
 
 # The build that predictions reproduce.
 _MAPPED: Final = "a mapping of the file"
 _NOT_PRINTED: Final = "not in the log"
+_NOT_PREDICTED: Final = "not in the prediction"
 _OTHER_BACKEND: Final = "predicted for CUDA only"
 
 
@@ -27,30 +29,43 @@ def rows(report: LoadReport, expected: Expected) -> tuple[ComparedColumn, ...]:
     load, priced = report.load, expected.footprint
     if load is None or priced is None:
         return ()
+    seen = shown(report, load)
+    kinds = dict.fromkeys((*seen, *priced.contexts))
+    return tuple(row for kind in kinds for row in _part(report, load, priced, kind, seen.get(kind, {})))
+
+
+def _part(
+    report: LoadReport, load: Load, priced: Footprint, kind: ContextKind, seen: Columns
+) -> Iterator[ComparedColumn]:
+    """Every column of every pool of one part; GPUs first."""
     order = device_order(report)
-    wanted = {column: _predicted(priced, column) for column in COLUMNS}
-    shown = {column: _actual(load, column) for column in COLUMNS}
-    names = dict.fromkeys([*order, *(pool for sizes in shown.values() for pool in sizes)])
+    wanted = {column: _predicted(priced, kind, column) for column in COLUMNS}
+    names = dict.fromkeys([*order, *(pool for sizes in seen.values() for pool in sizes)])
     known = {predicted_name(pool, order) for pool in names}
     names |= dict.fromkeys(pool for sizes in wanted.values() for pool in sizes if pool not in known)
-    found = []
     for pool in sorted(names, key=lambda pool: (pool == HOST, list(names).index(pool))):
         for column in COLUMNS:
             size = wanted[column].get(predicted_name(pool, order), 0)
-            actual = shown[column].get(pool, 0) if shown[column] else None
+            sizes = seen.get(column)
+            actual = sizes.get(pool, 0) if sizes else None
             if size or actual:
-                found.append(_row(report, load, (pool, column), size, actual))
-    return tuple(found)
+                is_priced = kind in priced.contexts
+                yield _row(report, load, (kind, pool, column), size if is_priced else None, actual)
 
 
 def _row(
-    report: LoadReport, load: Load, where: tuple[str, BufferColumn], predicted: int, actual: int | None
+    report: LoadReport,
+    load: Load,
+    where: tuple[ContextKind, str, BufferColumn],
+    predicted: int | None,
+    actual: int | None,
 ) -> ComparedColumn:
-    pool, column = where
-    tolerance = tolerance_of(report, column).of(predicted)
-    remark = _incomparable(load, pool, column, actual)
-    is_within = None if remark or actual is None else abs(actual - predicted) <= tolerance
+    kind, pool, column = where
+    tolerance = tolerance_of(report, column).of(predicted or 0)
+    remark = _NOT_PREDICTED if predicted is None else _incomparable(load, pool, column, actual)
+    is_within = None if remark or actual is None else abs(actual - (predicted or 0)) <= tolerance
     return ComparedColumn(
+        part=kind,
         pool=pool,
         column=column,
         predicted=predicted,
@@ -82,23 +97,14 @@ def _incomparable(load: Load, pool: str, column: BufferColumn, actual: int | Non
     return _OTHER_BACKEND if column is BufferColumn.COMPUTE and (is_foreign or (pool == HOST and has_foreign)) else ""
 
 
-def _predicted(priced: Footprint, column: BufferColumn) -> dict[str, int]:
+def _predicted(priced: Footprint, kind: ContextKind, column: BufferColumn) -> dict[str, int]:
     if column is BufferColumn.OUTPUT:
-        return {HOST: priced.output_buffer}
+        return {HOST: priced.output_buffer} if kind is ContextKind.MAIN else {}
     found: dict[str, int] = {}
-    for name, size in priced.buffers.items():
+    for name, size in priced.contexts.get(kind, {}).items():
         pool = pool_of(name)
         found[pool] = found.get(pool, 0) + int(getattr(size, column))
     return found
-
-
-def _actual(load: Load, column: BufferColumn) -> Mapping[str, int]:
-    """Bytes per pool, from buffer lines, else from the tables that llama.cpp adds up; empty where it shows neither."""
-    shown = pools(load, column)
-    if shown or column is BufferColumn.OUTPUT:
-        return shown
-    table = load.breakdown or (() if load.has_buffers else load.projected)
-    return {pool_of(row.device): int(getattr(row, column)) for row in table}
 
 
 def speeds(report: LoadReport, expected: Expected) -> tuple[ComparedSpeed, ...]:

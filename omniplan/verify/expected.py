@@ -11,7 +11,7 @@ from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.machine import Gpu, Machine, Memory
 from omniplan.domain.model import Model
-from omniplan.domain.params import ServerParams
+from omniplan.domain.params import MTP, ServerParams
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Phase, Prediction
 from omniplan.errors import ArgumentError, InputError
@@ -152,6 +152,10 @@ def settings_args(load: Load) -> list[str]:
         args += [flag, kind] if kind else []
     if load.offloaded is not None:
         args += ["-ngl", str(load.offloaded)]
+    if len(load.contexts) > 1:
+        # A second context of one model is that of its MTP heads, for whose tokens the main one keeps states.
+        args += ["--spec-type", MTP]
+        args += ["--spec-draft-n-max", drafted] if (drafted := found.get("n_rs_seq", "")).strip("0").isdigit() else []
     return args
 
 

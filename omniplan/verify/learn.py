@@ -149,7 +149,8 @@ def _compute(report: LoadReport, expected: Expected) -> Iterator[Lesson]:
     order = device_order(report)
     for row in rows(report, expected):
         if (
-            row.column is not BufferColumn.COMPUTE
+            not row.is_of_model
+            or row.column is not BufferColumn.COMPUTE
             or row.pool == HOST
             or row.remark
             or row.actual is None

@@ -10,7 +10,7 @@ from omniplan.domain.footprint import BufferColumn
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.llamacpp.ggml.buffers import HOST
 from omniplan.predict.learned import is_same_gpu
-from omniplan.verify.logs.report import BufferKind, Load, LoadReport
+from omniplan.verify.logs.report import BufferKind, Load, LoadReport, LogBuffer
 
 CUDA: Final = "CUDA"
 # Names of buffers in RAM: pinned, repacked, mapped, and accelerators that compute in place.
@@ -40,12 +40,17 @@ def pool_of(device: str) -> str:
 
 
 def pools(load: Load, column: BufferColumn) -> dict[str, int]:
+    """Bytes of one column of the model and its main context per pool."""
+    return pools_of(load.all_buffers(), column)
+
+
+def pools_of(found: Iterable[LogBuffer], column: BufferColumn) -> dict[str, int]:
     """Bytes of one column per pool."""
-    found: dict[str, int] = {}
-    for kind in COLUMNS[column]:
-        for device, size in load.sizes(kind).items():
-            found[pool_of(device)] = found.get(pool_of(device), 0) + size
-    return found
+    sizes: dict[str, int] = {}
+    for buffer in found:
+        if buffer.kind in COLUMNS[column]:
+            sizes[pool_of(buffer.device)] = sizes.get(pool_of(buffer.device), 0) + buffer.size
+    return sizes
 
 
 def backend(pools_seen: Iterable[str]) -> str:

@@ -62,7 +62,7 @@ def _model_line(load: Load) -> str:
 def _table(rows: tuple[ComparedColumn, ...]) -> str:
     shown = [
         (
-            row.pool,
+            row.pool if row.is_of_model else f"{row.part.value}, {row.pool}",
             row.column,
             _mib(row.predicted),
             _mib(row.actual),

@@ -8,7 +8,7 @@ from enum import StrEnum
 from omniplan.documents.column import Name
 from omniplan.documents.record import Record
 from omniplan.domain.evidence import Assumption
-from omniplan.domain.footprint import BufferColumn
+from omniplan.domain.footprint import BufferColumn, ContextKind
 from omniplan.domain.prediction import Phase
 from omniplan.verify.logs.report import LoadReport
 
@@ -33,7 +33,7 @@ class RunVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedColumn:
-    """One column of one pool in bytes: predicted, actual, and up to what difference they agree.
+    """One column of one pool in one part of a process: bytes predicted, actual, and up to what difference they agree.
 
     A figure is None where it is not known; ``is_within`` is None where the two cannot be compared, and ``remark`` says
     why.
@@ -46,6 +46,12 @@ class ComparedColumn:
     tolerance: int
     is_within: bool | None
     remark: str = ""
+    part: ContextKind = ContextKind.MAIN
+
+    @property
+    def is_of_model(self) -> bool:
+        """Whether it is of the model itself, and not of something beside it."""
+        return self.part is ContextKind.MAIN
 
     @property
     def difference(self) -> int | None:

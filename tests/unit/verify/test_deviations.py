@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 
 import pytest
 
 import omniplan
+from omniplan.domain.footprint import BufferSize, ContextKind
 from omniplan.units import MIB
 from omniplan.verify.logs import parse_log
 from omniplan.verify.values import RunVerdict, Verification
@@ -111,3 +114,43 @@ def test_a_buffer_may_differ_by_what_is_tolerated(column: str, tolerated: float)
         for sign in (-1, 1):
             text = f"{WORDS[column].format('CUDA0')}{size + sign * (tolerated + beyond):.2f} MiB"
             assert judged(**{f"{column} CUDA0": text})[0].verdict is verdict
+
+
+BESIDE: Mapping[ContextKind, Mapping[str, BufferSize]] = {
+    ContextKind.MTP: {"CUDA0": BufferSize(context=32 * MIB, compute=520 * MIB)},
+    ContextKind.PROJECTOR: {"CUDA0": BufferSize(model=888 * MIB, compute=248 * MIB)},
+}
+# A second context comes after the main one, and clip prints under names of its own.
+BESIDE_LINES = {
+    "projector": "load_hparams: model size: 888.00 MiB",
+    "image": "reserve_compute_meta: CUDA0 compute buffer size = 248.00 MiB",
+    "second": "llama_context: n_ctx         = 8192",
+    "cache": "llama_kv_cache: CUDA0 KV buffer size = 32.00 MiB",
+    "heads": "sched_reserve: CUDA0 compute buffer size = {:.2f} MiB",
+}
+
+
+def beside(compute: float, parts: Mapping[ContextKind, Mapping[str, BufferSize]]) -> Verification:
+    """The verdict on a log of a server with heads and projector, against a price with some ``parts`` beside it."""
+    priced = replace(plan().footprint, contexts={**plan().footprint.contexts, **parts})
+    lines = [line.format(compute) for line in (*log().values(), *BESIDE_LINES.values())]
+    return omniplan.verify(parse_log(lines), plan=replace(plan(), footprint=priced))
+
+
+def test_every_part_is_held_against_its_own_lines() -> None:
+    """A second context and a projector are compared by themselves; one that deviates leaves the others in order."""
+    found = beside(520.0, BESIDE)
+    others = beside(620.0, BESIDE)
+
+    assert {row.part for row in found.rows} == {ContextKind.MAIN, ContextKind.MTP, ContextKind.PROJECTOR}
+    assert all(row.is_within for row in found.rows if row.predicted is not None)
+    assert [row.part for row in others.rows if row.is_within is False] == [ContextKind.MTP]
+
+
+def test_a_part_that_nobody_predicted_is_shown_and_not_judged() -> None:
+    """Its bytes stand in the table, without a figure beside them."""
+    found = beside(520.0, {})
+
+    shown = [row for row in found.rows if row.part is not ContextKind.MAIN]
+    assert {row.part for row in shown} == {ContextKind.MTP, ContextKind.PROJECTOR}
+    assert all(row.predicted is None and row.is_within is None and row.remark for row in shown)
