@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from omniplan.api.source import calibrated, machine_of, model_of, served
 from omniplan.domain.defaults import DEFAULT_ANSWER, DEFAULT_BUILD, DEFAULT_PROMPT
+from omniplan.errors import InputError
 
 if TYPE_CHECKING:
     from omniplan.api.source import MachineSource, ModelSource
@@ -76,6 +77,7 @@ def predict(
     n_gen: int = DEFAULT_ANSWER,
     depth: int = 0,
     env: Mapping[str, str] | None = None,
+    acceptance: float | None = None,
     calibration: str | Path | None = None,
 ) -> Prediction:
     """Predict how fast llama-server's ``args`` run a model on ``machine``: one sequence, nothing else running.
@@ -95,6 +97,10 @@ def predict(
     times speed, or ``channels`` and ``speed_mts`` of all sockets together; ``cpu.model``, looked up in
     ``data/cpus.toml``, ``n_cores`` and ``n_sockets`` of all sockets; ``nps`` or ``numa_nodes``.
 
+    With ``--spec-type`` rates are those with drafts: ``acceptance`` is the share of drafted tokens that is kept at the
+    ``--spec-draft-n-max`` of ``args``, as llama-server prints it; None takes measured rows. ``speculation`` holds what
+    was taken, the gain, and the best number of drafts.
+
     ``calibration`` is a machine's own file, as ``omniplan calibrate`` writes it. Raises InputError or ArgumentError.
     """
     from omniplan.domain.request import check_count
@@ -103,6 +109,8 @@ def predict(
 
     for name, tokens in (("n_prompt", n_prompt), ("n_gen", n_gen), ("depth", depth)):
         check_count(name, tokens, least=0)
+    if acceptance is not None and not 0 <= acceptance <= 1:
+        raise InputError(f"acceptance: needs a share from 0 to 1, got {acceptance:g}")
     params = parse(args, env=env or {})
     return price(
         served(model, params),
@@ -111,6 +119,7 @@ def predict(
         n_prompt=n_prompt,
         n_gen=n_gen,
         depth=depth,
+        acceptance=acceptance,
     )
 
 

@@ -38,6 +38,7 @@ class Cause(StrEnum):
     CPU_COMPUTE = "CPU compute"
     CPU_ATTENTION = "CPU attention"
     STREAMING = "streaming CPU weights"
+    DRAFTING = "drafting"
 
     @property
     def is_on_gpus(self) -> bool:
@@ -69,9 +70,33 @@ class Estimate(Record):
         """The same estimate in another unit."""
         return Estimate(low=self.low * factor, value=self.value * factor, high=self.high * factor, basis=self.basis)
 
+    def divided(self, other: Estimate) -> Estimate:
+        """The quotient of both, each end with the one that makes it further."""
+        low, value, high = self.low / other.high, self.value / other.value, self.high / other.low
+        return Estimate(low=low, value=value, high=high, basis=self.basis)
+
     def inverse(self) -> Estimate:
         """1 / estimate: a time becomes a rate."""
         return Estimate(low=1 / self.high, value=1 / self.value, high=1 / self.low, basis=self.basis)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speculation(Record):
+    """What drafting by ``kind`` does to decoding; the prediction's rates have it in.
+
+    A round drafts ``n_max`` tokens and verifies them with one more. ``acceptance`` is the share of drafted tokens that
+    are kept, as llama-server prints it, and ``source`` where that comes from; ``tokens_per_round`` follows from it.
+    ``gain`` is the decode rate over that without drafting. ``best_n_max`` drafts give ``best_gain``; 0 is not to draft.
+    """
+
+    kind: str
+    n_max: int
+    acceptance: Estimate
+    source: str
+    tokens_per_round: float
+    gain: Estimate
+    best_n_max: int
+    best_gain: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +105,7 @@ class Prediction(Record):
 
     ``terms`` are seconds per generated token by cause and sum to the decode time; ``prompt_terms`` are seconds of the
     whole prompt by cause. ``n_prompt``, ``n_gen`` and ``depth`` are the workload in tokens.
+    ``speculation`` is None where nothing is drafted, or where what drafts or its acceptance is not known.
     """
 
     decode_tokens_per_second: Estimate
@@ -91,3 +117,4 @@ class Prediction(Record):
     n_gen: int
     depth: int
     assumptions: tuple[str, ...] = ()
+    speculation: Speculation | None = None

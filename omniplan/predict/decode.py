@@ -1,4 +1,8 @@
-"""Seconds per generated token: weights and cache over bandwidth, plus launches, CPU layers and graph splits."""
+"""Seconds of a decode: weights and cache over bandwidth, plus launches, CPU layers and graph splits.
+
+One decode is of one token, or of the few that verify a draft: those share what is read and launched, and add the
+arithmetic of each and the experts that only it asks for.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +22,21 @@ _SLOW_PREFIX: Final = ("iq1", "iq2", "iq3", "tq")
 
 
 def decode_terms(
-    placement: Placement, priced: Footprint, traffic: Traffic, rates: Rates, constants: Mapping[str, float]
+    placement: Placement,
+    priced: Footprint,
+    traffic: Traffic,
+    rates: Rates,
+    constants: Mapping[str, float],
+    n_tokens: int = 1,
 ) -> dict[Cause, float]:
-    """Seconds per token by cause, for one sequence (``docs/prediction.md``)."""
+    """Seconds of a decode of ``n_tokens`` by cause, for one sequence (``docs/prediction.md``)."""
     on_gpu = traffic.gpu_share() * priced.n_nodes
     layers = [device for device in placement.layers[:-1] if device != buffers.CPU]
     terms = {
-        Cause.GPU_WEIGHTS: sum(
-            traffic.weights[name] / (weights_share(rates.gpus[name], constants) * rates.gpus[name].memory)
-            for name in placement.devices
-        ),
-        Cause.CPU_WEIGHTS: cpu_weights(traffic, rates, constants),
-        Cause.KV_READS: sum(_attention(name, placement, traffic, rates, constants) for name in traffic.cache),
+        Cause.GPU_WEIGHTS: gpu_weights(traffic, rates, constants, n_tokens),
+        Cause.GPU_COMPUTE: (n_tokens - 1) * gpu_compute(traffic, rates, constants),
+        Cause.CPU_WEIGHTS: cpu_weights(traffic, rates, constants, n_tokens),
+        Cause.KV_READS: sum(_attention(name, placement, traffic, rates, constants, n_tokens) for name in traffic.cache),
         Cause.GPU_LAUNCHES: on_gpu * constants["gpu.node"]
         + len(layers) * constants["gpu.layer"]
         + traffic.latent_layers * constants["gpu.latent_layer"],
@@ -39,20 +46,38 @@ def decode_terms(
     return {cause: seconds for cause, seconds in terms.items() if seconds > 0}
 
 
+def gpu_weights(traffic: Traffic, rates: Rates, constants: Mapping[str, float], n_tokens: int) -> float:
+    """Seconds to read the weights on the GPUs, one GPU after the other."""
+    return sum(
+        traffic.touched(name, n_tokens) / (weights_share(gpu, constants) * gpu.memory)
+        for name, gpu in rates.gpus.items()
+    )
+
+
+def gpu_compute(traffic: Traffic, rates: Rates, constants: Mapping[str, float]) -> float:
+    """Seconds that each further token of a decode adds: kernels of few columns do its products on no tensor core."""
+    active = ((gpu, traffic.dense[name] + traffic.routed[name]) for name, gpu in rates.gpus.items())
+    return sum(2 * products / (_share("gpu.columns_share", gpu, constants) * gpu.int8) for gpu, products in active)
+
+
 def weights_share(gpu: GpuRates, constants: Mapping[str, float]) -> float:
-    """Share of a GPU's nominal bandwidth that reading weights reaches, by compute capability where it is known."""
-    by_kind = constants.get(f"gpu.weights_share_{gpu.compute_capability.replace('.', '_')}")
-    return by_kind or constants["gpu.weights_share"]
+    """Share of a GPU's nominal bandwidth that reading weights reaches."""
+    return _share("gpu.weights_share", gpu, constants)
 
 
-def cpu_weights(traffic: Traffic, rates: Rates, constants: Mapping[str, float]) -> float:
-    """Seconds to read the weights on the CPU, or to compute with them where that takes longer."""
-    reading = traffic.weights[buffers.CPU] / min(
+def _share(name: str, gpu: GpuRates, constants: Mapping[str, float]) -> float:
+    """The constant ``name`` for the GPU's compute capability where there is one, else for all."""
+    return constants.get(f"{name}_{gpu.compute_capability.replace('.', '_')}") or constants[name]
+
+
+def cpu_weights(traffic: Traffic, rates: Rates, constants: Mapping[str, float], n_tokens: int = 1) -> float:
+    """Seconds to read the weights on the CPU, or to compute with them for each token where that takes longer."""
+    reading = traffic.touched(buffers.CPU, n_tokens) / min(
         constants["cpu.weights_share"] * rates.ram, rates.threads * constants["cpu.core_bandwidth"]
     )
     useful = min(rates.threads, rates.cores)
     computing = sum(size / core_rate(kind, constants) for kind, size in traffic.cpu_types.items()) / useful
-    return max(reading, computing) * oversubscription(rates, constants)
+    return max(reading, n_tokens * computing) * oversubscription(rates, constants)
 
 
 def core_rate(kind: str, constants: Mapping[str, float]) -> float:
@@ -75,10 +100,14 @@ def cpu_node(rates: Rates, constants: Mapping[str, float]) -> float:
 
 
 def _attention(
-    device: str, placement: Placement, traffic: Traffic, rates: Rates, constants: Mapping[str, float]
+    device: str, placement: Placement, traffic: Traffic, rates: Rates, constants: Mapping[str, float], n_tokens: int
 ) -> float:
-    """Seconds to read the cache, or to score it where that takes longer (one latent row serves every head of MLA)."""
-    size, operations = traffic.cache[device], traffic.attention[device]
+    """Seconds to read the cache, or to score it where that takes longer (one latent row serves every head of MLA).
+
+    Every token leaves a row of recurrent state behind, so that what is not kept can be taken back.
+    """
+    size = traffic.cache[device] + (n_tokens - 1) * traffic.state[device]
+    operations = n_tokens * traffic.attention[device]
     if device == buffers.CPU:
         reading = size / (constants["cpu.kv_share"] * rates.ram)
         return max(reading, operations / (constants["cpu.attention_flops"] * min(rates.threads, rates.cores)))

@@ -55,7 +55,7 @@ def prompt_terms(
         if offloads:
             terms[Cause.STREAMING] = prompt.n_batches * _stream(placement, params, traffic, rates, constants)
         else:
-            terms[Cause.CPU_COMPUTE] = _cpu(model, traffic, rates, constants, prompt)
+            terms[Cause.CPU_COMPUTE] = _cpu(traffic, rates, constants, prompt)
     attention = traffic.attention[buffers.CPU] * prompt.n_prompt
     terms[Cause.CPU_ATTENTION] = attention / (constants["cpu.attention_flops"] * rates.cores_batch)
     return {cause: seconds for cause, seconds in terms.items() if seconds > 0}
@@ -79,7 +79,7 @@ def _gpus(
         attention = traffic.attention[name] * prompt.n_prompt
         share = constants["gpu.attention_share" if placement.context.flash_attn else "gpu.attention_share_no_fa"]
         compute.append(seconds + attention / (share * rates.gpus[name].fp16))
-        size = _touched(model, traffic, name, prompt.n_ubatch)
+        size = traffic.touched(name, prompt.n_ubatch)
         reading.append(prompt.n_batches * size / (weights_share(rates.gpus[name], constants) * rates.gpus[name].memory))
     overlap = _overlap(compute, placement, prompt)
     return overlap * sum(compute), overlap * sum(reading)
@@ -115,21 +115,11 @@ def _overlap(compute: list[float], placement: Placement, prompt: Prompt) -> floa
     return (total + (n_batches - 1) * max(compute)) / (n_batches * total)
 
 
-def _touched(model: Model, traffic: Traffic, device: str, n_tokens: int) -> float:
-    """Bytes of weights on ``device`` that ``n_tokens`` read: experts that nobody asks for are left out."""
-    h = model.hparams
-    if not h.n_expert:
-        return traffic.whole[device]
-    missed = (1 - max(h.n_expert_used) / h.n_expert) ** n_tokens
-    experts = (traffic.whole[device] - traffic.weights[device]) / (1 - max(h.n_expert_used) / h.n_expert or 1.0)
-    return traffic.whole[device] - missed * experts
-
-
-def _cpu(model: Model, traffic: Traffic, rates: Rates, constants: Mapping[str, float], prompt: Prompt) -> float:
+def _cpu(traffic: Traffic, rates: Rates, constants: Mapping[str, float], prompt: Prompt) -> float:
     """Seconds on the CPU: arithmetic, or the weights once per micro-batch where that is longer, and the nodes' ends."""
     active = traffic.dense[buffers.CPU] + traffic.routed[buffers.CPU]
     computing = 2 * active * prompt.n_prompt / (rates.cores_batch * constants["cpu.flops_per_core"])
-    share = _touched(model, traffic, buffers.CPU, prompt.n_ubatch) / max(1, traffic.weights[buffers.CPU])
+    share = traffic.touched(buffers.CPU, prompt.n_ubatch) / max(1, traffic.weights[buffers.CPU])
     reading = prompt.n_batches * share * cpu_weights(traffic, rates, constants)
     return max(computing, reading if prompt.n_ubatch < _COMPUTES_FROM else 0.0) + prompt.n_batches * cpu_node(
         rates, constants

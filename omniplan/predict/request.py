@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from omniplan.domain.footprint import Footprint
@@ -21,6 +21,7 @@ from omniplan.predict.constants import known_on
 from omniplan.predict.decode import decode_terms
 from omniplan.predict.prefill import Prompt, prompt_terms
 from omniplan.predict.rates import rates
+from omniplan.predict.speculation import Host, speculate
 from omniplan.predict.traffic import at_depth, traffic
 
 
@@ -47,13 +48,15 @@ def predict(
     n_gen: int = DEFAULT.n_gen,
     depth: int = 0,
     constants: Mapping[str, float] | None = None,
+    acceptance: float | None = None,
 ) -> Prediction:
     """Predict ``params`` on ``machine`` for a prompt of ``n_prompt`` and an answer of ``n_gen`` tokens.
 
-    ``depth`` tokens are already in the cache when the prompt comes. One sequence is predicted.
+    ``depth`` tokens are already in the cache when the prompt comes. One sequence is predicted. ``acceptance`` is the
+    share of drafted tokens that is kept, None for what measured rows have.
     """
     placement, priced = placed(model, machine, params)
-    return predict_placed(model, machine, params, placement, priced, (n_prompt, n_gen, depth), constants)
+    return predict_placed(model, machine, params, placement, priced, (n_prompt, n_gen, depth), constants, acceptance)
 
 
 def placed(model: Model, machine: Machine, params: ServerParams) -> tuple[Placement, Footprint]:
@@ -89,6 +92,7 @@ def predict_placed(
     priced: Footprint,
     workload: tuple[int, int, int],
     constants: Mapping[str, float] | None,
+    acceptance: float | None = None,
 ) -> Prediction:
     """The same with placement and footprint at hand; ``workload`` is prompt, answer and depth in tokens."""
     known = known_on(machine.constants) if constants is None else constants
@@ -96,11 +100,22 @@ def predict_placed(
     speeds = rates(machine, params, known)
     answer = traffic(model, placement, depth=depth + n_prompt + n_gen // 2)
     terms = decode_terms(placement, priced, answer, speeds, known)
+    drafted = None
+    if params.spec_types:
+        host = Host(machine=machine, params=params, rates=speeds, constants=known)
+        decode = partial(decode_terms, placement, priced, answer, speeds, known)
+        drafted = speculate(model, placement, host, decode, depth + n_prompt + n_gen // 2, acceptance)
     asked = Prompt(n_prompt=n_prompt, n_ubatch=max(1, min(placement.context.n_ubatch, n_prompt)), depth=depth)
     middle = at_depth(answer, model, placement, depth=depth + n_prompt // 2)
     prompt = prompt_terms(model, placement, params, middle, speeds, known, asked)
     is_host = answer.weights[buffers.CPU] > 0
     token = _estimate(sum(terms.values()), _DECODE_CPU if is_host else _DECODE_GPU)
+    speculation, assumptions = None, speeds.assumptions
+    if isinstance(drafted, str):
+        assumptions = (*assumptions, drafted)
+    elif drafted:
+        speculation, terms = drafted
+        token = token.divided(speculation.gain)
     whole = _estimate(sum(prompt.values()), _PROMPT_CPU if is_host else _PROMPT_GPU)
     return Prediction(
         decode_tokens_per_second=token.inverse(),
@@ -111,7 +126,8 @@ def predict_placed(
         n_prompt=n_prompt,
         n_gen=n_gen,
         depth=depth,
-        assumptions=speeds.assumptions,
+        assumptions=assumptions,
+        speculation=speculation,
     )
 
 

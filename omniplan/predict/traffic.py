@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Final
 
 from omniplan.domain.hparams import Hparams
 from omniplan.domain.model import Model
-from omniplan.domain.roles import Role
+from omniplan.domain.roles import Role, layer_of, role_of
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load import memory, weights
 from omniplan.llamacpp.load.memory import CacheTensor
 from omniplan.llamacpp.load.placement import Placement
+
+# An embedding and an output matrix of a head's own are the model's, or stand in for them.
+_HEADS_OWN: Final = re.compile(r"nextn\.(embed_tokens|shared_head_head)\.")
 
 
 @dataclass(slots=True)
@@ -25,7 +30,8 @@ class Traffic:
     every expert. ``streamed`` are all bytes of matrices on the CPU, which a prompt batch copies to the GPU, and
     ``cpu_types`` the bytes one token reads there, by tensor type.
     ``matrices`` counts matrices of layers by device, ``cpu_layers`` the layers with some on the CPU, ``latent_layers``
-    the layers whose latent attention (MLA) runs on a GPU.
+    the layers whose latent attention (MLA) runs on a GPU. ``state`` are bytes of one row of recurrent state, ``used``
+    the share of a layer's experts that a token asks for.
     """
 
     weights: Counter[str] = field(default_factory=Counter)
@@ -41,27 +47,65 @@ class Traffic:
     cpu_layers: set[int] = field(default_factory=set)
     gpu_layers: set[int] = field(default_factory=set)
     latent_layers: int = 0
+    state: Counter[str] = field(default_factory=Counter)
+    used: float = 1.0
 
     def gpu_share(self) -> float:
         """Share of the layers' matrices that is on GPUs."""
         total = self.matrices.total()
         return 1 - self.matrices[buffers.CPU] / total if total else 0.0
 
+    def touched(self, device: str, n_tokens: int) -> float:
+        """Bytes of weights on ``device`` that ``n_tokens`` at once read: experts that nobody asks for are left out.
+
+        Each token is taken to choose by itself, so ``n_tokens`` ask for 1 - (1 - used) ^ n_tokens of the experts.
+        """
+        if self.used == 1 or n_tokens == 1:
+            return self.weights[device] if n_tokens == 1 else self.whole[device]
+        experts = (self.whole[device] - self.weights[device]) / (1 - self.used)
+        return self.whole[device] - (1 - self.used) ** n_tokens * experts
+
 
 def traffic(model: Model, placement: Placement, *, depth: int) -> Traffic:
     """What one token touches with ``depth`` tokens already in the cache of its sequence."""
-    found = Traffic()
+    h = model.hparams
+    found = Traffic(used=max(h.n_expert_used) / h.n_expert if h.n_expert else 1.0)
     for matter in _matters(model):
         _add_weight(found, matter, _device(placement.weights.buffer_of[matter.name]))
     return at_depth(found, model, placement, depth=depth)
 
 
+def heads(model: Model, placement: Placement, *, with_output: bool) -> Traffic:
+    """What one pass through each of the MTP heads of ``model`` touches, and the output matrix where it is asked for."""
+    h = model.hparams
+    found = Traffic()
+    for tensor in model.header.tensors:
+        il = layer_of(tensor.name)
+        if il is not None and il >= h.n_layer and not _HEADS_OWN.search(tensor.name):
+            slot = weights.Slot(tensor.name, tensor, il)
+            _add_weight(found, _matter(model, slot), _device(_home(tensor.name, il, placement)))
+    output = model.tensor(weights.OUTPUT) or model.tensor(weights.TOKEN_EMBEDDING)
+    if with_output and output:
+        slot = weights.Slot(weights.OUTPUT, output, h.n_layer_all)
+        device = _device(_home(weights.OUTPUT, h.n_layer_all, placement))
+        for _ in range(h.n_layer_all - h.n_layer):
+            _add_weight(found, _matter(model, slot), device)
+    return found
+
+
+def _home(name: str, il: int, placement: Placement) -> str:
+    """Where a tensor of a head is, or will be once heads are loaded: with its layer."""
+    return placement.weights.buffer_of.get(name) or placement.layers[min(il, len(placement.layers) - 1)]
+
+
 def at_depth(known: Traffic, model: Model, placement: Placement, *, depth: int) -> Traffic:
     """The same token with another ``depth``: weights do not depend on it."""
-    found = replace(known, cache=Counter(), attention=Counter(), latent_layers=0)
+    found = replace(known, cache=Counter(), attention=Counter(), state=Counter(), latent_layers=0)
     h = model.hparams
     for cache in memory.caches(model, placement.context):
-        found.cache[_device(placement.cache_device(cache.il))] += _cache_bytes(cache, h, depth)
+        device = _device(placement.cache_device(cache.il))
+        found.cache[device] += _cache_bytes(cache, h, depth)
+        found.state[device] += cache.type.row_size(cache.row) if cache.is_state else 0
     for il in range(h.n_layer):
         if not h.is_recr[il]:
             device = _device(placement.cache_device(il))
@@ -89,12 +133,15 @@ class _Matter:
 @lru_cache(maxsize=16)
 def _matters(model: Model) -> tuple[_Matter, ...]:
     slots = (slot for slot in weights.slots(model) if slot.il >= 0 and not slot.name.startswith("rope_f"))
-    return tuple(_matter(model, slot) for slot in slots)
+    return tuple(
+        _matter(model, slot) for slot in slots if not model.hparams.n_layer <= slot.il < model.hparams.n_layer_all
+    )
 
 
 def _matter(model: Model, slot: weights.Slot) -> _Matter:
     tensor = slot.tensor
-    is_routed = model.roles[tensor.name] is Role.ROUTED_EXPERT and model.hparams.n_expert > 0
+    # A head has experts as any layer has, whatever its role in a file is.
+    is_routed = role_of(tensor.name, model.hparams.n_layer_all) is Role.ROUTED_EXPERT and model.hparams.n_expert > 0
     share = _share(model.hparams, slot.il) if is_routed else 1.0
     return _Matter(
         name=slot.name,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from omniplan.domain.plan import Plan
-from omniplan.domain.prediction import Cause, Estimate, Prediction
+from omniplan.domain.prediction import Cause, Estimate, Prediction, Speculation
 from omniplan.text.argv import shell_line
 from omniplan.text.table import table
 from omniplan.text.verdict import FITS
@@ -25,10 +25,20 @@ def speed_lines(prediction: Prediction) -> list[str]:
     lines = [
         f"Predicted: {rates}; {span(prediction.request_seconds)} s for a request of {workload}",
         f"ms per token: {_terms(prediction.terms, 1e3)}",
+        *_speculation(prediction.speculation),
     ]
     if prediction.prompt_terms:
         lines.append(f"s per prompt: {_terms(prediction.prompt_terms, 1.0)}")
     return lines
+
+
+def _speculation(found: Speculation | None) -> list[str]:
+    if found is None:
+        return []
+    drafted = f"{found.kind} with {found.n_max} drafts, {span(found.acceptance)} of them kept ({found.source})"
+    gain = f"{digits(found.tokens_per_round)} tokens a round, {span(found.gain)} times as fast"
+    best = f"--spec-draft-n-max {found.best_n_max}" if found.best_n_max else "not to draft"
+    return [f"Speculation: {drafted}: {gain}; best: {best}, {digits(found.best_gain)} times"]
 
 
 def baseline_lines(plan: Plan) -> list[str]:

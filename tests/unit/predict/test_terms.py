@@ -26,7 +26,8 @@ MACHINE = omniplan.load_machine("dual-4090-5070ti")
 GPU = GpuRates(memory=1e12, link=10e9, int8=200e12, fp16=100e12, compute_capability="8.9")
 RATES = Rates(gpus={"CUDA0": GPU, "CUDA1": GPU}, ram=100e9, threads=8, cores=16, cores_batch=10, assumptions=())
 CONSTANTS = {
-    "gpu.weights_share": 0.5, "gpu.node": 1e-6, "gpu.layer": 2e-6, "gpu.latent_layer": 5e-6, "gpu.split": 1e-5,
+    "gpu.weights_share": 0.5, "gpu.node": 1e-6, "gpu.layer": 2e-6, "gpu.latent_layer": 5e-6,
+    "gpu.columns_share": 0.05, "gpu.split": 1e-5,
     "gpu.kv_share": 0.5, "gpu.kv_share_no_fa": 0.25, "gpu.attention_decode": 0.1, "gpu.attention_share": 0.4,
     "gpu.attention_share_no_fa": 0.2, "gpu.mmq_share": 0.5, "gpu.f16_share": 0.8, "gpu.expert_tile": 32.0,
     "gpu.prompt_layer": 1e-4, "cpu.weights_share": 0.5, "cpu.core_bandwidth": 20e9, "cpu.core_plain": 10e9,
@@ -165,7 +166,7 @@ def test_tiles_of_experts_are_as_full_as_tokens_ask_for_them() -> None:
 
 def test_experts_that_nobody_asks_for_are_not_read() -> None:
     """One token reads its own experts, many read them all."""
-    traffic = Traffic(weights=counted(CUDA0=2e9), whole=counted(CUDA0=17e9))
+    traffic = Traffic(weights=counted(CUDA0=2e9), whole=counted(CUDA0=17e9), used=1 / 16)
 
     assert prompt(traffic, model=MOE, n_prompt=1, n_ubatch=1)[Cause.GPU_WEIGHTS] == pytest.approx(2e9 / 0.5e12)
     two = 17e9 - (15 / 16) ** 2 * 16e9
