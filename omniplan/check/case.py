@@ -11,15 +11,15 @@ from omniplan.check.options import GivenOption, Reading, read
 from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
+from omniplan.domain.header import Header
 from omniplan.domain.headroom import Headroom, shortfall
 from omniplan.domain.machine import Gpu, Machine
-from omniplan.domain.model import Model
+from omniplan.domain.model import Companions, Model
 from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Prediction
 from omniplan.domain.roles import Role
 from omniplan.errors import ArgumentError, InputError, OmniplanError
 from omniplan.formats.command import Command, Word
-from omniplan.gguf.companions import with_companions
 from omniplan.llamacpp.fit.fit import fit
 from omniplan.llamacpp.flags.refusals import devices_in_use
 from omniplan.llamacpp.flags.table import spellings
@@ -43,10 +43,11 @@ _WORKLOAD: Final = (2048, 256, 0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Companion:
-    """A further model file that a command loads: the flag, the bytes of the file, its model where it is one."""
+    """A further model file that a command loads: the flag, the file's bytes, its header and model if it has them."""
 
     option: GivenOption
     nbytes: int
+    header: Header | None
     model: Model | None
 
 
@@ -65,6 +66,20 @@ class Case:
     companions: tuple[Companion, ...] = ()
     comments: tuple[Word, ...] = ()
     is_literal: bool = False
+
+    @cached_property
+    def served(self) -> Model | None:
+        """The model with the projector and the draft that the command loads beside it, as far as they are there."""
+        rows = {item.option.row.key: item for item in self.companions if item.option.row}
+        draft, projector = rows.get("spec-draft-model"), rows.get("mmproj")
+        if self.model is None or not rows:
+            return self.model
+        return replace(
+            self.model,
+            companions=Companions(
+                draft=draft.model if draft else None, projector=projector.header if projector else None
+            ),
+        )
 
     @cached_property
     def reading(self) -> Reading:
@@ -125,9 +140,9 @@ class Case:
     def price(self, params: ServerParams) -> Footprint | None:
         """What ``params`` take, None where they are refused or model or machine is not at hand."""
         known = self._prices.get(params)
-        if known is None and self.model is not None and self.machine is not None and not self.is_open:
+        if known is None and self.served is not None and self.machine is not None and not self.is_open:
             try:
-                known = self._prices[params] = footprint(with_companions(self.model, params), self.machine, params)
+                known = self._prices[params] = footprint(self.served, self.machine, params)
             except ArgumentError:
                 return None
         return known
@@ -139,10 +154,10 @@ class Case:
     @cached_property
     def fitted(self) -> FitResult | None:
         """What --fit does to the arguments, None when it is off, or model or machine is not at hand."""
-        if self.model is None or self.machine is None or not self.params.fit or self.is_open:
+        if self.served is None or self.machine is None or not self.params.fit or self.is_open:
             return None
         try:
-            return fit(self.model, self.machine, self.params)
+            return fit(self.served, self.machine, self.params)
         except ArgumentError:
             return None
 
@@ -163,7 +178,7 @@ class Case:
         priced = self.price(params)
         if priced is None or self.model is None or self.machine is None:
             return None
-        return predict_priced(self.model, self.machine, params, priced, *_WORKLOAD)
+        return predict_priced(self.served, self.machine, params, priced, *_WORKLOAD)
 
     def fits(self, params: ServerParams, policy: Headroom = ROOMY) -> bool:
         """Whether every pool is known to keep ``policy``, without a prompt cache."""

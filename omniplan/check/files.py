@@ -10,7 +10,7 @@ from omniplan.check.case import Case, Companion
 from omniplan.check.hit import Hit
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
-from omniplan.domain.footprint import RAM
+from omniplan.domain.footprint import RAM, BufferSize, ContextKind, Footprint
 from omniplan.domain.header import ArrayInfo, Value
 from omniplan.domain.model import Model
 from omniplan.formats.command import Word
@@ -18,7 +18,12 @@ from omniplan.gguf.model import architectures
 from omniplan.units import gib, mib
 
 _PART: Final = re.compile(r"-(\d{5})-of-\d{5}\.gguf$")
-_COMPANIONS: Final = ("mmproj", "spec-draft-model")
+# Options that bring something in beside the model.
+_COMPANIONS: Final = {
+    "mmproj": ContextKind.PROJECTOR,
+    "spec-draft-model": ContextKind.DRAFT,
+    "spec-type": ContextKind.MTP,
+}
 
 
 def unreadable(case: Case) -> Iterator[Hit]:
@@ -47,12 +52,25 @@ def unknown_architecture(case: Case) -> Iterator[Hit]:
 
 
 def unaccounted(case: Case) -> Iterator[Hit]:
-    """A projector, a draft model or an MTP context: bytes that no figure here holds."""
-    for key in _COMPANIONS:
+    """A projector, a draft model or MTP heads that do not fit beside the model, or that no figure here holds."""
+    for key, kind in _COMPANIONS.items():
         given = case.option(key)
-        if given is not None and given.value:
+        if given is None or not given.value:
+            continue
+        if case.priced is not None and kind in case.priced.contexts:
+            yield from _too_much(case.priced, kind, given.at)
+        elif kind is not ContextKind.MTP:
             found = next((item for item in case.companions if item.option is given), None)
             yield _beside(case, given.at.text, given.at, found)
+
+
+def _too_much(priced: Footprint, kind: ContextKind, at: Word) -> Iterator[Hit]:
+    """GPUs that would hold the rest."""
+    for pool, short in priced.shortfall.items():
+        held = priced.contexts[kind].get(pool, BufferSize()).total
+        if pool != RAM and held >= short:
+            what = f"the {kind.value} takes {mib(held)} of {pool} and does not fit beside this context"
+            yield Hit(message=f"{what}: {mib(short)} are short", at=at)
 
 
 def _beside(case: Case, name: str, at: Word, found: Companion | None) -> Hit:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from omniplan.check.case import Case, Companion
+from omniplan.domain.header import Header
 from omniplan.domain.model import Model
 from omniplan.errors import HeaderError, OmniplanError, UnsupportedModel
 from omniplan.formats.command import Command
@@ -55,8 +56,9 @@ class Models:
             if option is not None and path is not None:
                 known = self._known.setdefault(path, _load(path))
                 model = known if isinstance(known, Model) else None
-                nbytes = model.header.file_bytes if model else path.stat().st_size
-                yield Companion(option=option, nbytes=nbytes, model=model)
+                header = model.header if model else _header(path)
+                nbytes = header.file_bytes if header else path.stat().st_size
+                yield Companion(option=option, nbytes=nbytes, header=header, model=model)
 
     def _places(self, named: str) -> Iterator[Path]:
         """Where the file may be: as written, beside the file that names it, in the folder mounted as /models."""
@@ -85,6 +87,14 @@ def _load(path: Path) -> Found:
         return build_model(read_header(path))
     except (HeaderError, UnsupportedModel) as error:
         return error
+
+
+def _header(path: Path) -> Header | None:
+    """What a file says that is no language model, such as a projector."""
+    try:
+        return read_header(path)
+    except HeaderError:
+        return None
 
 
 def _missing_part(path: Path) -> HeaderError | None:
