@@ -176,7 +176,7 @@ class Case:
     def speed(self, params: ServerParams) -> Prediction | None:
         """How fast ``params`` run, None as for ``price``."""
         priced = self.price(params)
-        if priced is None or self.model is None or self.machine is None:
+        if priced is None or self.served is None or self.machine is None:
             return None
         return predict_priced(self.served, self.machine, params, priced, *_WORKLOAD)
 
