@@ -123,8 +123,8 @@ struct llama_context_params {
     int ctx_type; int rope_scaling_type; int pooling_type; int attention_type; int flash_attn_type;
     float rope_freq_base; float rope_freq_scale; float yarn_ext_factor; float yarn_attn_factor;
     float yarn_beta_fast; float yarn_beta_slow; uint32_t yarn_orig_ctx; float defrag_thold;
-    void * cb_eval; void * cb_eval_user_data; int type_k; int type_v; void * abort_callback;
-    void * abort_callback_data; void * added_since_b11434;
+    void * cb_eval; void * cb_eval_user_data; int type_k; int type_v; size_t moe_cache_size;
+    void * abort_callback; void * abort_callback_data;
     bool embeddings; bool offload_kqv; bool no_perf; bool op_offload; bool swa_full; bool kv_unified;
     void * samplers; size_t n_samplers; void * ctx_other;
 };

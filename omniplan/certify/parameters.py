@@ -8,6 +8,7 @@ from omniplan.certify.devices import SimulatedBackend
 from omniplan.certify.job import Job
 from omniplan.domain.params import MAX_DEVICES, FlashAttn, KvOverride, LazyMode, ServerParams, SplitMode
 from omniplan.domain.tensor_type import TYPE_BY_NAME
+from omniplan.units import MIB
 
 _SPLIT_MODES: Final = {SplitMode.NONE: 0, SplitMode.LAYER: 1, SplitMode.ROW: 2, SplitMode.TENSOR: 3}
 _LAZY_MODES: Final = {LazyMode.OFF: 0, LazyMode.AUTO: 1, LazyMode.ON: 2}
@@ -69,4 +70,5 @@ class Structs:
         struct.type_k, struct.type_v = TYPE_BY_NAME[params.cache_type_k].id, TYPE_BY_NAME[params.cache_type_v].id
         struct.embeddings, struct.swa_full, struct.kv_unified = params.embedding, params.swa_full, params.is_kv_unified
         struct.offload_kqv, struct.op_offload = params.offload_kqv, params.op_offload
+        struct.moe_cache_size = params.moe_cache * MIB
         return struct

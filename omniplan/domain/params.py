@@ -109,7 +109,7 @@ class ServerParams:
     """What a llama-server command line says (common/common.h: ``common_params``), before a model is seen.
 
     ``build`` is the llama.cpp that reads it. Counts are tokens, layers or threads; ``fit_target`` is bytes,
-    ``cache_ram`` MiB as on the command line.
+    ``cache_ram`` and ``moe_cache`` MiB as on the command line.
 
     ``n_ctx`` 0 is the model's training context. ``n_ctx_given`` tells ``-c 0`` from no ``-c``.
     ``fit_ctx`` is the smallest context --fit may choose, ``NEVER_SHRINK`` after ``-c 0``.
@@ -150,6 +150,7 @@ class ServerParams:
     fit_target: tuple[int, ...] = (1024 * MIB,) * MAX_DEVICES
     fit_ctx: int = LEAST_CONTEXT
     op_offload: bool = True
+    moe_cache: int = 0
 
     load_mode: LoadMode = LoadMode.AUTO
     lazy_mode: LazyMode = LazyMode.AUTO

@@ -32,9 +32,11 @@ class Build:
     """One build, as far as builds differ; there is one object per row, so that it is a cheap key of caches.
 
     ``graphs`` are the fields of an architecture's ``Recipe`` that have another value than in the recipe itself.
+    ``moe_cache``: it can keep experts that lie in RAM in a cache on the GPUs.
     """
 
     number: int
+    moe_cache: bool = False
     graphs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     fusions: Fusions = Fusions()
 
@@ -82,6 +84,7 @@ class BuildRow:
 
     source: str
     based_on: Count | None = None
+    moe_cache: bool | None = None
     fusions: FusionRow | None = None
     graphs: Mapping[str, Mapping[str, int | float | bool | str]] = FrozenMapping()
 
@@ -117,4 +120,5 @@ def _build(row: BuildRow, number: int, base: Build) -> Build:
     graphs = dict(base.graphs)
     for arch, facts in row.graphs.items():
         graphs[arch] = {**graphs.get(arch, {}), **{name: fact for name, fact in facts.items() if name != "source"}}
-    return replace(base, number=number, graphs=graphs, fusions=replace(base.fusions, **changes))
+    has_cache = base.moe_cache if row.moe_cache is None else row.moe_cache
+    return replace(base, number=number, moe_cache=has_cache, graphs=graphs, fusions=replace(base.fusions, **changes))

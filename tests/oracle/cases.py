@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import omniplan
+from omniplan.certify.values import Tally, compare
 from omniplan.domain.defaults import DEFAULT_BUILD
-from omniplan.domain.footprint import BufferSize, Footprint
+from omniplan.domain.footprint import BufferSize, Footprint, GraphSplits
 
 DATA: Final = Path(__file__).parents[1] / "data"
 _FOLDERS: Final = (
@@ -67,3 +68,19 @@ def truth(case: Case, name: str) -> dict[str, int]:
     """One column of the oracle, buffers that hold nothing left out."""
     index = ("model", "context", "compute").index(name)
     return {buffer: sizes[index] for buffer, sizes in case["buffers"].items() if sizes[index]}
+
+
+def differences(case: Case, number: int) -> list[str]:
+    """What build ``number`` makes of a recorded case otherwise than the library did."""
+    prefill, decode = case["splits"]
+    recorded = Tally(
+        buffers={name: BufferSize(model=m, context=c, compute=x) for name, (m, c, x) in case["buffers"].items()},
+        layers=layers(case),
+        graph_splits=GraphSplits(prefill=prefill, decode=decode),
+        sched_copies=case["sched_copies"],
+        n_ctx=case["n_ctx"],
+    )
+    checks = compare(Tally.of(price(case, build=number)), recorded)
+    return [
+        f"{check.what}: {check.planned}, recorded {check.counted}" for check in checks if check.planned != check.counted
+    ]

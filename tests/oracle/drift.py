@@ -185,12 +185,15 @@ def main() -> int:
     options = parser.parse_args()
     every = [case for case in (*cases.load(), *own()) if any(name in cases.label(case) for name in options.names)]
     sample = every if options.names else [*cases.load()[:: options.every], *own()]
+    # Recorded by hand, of flags that the oracle's build lacks.
+    later = [case for case in cases.load("moe_cache") if not options.names]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        outcomes = list(pool.map(lambda case: ask(case, build=options.llama_cpp), sample))
-        print(f"{len(sample)} cases of the oracle, priced as b{options.llama_cpp}, counted by {SOURCE}")
+        outcomes = list(pool.map(lambda case: ask(case, build=options.llama_cpp), (*sample, *later)))
+        print(f"{len(sample)} cases of the oracle and {len(later)} of later flags,", end=" ")
+        print(f"priced as b{options.llama_cpp}, counted by {SOURCE}")
         kept = report(outcomes)
         if options.record:
-            options.record.write_text("".join(f"{json.dumps(row)}\n" for row in recorded(outcomes)))
+            options.record.write_text("".join(f"{json.dumps(row)}\n" for row in recorded(outcomes[: len(sample)])))
         kept &= bool(options.names) or report_plans(pool)
     return int(not kept)
 

@@ -4,30 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from omniplan.certify.values import Tally, compare
 from omniplan.domain.defaults import DEFAULT_BUILD
-from omniplan.domain.footprint import BufferSize, GraphSplits
 from omniplan.llamacpp.build import Build, builds
 from tests.oracle import cases
-from tests.oracle.cases import Case
+from tests.oracle.cases import differences
 
 OTHERS = [build for build in builds().values() if build.number != DEFAULT_BUILD]
-
-
-def differences(case: Case, number: int) -> list[str]:
-    """What build ``number`` makes of a recorded case otherwise than the library did."""
-    prefill, decode = case["splits"]
-    recorded = Tally(
-        buffers={name: BufferSize(model=m, context=c, compute=x) for name, (m, c, x) in case["buffers"].items()},
-        layers=cases.layers(case),
-        graph_splits=GraphSplits(prefill=prefill, decode=decode),
-        sched_copies=case["sched_copies"],
-        n_ctx=case["n_ctx"],
-    )
-    checks = compare(Tally.of(cases.price(case, build=number)), recorded)
-    return [
-        f"{check.what}: {check.planned}, recorded {check.counted}" for check in checks if check.planned != check.counted
-    ]
 
 
 @pytest.mark.parametrize("build", OTHERS, ids=lambda build: build.name)

@@ -13,7 +13,7 @@ import pytest
 import omniplan
 from omniplan.llamacpp.build import builds
 from tests.oracle import cases, small
-from tests.oracle.test_builds import differences
+from tests.oracle.cases import differences
 
 CASES = [case for case in cases.load("b11549") if case["model"].startswith("small/")]
 

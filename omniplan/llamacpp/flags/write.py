@@ -25,7 +25,7 @@ from omniplan.units import MIB
 _ORDER: Final = (
     "-m", "-c", "-np", "-kvu", "--kv-unified-per-slot", "-ctk", "-ctv", "-fa", "-b", "-ub", "--swa-full", "-ngl", "-sm",
     "-mg", "-dev", "--rpc", "-ts", "-ot", "-kvo", "--fit", "-fitt", "-fitc", "-cram", "-ctxcp", "--load-mode", "-lzm",
-    "--no-host", "--repack", "--op-offload", "-t", "-tb", "--numa", "-mm", "--mmproj-auto", "-mmdev",
+    "--no-host", "--repack", "--op-offload", "--moe-cache-mib", "-t", "-tb", "--numa", "-mm", "--mmproj-auto", "-mmdev",
     "--mmproj-offload", "--spec-type", "-md", "-ngld", "-devd", "-otd", "-ctkd", "-ctvd", "--spec-draft-n-max",
     "--spec-draft-n-min", "-bs", "--override-kv", "--embedding", "--pooling",
 )  # fmt: skip

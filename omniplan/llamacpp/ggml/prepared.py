@@ -7,7 +7,7 @@ from typing import Final
 
 from omniplan.llamacpp.ggml.backend import Backend, Device
 from omniplan.llamacpp.ggml.buffers import BufferType
-from omniplan.llamacpp.graph.node import FLAG_INPUT, FLAG_OUTPUT, WEIGHT, Node
+from omniplan.llamacpp.graph.node import FLAG_INPUT, FLAG_OUTPUT, SLOTS, WEIGHT, Node
 
 # ggml-backend.cpp:ggml_is_view_op, the ops that take no place in a split.
 VIEW_OPS: Final = frozenset(("VIEW", "RESHAPE", "PERMUTE", "TRANSPOSE"))
@@ -48,13 +48,14 @@ class Prepared:
     """A numbered graph: its nodes in order, then its leafs; every list is indexed by that number.
 
     ``leafs`` should be in the order llama.cpp meets them; their order only matters for the host's buffer.
-    ``on_cpu`` are nodes that llama.cpp pins to the CPU; a node named "norm" or "l_last" is pinned to its layer ``il``.
+    ``on_cpu`` are nodes that llama.cpp pins to the CPU; a node named "norm" or "l_last" is pinned to its layer ``il``,
+    and so are those in ``looked_up``, which find experts in the GPUs' cache.
     """
 
     __slots__ = (
-        "_offloads", "_sizes", "_supported", "fuses", "home_sources", "homed", "inputs", "late", "live", "n_nodes",
-        "namesakes", "on_cpu", "op", "outputs", "pinned", "root", "rooted", "src", "tensors", "twins", "uses", "views",
-        "weighted", "weights", "work",
+        "_offloads", "_sizes", "_supported", "fuses", "home_sources", "homed", "inputs", "late", "live", "looked_up",
+        "n_nodes", "namesakes", "on_cpu", "op", "outputs", "pinned", "root", "rooted", "src", "tensors", "twins",
+        "uses", "views", "weighted", "weights", "work",
     )  # fmt: skip
 
     def __init__(self, nodes: Sequence[Node], leafs: Sequence[Node] | None = None, on_cpu: Iterable[Node] = ()) -> None:
@@ -86,6 +87,7 @@ class Prepared:
         self.pinned = [
             (i, node.il) for i, node in enumerate(self.tensors) if node.name in _PINNED_NAMES and node.il >= 0
         ]
+        self.looked_up = [(i, node.il) for i, node in enumerate(self.tensors) if node.name == SLOTS]
         self.late = self._find_late()
         self.namesakes = self._find_namesakes()
         self.home_sources = [

@@ -23,8 +23,8 @@ class Homes:
     of the devices. ``layers`` is the device of each layer. ``n_copies`` is 4 with pipeline parallelism, else 1.
 
     ``pins_norms`` tells whether norms are pinned to their layer: llama.cpp does so with all layers offloaded or below
-    32 tokens. ``pins_attention`` tells the same of the graph's ``on_cpu``. When sizes are only measured, as ``--fit``
-    and the oracle do for the prompt batch, ggml_backend_sched_reserve_size forgets both.
+    32 tokens. ``pins_nodes`` tells the same of the graph's ``on_cpu`` and ``looked_up``. When sizes are only measured,
+    as ``--fit`` and the oracle do for the prompt batch, ggml_backend_sched_reserve_size forgets both.
     """
 
     devices: tuple[Device, ...]
@@ -32,7 +32,7 @@ class Homes:
     fusions: Fusions
     layers: Sequence[int] = ()
     pins_norms: bool = True
-    pins_attention: bool = True
+    pins_nodes: bool = True
     op_offload: bool = True
     n_copies: int = 1
 
@@ -114,9 +114,11 @@ class _Passes:
             backend[i] = self.cpu
 
     def _pin(self) -> None:
-        if self.homes.pins_attention:
+        if self.homes.pins_nodes:
             for i in self.graph.on_cpu:
                 self.backend[i] = self.cpu
+            for i, il in self.graph.looked_up:
+                self.backend[i] = self.homes.layers[il]
         for i, il in self.graph.pinned if self.homes.pins_norms else ():
             device = self.homes.layers[il]
             if self._runs(i, device):

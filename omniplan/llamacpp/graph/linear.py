@@ -14,9 +14,12 @@ def scaled(w: Node, x: Node, w_scale: Node | None) -> Node:
     return result if w_scale is None else mul(result, w_scale)
 
 
-def scaled_id(w: Node, x: Node, ids: Node, w_scale: Node | None) -> Node:
-    """``w x`` for the selected experts times their scales, if any (``build_lora_mm_id`` without adapters)."""
-    result = mul_mat_id(w, x, ids)
+def scaled_id(w: Node, x: Node, ids: Node, w_scale: Node | None, *, slots: Node | None = None) -> Node:
+    """``w x`` for the selected experts times their scales, if any (``build_lora_mm_id`` without adapters).
+
+    ``slots`` is where ``w`` has the experts ``ids``, None for everything in its place.
+    """
+    result = mul_mat_id(w, x, ids if slots is None else slots)
     if w_scale is None:
         return result
     n_expert, n_tokens = w_scale.ne[0], x.ne[2]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
+from omniplan.llamacpp.graph import cached
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.ffn import NO_LIMIT, ffn, limited, situ
 from omniplan.llamacpp.graph.linear import scaled_id
@@ -221,25 +223,40 @@ def _weights(b: Builder, facts: Moe, probs: Node, chosen: Node, n_used: int) -> 
 
 def _experts(b: Builder, il: int, x: Node, ids: Node, facts: Moe, stem: str) -> Node:
     """Up, gate, activation, down of the selected experts: [n_embd, n_used, n_tokens]."""
+    slots = cached.slots(b, il, ids) if stem == cached.STEM else None
+    apply = partial(_expert, b, il, ids=ids, slots=slots, facts=facts, stem=stem)
     fused = b.layer(il, f"ffn_gate_up_{stem}.weight")
     if fused is not None:
-        wide = _expert(b, il, "gate_up", x, ids, facts, stem, scale_of="up")
+        wide = apply("gate_up", x, scale_of="up")
         size = wide.ne[0] // 2
         halves = (view_3d(wide, size, *wide.ne[1:3], *wide.nb[1:3], offset) for offset in (0, size * wide.nb[0]))
         gate, up = halves
         is_gated = True
     else:
-        up = _expert(b, il, "up", x, ids, facts, stem)
+        up = apply("up", x)
         is_gated = b.layer(il, f"ffn_gate_{stem}.weight") is not None
-        gate = _expert(b, il, "gate", x, ids, facts, stem) if is_gated else up
+        gate = apply("gate", x) if is_gated else up
     cur = _activate(b, il, facts.act, gate, up if is_gated else None, limit=is_gated and fused is None)
-    return _expert(b, il, "down", cur, ids, facts, stem)
+    return apply("down", cur)
 
 
-def _expert(b: Builder, il: int, part: str, x: Node, ids: Node, facts: Moe, stem: str, scale_of: str = "") -> Node:
+def _expert(
+    b: Builder,
+    il: int,
+    part: str,
+    x: Node,
+    *,
+    ids: Node,
+    slots: Node | None,
+    facts: Moe,
+    stem: str,
+    scale_of: str = "",
+) -> Node:
     name = f"ffn_{part}_{stem}"
     factor = b.layer(il, f"ffn_{scale_of or part}_{stem}.scale") if facts.scales else None
-    result = scaled_id(b.need(il, name + ".weight"), x, ids, factor)
+    weight = b.need(il, name + ".weight")
+    bank = weight if slots is None else cached.bank(b, il, weight)
+    result = scaled_id(bank, x, ids, factor, slots=slots)
     if facts.precise and part == "down" and factor is None:
         result.op += ":F32"
     bias = b.layer(il, name + ".bias")

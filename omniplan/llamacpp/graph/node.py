@@ -14,6 +14,12 @@ FLAG_OUTPUT: Final = 2
 WEIGHT: Final = "weight"
 CACHE: Final = "cache"
 
+# How the leafs of the cache of experts begin: a layer's banks on its GPU, and in RAM the slot of each expert in them.
+EXPERT_BANK: Final = "moe_cache.blk."
+SLOT_MAP: Final = "moe_cache.slot_map-"
+# The node that looks up slots; the scheduler is told to run it on the device of its layer.
+SLOTS: Final = "ffn_moe_slots"
+
 Dims = tuple[int, int, int, int]
 
 

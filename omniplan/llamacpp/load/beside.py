@@ -9,12 +9,15 @@ from omniplan.domain.footprint import BufferSize, ContextKind
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
+from omniplan.llamacpp.load import expert_cache
 from omniplan.llamacpp.load.placement import Placement
 
 # Bytes per buffer type; empty where the arguments ask for none, or where the file they name is not at hand.
 Pricer = Callable[[Model, Machine, ServerParams, Placement], Mapping[str, BufferSize]]
 
-_PRICERS: Final[Mapping[ContextKind, Pricer]] = {}
+_PRICERS: Final[Mapping[ContextKind, Pricer]] = {
+    ContextKind.EXPERT_CACHE: lambda _model, _machine, _params, placement: expert_cache.sizes(placement.expert_cache),
+}
 
 
 def beside(

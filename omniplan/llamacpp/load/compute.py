@@ -18,7 +18,7 @@ from omniplan.llamacpp.ggml.schedule import Homes, assign
 from omniplan.llamacpp.ggml.splits import Schedule, schedule
 from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.graph.graph import Batch
-from omniplan.llamacpp.graph.node import CACHE, Node
+from omniplan.llamacpp.graph.node import CACHE, EXPERT_BANK, SLOT_MAP, Node
 from omniplan.llamacpp.load import capacity
 from omniplan.llamacpp.load.context import Context
 from omniplan.llamacpp.load.placement import Placement
@@ -142,6 +142,10 @@ def homes(model: Model, placement: Placement, n_tokens: int, *, measured: bool =
     n_layer_all = model.hparams.n_layer_all
 
     def home(node: Node) -> str:
+        if node.name.startswith(SLOT_MAP):
+            return buffers.CPU
+        if node.name.startswith(EXPERT_BANK):
+            return placement.layers[node.il]
         if node.home == CACHE:
             return placement.cache_device(node.il)
         if node.name == TOKEN_EMBEDDING and node.il == n_layer_all:
@@ -157,7 +161,7 @@ def homes(model: Model, placement: Placement, n_tokens: int, *, measured: bool =
         fusions=placement.context.build.fusions,
         layers=layers,
         pins_norms=not measured and (placement.layers[0] != buffers.CPU or n_tokens < _PIN_BELOW_TOKENS),
-        pins_attention=not measured,
+        pins_nodes=not measured,
         op_offload=placement.context.op_offload,
         n_copies=placement.n_copies,
     )

@@ -24,6 +24,7 @@ class Context:
     ``v_transposed`` says how V lies in the cache: as flash attention was wanted, whatever ``-fa auto`` then finds.
     ``n_tokens`` is the micro-batch that buffers are reserved for, ``n_outputs`` its rows of logits.
     ``fused_hc_*``: the steps of hyper-connections are one operation each.
+    ``expert_slots``: by layer, the slots of the bank that small batches read its experts from; 0 or left out for none.
     """
 
     build: Build
@@ -45,6 +46,7 @@ class Context:
     fused_hc_pre: bool = True
     fused_hc_comb: bool = True
     fused_hc_post: bool = True
+    expert_slots: tuple[int, ...] = ()
 
     @property
     def n_tokens(self) -> int:

@@ -16,7 +16,7 @@ from omniplan.gguf.model.architectures import row
 from omniplan.llamacpp.flags import overrides, refusals
 from omniplan.llamacpp.ggml import buffers, registry
 from omniplan.llamacpp.graph import families
-from omniplan.llamacpp.load import compute, layers, memory, weights
+from omniplan.llamacpp.load import compute, expert_cache, layers, memory, weights
 from omniplan.llamacpp.load.beside import beside
 from omniplan.llamacpp.load.context import resolve
 from omniplan.llamacpp.load.placement import Placement
@@ -47,19 +47,23 @@ def place(model: Model, machine: Machine, params: ServerParams) -> Placement:
     matched = overrides.first_match(params.overrides, model.header.by_name)
     forced = {name: override.buffer_type for name, override in matched.items()}
     wanted = params.flash_attn is not FlashAttn.OFF and row(model.arch).flash_attention
+    context = resolve(model.hparams, params, flash_attn=wanted)
+    held = weights.place(
+        model,
+        layer_devices,
+        tuple(known.values()),
+        forced,
+        host=None if params.no_host else registry.host(gpus),
+        lazy_over=_lazy_over(params, machine, devices),
+    )
+    cache = expert_cache.resolve(model, machine, params, layer_devices, gpus, held)
     placement = Placement(
-        context=resolve(model.hparams, params, flash_attn=wanted),
+        context=context if cache is None else replace(context, expert_slots=cache.slots),
         gpus=gpus,
         layers=layer_devices,
-        weights=weights.place(
-            model,
-            layer_devices,
-            tuple(known.values()),
-            forced,
-            host=None if params.no_host else registry.host(gpus),
-            lazy_over=_lazy_over(params, machine, devices),
-        ),
+        weights=held,
         n_copies=layers.pipeline_copies(params, model.hparams.n_layer_all, devices),
+        expert_cache=cache,
     )
     # With a quantised V cache llama.cpp turns auto into on before it looks at devices (llama_init_from_model).
     is_auto = wanted and params.flash_attn is FlashAttn.AUTO and not placement.context.type_v.is_quantized
@@ -108,7 +112,8 @@ def price(model: Model, machine: Machine, params: ServerParams, placement: Place
 
 def measure(model: Model, placement: Placement) -> Mapping[str, BufferSize]:
     """Bytes per buffer type of a resolved placement: what ``--fit`` asks llama.cpp for, and no more."""
-    return _sizes(model, placement, compute.reserved_bytes(model, placement))
+    main = _sizes(model, placement, compute.reserved_bytes(model, placement))
+    return sum_of((main, expert_cache.sizes(placement.expert_cache)))
 
 
 def _sizes(model: Model, placement: Placement, reserved: Mapping[str, int]) -> dict[str, BufferSize]:

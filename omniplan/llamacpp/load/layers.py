@@ -12,6 +12,7 @@ from typing import Final
 from omniplan.domain.machine import Machine
 from omniplan.domain.params import ServerParams, SplitMode
 from omniplan.llamacpp.ggml import buffers
+from omniplan.llamacpp.load import expert_cache
 
 _SINGLE: Final = Struct("f")
 
@@ -62,5 +63,7 @@ def pipeline_copies(params: ServerParams, n_layer_all: int, devices: Sequence[st
         and params.split_mode is SplitMode.LAYER
         and params.offload_kqv
         and not params.overrides
+        # llama_context of b11549
+        and not expert_cache.is_asked(params)
     )
     return _PIPELINE_COPIES if is_on else 1

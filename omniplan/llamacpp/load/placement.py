@@ -9,6 +9,7 @@ from omniplan.llamacpp.ggml.backend import Device
 from omniplan.llamacpp.ggml.buffers import BufferType
 from omniplan.llamacpp.ggml.cpu import CPU
 from omniplan.llamacpp.load.context import Context
+from omniplan.llamacpp.load.expert_cache import ExpertCache
 from omniplan.llamacpp.load.weights import Weights
 
 
@@ -17,7 +18,7 @@ class Placement:
     """Where layers and weights live and how the context is laid out.
 
     ``gpus`` are the GPUs in use, in split order; ``layers`` the device of each layer, output last; ``n_copies``
-    the pipeline copies.
+    the pipeline copies; ``expert_cache`` is None without one.
     """
 
     context: Context
@@ -25,6 +26,7 @@ class Placement:
     layers: tuple[str, ...]
     weights: Weights
     n_copies: int
+    expert_cache: ExpertCache | None = None
 
     @property
     def devices(self) -> tuple[str, ...]:

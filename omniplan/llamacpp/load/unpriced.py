@@ -14,14 +14,16 @@ from omniplan.domain.footprint import Unpriced
 from omniplan.domain.machine import Gpu
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
+from omniplan.llamacpp.build import Build, known
 from omniplan.llamacpp.ggml.registry import BACKENDS, backend_name
+from omniplan.llamacpp.load import expert_cache
 
 _FILE: Final = "unpriced.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnpricedRow:
-    """One kind, as the head of the table explains it; ``companion`` is the field of Companions that prices it."""
+    """One kind, as the head of the table explains it; ``companion`` is a field of Companions, ``build`` of Build."""
 
     subject: Annotated[str, Column(level=1)]
     what: str
@@ -31,10 +33,12 @@ class UnpricedRow:
     flags: tuple[str, ...] = ()
     only_adds: bool = True
     companion: str = ""
+    build: str = ""
 
-    def is_at_hand(self, model: Model) -> bool:
-        """Whether the file it needs has been read, so that it is priced."""
-        return bool(self.companion and getattr(model.companions, self.companion))
+    def is_priced(self, model: Model, build: Build) -> bool:
+        """Whether the file it needs has been read, or ``build`` is one whose bytes of it are known."""
+        facts = ((model.companions, self.companion), (build, self.build))
+        return any(getattr(holder, name) for holder, name in facts if name)
 
     def is_asked(self, params: ServerParams) -> bool:
         """Whether ``params`` bring it in."""
@@ -53,7 +57,7 @@ def rows() -> Mapping[str, UnpricedRow]:
 def unpriced(model: Model, params: ServerParams, gpus: Sequence[Gpu]) -> Iterator[Unpriced]:
     """Everything that ``params`` bring in, or the ``gpus`` in use are, and that is not priced."""
     for row in rows().values():
-        if row.is_asked(params) and not row.is_at_hand(model):
+        if row.is_asked(params) and not row.is_priced(model, known(params.build)):
             yield Unpriced(subject=row.subject, what=row.what, source=row.source, only_adds=row.only_adds)
     keys = [item.key for item in params.override_kv if item.key.startswith((f"{model.arch}.", "general."))]
     if keys:
@@ -61,6 +65,13 @@ def unpriced(model: Model, params: ServerParams, gpus: Sequence[Gpu]) -> Iterato
             subject="--override-kv",
             what=f"{', '.join(keys)}, read as the file has it",
             source="src/llama-model-loader.cpp: get_key",
+            only_adds=False,
+        )
+    if expert_cache.is_asked(params) and len(gpus) > 1 and not any(params.tensor_split):
+        yield Unpriced(
+            subject=expert_cache.FLAG,
+            what="how GPUs share it without -ts: by what they have free after the load, here before it",
+            source="src/llama-moe-cache.cpp of b11549",
             only_adds=False,
         )
     yield from unpriced_devices(gpus)
