@@ -7,7 +7,6 @@ from dataclasses import fields
 from typing import Any, Final
 
 from omniplan.domain.headroom import Headroom
-from omniplan.domain.params import DraftParams
 from omniplan.domain.prediction import Objective
 from omniplan.domain.request import DEFAULT, Request
 
@@ -48,10 +47,10 @@ def add_beside(command: argparse.ArgumentParser) -> None:
         "--mtp",
         type=int,
         nargs="?",
-        const=DraftParams().n_max,
+        const=None,
         default=_NONE,
         metavar="N",
-        help=f"draft with the model's own MTP heads, at most N tokens at a time, {DraftParams().n_max} if left out",
+        help="draft with the model's own MTP heads, at most N tokens at a time; without N as many as pay",
     )
 
 

@@ -38,7 +38,7 @@ class Settings:
     """What the search settled beside the layout.
 
     ``n_ctx`` is the total context in tokens, ``op_offload`` whether a prompt's share of weights in RAM is computed on a
-    GPU, ``head_on_cpu`` whether the output matrix stays in RAM.
+    GPU, ``head_on_cpu`` whether the output matrix stays in RAM. The model's heads draft ``mtp`` tokens at a time.
     """
 
     n_ctx: int
@@ -47,6 +47,7 @@ class Settings:
     cache_type_v: str
     op_offload: bool = True
     head_on_cpu: bool = False
+    mtp: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,7 +86,8 @@ class Speculation(Record):
 
     A round drafts ``n_max`` tokens and verifies them with one more. ``acceptance`` is the share of drafted tokens that
     are kept, as llama-server prints it, and ``source`` where that comes from; ``tokens_per_round`` follows from it.
-    ``gain`` is the decode rate over that without drafting. ``best_n_max`` drafts give ``best_gain``; 0 is not to draft.
+    ``gain`` is the decode rate over that without drafting. ``best_n_max``, the fewest that do about as well as any,
+    give ``best_gain``; 0 is not to draft.
     """
 
     kind: str

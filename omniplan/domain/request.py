@@ -27,7 +27,8 @@ class Request(Record):
     micro-batch in tokens, None the one with the least predicted time.
 
     ``mmproj`` and ``draft`` are paths of a projector and a draft model that the server loads beside the model.
-    ``mtp`` is the most tokens that the model's own MTP heads draft at a time, 0 where they stay unloaded.
+    ``mtp`` is the most tokens that the model's own MTP heads draft at a time, 0 where they stay unloaded, None as
+    many as are predicted to pay.
 
     ``n_prompt`` and ``n_gen`` are the request to be fast at, in tokens, and ``objective`` the part of it that counts.
 
@@ -48,7 +49,7 @@ class Request(Record):
     n_ubatch: int | None = 512
     mmproj: str | None = None
     draft: str | None = None
-    mtp: int = 0
+    mtp: int | None = 0
     n_prompt: int = DEFAULT_PROMPT
     n_gen: int = DEFAULT_ANSWER
     objective: Objective = Objective.REQUEST
@@ -85,7 +86,7 @@ _LEAST: Final = {
     "n_ctx": 1, "n_ctx_least": 1, "n_ubatch": 1, "n_parallel": 1, "n_prompt": 0, "n_gen": 0, "max_patterns": 0,
     "mtp": 0,
 }  # fmt: skip
-_MAY_BE_NONE: Final = ("n_ctx", "n_ctx_least", "n_ubatch", "max_patterns")
+_MAY_BE_NONE: Final = ("n_ctx", "n_ctx_least", "n_ubatch", "max_patterns", "mtp")
 
 
 def check_count(field: str, value: object, *, least: int) -> None:
@@ -112,7 +113,7 @@ class PlacementChanges(TypedDict, total=False):
 
     mmproj: str | None
     draft: str | None
-    mtp: int
+    mtp: int | None
     n_prompt: int
     n_gen: int
     objective: Objective

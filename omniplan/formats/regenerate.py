@@ -22,7 +22,6 @@ _VALUES: Final = {
     "n_ubatch": "--ubatch",
     "mmproj": "--mmproj",
     "draft": "--draft",
-    "mtp": "--mtp",
     "load_mode": "--load-mode",
     "headroom": "--headroom",
     "max_patterns": "--max-patterns",
@@ -33,7 +32,7 @@ _VALUES: Final = {
 }
 _SWITCHES: Final = {"cpu_experts": "--no-cpu-experts", "cpu_weights": "--gpu-only", "baselines": "--no-baselines"}
 # The option of every field of a request.
-OPTIONS: Final = {**_VALUES, **_SWITCHES, "n_ctx_least": "--ctx", "pins": "--pin"}
+OPTIONS: Final = {**_VALUES, **_SWITCHES, "n_ctx_least": "--ctx", "pins": "--pin", "mtp": "--mtp"}
 
 
 def options_of(request: Request) -> Iterator[str]:
@@ -51,6 +50,8 @@ def options_of(request: Request) -> Iterator[str]:
         if value != getattr(DEFAULT, field) or (field == "n_ctx" and least):
             yield from (option, words.get(field, str(value)))
     yield from (word for pin in request.pins for word in (OPTIONS["pins"], override_text(pin)))
+    if request.mtp != 0:
+        yield from (OPTIONS["mtp"], *([] if request.mtp is None else [str(request.mtp)]))
     yield from (option for field, option in _SWITCHES.items() if not getattr(request, field))
 
 

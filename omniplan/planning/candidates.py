@@ -63,8 +63,8 @@ def asked(request: Request, settings: Settings) -> ServerParams:
         load_mode=request.load_mode,
         op_offload=settings.op_offload,
         mmproj=request.mmproj,
-        spec_types=(MTP,) if request.mtp else usual.spec_types,
-        draft=replace(usual.draft, model=request.draft, n_max=request.mtp or usual.draft.n_max),
+        spec_types=(MTP,) if settings.mtp else usual.spec_types,
+        draft=replace(usual.draft, model=request.draft, n_max=settings.mtp or usual.draft.n_max),
     )
     return parse(write(params), build=request.build)
 

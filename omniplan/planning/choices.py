@@ -1,4 +1,4 @@
-"""What may be chosen besides the placement: cache types, context, micro-batch, op offload, the output's place."""
+"""What may be chosen besides the placement: drafts, cache types, context, micro-batch, the output's place."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from omniplan.errors import ArgumentError, RequestError
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load import weights
 from omniplan.llamacpp.load.context import CELL_PAD
+from omniplan.planning.drafting import Outcome, best_drafting
 from omniplan.planning.ladder import Ladder
 from omniplan.planning.microbatch import best_batching
 from omniplan.planning.problem import Problem
@@ -24,11 +25,13 @@ _STEPS: Final = 16
 _EARNS: Final = 0.01
 
 
-Outcome = tuple[Ladder, Solution | None]
-
-
 def search(problem: Problem) -> Outcome:
-    """The best of all that may be chosen; the ladder of what was tried last where nothing fits.
+    """The best of all that may be chosen; the ladder of what was tried last where nothing fits."""
+    return best_drafting(problem, _cached_best)
+
+
+def _cached_best(problem: Problem) -> Outcome:
+    """The best with any of the cache types.
 
     Cache types come in order of preference, the best in quality first: a later one must be predicted faster than the
     best so far by more than the time model's error, or be the first that fits.

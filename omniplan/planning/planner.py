@@ -59,4 +59,5 @@ def _begun(model: Model, request: Request) -> Settings:
         n_ubatch=request.n_ubatch or ServerParams().n_ubatch,
         cache_type_k=request.cache_type_k,
         cache_type_v=request.cache_type_v,
+        mtp=request.mtp or 0,
     )

@@ -81,7 +81,7 @@ class StackModel:
     n_ubatch: Annotated[AtLeastOne | None, Column(key="ubatch")] = DEFAULT.n_ubatch
     mmproj: str | None = None
     draft: str | None = None
-    mtp: Annotated[int, Column(least=0)] = DEFAULT.mtp
+    mtp: Annotated[int, Column(least=0)] = 0
     priority: Positive = 1.0
     on: On = On.ANY
     on_demand: bool = False

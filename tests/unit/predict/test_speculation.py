@@ -73,13 +73,14 @@ def test_a_higher_acceptance_is_never_slower(shares: list[float], n: int) -> Non
 
 
 def test_the_best_number_of_drafts_is_the_best() -> None:
-    """No other number gains more by the same chance, and where nothing is kept the best is not to draft."""
+    """None gains a twentieth more by the same chance, fewer gain less; without anything kept it is none."""
     chance = ways()["draft-mtp"].chance
     best = found(HEADED, *MTP, "3")
     others = {n: found(HEADED, *MTP, str(n), share=acceptance(chance, n)).gain.value for n in range(1, 8)}
 
-    assert max(others, key=lambda n: others[n]) == best.best_n_max
-    assert best.best_gain == pytest.approx(max(others.values()))
+    assert best.best_gain == pytest.approx(others[best.best_n_max])
+    assert best.best_gain >= 0.95 * max(others.values())
+    assert max(others[n] for n in range(1, best.best_n_max)) < 0.95 * max(others.values())
     never = found(HEADED, *MTP, "3", share=0.0)
     assert (never.best_n_max, never.best_gain) == (0, 1.0)
     assert never.gain.value < 1
