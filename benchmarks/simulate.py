@@ -13,7 +13,7 @@ import omniplan
 from benchmarks.timing import forget, report, seconds
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.load import compute
-from omniplan.llamacpp.load.footprint import place
+from omniplan.llamacpp.load.place import place
 
 MODEL = Path(__file__).parents[1] / "data" / "models" / "DeepSeek-R1-Q4_K_M.gguf"
 RUNS = 15

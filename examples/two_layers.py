@@ -14,7 +14,7 @@ from omniplan.llamacpp.ggml.splits import Schedule, schedule
 from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.graph.graph import Batch
 from omniplan.llamacpp.load import compute
-from omniplan.llamacpp.load.footprint import place
+from omniplan.llamacpp.load.place import place
 
 MODEL = "tests/data/models/archs/llama-dense.gguf"
 # One layer on each GPU, a micro-batch of 32 tokens; the override matches nothing and only turns pipelining off.

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from omniplan.certify.values import Tally
-from omniplan.domain.footprint import BufferSize, GraphSplits
+from omniplan.documents.record import plain, read
+from omniplan.domain.footprint import ContextKind
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.flags.write import write
 from omniplan.llamacpp.ggml.registry import capability
 from omniplan.llamacpp.load.context import resolve
+from omniplan.llamacpp.load.speculation import SecondContext, second, settled
+
+# The file to load for a header: its own, or a sparse stand-in.
+PathOf = Callable[[Model], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,24 +34,39 @@ class Simulated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One pricing: the file at ``path``, llama-server's ``args`` without ``-m``, the machine's GPUs.
+class Asked:
+    """One context: the model file at ``path``, llama-server's ``args`` without ``-m``, and what it would make of them.
 
-    ``n_ctx`` is the context to ask for and ``n_outputs_max`` the rows of logits, as llama-server would set them.
+    ``n_ctx`` is the context to ask for, ``n_outputs_max`` the rows of logits, ``n_rs_seq`` the recurrent states kept
+    beside the last. ``is_mtp``: it runs nextn layers. Without a ``path`` it is of the main context's model.
     """
 
     path: str
-    gpus: tuple[Simulated, ...]
     args: tuple[str, ...]
     n_ctx: int
     n_outputs_max: int
+    n_rs_seq: int = 0
+    is_mtp: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One pricing on a machine's GPUs: the main context, and the one of ``beside_kind`` that drafts for it, if any."""
+
+    gpus: tuple[Simulated, ...]
+    main: Asked
+    beside: Asked | None = None
+    beside_kind: ContextKind = ContextKind.DRAFT
+
     @classmethod
-    def of(cls, path: str, model: Model, machine: Machine, args: tuple[str, ...], env: Mapping[str, str]) -> Job:
-        """The job of pricing ``model``, whose bytes or sparse stand-in are at ``path``."""
-        params = parse(args, env=env)
-        context = resolve(model.hparams, params, flash_attn=True)
+    def of(cls, path_of: PathOf, model: Model, machine: Machine, args: tuple[str, ...], env: Mapping[str, str]) -> Job:
+        """The job of pricing ``model``; every header's bytes or sparse stand-in are where ``path_of`` says."""
+        given = parse(args, env=env)
+        params = settled(model, given)
+        kinds = () if params == given else ("--spec-type", ",".join(params.spec_types))
+        context = resolve(model, params, flash_attn=True)
+        drafts = second(model, params, context.n_ctx)
         # common/fit.cpp gives every stream the whole training context when -c is left out.
         streams = context.n_stream if params.fit else 1
         gpus = (
@@ -60,38 +81,44 @@ class Job:
             for gpu in machine.gpus
         )
         return cls(
-            path=path,
             gpus=tuple(gpus),
-            args=args,
-            n_ctx=params.n_ctx_asked or model.hparams.n_ctx_train * streams,
-            n_outputs_max=context.n_outputs_max,
-            env=env,
+            main=Asked(
+                path=path_of(model),
+                args=(*args, *kinds),
+                n_ctx=params.n_ctx_asked or model.hparams.n_ctx_train * streams,
+                n_outputs_max=context.n_outputs_max,
+                n_rs_seq=params.n_rs_seq,
+                env=env,
+            ),
+            beside=_second(drafts, path_of) if drafts else None,
+            beside_kind=drafts.kind if drafts else ContextKind.DRAFT,
         )
 
     def to_json(self) -> str:
         """The job as text."""
-        return json.dumps(asdict(self))
+        return json.dumps(plain(self))
 
     @classmethod
     def from_json(cls, text: str) -> Job:
         """The job that ``to_json`` wrote."""
-        raw = json.loads(text)
-        gpus = tuple(Simulated(**gpu) for gpu in raw.pop("gpus"))
-        return cls(gpus=gpus, args=tuple(raw.pop("args")), **raw)
+        return read(cls, json.loads(text))
+
+
+def _second(drafts: SecondContext, path_of: PathOf) -> Asked:
+    return Asked(
+        path=path_of(drafts.model) if drafts.kind is ContextKind.DRAFT else "",
+        args=write(drafts.params),
+        n_ctx=drafts.params.n_ctx,
+        n_outputs_max=resolve(drafts.model, drafts.params, flash_attn=True).n_outputs_max,
+        is_mtp=drafts.is_mtp,
+    )
 
 
 def write_tally(tally: Tally) -> str:
     """A tally as text."""
-    return json.dumps(asdict(tally))
+    return json.dumps(plain(tally))
 
 
 def read_tally(text: str) -> Tally:
     """The tally that ``write_tally`` wrote."""
-    raw = json.loads(text)
-    splits = raw.pop("graph_splits")
-    return Tally(
-        buffers={name: BufferSize(**size) for name, size in raw.pop("buffers").items()},
-        layers=tuple(raw.pop("layers")),
-        graph_splits=splits and GraphSplits(**splits),
-        **raw,
-    )
+    return read(Tally, json.loads(text))

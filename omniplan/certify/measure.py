@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from omniplan.certify.devices import SimulatedBackend
-from omniplan.certify.job import Job
+from omniplan.certify.job import Asked, Job
 from omniplan.certify.parameters import Structs
 from omniplan.certify.values import Tally
 from omniplan.domain.footprint import BufferSize, GraphSplits
@@ -37,14 +38,35 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
     lib.llama_backend_init()
     backend = SimulatedBackend(ffi, lib, job.gpus)
     structs = Structs(ffi, lib, backend)
-    params = parse(job.args, env=job.env)
-    loaded = lib.llama_model_load_from_file(job.path.encode(), structs.model(params))
-    context = lib.llama_init_from_model(loaded, structs.context(params, job)) if loaded else ffi.NULL
-    if not context:
-        raise Refused(_reason(log))
+    loaded, context = _start(structs, job.main, log)
     found = _read(ffi, lib, context, "".join(text for _, text in log))
+    if job.beside:
+        _, beside = _start(structs, job.beside, log, loaded, context)
+        sizes = _breakdown(ffi, lib, beside)
+        if not job.beside.path:
+            sizes = {name: replace(size, model=0) for name, size in sizes.items()}
+        found = replace(found, beside={job.beside_kind: sizes})
     lib.llama_log_set(ffi.NULL, ffi.NULL)
     return found
+
+
+def _start(
+    structs: Structs,
+    asked: Asked,
+    log: Sequence[tuple[int, str]],
+    loaded: Any = None,
+    other: Any = None,
+) -> tuple[Any, Any]:
+    """Model and context of ``asked``; of a ``loaded`` model where it names no file."""
+    ffi, lib = structs.ffi, structs.lib
+    params = parse(asked.args, env=asked.env)
+    if asked.path:
+        loaded = lib.llama_model_load_from_file(asked.path.encode(), structs.model(params))
+    wanted = structs.context(params, asked, other or ffi.NULL)
+    context = lib.llama_init_from_model(loaded, wanted) if loaded else ffi.NULL
+    if not context:
+        raise Refused(_reason(log))
+    return loaded, context
 
 
 def _string(ffi: Any, text: Any) -> str:

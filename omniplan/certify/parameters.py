@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from omniplan.certify.devices import SimulatedBackend
-from omniplan.certify.job import Job
+from omniplan.certify.job import Asked
 from omniplan.domain.params import MAX_DEVICES, FlashAttn, KvOverride, LazyMode, ServerParams, SplitMode
 from omniplan.domain.tensor_type import TYPE_BY_NAME
 from omniplan.units import MIB
@@ -61,10 +61,11 @@ class Structs:
         value = override.value.encode() if isinstance(override.value, str) else override.value
         return {"tag": tag, "key": override.key.encode(), "value": {field: value}}
 
-    def context(self, params: ServerParams, job: Job) -> Any:
-        """``llama_context_params`` of the job's context."""
+    def context(self, params: ServerParams, asked: Asked, other: Any) -> Any:
+        """``llama_context_params`` of ``asked``; ``other`` is the main context, NULL for that itself."""
         struct = self.lib.llama_context_default_params()
-        struct.n_ctx, struct.n_outputs_max = job.n_ctx, job.n_outputs_max
+        struct.n_ctx, struct.n_outputs_max, struct.n_rs_seq = asked.n_ctx, asked.n_outputs_max, asked.n_rs_seq
+        struct.ctx_type, struct.ctx_other = int(asked.is_mtp), other
         struct.n_batch, struct.n_ubatch, struct.n_seq_max = params.n_batch, params.n_ubatch, params.n_seq_max
         struct.flash_attn_type = _FLASH_ATTN[params.flash_attn]
         struct.type_k, struct.type_v = TYPE_BY_NAME[params.cache_type_k].id, TYPE_BY_NAME[params.cache_type_v].id

@@ -34,8 +34,8 @@ def simulate(model: Model, machine: Machine, args: tuple[str, ...], *, env: Mapp
     """
     library.path()
     with tempfile.TemporaryDirectory(prefix="omniplan-") as folder:
-        path = complete_file(model.header, Path(folder))
-        return read_tally(_ask(Job.of(str(path), model, machine, args, env), timeout))
+        job = Job.of(lambda held: str(complete_file(held.header, Path(folder))), model, machine, args, env)
+        return read_tally(_ask(job, timeout))
 
 
 def _ask(job: Job, timeout: float) -> str:

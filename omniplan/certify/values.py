@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
 
 from omniplan.documents.record import Record
-from omniplan.domain.footprint import BufferSize, Footprint, GraphSplits
+from omniplan.domain.footprint import BufferSize, ContextKind, Footprint, GraphSplits
 from omniplan.units import MIB
 
 COLUMNS: Final = ("model", "context", "compute")
@@ -22,11 +22,13 @@ _UNTOLD: Final = GraphSplits(prefill=0, decode=0)
 class Tally:
     """One count of a placement; None or empty is what the counter does not tell.
 
-    ``buffers`` are bytes by llama.cpp's names of buffer types, or by device with "Host" for all RAM. ``layers`` are the
+    ``buffers`` are bytes by llama.cpp's names of buffer types, or by device with "Host" for all RAM, and ``beside``
+    those of the contexts that stand beside the main one. ``layers`` are the
     devices of the layers, output last; ``sched_copies`` the pipeline copies.
     """
 
     buffers: Mapping[str, BufferSize]
+    beside: Mapping[ContextKind, Mapping[str, BufferSize]] = field(default_factory=dict)
     layers: tuple[str, ...] = ()
     graph_splits: GraphSplits | None = None
     sched_copies: int | None = None
@@ -36,7 +38,8 @@ class Tally:
     def of(cls, priced: Footprint) -> Tally:
         """What a footprint says of the same."""
         return cls(
-            buffers=priced.buffers,
+            buffers=priced.contexts[ContextKind.MAIN],
+            beside={kind: sizes for kind, sizes in priced.contexts.items() if kind is not ContextKind.MAIN},
             layers=priced.layers,
             graph_splits=priced.graph_splits,
             sched_copies=priced.sched_copies,
@@ -104,16 +107,24 @@ def compare(planned: Tally, counted: Tally, *, resolution: int = 1) -> tuple[Che
     A buffer that only one of them knows is empty in the other. Bytes are rounded down to multiples of ``resolution``
     and agree when they are less than a MiB apart; everything else has to be equal.
     """
-    return (*_sizes(planned, counted, resolution), *_facts(planned, counted))
+    beside = [
+        check
+        for kind in dict.fromkeys((*planned.beside, *counted.beside))
+        for check in _sizes(planned.beside.get(kind, {}), counted.beside.get(kind, {}), resolution, f"{kind}: ")
+    ]
+    return (*_sizes(planned.buffers, counted.buffers, resolution), *beside, *_facts(planned, counted))
 
 
-def _sizes(planned: Tally, counted: Tally, resolution: int) -> Iterator[Check]:
+def _sizes(
+    planned: Mapping[str, BufferSize], counted: Mapping[str, BufferSize], resolution: int, of: str = ""
+) -> Iterator[Check]:
     empty = BufferSize()
-    for name in dict.fromkeys((*planned.buffers, *counted.buffers)):
-        ours, theirs = planned.buffers.get(name, empty), counted.buffers.get(name, empty)
+    for name in dict.fromkeys((*planned, *counted)):
+        ours, theirs = planned.get(name, empty), counted.get(name, empty)
         for column in COLUMNS:
             a, b = (getattr(size, column) // resolution * resolution for size in (ours, theirs))
-            yield Check(what=f"{name} {column}", planned=a, counted=b, agrees=abs(b - a) < TOLERANCE, is_bytes=True)
+            agrees = abs(b - a) < TOLERANCE
+            yield Check(what=f"{of}{name} {column}", planned=a, counted=b, agrees=agrees, is_bytes=True)
 
 
 def _facts(planned: Tally, counted: Tally) -> Iterator[Check]:

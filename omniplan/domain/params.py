@@ -105,6 +105,22 @@ class DraftParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NgramParams:
+    """Most tokens that each kind of drafting by n-grams proposes (common/common.h: ``size_m``, ``n_max``)."""
+
+    simple_size_m: int = 48
+    map_k_size_m: int = 48
+    map_k4v_size_m: int = 48
+    mod_n_max: int = 64
+
+
+# Tokens that a cache of n-grams proposes (common/speculative.cpp: common_speculative_n_max).
+_NGRAM_CACHE_DRAFT: Final = 8
+# Kinds whose target keeps earlier recurrent states to go back to (common/common.h: need_n_rs_seq).
+_ROLLED_BACK: Final = frozenset({MTP, "draft-eagle3", "draft-dflash", "draft-dspark"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerParams:
     """What a llama-server command line says (common/common.h: ``common_params``), before a model is seen.
 
@@ -169,6 +185,7 @@ class ServerParams:
 
     spec_types: tuple[str, ...] = ()
     draft: DraftParams = DraftParams()
+    ngram: NgramParams = NgramParams()
     backend_sampling: bool = False
 
     override_kv: tuple[KvOverride, ...] = ()
@@ -199,3 +216,20 @@ class ServerParams:
     def load_mtp(self) -> bool:
         """Whether nextn (MTP) layers are loaded (common/common.cpp: ``load_mtp``)."""
         return MTP in self.spec_types
+
+    @property
+    def n_draft_max(self) -> int:
+        """Most tokens that one draft may have, over all kinds (common/speculative.cpp: common_speculative_n_max)."""
+        by_ngrams = {
+            "ngram-simple": self.ngram.simple_size_m,
+            "ngram-map-k": self.ngram.map_k_size_m,
+            "ngram-map-k4v": self.ngram.map_k4v_size_m,
+            "ngram-mod": self.ngram.mod_n_max,
+            "ngram-cache": _NGRAM_CACHE_DRAFT,
+        }
+        return max((by_ngrams.get(kind, self.draft.n_max) for kind in self.spec_types), default=0)
+
+    @property
+    def n_rs_seq(self) -> int:
+        """Earlier recurrent states that the target is asked to keep per sequence."""
+        return self.draft.n_max if _ROLLED_BACK.intersection(self.spec_types) else 0

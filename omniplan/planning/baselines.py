@@ -16,7 +16,7 @@ from omniplan.llamacpp.fit.fit import fit
 from omniplan.llamacpp.flags.overrides import cpu_moe, first_match
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load import layers
-from omniplan.llamacpp.load.footprint import place
+from omniplan.llamacpp.load.place import place
 from omniplan.planning import candidates
 from omniplan.planning.candidates import Candidate
 from omniplan.planning.problem import Problem

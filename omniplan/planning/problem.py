@@ -47,7 +47,7 @@ class Problem:
         self.settings = settings
         self.headroom = request.headroom
         self.params = candidates.asked(request, settings)
-        self.context = resolve(model.hparams, self.params, flash_attn=True)
+        self.context = resolve(model, self.params, flash_attn=True)
         self.pins: Pins = pins_of(model, machine, (*request.pins, *self._head()))
 
     def settled(self, settings: Settings) -> Problem:

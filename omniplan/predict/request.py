@@ -14,8 +14,9 @@ from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Estimate, Prediction
 from omniplan.domain.request import DEFAULT
 from omniplan.llamacpp.ggml import buffers
-from omniplan.llamacpp.load.footprint import place, pools
 from omniplan.llamacpp.load.footprint import placed as price
+from omniplan.llamacpp.load.footprint import pools
+from omniplan.llamacpp.load.place import place
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.predict.constants import known_on
 from omniplan.predict.decode import decode_terms

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from omniplan.check.table import rows
 from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.machine import Machine, Reservation
-from omniplan.domain.params import DraftParams, ServerParams
+from omniplan.domain.params import ServerParams
 from omniplan.gguf.model import architectures
 from omniplan.llamacpp.flags.table import load_flags
 from omniplan.machines.files import load_machine, shipped
@@ -74,8 +75,10 @@ def test_architecture_rows_name_known_architectures() -> None:
 
 
 def test_flags_set_fields_that_exist() -> None:
-    """``param`` and ``sets`` name fields of ``ServerParams`` (or of its draft model)."""
-    known = set(ServerParams.__dataclass_fields__) | {f"draft.{name}" for name in DraftParams.__dataclass_fields__}
+    """``param`` and ``sets`` name fields of ``ServerParams`` (or of its draft model and n-grams)."""
+    usual = ServerParams()
+    inner = {f"{group}.{item.name}" for group in ("draft", "ngram") for item in fields(getattr(usual, group))}
+    known = {item.name for item in fields(usual)} | inner
     used = {name for row in load_flags() for name in (row.param, *row.sets) if name}
 
     assert used - known == set()

@@ -60,7 +60,7 @@ def build_variant(name: str, phase: str, *, flash_attn: bool, cache_type: str) -
     """Our graph of one variant, under the oracle's arguments (``-c 4096 -np 1 -ub 496``)."""
     model = load_model(name)
     params = ServerParams(n_ctx=4096, n_parallel=1, n_ubatch=496, cache_type_k=cache_type, cache_type_v=cache_type)
-    context = resolve(model.hparams, params, flash_attn=flash_attn and architectures.row(model.arch).flash_attention)
+    context = resolve(model, params, flash_attn=flash_attn and architectures.row(model.arch).flash_attention)
     batch = Batch.prefill(context) if phase == "prefill" else Batch.decode(context)
     return build(model, context, batch)
 

@@ -46,11 +46,11 @@ def main(argv: list[str]) -> None:
     ffi.cdef(f"void {_PRINT}(const char *, struct llama_model_params *, struct llama_context_params *);")
     ffi.cdef("int fflush(void *);")
     machine = cases.machines()[os.environ["MACHINE"]]
-    job = Job.of(path, cases.model(Path(path).name), machine, args, {})
+    job = Job.of(lambda _: path, cases.model(Path(path).name), machine, args, {})
     lib.llama_backend_init()
     structs = Structs(ffi, lib, SimulatedBackend(ffi, lib, job.gpus))
     model = ffi.new("struct llama_model_params *", structs.model(parse(args)))
-    context = ffi.new("struct llama_context_params *", structs.context(parse(args), job))
+    context = ffi.new("struct llama_context_params *", structs.context(parse(args), job.main, ffi.NULL))
     context.n_outputs_max = 0  # common.cpp leaves it to llama.cpp, which takes the whole batch.
     getattr(lib, _PRINT)(path.encode(), model, context)
     ffi.dlopen(None).fflush(ffi.NULL)

@@ -13,7 +13,7 @@ from omniplan.domain.header import Tensor
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.llamacpp.flags.args import parse
-from omniplan.llamacpp.load.footprint import place
+from omniplan.llamacpp.load.place import place
 from tests.oracle import cases
 from tests.property.strategies import examples, machines, names, placements
 

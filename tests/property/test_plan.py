@@ -16,7 +16,7 @@ from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.graph.graph import Batch
 from omniplan.llamacpp.load import compute
-from omniplan.llamacpp.load.footprint import place
+from omniplan.llamacpp.load.place import place
 from omniplan.units import MIB
 from tests.oracle import cases
 from tests.property.strategies import examples, machines, names, requests

@@ -55,6 +55,7 @@ class ArchRow:
     memory: MemoryKind = MemoryKind.KV
     causal: bool = True
     skips_nextn: bool = False
+    mtp: bool = False
     nextn_loaded: Words = ()
     n_layer_kv_from_start: int = -1
     shared_kv_layers: bool = False
@@ -75,6 +76,7 @@ class ArchRow:
     mixed_batch: bool = True
     flash_attention: bool = True
     whole_sequences: bool = False
+    rollback: bool = False
     lone_expert_is_dense: bool = False
     graph_nodes: tuple[int, int] = (0, 8)
     not_a_model: str = ""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from omniplan.domain.fit import FitResult
-from omniplan.domain.footprint import BufferSize
+from omniplan.domain.footprint import BufferSize, sum_of
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import MAX_DEVICES, NEVER_SHRINK, LoadMode, Override, ServerParams, SplitMode
@@ -17,7 +17,10 @@ from omniplan.llamacpp.fit.fit_layers import Layout, Shares
 from omniplan.llamacpp.flags import refusals
 from omniplan.llamacpp.flags.refusals import devices_in_use
 from omniplan.llamacpp.ggml import buffers
-from omniplan.llamacpp.load.footprint import host_bytes, measure, place
+from omniplan.llamacpp.load.footprint import host_bytes
+from omniplan.llamacpp.load.place import measure, place
+from omniplan.llamacpp.load.second import is_known, measured
+from omniplan.llamacpp.load.speculation import SecondContext, second, settled
 
 _ALL_EXPERTS: Final = Override(r"blk\.\d+\.ffn_(up|down|gate_up|gate)_(ch|)exps", buffers.CPU)
 
@@ -39,6 +42,7 @@ def fit(model: Model, machine: Machine, params: ServerParams) -> FitResult:
 
     Raises ArgumentError for what llama-server would refuse.
     """
+    params = settled(model, params)
     refusals.check(params, model, tuple(gpu.name for gpu in machine.gpus))
     fitter = _Fitter(model, machine, params)
     if len(fitter.names) > MAX_DEVICES:
@@ -115,9 +119,22 @@ class _Fitter:
         self.probes += 1
         # These change no bytes, and runs that differ in nothing else measure the same layouts.
         asked = replace(params, n_ctx=self.n_ctx, **_NO_BYTES)
-        sizes = _measured(self.model, self.machine, asked)
+        sizes = sum_of((_measured(self.model, self.machine, asked), self._drafting()))
         mine = [sizes[name] for name in self.names]
         return _Used([size.total for size in mine], sum(size.model for size in mine), host_bytes(sizes))
+
+    def _drafting(self) -> Mapping[str, BufferSize]:
+        """What the context that drafts adds to every measurement: laid out as asked, whatever the main model's layout.
+
+        The main model is fitted alone where llama.cpp cannot measure it.
+        """
+        asked = second(self.model, replace(self.params, **_NO_BYTES), self.n_ctx)
+        if asked is None or not is_known(asked):
+            return {}
+        try:
+            return _drafted(asked, self.machine)
+        except ArgumentError:
+            return {}
 
     def _needs_change(self, full: _Used) -> bool:
         """Step 1: whether any device misses its target."""
@@ -198,6 +215,11 @@ class _Fitter:
     def _with(self, layout: Layout) -> ServerParams:
         split = tuple(float(count) for count in layout.tensor_split)
         return replace(self.params, n_gpu_layers=layout.n_gpu_layers, tensor_split=split, overrides=layout.overrides)
+
+
+@lru_cache(maxsize=64)
+def _drafted(asked: SecondContext, machine: Machine) -> Mapping[str, BufferSize]:
+    return measured(asked, machine)
 
 
 @lru_cache(maxsize=256)

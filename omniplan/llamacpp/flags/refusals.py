@@ -168,7 +168,7 @@ def _cache_types(params: ServerParams, model: Model, names: tuple[str, ...]) -> 
 def _sequences(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
     """``llama_context::graph_reserve`` rounds the batch up to a multiple of the slots, which some graphs abort on."""
     del names
-    context = resolve(model.hparams, params, flash_attn=True)
+    context = resolve(model, params, flash_attn=True)
     if row(model.arch).whole_sequences and context.n_stream > 1 and context.n_tokens % context.n_seq_max:
         problem = f"llama.cpp aborts, {context.n_seq_max} slots do not divide a batch of {context.n_tokens} tokens"
         raise ArgumentError("--parallel", problem, remedy="use --kv-unified or another --ubatch-size")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any, Final
 
 from omniplan.domain.params import (
     MAX_DEVICES,
     NEVER_SHRINK,
-    DraftParams,
     FlashAttn,
     KvOverride,
     LazyMode,
@@ -47,16 +47,15 @@ def _assign(params: ServerParams, row: FlagRow, value: Value) -> ServerParams:
 
 def _set(params: ServerParams, param: str, value: object) -> ServerParams:
     # Field names come from the table, so the types of these two calls are checked by test_flags, not by mypy.
-    if param.startswith("draft."):
-        changes: dict[str, Any] = {param.removeprefix("draft."): value}
-        return replace(params, draft=replace(params.draft, **changes))
-    changes = {param: value}
+    group, _, name = param.rpartition(".")
+    changes: dict[str, Any] = {name: value}
+    if group:
+        changes = {group: replace(getattr(params, group), **changes)}
     return replace(params, **changes)
 
 
 def _get(params: ServerParams, param: str) -> Any:
-    holder: ServerParams | DraftParams = params.draft if param.startswith("draft.") else params
-    return getattr(holder, param.removeprefix("draft."))
+    return attrgetter(param)(params)
 
 
 def _word(kind: type) -> Setter:

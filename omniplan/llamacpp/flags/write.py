@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby, takewhile
-from operator import eq
+from operator import attrgetter, eq
 from typing import Any, Final
 
 from omniplan.domain.params import (
     NEVER_SHRINK,
-    DraftParams,
     KvOverride,
     Override,
     ServerParams,
@@ -27,7 +26,8 @@ _ORDER: Final = (
     "-mg", "-dev", "--rpc", "-ts", "-ot", "-kvo", "--fit", "-fitt", "-fitc", "-cram", "-ctxcp", "--load-mode", "-lzm",
     "--no-host", "--repack", "--op-offload", "--moe-cache-mib", "-t", "-tb", "--numa", "-mm", "--mmproj-auto", "-mmdev",
     "--mmproj-offload", "--spec-type", "-md", "-ngld", "-devd", "-otd", "-ctkd", "-ctvd", "--spec-draft-n-max",
-    "--spec-draft-n-min", "-bs", "--override-kv", "--embedding", "--pooling",
+    "--spec-draft-n-min", "--spec-ngram-simple-size-m", "--spec-ngram-map-k-size-m", "--spec-ngram-map-k4v-size-m",
+    "--spec-ngram-mod-n-max", "-bs", "--override-kv", "--embedding", "--pooling",
 )  # fmt: skip
 
 
@@ -69,8 +69,7 @@ def _written(
 
 
 def _get(params: ServerParams, param: str) -> Any:
-    holder: ServerParams | DraftParams = params.draft if param.startswith("draft.") else params
-    return getattr(holder, param.removeprefix("draft."))
+    return attrgetter(param)(params)
 
 
 def _extra(extra: Sequence[tuple[str, str]]) -> Iterator[str]:

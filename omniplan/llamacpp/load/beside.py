@@ -11,11 +11,14 @@ from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.llamacpp.load import expert_cache
 from omniplan.llamacpp.load.placement import Placement
+from omniplan.llamacpp.load.second import price_draft, price_mtp
 
 # Bytes per buffer type; empty where the arguments ask for none, or where the file they name is not at hand.
 Pricer = Callable[[Model, Machine, ServerParams, Placement], Mapping[str, BufferSize]]
 
 _PRICERS: Final[Mapping[ContextKind, Pricer]] = {
+    ContextKind.DRAFT: price_draft,
+    ContextKind.MTP: price_mtp,
     ContextKind.EXPERT_CACHE: lambda _model, _machine, _params, placement: expert_cache.sizes(placement.expert_cache),
 }
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from omniplan.domain.hparams import Hparams
+from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
+from omniplan.gguf.model import architectures
 from omniplan.llamacpp.build import Build, known
 from omniplan.units import pad
 
@@ -23,7 +25,8 @@ class Context:
     ``n_swa_cells`` is the size of a sliding-window cache per stream (equal to ``n_ctx_seq`` with ``--swa-full``).
     ``v_transposed`` says how V lies in the cache: as flash attention was wanted, whatever ``-fa auto`` then finds.
     ``n_tokens`` is the micro-batch that buffers are reserved for, ``n_outputs`` its rows of logits.
-    ``fused_hc_*``: the steps of hyper-connections are one operation each.
+    ``fused_hc_*``: the steps of hyper-connections are one operation each. ``n_rs_seq`` earlier recurrent states are
+    kept per sequence, so that drafted tokens can be taken back. ``is_mtp``: it runs the nextn layers, not the others.
     ``expert_slots``: by layer, the slots of the bank that small batches read its experts from; 0 or left out for none.
     """
 
@@ -47,6 +50,8 @@ class Context:
     fused_hc_comb: bool = True
     fused_hc_post: bool = True
     expert_slots: tuple[int, ...] = ()
+    n_rs_seq: int = 0
+    is_mtp: bool = False
 
     @property
     def n_tokens(self) -> int:
@@ -58,10 +63,15 @@ class Context:
         """Rows of logits reserved for the prompt batch."""
         return min(self.n_tokens, self.n_outputs_max)
 
+    @property
+    def n_state_rows(self) -> int:
+        """Rows of a recurrent state: every sequence's current one, then the earlier ones."""
+        return self.n_seq_max * (1 + self.n_rs_seq)
 
-def resolve(hparams: Hparams, params: ServerParams, *, flash_attn: bool) -> Context:
+
+def resolve(model: Model, params: ServerParams, *, flash_attn: bool) -> Context:
     """The context llama.cpp makes of ``params`` (``llama_context::llama_context``, ``tools/server/server.cpp``)."""
-    n_seq_max = params.n_seq_max
+    hparams, n_seq_max = model.hparams, params.n_seq_max
     unified = params.is_kv_unified
     n_stream = 1 if unified else n_seq_max
     # common/fit.cpp gives every stream the whole training context when -c is left out.
@@ -79,7 +89,7 @@ def resolve(hparams: Hparams, params: ServerParams, *, flash_attn: bool) -> Cont
         n_batch=n_batch,
         n_ubatch=n_ubatch,
         n_swa_cells=_swa_cells(hparams, params, n_ctx_seq, n_seq_max if unified else 1, n_ubatch),
-        n_outputs_max=n_ubatch if params.embedding else min(n_batch, n_seq_max),
+        n_outputs_max=n_ubatch if params.embedding else min(n_batch, n_seq_max * (1 + params.n_draft_max)),
         type_k=TYPE_BY_NAME[params.cache_type_k],
         type_v=TYPE_BY_NAME[params.cache_type_v],
         flash_attn=flash_attn,
@@ -87,6 +97,7 @@ def resolve(hparams: Hparams, params: ServerParams, *, flash_attn: bool) -> Cont
         offload_kqv=params.offload_kqv,
         op_offload=params.op_offload,
         swa_full=params.swa_full,
+        n_rs_seq=params.n_rs_seq if architectures.row(model.arch).rollback else 0,
     )
 
 

@@ -86,10 +86,10 @@ def _recurrent(h: Hparams, context: Context, arch: ArchRow, model: Model) -> Ite
     for il in range(h.n_layer):
         recurs = h.is_recr[il] and (arch.memory != MemoryKind.HYBRID_NO_FF or h.n_ff[il] == 0)
         if recurs or arch.memory is MemoryKind.RECURRENT:
-            yield CacheTensor(part="r", il=il, type=F32, row=n_r, cells=context.n_seq_max)
-            yield CacheTensor(part="s", il=il, type=F32, row=n_s, cells=context.n_seq_max)
+            yield CacheTensor(part="r", il=il, type=F32, row=n_r, cells=context.n_state_rows)
+            yield CacheTensor(part="s", il=il, type=F32, row=n_s, cells=context.n_state_rows)
             if p := _ple_state(model, il):
-                yield CacheTensor(part="p", il=il, type=F32, row=p, cells=context.n_seq_max)
+                yield CacheTensor(part="p", il=il, type=F32, row=p, cells=context.n_state_rows)
 
 
 def n_embd_r(h: Hparams) -> int:
@@ -195,11 +195,11 @@ def _dsv4(h: Hparams, context: Context, _: ArchRow, __: Model) -> Iterator[Cache
             yield CacheTensor(part="lid_k", il=il, type=context.type_k, row=lid, cells=cells, streams=streams)
             # Nextn layers have caches, but nothing compresses into them.
             for name, width in (("csa", 2 * dk[il]), ("lid", 2 * lid)) if il < h.n_layer else ():
-                yield from _compressor(name, il, width, 2 * CSA_RATIO, streams)
+                yield from _compressor(name, il, width, 2 * CSA_RATIO, context.n_state_rows)
         elif ratio == HCA_RATIO:
             yield CacheTensor(part="hca_k", il=il, type=context.type_k, row=dk[il], cells=cells, streams=streams)
             if il < h.n_layer:
-                yield from _compressor("hca", il, dk[il], HCA_RATIO, streams)
+                yield from _compressor("hca", il, dk[il], HCA_RATIO, context.n_state_rows)
 
 
 def _compressor(name: str, il: int, width: int, rows: int, streams: int) -> Iterator[CacheTensor]:

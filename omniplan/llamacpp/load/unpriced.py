@@ -17,6 +17,8 @@ from omniplan.domain.params import ServerParams
 from omniplan.llamacpp.build import Build, known
 from omniplan.llamacpp.ggml.registry import BACKENDS, backend_name
 from omniplan.llamacpp.load import expert_cache
+from omniplan.llamacpp.load.second import is_known
+from omniplan.llamacpp.load.speculation import second, settled
 
 _FILE: Final = "unpriced.toml"
 
@@ -73,6 +75,14 @@ def unpriced(model: Model, params: ServerParams, gpus: Sequence[Gpu]) -> Iterato
             what="how GPUs share it without -ts: by what they have free after the load, here before it",
             source="src/llama-moe-cache.cpp of b11549",
             only_adds=False,
+        )
+    asked = second(model, settled(model, params), model.hparams.n_ctx_train)
+    if asked and not is_known(asked):
+        layers = "nextn layers" if asked.is_mtp else "a draft"
+        yield Unpriced(
+            subject="--spec-type" if asked.is_mtp else "--spec-draft-model",
+            what=f"the cache and compute buffer of {layers} of {asked.model.arch}",
+            source="no such graph in omniplan.llamacpp.graph.families",
         )
     yield from unpriced_devices(gpus)
 

@@ -46,18 +46,19 @@ class Slot:
 
 
 @lru_cache(maxsize=64)
-def slots(model: Model) -> tuple[Slot, ...]:
-    """Every tensor that b11434 allocates for ``model``, duplicates included, nextn blocks left out."""
-    return tuple(_slots(model))
+def slots(model: Model, *, mtp: bool = False) -> tuple[Slot, ...]:
+    """Every tensor that b11434 allocates for ``model``, duplicates included; nextn blocks for ``mtp`` alone."""
+    return tuple(_slots(model, mtp=mtp))
 
 
-def _slots(model: Model) -> Iterator[Slot]:
+def _slots(model: Model, *, mtp: bool) -> Iterator[Slot]:
     h = model.hparams
     arch = architectures.row(model.arch)
+    skips_nextn = arch.skips_nextn and not (mtp and arch.mtp)
     for tensor in model.header.tensors:
         il = layer_of(tensor.name)
         if il is not None:
-            if il < h.n_layer or not arch.skips_nextn or _stem(tensor.name) in arch.nextn_loaded:
+            if il < h.n_layer or not skips_nextn or _stem(tensor.name) in arch.nextn_loaded:
                 yield Slot(tensor.name, tensor, min(il, h.n_layer_all))
         elif _ROPE_FACTORS.match(tensor.name):
             # Every layer asks for its own copy; the caller keeps one per buffer type.
@@ -111,25 +112,26 @@ def place(
     *,
     host: Backend | None,
     lazy_over: int | None = None,
+    mtp: bool = False,
 ) -> Weights:
     """Put every weight of ``model`` into a buffer type.
 
     ``layers`` is the device of each layer, output last; ``overridden`` maps names in the file to the buffer type their
     first matching override asks for, of any of ``devices``; ``host`` is the back end whose pinned memory takes weights
     on the CPU, None where they lie in plain RAM. Rows that are read on demand stay in plain RAM, if they have more than
-    ``lazy_over`` bytes.
+    ``lazy_over`` bytes. ``mtp``: nextn blocks are loaded.
     """
     buffer_of: dict[str, str] = {}
     factors: dict[int, str] = {}
     held: set[tuple[str, str]] = set()
-    usable = {device.buffer: _usable(model, device.backend) for device in devices}
-    sizes = {device.buffer: _sizes(model, device.memory) for device in devices}
-    sizes[buffers.CPU] = _sizes(model, CPU.memory)
+    usable = {device.buffer: _usable(model, device.backend, mtp=mtp) for device in devices}
+    sizes = {device.buffer: _sizes(model, device.memory, mtp=mtp) for device in devices}
+    sizes[buffers.CPU] = _sizes(model, CPU.memory, mtp=mtp)
     pinned = host.host if host else None
     if host and pinned:
-        usable[pinned.name], sizes[pinned.name] = _usable(model, host), _sizes(model, pinned)
+        usable[pinned.name], sizes[pinned.name] = _usable(model, host, mtp=mtp), _sizes(model, pinned, mtp=mtp)
     nbytes: Counter[str] = Counter()
-    for i, priced in enumerate(_priced(model)):
+    for i, priced in enumerate(_priced(model, mtp=mtp)):
         forced = overridden.get(priced.tensor)
         buffer = forced or (layers[priced.il] if priced.il >= 0 else buffers.CPU)
         # The first buffer type of the slot's list whose device can run its op (select_weight_buft).
@@ -170,7 +172,7 @@ class _Priced:
 
 
 @lru_cache(maxsize=64)
-def _priced(model: Model) -> tuple[_Priced, ...]:
+def _priced(model: Model, *, mtp: bool) -> tuple[_Priced, ...]:
     # gemma3n and gemma4 create the tied output before the input, so the two are never shared.
     twice = architectures.row(model.arch).embedding_twice
     return tuple(
@@ -183,13 +185,13 @@ def _priced(model: Model) -> tuple[_Priced, ...]:
             is_factor=_ROPE_FACTORS.match(slot.name) is not None,
             is_lazy=_is_lazy(slot, model),
         )
-        for slot in slots(model)
+        for slot in slots(model, mtp=mtp)
     )
 
 
 @lru_cache(maxsize=64)
-def _sizes(model: Model, memory: BufferType) -> tuple[int, ...]:
-    return tuple(size(slot, memory) for slot in slots(model))
+def _sizes(model: Model, memory: BufferType, *, mtp: bool) -> tuple[int, ...]:
+    return tuple(size(slot, memory) for slot in slots(model, mtp=mtp))
 
 
 def size(slot: Slot, memory: BufferType) -> int:
@@ -198,8 +200,8 @@ def size(slot: Slot, memory: BufferType) -> int:
 
 
 @lru_cache(maxsize=64)
-def _usable(model: Model, backend: Backend) -> tuple[bool, ...]:
-    return tuple(backend.supports(node) if (node := _probe(slot, model)) else True for slot in slots(model))
+def _usable(model: Model, backend: Backend, *, mtp: bool) -> tuple[bool, ...]:
+    return tuple(backend.supports(node) if (node := _probe(slot, model)) else True for slot in slots(model, mtp=mtp))
 
 
 def _probe(slot: Slot, model: Model) -> Node | None:

@@ -72,7 +72,7 @@ def test_a_fact_that_no_graph_has_is_a_fault_of_the_table() -> None:
     """It would otherwise change nothing in silence."""
     model = omniplan.load_model(MODEL)
     wrong = replace(known(DEFAULT_BUILD), graphs={model.arch: {"columns": "last"}})
-    context = replace(resolve(model.hparams, parse(["-c", "512"]), flash_attn=True), build=wrong)
+    context = replace(resolve(model, parse(["-c", "512"]), flash_attn=True), build=wrong)
 
     with pytest.raises(TableError, match=r"builds.toml: 11434.graphs.gpt-oss: .*columns"):
         families.build(model, context, Batch.prefill(context))

@@ -14,7 +14,7 @@ from omniplan.cli.said import said
 from omniplan.domain.params import Override
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.flags.write import override_text
-from omniplan.llamacpp.load.footprint import place
+from omniplan.llamacpp.load.place import place
 from omniplan.units import GIB
 from tests.contracts.sources import ROOT
 from tests.oracle import cases

@@ -106,6 +106,9 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "talkie": talkie.build,
 }
 
+# Graphs of nextn layers.
+MTP: Final[Mapping[str, Callable[[Builder], None]]] = {}
+
 _GENERAL: Final = "llama"
 
 
@@ -114,14 +117,22 @@ def is_known(arch: str) -> bool:
     return arch in FAMILIES
 
 
+def has_mtp(arch: str) -> bool:
+    """Whether the graph of the nextn layers of ``arch`` is known."""
+    return arch in MTP
+
+
 def build(model: Model, context: Context, batch: Batch) -> Graph:
     """The graph that the context's build of llama.cpp makes for ``batch``.
 
     An architecture without a row gets llama's graph, which most decoders resemble; raises UnsupportedModel when the
     file lacks the tensors for that.
     """
-    family = _family(model.arch, context.build)
     b = Builder(model, context, batch)
+    if context.is_mtp:
+        MTP[model.arch](b)
+        return b.graph
+    family = _family(model.arch, context.build)
     if isinstance(family, Recipe):
         decoder.build(b, family)
     else:

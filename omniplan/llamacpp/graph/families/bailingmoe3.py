@@ -13,7 +13,7 @@ from omniplan.llamacpp.graph.ops import cont_2d, mul, mul_mat, unary
 from omniplan.llamacpp.graph.recipe import Inputs, Recipe, Rows
 from omniplan.llamacpp.graph.views import reshape
 
-_FACTS: Final = Kda(decay="bounded")
+_FACTS: Final = Kda(decay="bounded", by_token=True)
 
 
 def _block(b: Builder, _: Recipe, inputs: Inputs, il: int, x: Node) -> Node:

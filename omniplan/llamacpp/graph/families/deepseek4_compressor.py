@@ -7,6 +7,7 @@ build_hca_compressed_kv_from_state; src/llama-kv-cache-dsv4.cpp:dsv4_build_reser
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from omniplan.llamacpp.graph import attention as attn
 from omniplan.llamacpp.graph.builder import Builder
@@ -54,12 +55,25 @@ class Compressor:
 
 CSA = Compressor(part="csa", stem="attn_compressor", ratio=CSA_RATIO, overlap=True)
 HCA = Compressor(part="hca", stem="attn_compressor", ratio=HCA_RATIO, overlap=False)
+_PARTS: Final = ("kv", "score")
 LID = Compressor(part="lid", stem="indexer_compressor", ratio=CSA_RATIO, overlap=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """Rows of a state and where they go."""
+
+    source: Node
+    target: Node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CompressorInput:
-    """Which rows complete cells and which stay in the state, as reserved for the worst case."""
+    """Which rows complete cells and which stay in the state, as reserved for the worst case.
+
+    ``restored`` and ``snapshot`` are there where drafted tokens can be taken back: an earlier state that becomes the
+    current one, and the states after the last tokens.
+    """
 
     position: Node
     persist_from: Node
@@ -69,6 +83,8 @@ class CompressorInput:
     write_position: Node
     mask: Node
     rotation: Node | None
+    restored: Moved | None = None
+    snapshot: Moved | None = None
 
 
 def n_streams(b: Builder) -> int:
@@ -99,7 +115,11 @@ def compressor_input(b: Builder, kind: Compressor, n_kv: int, head: int) -> Comp
     kept = min(n, kind.factor * kind.ratio * b.context.n_seq_max)
     name = f"dsv4_{kind.part}"
     half = kind is LID or b.context.flash_attn
+    n_rows = kind.factor * kind.ratio * b.context.n_seq_max
+    is_kept = b.context.n_rs_seq > 0
     return CompressorInput(
+        restored=_moved(b, f"{name}_state_restore", n_rows) if is_kept else None,
+        snapshot=_moved(b, f"{name}_state_snapshot", n_rows * b.context.n_rs_seq) if is_kept else None,
         position=b.input(f"{name}_state_pos", I32, n),
         persist_from=b.input(f"{name}_state_persist_src_idxs", I32, kept),
         persist_to=b.input(f"{name}_state_persist_dst_idxs", I32, kept),
@@ -111,27 +131,33 @@ def compressor_input(b: Builder, kind: Compressor, n_kv: int, head: int) -> Comp
     )
 
 
+def _moved(b: Builder, name: str, n_rows: int) -> Moved:
+    return Moved(source=b.input(f"{name}_src_idxs", I32, n_rows), target=b.input(f"{name}_dst_idxs", I32, n_rows))
+
+
 def compress(b: Builder, kind: Compressor, given: CompressorInput, il: int, x: Node, head: int) -> None:
     """Store the cells that this batch completes, then the rows of those it does not."""
     rows = mul_mat(b.need(il, f"{kind.stem}_kv.weight"), x)
     scores = mul_mat(b.need(il, f"{kind.stem}_gate.weight"), x)
     scores = add(scores, get_rows(b.need(il, f"{kind.stem}_ape.weight"), given.position))
     pooled = _overlapping if kind.overlap else _separate
-    cells = pooled(
-        kind, given, head, _with_state(b, f"{kind.part}_kv", il, rows), _with_state(b, f"{kind.part}_score", il, scores)
-    )
+    states = [_restored(b, kind, given, part, il) for part in _PARTS]
+    n_rows = kind.factor * kind.ratio * b.context.n_seq_max
+    current = (view_2d(state, state.ne[0], n_rows, state.nb[1]) for state in states)
+    cells = pooled(kind, given, head, *(concat(old, new, 1) for old, new in zip(current, (rows, scores), strict=True)))
     cells = cont(permute(sum_rows(cells), 1, 0, 2, 3))
     cells = normed("rms", cells, b.need(il, f"{kind.stem}_norm.weight"), None, il)
     cells = rope(cells, given.write_position)
     if given.rotation is not None:
         cells = attn.rotated(cells, given.rotation)
     b.graph.expand(attn.store_rows(b.cache(f"{kind.part}_k", il), cells, given.write))
-    kept = []
-    for part, new in (("kv", rows), ("score", scores)):
-        state = _state(b.cache(f"{kind.part}_{part}", il))
-        kept.append(set_rows(state, get_rows(new, given.persist_from), given.persist_to))
-    for node in kept:
-        b.graph.expand(node)
+    news = tuple(zip(_PARTS, states, (rows, scores), strict=True))
+    if given.snapshot is not None:
+        for part, state, new in news:
+            b.graph.expand(_written(b, kind, part, il, concat(state, new, 1), given.snapshot))
+    last = Moved(source=given.persist_from, target=given.persist_to)
+    for part, _, new in news:
+        b.graph.expand(_written(b, kind, part, il, new, last))
 
 
 def compressed_k(b: Builder, kind: Compressor, il: int, head: int) -> Node:
@@ -145,9 +171,14 @@ def _state(cache: Node) -> Node:
     return view_2d(cache, cache.ne[0], cache.ne[1] * cache.ne[2], cache.nb[1])
 
 
-def _with_state(b: Builder, part: str, il: int, new: Node) -> Node:
-    old = _state(b.cache(part, il))
-    return concat(view_2d(old, old.ne[0], old.ne[1], old.nb[1]), new, 1)
+def _restored(b: Builder, kind: Compressor, given: CompressorInput, part: str, il: int) -> Node:
+    state = _state(b.cache(f"{kind.part}_{part}", il))
+    return state if given.restored is None else _written(b, kind, part, il, state, given.restored)
+
+
+def _written(b: Builder, kind: Compressor, part: str, il: int, rows: Node, moved: Moved) -> Node:
+    """The state with some of ``rows`` written into it."""
+    return set_rows(_state(b.cache(f"{kind.part}_{part}", il)), get_rows(rows, moved.source), moved.target)
 
 
 def _overlapping(kind: Compressor, given: CompressorInput, head: int, rows: Node, scores: Node) -> Node:

@@ -35,10 +35,16 @@ def unit(x: Node) -> Node:
 
 
 def mixed(b: Builder, il: int, x: Delta, *, flat: bool = False) -> Node:
-    """Outputs [S, H_v, n_t, n_s]; the new state is stored (``build_recurrent_attn`` without rollback).
+    """Outputs [S, H_v, n_t, n_s]; the new states are stored (``build_recurrent_attn``).
 
     ``flat``: the stored states are seen as one vector.
     """
+    if b.context.n_rs_seq:
+        size, heads, n, n_seqs = x.v.ne
+        both = _fused(il, x, 1 + b.context.n_rs_seq)
+        output = _outputs(both, x)
+        recurrent.store_all(b, both, il, both.type.row_size(size * heads * n * n_seqs))
+        return output
     output, state = rule(il, x)
     recurrent.store(b, state, "s", il, flat=flat)
     return output
@@ -47,10 +53,21 @@ def mixed(b: Builder, il: int, x: Delta, *, flat: bool = False) -> Node:
 def rule(il: int, x: Delta) -> tuple[Node, Node]:
     """Outputs and new state: two views of the kernel's result (``build_delta_net_fused``)."""
     size, heads, n, n_seqs = x.v.ne
-    both = gated_delta_net(x.q, x.k, x.v, x.decay, x.beta, x.state)
-    both.il = il
+    both = _fused(il, x, 1)
     row = both.type.row_size
-    output = view_4d(both, x.v.ne, row(size), row(size * heads), row(size * heads * n))
     shape = (size, size, heads, n_seqs)
     offset = row(size * heads * n * n_seqs)
-    return output, view_4d(both, shape, row(size), row(size * size), row(size * size * heads), offset)
+    state = view_4d(both, shape, row(size), row(size * size), row(size * size * heads), offset)
+    return _outputs(both, x), state
+
+
+def _fused(il: int, x: Delta, snapshots: int) -> Node:
+    both = gated_delta_net(x.q, x.k, x.v, x.decay, x.beta, x.state, snapshots)
+    both.il = il
+    return both
+
+
+def _outputs(both: Node, x: Delta) -> Node:
+    size, heads, n, _ = x.v.ne
+    row = both.type.row_size
+    return view_4d(both, x.v.ne, row(size), row(size * heads), row(size * heads * n))

@@ -6,6 +6,7 @@ bailingmoe3.cpp build it too (``build_kda_layer``).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,13 +33,15 @@ class Kda:
 
     decay: "softplus", "bounded" by a sigmoid, or "bounded_negated" (softplus when the header has no
       ``kda.gate_lower_bound``). flat: the new states are stored as one vector. reshapes: the gate reads the layer input
-      through two reshapes. fused: one weight may hold Q, K and V.
+      through two reshapes. fused: one weight may hold Q, K and V. by_token: only those earlier states are written that
+      the batch has a token for.
     """
 
     decay: str
     flat: bool = False
     reshapes: bool = False
     fused: bool = False
+    by_token: bool = False
 
 
 def kda(b: Builder, facts: Kda, inputs: RecurrentInput | None, il: int, x: Node) -> Node:
@@ -47,7 +50,8 @@ def kda(b: Builder, facts: Kda, inputs: RecurrentInput | None, il: int, x: Node)
     h, n, n_seqs = b.hparams, b.batch.n_seq_tokens, b.batch.n_seqs
     size, heads = h.n_embd_head_kda, h.n_head[0]
     kept = recurrent.states(b, inputs, "r", il)
-    q, k, v = (_convolved(b, il, kept, i, y) for i, y in enumerate(_projected(b, facts, il, x)))
+    slots = recurrent.written_slots(b) if facts.by_token else range(1 + b.context.n_rs_seq)
+    q, k, v = (_convolved(b, il, kept, i, y, slots) for i, y in enumerate(_projected(b, facts, il, x)))
     decay = reshape(_decay(b, facts, il, x), size, heads, n, n_seqs)
     beta = unary("SIGMOID", reshape(mul_mat(b.need(il, "ssm_beta.weight"), x), 1, heads, n, n_seqs))
     state = reshape(recurrent.states(b, inputs, "s", il), size, size, heads, n_seqs)
@@ -67,20 +71,22 @@ def _projected(b: Builder, facts: Kda, il: int, x: Node) -> list[Node]:
     return [cont(view_2d(y, width, b.n_tokens, y.nb[1], i * width * y.nb[0])) for i in range(3)]
 
 
-def _convolved(b: Builder, il: int, kept: Node, index: int, x: Node) -> Node:
+def _convolved(b: Builder, il: int, kept: Node, index: int, x: Node, slots: Iterable[int]) -> Node:
     """A causal convolution of one of Q, K and V, whose window is stored in its third of the state."""
     n, n_seqs = b.batch.n_seq_tokens, b.batch.n_seqs
     size, heads = b.hparams.n_embd_head_kda, b.hparams.n_head[0]
     width, n_kept = size * heads, b.hparams.ssm_d_conv - 1
     row = kept.type.row_size
-    strides = (row(n_kept), row(3 * n_kept * width), index * row(n_kept * width))
+    strides, third = (row(n_kept), row(3 * n_kept * width)), index * row(n_kept * width)
     window = concat(
-        view_3d(kept, n_kept, width, n_seqs, *strides),
+        view_3d(kept, n_kept, width, n_seqs, *strides, third),
         transpose(reshape(x, width, n, n_seqs)),
         0,
     )
-    last = view_3d(window, n_kept, width, n_seqs, window.nb[1], window.nb[2], n * window.nb[0])
-    b.graph.expand(cpy(last, view_3d(b.cache("r", il), n_kept, width, n_seqs, *strides)))
+    for slot in slots:
+        last = view_3d(window, n_kept, width, n_seqs, window.nb[1], window.nb[2], max(n - slot, 0) * window.nb[0])
+        at = third + slot * b.context.n_seq_max * row(3 * n_kept * width)
+        b.graph.expand(cpy(last, view_3d(b.cache("r", il), n_kept, width, n_seqs, *strides, at)))
     kernel = reshape(b.need(il, f"ssm_conv1d_{_PARTS[index]}.weight"), n_kept + 1, width)
     y = unary("SILU", reshape(ssm_conv(window, kernel), width, b.n_tokens))
     return reshape(y, size, heads, n, n_seqs)

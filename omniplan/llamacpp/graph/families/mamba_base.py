@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from omniplan.llamacpp.graph import recurrent
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.inputs import RecurrentInput
 from omniplan.llamacpp.graph.kernels import ssm_conv, ssm_scan
 from omniplan.llamacpp.graph.linear import layer_norm, normed, project
 from omniplan.llamacpp.graph.node import Node
-from omniplan.llamacpp.graph.ops import add, cont, cpy, glu, mul, mul_mat, unary
+from omniplan.llamacpp.graph.ops import add, cont, glu, mul, mul_mat, unary
 from omniplan.llamacpp.graph.recurrent import conv_window, states, store
 from omniplan.llamacpp.graph.views import reshape, transpose, view_1d, view_3d, view_4d
 
@@ -58,7 +59,7 @@ def scan(b: Builder, inputs: RecurrentInput, il: int, x: Node, dt: Node, a: Node
 
     def read(rows: Node, ids: Node) -> Node:
         state = reshape(rows, b.hparams.ssm_d_state, x.ne[0], x.ne[1], rows.ne[1])
-        return ssm_scan(state, x, dt, a, keys, queries, ids)
+        return ssm_scan(state, x, dt, a, keys, queries, ids, 1 + b.context.n_rs_seq)
 
     return states(b, inputs, "s", il, read)
 
@@ -85,7 +86,7 @@ def mamba2(b: Builder, inputs: RecurrentInput, il: int, x: Node) -> Node:
     x, keys, queries = _heads(b, unary("SILU", mixed), head)
     dt = add(cont(dt), b.need(il, "ssm_dt.bias"))
     y = scan(b, inputs, il, x, dt, b.need(il, "ssm_a"), keys, queries)
-    _store_slots(b, il, y, x)
+    recurrent.store_all(b, y, il, x.ne[0] * x.ne[1] * x.ne[2] * x.ne[3] * y.nb[0])
     row = x.nb[1]
     y = view_4d(y, (head, n_head, n_t, n_s), row, n_head * row, n_t * n_head * row)
     y = glu("SWIGLU", cont(z), add(y, mul(x, b.need(il, "ssm_d"))))
@@ -111,12 +112,3 @@ def _heads(b: Builder, mixed: Node, head: int) -> tuple[Node, Node, Node]:
         for i in (0, 1)
     )
     return x, keys, queries
-
-
-def _store_slots(b: Builder, il: int, y: Node, x: Node) -> None:
-    """The new states, by sequence and snapshot, of which there is one."""
-    cache, n_s = b.cache("s", il), b.batch.n_seqs
-    size, row = cache.ne[0], cache.nb[1]
-    new = view_3d(y, size, n_s, 1, row, row * n_s, x.ne[0] * x.ne[1] * x.ne[2] * x.ne[3] * y.nb[0])
-    target = view_3d(cache, size, n_s, 1, row, row * cache.ne[1])
-    b.graph.expand(cpy(new, target))

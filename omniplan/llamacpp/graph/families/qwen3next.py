@@ -55,7 +55,11 @@ def linear_attention(
     columns, z = _grouped_qkvz(b, il, x) if is_packed else _qkvz(b, il, x, scale=not grouped)
     beta, decay = (_grouped_beta_decay if grouped else _beta_decay)(b, il, x)
     assert inputs.recurrent is not None
-    window = recurrent.conv_window(b, inputs.recurrent, il, transpose(columns), copied=act == "SIGMOID")
+    is_copied, slots = act == "SIGMOID", range(1 + b.context.n_rs_seq)
+    # The delta net's own window starts with the oldest state.
+    window = recurrent.conv_window(
+        b, inputs.recurrent, il, transpose(columns), copied=is_copied, slots=slots if is_copied else reversed(slots)
+    )
     state = reshape(recurrent.states(b, inputs.recurrent, "s", il), head_v, head_v, n_v, n_seqs)
     y = unary("SILU", ssm_conv(window, b.need(il, "ssm_conv1d.weight")))
     row = y.type.row_size

@@ -189,7 +189,8 @@ class _Grams:
         n, n_seqs = b.batch.n_seq_tokens, b.batch.n_seqs
         flat = reshape(reshape(x, width, b.n_tokens), width, n, n_seqs)
         given = b.given(inputs.recurrent, "a recurrent layer")
-        window = recurrent.conv_window(b, given, il, transpose(flat), part="p", copied=True)
+        slots = range(1 + b.context.n_rs_seq)
+        window = recurrent.conv_window(b, given, il, transpose(flat), part="p", copied=True, slots=slots)
         kernel = b.need(il, "ple_conv1d.weight")
         total: Node | None = None
         for k in range(b.count("ple.conv_kernel")):

@@ -12,7 +12,7 @@ import pytest
 
 from omniplan.documents import source
 from omniplan.domain import params
-from omniplan.domain.params import DraftParams, ServerParams
+from omniplan.domain.params import DraftParams, NgramParams, ServerParams
 from omniplan.errors import TableError
 from omniplan.llamacpp.flags import table as flags
 from omniplan.llamacpp.flags.args import parse
@@ -74,7 +74,10 @@ def test_rows_are_in_the_order_of_arg_cpp_then_by_name() -> None:
     assert [row.key for row in ROWS[len(defined) :]] == gone
 
 
-FIELDS = {item.name for item in fields(ServerParams)} | {f"draft.{item.name}" for item in fields(DraftParams)}
+GROUPS = {"draft": DraftParams, "ngram": NgramParams}
+FIELDS = {item.name for item in fields(ServerParams)} | {
+    f"{group}.{item.name}" for group, kind in GROUPS.items() for item in fields(kind)
+}
 FACTS: dict[str, Callable[[FlagRow], bool]] = {
     "cites its source": lambda row: bool(row.source),
     "starts its spellings with a dash": lambda row: all(name.startswith("-") for name in row.spellings),
@@ -120,8 +123,8 @@ def _values(row: FlagRow) -> tuple[object, ...]:
         own = getattr(ServerParams(), row.param)
         return (own if own is not None else row.default, row.default)
     parsed = parse([row.name, str(row.default)])
-    field = row.param.removeprefix("draft.")
-    holders = (parsed.draft, DraftParams()) if field != row.param else (parsed, ServerParams())
+    group, _, field = row.param.rpartition(".")
+    holders = (getattr(parsed, group), GROUPS[group]()) if group else (parsed, ServerParams())
     return tuple(getattr(holder, field) for holder in holders)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniplan.domain.params import DraftParams, ServerParams
+from omniplan.domain.params import DraftParams, NgramParams, ServerParams
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.flags import write as module
 from omniplan.llamacpp.flags.args import parse
@@ -74,10 +74,13 @@ def test_what_is_written_is_read_as_the_same(args: list[str]) -> None:
 def test_every_field_has_a_flag() -> None:
     """Only what is no flag has none: build, environment, what is only remembered, whether -c was given."""
     written = {spellings()[name].param for name in module._ORDER}
-    draft = {f"draft.{item.name}" for item in fields(DraftParams)}
+    groups = {"draft": DraftParams, "ngram": NgramParams}
+    inner = {f"{group}.{item.name}" for group, kind in groups.items() for item in fields(kind)}
 
-    assert {item.name for item in fields(ServerParams)} - written == {"build", "n_ctx_given", "draft", "extra", "env"}
-    assert draft <= written
+    assert {item.name for item in fields(ServerParams)} - written == {
+        "build", "n_ctx_given", "draft", "ngram", "extra", "env",
+    }  # fmt: skip
+    assert inner <= written
 
 
 @pytest.mark.parametrize(

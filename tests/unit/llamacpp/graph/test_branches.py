@@ -42,7 +42,7 @@ def changed(name: str, change: Change) -> Header:
 def prompt_graph(header: Header) -> Graph:
     """The prompt graph of one slot without flash attention."""
     model = build_model(header)
-    context = resolve(model.hparams, ServerParams(n_ctx=4096, n_parallel=1, n_ubatch=512), flash_attn=False)
+    context = resolve(model, ServerParams(n_ctx=4096, n_parallel=1, n_ubatch=512), flash_attn=False)
     return build(model, context, Batch.prefill(context))
 
 
@@ -130,7 +130,7 @@ def test_a_branch_has_the_nodes_of_llama_cpp(name: str, change: Change, n_nodes:
 def test_hyper_connections_do_without_their_kernels() -> None:
     """Where a kernel would leave its layer's device, llama.cpp mixes streams with ordinary operations."""
     model = build_model(read_header(str(ARCHS / "deepseek4-moe.gguf")))
-    context = resolve(model.hparams, ServerParams(n_ctx=4096, n_parallel=1, n_ubatch=512), flash_attn=False)
+    context = resolve(model, ServerParams(n_ctx=4096, n_parallel=1, n_ubatch=512), flash_attn=False)
     unfused = replace(context, fused_hc_pre=False, fused_hc_comb=False, fused_hc_post=False)
 
     graph = build(model, unfused, Batch.prefill(unfused))

@@ -100,7 +100,7 @@ def small(arch: str, *, keys: Mapping[str, Value] | None = None, nextn: int = 0)
 
 def context(model: Model) -> Context:
     """One slot of 512 tokens."""
-    return resolve(model.hparams, ServerParams(n_ctx=512, n_parallel=1), flash_attn=True)
+    return resolve(model, ServerParams(n_ctx=512, n_parallel=1), flash_attn=True)
 
 
 def builder(model: Model) -> Builder:

@@ -20,7 +20,7 @@ PHI_4, PHI_3_MEDIUM = 243, 245
 
 def loaded(name: str) -> tuple[Model, Context]:
     model = build_model(read_header(str(ARCHS / f"{name}.gguf")))
-    return model, resolve(model.hparams, ServerParams(n_ctx=4096, n_ubatch=512), flash_attn=True)
+    return model, resolve(model, ServerParams(n_ctx=4096, n_ubatch=512), flash_attn=True)
 
 
 @pytest.mark.parametrize(("n_model", "n_graph"), [(PHI_4, 2064), (PHI_3_MEDIUM, 2104), (100, 1032)])

@@ -12,7 +12,7 @@ from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.gguf import read_header
 from omniplan.gguf.model import build_model
-from omniplan.llamacpp.load.footprint import place
+from omniplan.llamacpp.load.place import place
 from tests.headers import Item, TensorRow, write_gguf
 
 ARCHS = Path(__file__).parents[3] / "data/models/archs"

@@ -1,0 +1,96 @@
+"""Where a model lies and what it takes there: context, devices, buffer types, bytes of each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from omniplan.domain.footprint import BufferSize, sum_of
+from omniplan.domain.machine import Machine
+from omniplan.domain.model import Model
+from omniplan.domain.params import FlashAttn, LazyMode, ServerParams
+from omniplan.gguf.model.architectures import row
+from omniplan.llamacpp.flags import overrides, refusals
+from omniplan.llamacpp.ggml import registry
+from omniplan.llamacpp.load import compute, expert_cache, layers, memory, weights
+from omniplan.llamacpp.load.context import resolve
+from omniplan.llamacpp.load.placement import Placement
+from omniplan.llamacpp.load.speculation import settled
+
+# src/llama-model-loader.cpp: auto_min_size.
+_LAZY_AUTO: Final = 4 << 30
+
+
+def place(model: Model, machine: Machine, params: ServerParams, *, is_mtp: bool = False) -> Placement:
+    """Resolve ``params`` to a context, a device per layer and a buffer type per weight.
+
+    ``is_mtp``: the context is the one that drafts with the model's nextn layers.
+    """
+    params = settled(model, params)
+    refusals.check(params, model, tuple(gpu.name for gpu in machine.gpus))
+    devices = refusals.devices_in_use(params, tuple(gpu.name for gpu in machine.gpus))
+    layer_devices = layers.layer_devices(params, machine, devices, model.hparams.n_layer_all)
+    known = {gpu.name: registry.device(gpu) for gpu in machine.gpus}
+    gpus = tuple(known[name] for name in devices)
+    matched = overrides.first_match(params.overrides, model.header.by_name)
+    forced = {name: override.buffer_type for name, override in matched.items()}
+    wanted = params.flash_attn is not FlashAttn.OFF and row(model.arch).flash_attention
+    context = replace(resolve(model, params, flash_attn=wanted), is_mtp=is_mtp)
+    held = weights.place(
+        model,
+        layer_devices,
+        tuple(known.values()),
+        forced,
+        host=None if params.no_host else registry.host(gpus),
+        lazy_over=_lazy_over(params, machine, devices),
+        mtp=params.load_mtp,
+    )
+    cache = expert_cache.resolve(model, machine, params, layer_devices, gpus, held)
+    placement = Placement(
+        context=context if cache is None else replace(context, expert_slots=cache.slots),
+        gpus=gpus,
+        layers=layer_devices,
+        weights=held,
+        n_copies=layers.pipeline_copies(params, model.hparams.n_layer_all, devices),
+        expert_cache=cache,
+    )
+    # With a quantised V cache llama.cpp turns auto into on before it looks at devices (llama_init_from_model).
+    is_auto = wanted and params.flash_attn is FlashAttn.AUTO and not placement.context.type_v.is_quantized
+    if is_auto and not compute.attention_follows_layers(model, placement):
+        placement = replace(placement, context=replace(placement.context, flash_attn=False))
+    return compute.resolve_fused(model, placement)
+
+
+def _lazy_over(params: ServerParams, machine: Machine, devices: tuple[str, ...]) -> int | None:
+    """Bytes over which rows are read on demand, None for never (src/llama-model-loader.cpp: ``lazy_read::add``)."""
+    if params.lazy_mode is LazyMode.AUTO:
+        # An integrated GPU cannot map files.
+        return None if any(machine.gpu(name).is_unified for name in devices) else _LAZY_AUTO
+    return 0 if params.lazy_mode is LazyMode.ON else None
+
+
+def measure(model: Model, placement: Placement) -> Mapping[str, BufferSize]:
+    """Bytes per buffer type of a resolved placement: what ``--fit`` asks llama.cpp for, and no more."""
+    main = sizes_of(model, placement, compute.reserved_bytes(model, placement))
+    return sum_of((main, expert_cache.sizes(placement.expert_cache)))
+
+
+def sizes_of(model: Model, placement: Placement, reserved: Mapping[str, int]) -> dict[str, BufferSize]:
+    """Bytes per buffer type of a resolved placement whose compute buffers are ``reserved``."""
+    held = context_bytes(model, placement)
+    model_bytes = placement.weights.nbytes
+    return {
+        name: BufferSize(model=model_bytes.get(name, 0), context=held[name], compute=reserved.get(name, 0))
+        for name in dict.fromkeys((*placement.devices, *model_bytes, *held, *reserved))
+    }
+
+
+def context_bytes(model: Model, placement: Placement) -> Counter[str]:
+    """Bytes of KV caches and recurrent states per buffer type."""
+    held: Counter[str] = Counter()
+    for cache in memory.caches(model, placement.context):
+        buffer = placement.cache_device(cache.il)
+        held[buffer] += placement.memory(buffer).size(cache.type, cache.row, cache.nbytes)
+    return held
