@@ -23,8 +23,6 @@ FLAGS = st.sampled_from(
         ("-mmu", "https://example.org/p.gguf"),
         ("-md", "d.gguf"),
         ("--spec-draft-hf", "someone/draft"),
-        ("--spec-type", "draft-mtp"),
-        ("--spec-type", "ngram-simple,draft-mtp"),
         ("--lora", "a.gguf"),
         ("--lora-scaled", "a.gguf:0.5"),
         ("--control-vector", "v.gguf"),

@@ -77,6 +77,7 @@ class ArchRow:
     flash_attention: bool = True
     whole_sequences: bool = False
     rollback: bool = False
+    drafts: str = ""
     lone_expert_is_dense: bool = False
     graph_nodes: tuple[int, int] = (0, 8)
     not_a_model: str = ""

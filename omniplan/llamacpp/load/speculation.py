@@ -11,6 +11,7 @@ from typing import Final
 from omniplan.domain.footprint import ContextKind
 from omniplan.domain.model import Model
 from omniplan.domain.params import MTP, DraftParams, ServerParams, SplitMode
+from omniplan.gguf.model import architectures
 
 # Flags that name a draft model, beside -md.
 DRAFT_FLAGS: Final = frozenset({"--spec-draft-hf", "--fim-qwen-7b-spec", "--fim-qwen-14b-spec"})
@@ -85,7 +86,7 @@ def _kind_of(draft: Model | None) -> str | None:
     """common/speculative.cpp: ``common_speculative_types_from_gguf``."""
     if draft is None:
         return None
-    if draft.arch == "dflash":
-        return "draft-dspark" if draft.tensor("markov_w1.weight") else "draft-dflash"
+    if kind := architectures.row(draft.arch).drafts:
+        return "draft-dspark" if draft.tensor("markov_w1.weight") else kind
     last = draft.hparams.n_layer_all - 1
     return MTP if draft.tensor(f"blk.{last}.nextn.eh_proj.weight") else None

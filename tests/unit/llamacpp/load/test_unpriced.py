@@ -27,8 +27,6 @@ ASKED = [
     (["-md", "draft.gguf"], "--spec-draft-model"),
     (["-hfd", "someone/draft"], "--spec-draft-model"),
     (["--spec-type", "draft-mtp"], "--spec-type"),
-    (["--spec-type", "ngram-simple"], "--spec-type"),
-    (["--spec-default"], "--spec-type"),
     (["--lora", "adapter.gguf"], "--lora"),
     (["--control-vector", "vector.gguf"], "--control-vector"),
     (["--embedding"], "--embedding"),
