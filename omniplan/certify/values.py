@@ -8,12 +8,14 @@ from itertools import groupby
 from typing import Final
 
 from omniplan.documents.record import Record
-from omniplan.domain.footprint import BufferSize, ContextKind, Footprint, GraphSplits
+from omniplan.domain.footprint import BufferSize, ContextKind, Footprint, GraphSplits, sum_of
 from omniplan.units import MIB
 
 COLUMNS: Final = ("model", "context", "compute")
 # Nothing that llama.cpp prints or a headroom keeps is finer; llama.cpp's own figures move by less from build to build.
 TOLERANCE: Final = MIB
+# Parts of a process that llama.cpp counts by themselves; the others are in the breakdown of the main context.
+_APART: Final = (ContextKind.DRAFT, ContextKind.MTP, ContextKind.PROJECTOR)
 # A graph has a split or more.
 _UNTOLD: Final = GraphSplits(prefill=0, decode=0)
 
@@ -38,8 +40,8 @@ class Tally:
     def of(cls, priced: Footprint) -> Tally:
         """What a footprint says of the same."""
         return cls(
-            buffers=priced.contexts[ContextKind.MAIN],
-            beside={kind: sizes for kind, sizes in priced.contexts.items() if kind is not ContextKind.MAIN},
+            buffers=sum_of(sizes for kind, sizes in priced.contexts.items() if kind not in _APART),
+            beside={kind: sizes for kind, sizes in priced.contexts.items() if kind in _APART},
             layers=priced.layers,
             graph_splits=priced.graph_splits,
             sched_copies=priced.sched_copies,
