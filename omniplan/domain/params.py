@@ -182,6 +182,8 @@ class ServerParams:
     mmproj_auto: bool = True
     mmproj_offload: bool = True
     mmproj_device: str | None = None
+    image_min_tokens: int = -1
+    image_max_tokens: int = -1
 
     spec_types: tuple[str, ...] = ()
     draft: DraftParams = DraftParams()

@@ -1,0 +1,1 @@
+"""What a multimodal projector takes beside its model, restated from llama.cpp's ``tools/mtmd``."""

@@ -1,0 +1,274 @@
+"""What every encoder's graph is made of: ``clip_graph`` of b11434 (tools/mtmd/clip.cpp)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import isqrt
+
+from omniplan.domain.header import Tensor
+from omniplan.domain.tensor_type import TensorType
+from omniplan.errors import UnsupportedModel
+from omniplan.llamacpp.graph import ops, views
+from omniplan.llamacpp.graph.convolutions import conv_2d, interpolate, pool_1d
+from omniplan.llamacpp.graph.graph import Graph
+from omniplan.llamacpp.graph.node import FLAG_INPUT, WEIGHT, Dims, Node, strides
+from omniplan.llamacpp.graph.ops import F16, F32, I32
+from omniplan.llamacpp.projector.encoder import Encoder
+from omniplan.llamacpp.projector.tensors import loaded
+from omniplan.units import pad
+
+Turn = Callable[[Node], Node]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vit:
+    """One vision transformer: how many positions, what is added to the input, how Q and K are turned.
+
+    ``masks`` are those of the layers; ``post_norm`` is the norm at the end where that has another name.
+    """
+
+    n_pos: int
+    learned: Node | None = None
+    turn: Turn | None = None
+    masks: Sequence[Node | None] = ()
+    post_norm: str = ""
+
+
+class ClipGraph:
+    """State of one encoder's graph under construction."""
+
+    def __init__(self, encoder: Encoder, *, flash_attn: bool) -> None:
+        self.encoder = encoder
+        self.kind = encoder.kind
+        self.flash_attn = flash_attn
+        self.graph = Graph()
+        self.n_embd = encoder.n_embd
+        self.n_head, self.n_head_kv, self.d_head = encoder.n_head, encoder.n_head_kv, encoder.d_head
+        self.columns = encoder.width // encoder.patch_size
+        self.rows = encoder.height // encoder.patch_size
+        self.n_patches = self.columns * self.rows
+        self._tensors = {tensor.name: tensor for tensor in loaded(encoder)}
+        self._weights: dict[str, Node | None] = {}
+
+    # Leafs
+
+    def weight(self, name: str) -> Node | None:
+        """The tensor called ``name`` if it is loaded."""
+        if name not in self._weights:
+            tensor = self._tensors.get(name)
+            self._weights[name] = None if tensor is None else _weight(tensor)
+        return self._weights[name]
+
+    def need(self, name: str) -> Node:
+        """The tensor called ``name``; raises UnsupportedModel when the file has none."""
+        node = self.weight(name)
+        if node is None:
+            raise UnsupportedModel(f"{self.encoder.header.paths[0]}: tensor {name} is missing; b11434 cannot load this")
+        return node
+
+    def own(self, name: str) -> str:
+        """The name of a tensor of this modality: "v.post_ln" for "post_ln"."""
+        return f"{self.encoder.modality.prefix}.{name}"
+
+    def layer(self, il: int, name: str) -> str:
+        """The same of one of its layers."""
+        return self.own(f"blk.{il}.{name}")
+
+    def input(self, kind: TensorType, ne0: int, ne1: int = 1, ne2: int = 1, ne3: int = 1) -> Node:
+        """A tensor that is filled before every evaluation."""
+        ne: Dims = (ne0, ne1, ne2, ne3)
+        return Node("NONE", kind, ne, strides(kind, ne), flags=FLAG_INPUT)
+
+    def indices(self, n: int) -> Node:
+        """Positions or rows to choose."""
+        return self.input(I32, n)
+
+    def image(self, channels: int = 3) -> Node:
+        """The image, or the sound's spectrogram (``build_inp_raw``)."""
+        return self.input(F32, self.encoder.width, self.encoder.height, channels)
+
+    # Parts
+
+    def patches(self, image: Node | None = None) -> Node:
+        """The image cut into patches, one a row (``build_inp``)."""
+        cut = conv_2d(self.need("v.patch_embd.weight"), image or self.image(), self.encoder.patch_size)
+        x = ops.cont(views.transpose(views.reshape(cut, self.n_patches, self.n_embd)))
+        return self.plus(x, "v.patch_embd.bias")
+
+    def both_frames(self) -> Node:
+        """The image under both kernels of a pair of frames (``build_inp_with_temporal_merge`` of a still image)."""
+        image, patch = self.image(), self.encoder.patch_size
+        first = conv_2d(self.need("v.patch_embd.weight"), image, patch)
+        return ops.add(first, conv_2d(self.need("v.patch_embd.weight.1"), image, patch))
+
+    def by_blocks(self, x: Node) -> Node:
+        """Rows of ``x`` [n_embd, columns, rows] so that each block of two by two lies together."""
+        x = ops.cont(x, (self.n_embd * 2, self.columns // 2, self.rows, 1))
+        x = views.reshape(x, self.n_embd * 2, self.columns // 2, 2, self.rows // 2)
+        return ops.cont(views.swap_middle(x), (self.n_embd, self.n_patches, 1, 1))
+
+    def plus(self, x: Node, name: str) -> Node:
+        """``x`` plus the tensor called ``name`` if it is loaded."""
+        bias = self.weight(name)
+        return x if bias is None else ops.add(x, bias)
+
+    def times(self, x: Node, name: str) -> Node:
+        """``x`` times the tensor called ``name`` if it is loaded."""
+        scale = self.weight(name)
+        return x if scale is None else ops.mul(x, scale)
+
+    def linear(self, x: Node, name: str) -> Node:
+        """``x`` times the matrix ``name``.weight, plus its bias if there is one."""
+        return self.plus(self.product(self.need(f"{name}.weight"), x), f"{name}.bias")
+
+    def product(self, w: Node, x: Node) -> Node:
+        """``w`` times ``x``, clamped on both sides where the kind says so (``build_mm``)."""
+        if not self.kind.clamps or not w.name.endswith(".weight"):
+            return ops.mul_mat(w, x)
+        return ops.clamp(ops.mul_mat(w, ops.clamp(x)))
+
+    def norm(self, x: Node, name: str = "", *, rms: bool | None = None) -> Node:
+        """``x`` normalised as the kind says unless ``rms`` does, with the scale and shift of ``name`` (``build_norm``)."""
+        x = ops.rms_norm(x) if (self.kind.rms_norm if rms is None else rms) else ops.norm(x)
+        return self.plus(self.times(x, f"{name}.weight"), f"{name}.bias") if name else x
+
+    def ffn(self, x: Node, up: str, down: str, *, gate: str = "", act: str = "GELU") -> Node:
+        """A feed forward network (``build_ffn``); all activations take the same memory."""
+        y = self.linear(x, up)
+        if gate and self.weight(f"{gate}.weight") is not None:
+            y = ops.glu("GEGLU", self.linear(x, gate), y)
+        else:
+            y = ops.unary(act, y)
+        return self.linear(y, down)
+
+    def layer_ffn(self, il: int, x: Node) -> Node:
+        """That of a layer; old files have the names of its ends swapped."""
+        up, gate, down = (self.layer(il, f"ffn_{part}") for part in ("up", "gate", "down"))
+        if self.kind.swaps_ffn and self.need(f"{down}.weight").ne[0] == self.n_embd:
+            up, down = down, up
+        return self.ffn(x, up, down, gate=gate)
+
+    def attention(self, q: Node, k: Node, v: Node, out: str, mask: Node | None = None, sinks: Node | None = None) -> Node:
+        """Attention of heads [d_head, n_head, n], and the product with ``out`` (``build_attn``)."""
+        for part in (q, k, v):
+            self.graph.expand(part)
+        q, k = views.swap_middle(q), views.swap_middle(k)
+        if self.flash_attn:
+            k, v = ops.cast(k, F16), ops.cast(views.swap_middle(v), F16)
+            mask = None if mask is None else ops.cast(mask, F16)
+            x = ops.flash_attn_ext(q, k, v, mask, sinks)
+            x = views.reshape(x, x.ne[0] * x.ne[1], x.ne[2] * x.ne[3])
+        else:
+            v = ops.cont(views.permute(v, 1, 2, 0, 3))
+            x = views.swap_middle(ops.mul_mat(v, ops.soft_max(ops.mul_mat(k, q), mask, sinks)))
+            x = ops.cont_2d(x, x.ne[0] * x.ne[1], x.ne[2] * x.ne[3])
+        return self.linear(x, out) if self.weight(f"{out}.weight") is not None else x
+
+    def heads(self, il: int, x: Node, n_pos: int) -> tuple[Node, Node, Node]:
+        """Q, K and V of a layer as heads, normalised where it has such weights."""
+        if self.weight(self.layer(il, "attn_qkv.weight")) is not None:
+            x = self.linear(x, self.layer(il, "attn_qkv"))
+            q, k, v = (self._part(x, i, n_pos) for i in range(3))
+            return self._normed(q, il, "attn_q_norm"), self._normed(k, il, "attn_k_norm"), v
+        q, k, v = (self.linear(x, self.layer(il, f"attn_{part}")) for part in "qkv")
+        scale = self.weight(self.layer(il, "attn_q_norm.weight"))
+        is_per_head = scale is not None and scale.ne[0] == self.d_head
+        if not is_per_head:
+            q, k = self._normed(q, il, "attn_q_norm"), self._normed(k, il, "attn_k_norm")
+        q = views.reshape(q, self.d_head, self.n_head, n_pos)
+        k, v = (views.reshape(part, self.d_head, self.n_head_kv, n_pos) for part in (k, v))
+        if is_per_head:
+            q, k = self._normed(q, il, "attn_q_norm"), self._normed(k, il, "attn_k_norm")
+        return q, k, v
+
+    def _part(self, x: Node, part: int, n_pos: int) -> Node:
+        size, step = x.type.size, x.nb[1]
+        ne = (self.d_head, self.n_head, n_pos, 1)
+        return views.view_4d(x, ne, size * self.d_head, step, step * n_pos, size * part * self.n_head * self.d_head)
+
+    def _normed(self, x: Node, il: int, name: str) -> Node:
+        if self.weight(self.layer(il, f"{name}.weight")) is None:
+            return x
+        return ops.mul(ops.rms_norm(x) if self.kind.rms_norm else ops.norm(x), self.need(self.layer(il, f"{name}.weight")))
+
+    # Whole transformers
+
+    def vit(self, x: Node, spec: Vit) -> Node:
+        """A transformer over ``x`` [n_embd, n_pos] (``build_vit`` of one image)."""
+        if spec.learned is not None:
+            x = ops.add(x, spec.learned)
+        x = self._pre_norm(views.reshape(x, self.n_embd, spec.n_pos))
+        for il in range(self.encoder.n_layer):
+            x = self.vit_layer(il, x, spec)
+        if self.kind.pools_audio:
+            x = ops.cont(views.transpose(pool_1d(ops.cont(views.transpose(x)), 2, 2)))
+        after = spec.post_norm or self.own("post_ln")
+        if self.weight(f"{after}.weight") is not None:
+            x = self.norm(x, after)
+        return views.reshape(x, self.n_embd, x.ne[1])
+
+    def _pre_norm(self, x: Node) -> Node:
+        name = self.own("pre_ln")
+        return x if self.weight(f"{name}.weight") is None else self.norm(x, name)
+
+    def vit_layer(self, il: int, x: Node, spec: Vit) -> Node:
+        """One layer of it."""
+        q, k, v = self.heads(il, self.norm(x, self.layer(il, "ln1")), spec.n_pos)
+        if spec.turn is not None:
+            q, k = spec.turn(q), spec.turn(k)
+        if self.kind.normalises_v:
+            v = ops.rms_norm(v)
+        mask = spec.masks[il] if spec.masks else None
+        y = self.attention(q, k, v, self.layer(il, "attn_out"), mask)
+        x = ops.add(self._scaled(y, il, "ls1", "attn_post_norm"), x)
+        y = self.layer_ffn(il, self.norm(x, self.layer(il, "ln2")))
+        if self.weight(self.layer(il, "ffn_post_norm.weight")) is not None:
+            y = self.norm(y, self.layer(il, "ffn_post_norm"))
+        x = ops.add(x, self.times(y, self.layer(il, "ls2.weight")))
+        return self.times(x, self.layer(il, "out_scale.weight"))
+
+    def _scaled(self, x: Node, il: int, scale: str, norm: str) -> Node:
+        x = self.times(x, self.layer(il, f"{scale}.weight"))
+        return self.norm(x, self.layer(il, norm)) if self.weight(self.layer(il, f"{norm}.weight")) is not None else x
+
+    def resized_positions(self) -> Node:
+        """Learned positions for the image's grid (``resize_position_embeddings``)."""
+        learned = self.need(self.own("position_embd.weight"))
+        side = isqrt(learned.ne[1])
+        if (self.columns, self.rows) == (side, side):
+            return learned
+        grid = views.permute(views.reshape(learned, self.n_embd, side, side), 2, 0, 1, 3)
+        grid = views.permute(interpolate(grid, (self.columns, self.rows, self.n_embd, 1)), 1, 2, 0, 3)
+        return ops.cont_2d(grid, self.n_embd, self.n_patches)
+
+    def merged(self, x: Node) -> Node:
+        """Blocks of patches side by side in one row (``build_patch_merge_permute``)."""
+        n, width = self.encoder.n_merge, x.ne[0]
+        columns, rows = pad(self.columns, n), pad(self.rows, n)
+        x = views.reshape(x, width, self.columns, self.rows)
+        if (columns, rows) != (self.columns, self.rows):
+            x = ops.pad(x, 0, columns - self.columns, rows - self.rows)
+        x = views.swap_middle(views.reshape(x, width * n, columns // n, rows))
+        x = views.swap_middle(ops.cont(x, (width * n * n, rows // n, columns // n, 1)))
+        return ops.cont_2d(x, x.ne[0], x.ne[1] * x.ne[2])
+
+    def stacked(self, x: Node, factor: int) -> Node:
+        """Frames of sound side by side in one row (``build_stack``)."""
+        if factor <= 1:
+            return x
+        size, step = x.ne[0] * x.ne[1] * x.ne[2] * x.ne[3], self.n_embd * factor
+        whole = pad(size, step)
+        if whole > size:
+            x = ops.pad(views.view_1d(x, size), whole - size)
+        return views.view_2d(x, step, whole // step, x.type.row_size(step))
+
+
+def rope_2d(x: Node, first: Node, second: Node) -> Node:
+    """Half of each head turned by one position, half by the other (``build_rope_2d``)."""
+    return ops.rope(ops.rope(x, first), second)
+
+
+def _weight(tensor: Tensor) -> Node:
+    ne: Dims = (*tensor.shape, 1, 1, 1)[:4] if tensor.shape else (1, 1, 1, 1)  # type: ignore[assignment]
+    return Node("NONE", tensor.type, ne, strides(tensor.type, ne), name=tensor.name, home=WEIGHT)

@@ -1,0 +1,40 @@
+"""Pixtral, Mistral Small and LightOnOCR (tools/mtmd/models/pixtral.cpp)."""
+
+from __future__ import annotations
+
+from omniplan.llamacpp.graph import ops, views
+from omniplan.llamacpp.graph.convolutions import im2col
+from omniplan.llamacpp.graph.node import Node, strides
+from omniplan.llamacpp.projector.clip_graph import ClipGraph, Vit, rope_2d
+
+
+def pixtral(clip: ClipGraph) -> Node:
+    """Patches turned in two dimensions, merged where the file can, and a token at the end of each row."""
+    n_pos = clip.n_patches
+    down, across = clip.indices(n_pos), clip.indices(n_pos)
+    image = clip.patches()
+    x = clip.vit(image, Vit(n_pos=n_pos, turn=lambda x: rope_2d(x, down, across)))
+    if (merger := clip.weight("mm.patch_merger.weight")) is not None:
+        x = clip.product(merger, _unfolded(clip, x))
+    x = clip.ffn(x, "mm.1", "mm.2")
+    ends = clip.weight("v.token_embd.img_break")
+    return x if ends is None else _with_row_ends(clip, x, ends)
+
+
+def _unfolded(clip: ClipGraph, x: Node) -> Node:
+    """Blocks of patches as rows, by a kernel that is none."""
+    n = clip.encoder.n_merge
+    x = ops.mul(ops.rms_norm(x), clip.need("mm.input_norm.weight"))
+    x = ops.cont(views.permute(views.reshape(x, clip.n_embd, clip.columns, clip.rows), 2, 0, 1, 3))
+    kernel = views.view_3d(x, n, n, x.ne[2], 0, 0)
+    x = im2col(kernel, x, (n, n), (0, 0), ops.F32)
+    return views.reshape(x, x.ne[0], x.ne[1] * x.ne[2])
+
+
+def _with_row_ends(clip: ClipGraph, x: Node, ends: Node) -> Node:
+    columns, rows = clip.columns // clip.encoder.n_merge, clip.rows // clip.encoder.n_merge
+    width = x.ne[0]
+    ne = (width, 1, rows, 1)
+    blank = ops.scale(Node("NONE", x.type, ne, strides(x.type, ne)))
+    x = ops.concat(views.reshape(x, width, columns, rows), ops.add(blank, ends), 1)
+    return views.view_2d(x, width, columns * rows + rows - 1, x.type.row_size(width))
