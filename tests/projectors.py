@@ -1,6 +1,6 @@
 """Projector files by kind: the keys and tensors that llama.cpp's loader asks for, at real or at any other size.
 
-``write_projector`` makes a header without tensor data. Sizes are those of published models, as far as they decide bytes.
+``write_projector`` makes a header without tensor data. Sizes are those of published models.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ class Tower:
     patch: int = 14
     image: int = 448
     keys: Mapping[str, Item] = field(default_factory=dict)
+    deepstack: Sequence[int] = ()
     fused: bool = False
     biased: bool = True
     shifted: bool = True
     gated: bool = False
     normed: str = ""
     weights: str = "f16"
-    extra: Callable[[Tower], Iterator[TensorRow]] = lambda _: iter(())
+    rest: Callable[[Tower], Iterator[TensorRow]] = lambda _: iter(())
 
     @property
     def prefix(self) -> str:
@@ -87,7 +88,7 @@ def _layers(tower: Tower) -> Iterator[TensorRow]:
 def _patches(tower: Tower, *, frames: int = 1, biased: bool = True) -> Iterator[TensorRow]:
     for frame in range(frames):
         name = "v.patch_embd.weight" + (f".{frame}" if frame else "")
-        yield name, tower.weights, (tower.patch, tower.patch, 3, tower.n_embd)
+        yield name, "f16", (tower.patch, tower.patch, 3, tower.n_embd)
     if biased:
         yield vector("v.patch_embd.bias", tower.n_embd)
 
@@ -96,7 +97,9 @@ def _positions(tower: Tower, n: int = 0) -> TensorRow:
     return vector(f"{tower.prefix}.position_embd.weight", tower.n_embd, n or tower.n_patches)
 
 
-def _two(tower: Tower, first: str, second: str, n_in: int, *, hidden: int = 0, biased: bool = True) -> Iterator[TensorRow]:
+def _two(
+    tower: Tower, first: str, second: str, n_in: int, *, hidden: int = 0, biased: bool = True
+) -> Iterator[TensorRow]:
     hidden = hidden or tower.output
     yield from matrix(tower, first, n_in, hidden, biased=biased)
     yield from matrix(tower, second, hidden, tower.output, biased=biased)
@@ -109,9 +112,11 @@ def _qwen(tower: Tower) -> Iterator[TensorRow]:
     yield from _two(tower, "mm.0", "mm.2", 4 * tower.n_embd, hidden=4 * tower.n_embd)
     if is_third:
         yield _positions(tower, 48 * 48)
-        for il in tower.keys.get("is_deepstack_layers", ()):  # type: ignore[union-attr]
+        for il in tower.deepstack:
             yield from norm(f"v.deepstack.{il}.norm", 4 * tower.n_embd)
-            yield from _two(tower, f"v.deepstack.{il}.fc1", f"v.deepstack.{il}.fc2", 4 * tower.n_embd, hidden=4 * tower.n_embd)
+            yield from _two(
+                tower, f"v.deepstack.{il}.fc1", f"v.deepstack.{il}.fc2", 4 * tower.n_embd, hidden=4 * tower.n_embd
+            )
 
 
 def _gemma3(tower: Tower) -> Iterator[TensorRow]:
@@ -136,6 +141,10 @@ def _gemma4_unified(tower: Tower) -> Iterator[TensorRow]:
     yield "mm.input_projection.weight", tower.weights, (tower.n_embd, tower.output)
 
 
+def _frames(tower: Tower) -> Iterator[TensorRow]:
+    yield "mm.a.input_projection.weight", tower.weights, (640, tower.output)
+
+
 def _pixtral(tower: Tower) -> Iterator[TensorRow]:
     yield from (*_patches(tower, biased=False), *norm("v.pre_ln", tower.n_embd, shifted=False))
     yield from _two(tower, "mm.1", "mm.2", tower.n_embd)
@@ -148,17 +157,24 @@ def _pixtral(tower: Tower) -> Iterator[TensorRow]:
 
 def _internvl(tower: Tower) -> Iterator[TensorRow]:
     yield from (*_patches(tower), vector("v.class_embd", tower.n_embd), _positions(tower, tower.n_patches + 1))
-    yield from (*norm("mm.model.mlp.0", 4 * tower.n_embd), *_two(tower, "mm.model.mlp.1", "mm.model.mlp.3", 4 * tower.n_embd))
+    yield from (
+        *norm("mm.model.mlp.0", 4 * tower.n_embd),
+        *_two(tower, "mm.model.mlp.1", "mm.model.mlp.3", 4 * tower.n_embd),
+    )
 
 
 def _idefics3(tower: Tower) -> Iterator[TensorRow]:
-    merge = int(tower.keys["projector.scale_factor"])  # type: ignore[arg-type, call-overload]
+    merge = int(tower.keys["projector.scale_factor"])  # type: ignore[arg-type]
     yield from (*_patches(tower), _positions(tower), *norm("v.post_ln", tower.n_embd))
     yield from matrix(tower, "mm.model.fc", merge**2 * tower.n_embd, tower.output, biased=False)
 
 
 def _llava(tower: Tower) -> Iterator[TensorRow]:
-    yield from (*_patches(tower, biased=False), vector("v.class_embd", tower.n_embd), _positions(tower, tower.n_patches + 1))
+    yield from (
+        *_patches(tower, biased=False),
+        vector("v.class_embd", tower.n_embd),
+        _positions(tower, tower.n_patches + 1),
+    )
     yield from (*norm("v.pre_ln", tower.n_embd), *_two(tower, "mm.0", "mm.2", tower.n_embd))
 
 
@@ -185,9 +201,8 @@ def _llama4(tower: Tower) -> Iterator[TensorRow]:
 
 def _merging(tower: Tower) -> Iterator[TensorRow]:
     """Kimi-VL, PaddleOCR-VL, LFM2-VL: a norm and two layers over merged patches."""
-    merged = tower.n_embd * (1 if tower.kind == "lfm2" else 1)
     yield from (*_patches(tower), _positions(tower), *norm("v.post_ln", tower.n_embd))
-    yield from norm("mm.input_norm", 4 * merged if tower.kind == "lfm2" else merged)
+    yield from norm("mm.input_norm", 4 * tower.n_embd if tower.kind == "lfm2" else tower.n_embd)
     yield from _two(tower, "mm.1", "mm.2", 4 * tower.n_embd, hidden=4 * tower.n_embd)
 
 
@@ -195,7 +210,7 @@ def _glm4v(tower: Tower) -> Iterator[TensorRow]:
     n = tower.output
     yield from (*_patches(tower, frames=2), _positions(tower), *norm("v.norm_embd", tower.n_embd, shifted=False))
     yield from norm("v.post_ln", tower.n_embd, shifted=False)
-    yield "mm.patch_merger.weight", tower.weights, (2, 2, tower.n_embd, n)
+    yield "mm.patch_merger.weight", "f16", (2, 2, tower.n_embd, n)
     yield vector("mm.patch_merger.bias", n)
     yield from (*matrix(tower, "mm.model.fc", n, n, biased=False), *norm("mm.post_norm", n))
     for part in ("up", "gate"):
@@ -230,17 +245,24 @@ def _whisper(tower: Tower) -> Iterator[TensorRow]:
         yield from _two(tower, "mm.a.mlp.1", "mm.a.mlp.2", stacked)
 
 
-_SIGLIP: Final = Tower(kind="gemma3", n_embd=1152, n_ff=4304, n_layer=27, n_head=16, output=2560, image=896, extra=_gemma3)
-_CLIP: Final = Tower(kind="mlp", n_embd=1024, n_ff=4096, n_layer=24, n_head=16, output=4096, image=336, extra=_llava)
-_WHISPER: Final = Tower(kind="ultravox", n_embd=1280, n_ff=5120, n_layer=32, n_head=20, output=4096, is_audio=True, extra=_whisper)
-_QWEN2: Final = Tower(kind="qwen2vl_merger", n_embd=1280, n_ff=5120, n_layer=32, n_head=16, output=3584, image=560, extra=_qwen)
+_MERGED: Final[Mapping[str, Item]] = {"spatial_merge_size": 2}
+_SIGLIP: Final = Tower(
+    kind="gemma3", n_embd=1152, n_ff=4304, n_layer=27, n_head=16, output=2560, image=896, rest=_gemma3
+)
+_CLIP: Final = Tower(kind="mlp", n_embd=1024, n_ff=4096, n_layer=24, n_head=16, output=4096, image=336, rest=_llava)
+_WHISPER: Final = Tower(
+    kind="ultravox", n_embd=1280, n_ff=5120, n_layer=32, n_head=20, output=4096, is_audio=True, rest=_whisper
+)
+_QWEN2: Final = Tower(
+    kind="qwen2vl_merger", n_embd=1280, n_ff=5120, n_layer=32, n_head=16, output=3584, image=560, rest=_qwen
+)
 _QWEN3: Final = replace(
     _QWEN2, kind="qwen3vl_merger", n_embd=1152, n_ff=4304, n_layer=27, output=5120, patch=16, image=768, fused=True,
     keys={"spatial_merge_size": 2},
 )  # fmt: skip
 _PIXTRAL: Final = Tower(
     kind="pixtral", n_embd=1024, n_ff=4096, n_layer=24, n_head=16, output=5120, patch=16, image=1024, biased=False,
-    shifted=False, gated=True, extra=_pixtral,
+    shifted=False, gated=True, rest=_pixtral,
 )  # fmt: skip
 
 TOWERS: Final[Mapping[str, Tower]] = {
@@ -249,56 +271,59 @@ TOWERS: Final[Mapping[str, Tower]] = {
         _QWEN2, kind="qwen2.5vl_merger", n_ff=3420, gated=True, shifted=False, keys={"n_wa_pattern": 8}
     ),
     "qwen3.6-27b": _QWEN3,
-    "qwen3-vl-8b": replace(_QWEN3, output=4096, keys={"spatial_merge_size": 2, "is_deepstack_layers": [8, 16, 24]}),
+    "qwen3-vl-8b": replace(_QWEN3, output=4096, deepstack=(8, 16, 24)),
     "gemma3-4b": _SIGLIP,
     "gemma4-31b": Tower(
         kind="gemma4v", n_embd=1152, n_ff=4304, n_layer=27, n_head=16, output=5376, patch=16, image=768, biased=False,
-        shifted=False, gated=True, normed="attn_q_norm attn_k_norm attn_post_norm ffn_post_norm", extra=_gemma4,
+        shifted=False, gated=True, normed="attn_q_norm attn_k_norm attn_post_norm ffn_post_norm", rest=_gemma4,
     ),
     "gemma4-unified": Tower(
-        kind="gemma4uv", n_embd=1152, n_ff=0, n_layer=0, n_head=0, output=2560, patch=16, extra=_gemma4_unified
+        kind="gemma4uv", n_embd=1152, n_ff=0, n_layer=0, n_head=0, output=2560, patch=16, rest=_gemma4_unified
     ),
     "pixtral-12b": _PIXTRAL,
-    "mistral-small-3.1": replace(_PIXTRAL, patch=14, image=1540, keys={"spatial_merge_size": 2}),
-    "lightonocr": replace(_PIXTRAL, kind="lightonocr", patch=14, image=1540, output=1024, keys={"spatial_merge_size": 2}),
+    "mistral-small-3.1": replace(_PIXTRAL, patch=14, image=1540, keys=_MERGED),
+    "lightonocr": replace(_PIXTRAL, kind="lightonocr", patch=14, image=1540, output=1024, keys=_MERGED),
     "internvl3-8b": replace(
         _CLIP, kind="internvl", output=3584, image=448, fused=False, normed="ls1 ls2",
-        keys={"projector.scale_factor": 2}, extra=_internvl,
+        keys={"projector.scale_factor": 2}, rest=_internvl,
     ),
     "internvl-6b-tower": replace(
         _CLIP, kind="internvl", n_embd=3200, n_ff=12800, n_layer=45, n_head=25, output=5120, image=448, biased=False,
-        shifted=False, normed="ls1 ls2", keys={"projector.scale_factor": 2}, extra=_internvl,
+        shifted=False, normed="ls1 ls2", keys={"projector.scale_factor": 2}, rest=_internvl,
     ),
     "smolvlm-500m": replace(
         _SIGLIP, kind="idefics3", n_embd=768, n_ff=3072, n_layer=12, n_head=12, output=960, patch=16, image=512,
-        keys={"projector.scale_factor": 4}, extra=_idefics3,
+        keys={"projector.scale_factor": 4}, rest=_idefics3,
     ),
     "llava-1.5-7b": _CLIP,
     "minicpm-v-2.6": replace(
-        _SIGLIP, kind="resampler", output=3584, image=448, keys={"minicpmv_version": Typed("i32", 3)}, extra=_minicpmv
+        _SIGLIP, kind="resampler", output=3584, image=448, keys={"minicpmv_version": Typed("i32", 3)}, rest=_minicpmv
     ),
     "llama4-scout": replace(
         _CLIP, kind="llama4", n_embd=1408, n_ff=5632, n_layer=34, output=5120, keys={"projector.scale_factor": 2},
-        extra=_llama4,
+        rest=_llama4,
     ),
     "lfm2-vl-1.6b": replace(
-        _SIGLIP, kind="lfm2", output=2048, patch=16, image=256, keys={"projector.scale_factor": 2}, extra=_merging
+        _SIGLIP, kind="lfm2", output=2048, patch=16, image=256, keys={"projector.scale_factor": 2}, rest=_merging
     ),
-    "kimi-vl": replace(_SIGLIP, kind="kimivl", output=2048, keys={"projector.scale_factor": 2}, extra=_merging),
+    "kimi-vl": replace(_SIGLIP, kind="kimivl", output=2048, keys={"projector.scale_factor": 2}, rest=_merging),
     "paddleocr-vl": replace(
         _SIGLIP, kind="paddleocr", output=1024, image=384,
-        keys={"image_min_pixels": 147384, "image_max_pixels": 2822400}, extra=_merging,
+        keys={"image_min_pixels": 147384, "image_max_pixels": 2822400}, rest=_merging,
     ),
     "glm-4.6v": replace(
         _QWEN2, kind="glm4v", n_embd=1536, n_ff=10944, n_layer=24, n_head=12, output=4096, image=336, fused=True,
-        biased=False, shifted=False, gated=True, extra=_glm4v,
+        biased=False, shifted=False, gated=True, rest=_glm4v,
     ),
     "janus-pro": replace(
-        _CLIP, kind="janus_pro", output=4096, patch=16, image=384, extra=_plain("mm.0", "mm.1")
+        _CLIP, kind="janus_pro", output=4096, patch=16, image=384, rest=_plain("mm.0", "mm.1")
     ),
     "phi4": replace(
         _SIGLIP, kind="phi4", output=5120, patch=16, image=384,
-        keys={"image_min_pixels": 65536, "image_max_pixels": 1048576}, extra=_plain("mm.0", "mm.2"),
+        keys={"image_min_pixels": 65536, "image_max_pixels": 1048576}, rest=_plain("mm.0", "mm.2"),
+    ),
+    "gemma4-unified-audio": Tower(
+        kind="gemma4ua", n_embd=640, n_ff=0, n_layer=0, n_head=0, output=2560, is_audio=True, rest=_frames
     ),
     "ultravox-0.5": replace(_WHISPER, keys={"projector.stack_factor": 8}),
     "qwen2-audio": replace(_WHISPER, kind="qwen2a"),
@@ -323,12 +348,14 @@ def metadata(tower: Tower) -> dict[str, Item]:
     else:
         third: Sequence[float] = (0.5, 0.5, 0.5)
         sizes |= {"image_size": tower.image, "patch_size": tower.patch, "image_mean": third, "image_std": third}
-    named = {key: value for key, value in tower.keys.items() if key != "is_deepstack_layers"}
     return {
         f"clip.has_{modality}_encoder": True,
         f"clip.{modality}.projector_type": tower.kind,
         **{f"clip.{modality}.{key}": value for key, value in sizes.items()},
-        **{f"clip.{'' if key.startswith('minicpmv') else f'{modality}.'}{key}": value for key, value in named.items()},
+        **{
+            f"clip.{'' if key.startswith('minicpmv') else f'{modality}.'}{key}": value
+            for key, value in tower.keys.items()
+        },
     }
 
 
@@ -338,5 +365,5 @@ def write_projector(path: Path, *towers: Tower) -> Path:
     tensors: list[TensorRow] = []
     for tower in towers:
         keys |= metadata(tower)
-        tensors += [*_layers(tower), *tower.extra(tower)]
+        tensors += [*_layers(tower), *tower.rest(tower)]
     return write_gguf(path, keys, tensors)

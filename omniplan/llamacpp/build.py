@@ -32,13 +32,15 @@ class Build:
     """One build, as far as builds differ; there is one object per row, so that it is a cheap key of caches.
 
     ``graphs`` are the fields of an architecture's ``Recipe`` that have another value than in the recipe itself.
-    ``moe_cache``: it can keep experts that lie in RAM in a cache on the GPUs.
+    ``moe_cache``: it can keep experts that lie in RAM in a cache on the GPUs. ``half_masks``: a projector's masks are
+    given as f16.
     """
 
     number: int
     moe_cache: bool = False
     graphs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     fusions: Fusions = Fusions()
+    half_masks: bool = False
 
     @property
     def name(self) -> str:
@@ -79,6 +81,14 @@ class FusionRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectorRow:
+    """What a build's row says of the graphs of projectors."""
+
+    source: str
+    half_masks: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRow:
     """One row; each table of ``graphs`` has a source beside the facts."""
 
@@ -86,6 +96,7 @@ class BuildRow:
     based_on: Count | None = None
     moe_cache: bool | None = None
     fusions: FusionRow | None = None
+    projectors: ProjectorRow | None = None
     graphs: Mapping[str, Mapping[str, int | float | bool | str]] = FrozenMapping()
 
 
@@ -121,4 +132,11 @@ def _build(row: BuildRow, number: int, base: Build) -> Build:
     for arch, facts in row.graphs.items():
         graphs[arch] = {**graphs.get(arch, {}), **{name: fact for name, fact in facts.items() if name != "source"}}
     has_cache = base.moe_cache if row.moe_cache is None else row.moe_cache
-    return replace(base, number=number, moe_cache=has_cache, graphs=graphs, fusions=replace(base.fusions, **changes))
+    return replace(
+        base,
+        number=number,
+        moe_cache=has_cache,
+        graphs=graphs,
+        fusions=replace(base.fusions, **changes),
+        half_masks=row.projectors.half_masks if row.projectors else base.half_masks,
+    )

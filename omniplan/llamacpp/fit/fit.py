@@ -21,6 +21,7 @@ from omniplan.llamacpp.load.footprint import host_bytes
 from omniplan.llamacpp.load.place import measure, place
 from omniplan.llamacpp.load.second import is_known, measured
 from omniplan.llamacpp.load.speculation import SecondContext, second, settled
+from omniplan.llamacpp.projector import memory as projector
 
 _ALL_EXPERTS: Final = Override(r"blk\.\d+\.ffn_(up|down|gate_up|gate)_(ch|)exps", buffers.CPU)
 
@@ -44,7 +45,7 @@ def fit(model: Model, machine: Machine, params: ServerParams) -> FitResult:
     """
     params = settled(model, params)
     refusals.check(params, model, tuple(gpu.name for gpu in machine.gpus))
-    fitter = _Fitter(model, machine, params)
+    fitter = _Fitter(model, machine, replace(params, fit_target=_margins(model, machine, params)))
     if len(fitter.names) > MAX_DEVICES:
         # common/common.h: fit_params_target has room for llama_max_devices().
         problem = f"llama.cpp has room for {MAX_DEVICES} devices, and there are {len(fitter.names)}"
@@ -64,6 +65,18 @@ def fit(model: Model, machine: Machine, params: ServerParams) -> FitResult:
         failure=failure,
         probes=fitter.probes,
     )
+
+
+def _margins(model: Model, machine: Machine, params: ServerParams) -> tuple[int, ...]:
+    """The margins with what llama-server keeps free for a projector (server-context.cpp: load_model).
+
+    The quirk: by place among all devices of the host, the CPU last, while margins belong to the devices in use.
+    """
+    kept = projector.set_aside(model, machine, params)
+    places = (*(gpu.name for gpu in machine.gpus), buffers.CPU)
+    own = [kept.get(name, 0) for name in places[: len(params.fit_target)]]
+    rest = len(params.fit_target) - len(own)
+    return tuple(margin + more for margin, more in zip(params.fit_target, (*own, *(0,) * rest), strict=True))
 
 
 @dataclass(slots=True)

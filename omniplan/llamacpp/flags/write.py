@@ -25,9 +25,10 @@ _ORDER: Final = (
     "-m", "-c", "-np", "-kvu", "--kv-unified-per-slot", "-ctk", "-ctv", "-fa", "-b", "-ub", "--swa-full", "-ngl", "-sm",
     "-mg", "-dev", "--rpc", "-ts", "-ot", "-kvo", "--fit", "-fitt", "-fitc", "-cram", "-ctxcp", "--load-mode", "-lzm",
     "--no-host", "--repack", "--op-offload", "--moe-cache-mib", "-t", "-tb", "--numa", "-mm", "--mmproj-auto", "-mmdev",
-    "--mmproj-offload", "--spec-type", "-md", "-ngld", "-devd", "-otd", "-ctkd", "-ctvd", "--spec-draft-n-max",
-    "--spec-draft-n-min", "--spec-ngram-simple-size-m", "--spec-ngram-map-k-size-m", "--spec-ngram-map-k4v-size-m",
-    "--spec-ngram-mod-n-max", "-bs", "--override-kv", "--embedding", "--pooling",
+    "--mmproj-offload", "--image-min-tokens", "--image-max-tokens", "--spec-type", "-md", "-ngld", "-devd", "-otd",
+    "-ctkd", "-ctvd", "--spec-draft-n-max", "--spec-draft-n-min", "--spec-ngram-simple-size-m",
+    "--spec-ngram-map-k-size-m", "--spec-ngram-map-k4v-size-m", "--spec-ngram-mod-n-max", "-bs", "--override-kv",
+    "--embedding", "--pooling",
 )  # fmt: skip
 
 

@@ -12,13 +12,20 @@ from omniplan.domain.params import ServerParams
 from omniplan.llamacpp.load import expert_cache
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.llamacpp.load.second import price_draft, price_mtp
+from omniplan.llamacpp.projector import memory as projector
 
 # Bytes per buffer type; empty where the arguments ask for none, or where the file they name is not at hand.
 Pricer = Callable[[Model, Machine, ServerParams, Placement], Mapping[str, BufferSize]]
 
+
+def _projector(model: Model, machine: Machine, params: ServerParams, placement: Placement) -> Mapping[str, BufferSize]:
+    return projector.held(model, machine, params, placement.context.n_ubatch)
+
+
 _PRICERS: Final[Mapping[ContextKind, Pricer]] = {
     ContextKind.DRAFT: price_draft,
     ContextKind.MTP: price_mtp,
+    ContextKind.PROJECTOR: _projector,
     ContextKind.EXPERT_CACHE: lambda _model, _machine, _params, placement: expert_cache.sizes(placement.expert_cache),
 }
 

@@ -19,6 +19,7 @@ from omniplan.llamacpp.ggml.registry import BACKENDS, backend_name
 from omniplan.llamacpp.load import expert_cache
 from omniplan.llamacpp.load.second import is_known
 from omniplan.llamacpp.load.speculation import second, settled
+from omniplan.llamacpp.projector import memory as projector
 
 _FILE: Final = "unpriced.toml"
 
@@ -61,6 +62,7 @@ def unpriced(model: Model, params: ServerParams, gpus: Sequence[Gpu]) -> Iterato
     for row in rows().values():
         if row.is_asked(params) and not row.is_priced(model, known(params.build)):
             yield Unpriced(subject=row.subject, what=row.what, source=row.source, only_adds=row.only_adds)
+    yield from _unpriced_projector(model)
     keys = [item.key for item in params.override_kv if item.key.startswith((f"{model.arch}.", "general."))]
     if keys:
         yield Unpriced(
@@ -85,6 +87,17 @@ def unpriced(model: Model, params: ServerParams, gpus: Sequence[Gpu]) -> Iterato
             source="no such graph in omniplan.llamacpp.graph.families",
         )
     yield from unpriced_devices(gpus)
+
+
+def _unpriced_projector(model: Model) -> Iterator[Unpriced]:
+    """The projectors of a file at hand whose weights are priced, but whose graph is not restated."""
+    header = model.companions.projector
+    for name in projector.unknown(header) if header else ():
+        yield Unpriced(
+            subject="--mmproj",
+            what=f"the compute buffer of a projector of type {name}",
+            source="omniplan.llamacpp.projector.families",
+        )
 
 
 def unpriced_devices(gpus: Sequence[Gpu]) -> Iterator[Unpriced]:

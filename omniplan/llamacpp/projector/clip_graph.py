@@ -36,12 +36,13 @@ class Vit:
 
 
 class ClipGraph:
-    """State of one encoder's graph under construction."""
+    """State of one encoder's graph under construction; ``half_masks`` are given as f16 (builds after b11434)."""
 
-    def __init__(self, encoder: Encoder, *, flash_attn: bool) -> None:
+    def __init__(self, encoder: Encoder, *, flash_attn: bool, half_masks: bool = False) -> None:
         self.encoder = encoder
         self.kind = encoder.kind
         self.flash_attn = flash_attn
+        self.half_masks = half_masks and flash_attn
         self.graph = Graph()
         self.n_embd = encoder.n_embd
         self.n_head, self.n_head_kv, self.d_head = encoder.n_head, encoder.n_head_kv, encoder.d_head
@@ -83,6 +84,10 @@ class ClipGraph:
     def indices(self, n: int) -> Node:
         """Positions or rows to choose."""
         return self.input(I32, n)
+
+    def mask(self, n: int) -> Node:
+        """Which of ``n`` positions see which."""
+        return self.input(F16 if self.half_masks else F32, n, n)
 
     def image(self, channels: int = 3) -> Node:
         """The image, or the sound's spectrogram (``build_inp_raw``)."""
@@ -129,7 +134,7 @@ class ClipGraph:
         return ops.clamp(ops.mul_mat(w, ops.clamp(x)))
 
     def norm(self, x: Node, name: str = "", *, rms: bool | None = None) -> Node:
-        """``x`` normalised as the kind says unless ``rms`` does, with the scale and shift of ``name`` (``build_norm``)."""
+        """``x`` normalised as the kind or ``rms`` says, with the scale and shift of ``name`` (``build_norm``)."""
         x = ops.rms_norm(x) if (self.kind.rms_norm if rms is None else rms) else ops.norm(x)
         return self.plus(self.times(x, f"{name}.weight"), f"{name}.bias") if name else x
 
@@ -149,14 +154,16 @@ class ClipGraph:
             up, down = down, up
         return self.ffn(x, up, down, gate=gate)
 
-    def attention(self, q: Node, k: Node, v: Node, out: str, mask: Node | None = None, sinks: Node | None = None) -> Node:
+    def attention(
+        self, q: Node, k: Node, v: Node, out: str, mask: Node | None = None, sinks: Node | None = None
+    ) -> Node:
         """Attention of heads [d_head, n_head, n], and the product with ``out`` (``build_attn``)."""
         for part in (q, k, v):
             self.graph.expand(part)
         q, k = views.swap_middle(q), views.swap_middle(k)
         if self.flash_attn:
             k, v = ops.cast(k, F16), ops.cast(views.swap_middle(v), F16)
-            mask = None if mask is None else ops.cast(mask, F16)
+            mask = mask if mask is None or self.half_masks else ops.cast(mask, F16)
             x = ops.flash_attn_ext(q, k, v, mask, sinks)
             x = views.reshape(x, x.ne[0] * x.ne[1], x.ne[2] * x.ne[3])
         else:
@@ -190,7 +197,9 @@ class ClipGraph:
     def _normed(self, x: Node, il: int, name: str) -> Node:
         if self.weight(self.layer(il, f"{name}.weight")) is None:
             return x
-        return ops.mul(ops.rms_norm(x) if self.kind.rms_norm else ops.norm(x), self.need(self.layer(il, f"{name}.weight")))
+        return ops.mul(
+            ops.rms_norm(x) if self.kind.rms_norm else ops.norm(x), self.need(self.layer(il, f"{name}.weight"))
+        )
 
     # Whole transformers
 

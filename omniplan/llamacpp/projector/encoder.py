@@ -8,7 +8,7 @@ from math import isqrt
 from typing import Final
 
 from omniplan.domain.header import ArrayInfo, Header, Value
-from omniplan.errors import UnsupportedModel
+from omniplan.errors import ArgumentError, UnsupportedModel
 from omniplan.llamacpp.projector.kinds import ProjectorKind, kinds
 
 # clip-model.h: warmup_audio_size, in frames.
@@ -82,20 +82,26 @@ class Encoder:
         return given or (self.n_embd // self.n_head if self.n_head else 0)
 
 
-def encoders(header: Header, *, most_tokens: int = -1) -> tuple[Encoder, ...]:
-    """Those of a projector file, ``most_tokens`` being --image-max-tokens; raises UnsupportedModel (``clip_init``)."""
-    if header.architecture != "clip":
-        raise UnsupportedModel(f"{header.paths[0]}: general.architecture is {header.architecture!r}, no projector's")
-    found = tuple(_encoders(header, most_tokens))
+def encoders(header: Header, *, least_tokens: int = -1, most_tokens: int = -1) -> tuple[Encoder, ...]:
+    """Those of a projector file for --image-min-tokens and --image-max-tokens (``clip_init``).
+
+    Raises UnsupportedModel for a file that b11434 does not load, ArgumentError for tokens that it does not take.
+    """
+    found = tuple(_encoders(header, least_tokens, most_tokens))
     if not any(encoder.modality is not GENERATED for encoder in found):
         raise UnsupportedModel(f"{header.paths[0]}: says neither clip.has_vision_encoder nor clip.has_audio_encoder")
     return found
 
 
-def _encoders(header: Header, most_tokens: int) -> Iterator[Encoder]:
+def _encoders(header: Header, least_tokens: int, most_tokens: int) -> Iterator[Encoder]:
     skips_audio = False
     if header.metadata.get(f"clip.{VISION.flag}"):
         yield (seen := _vision(header, most_tokens))
+        if seen.kind.image_tokens:
+            least = least_tokens if least_tokens > 0 else seen.kind.image_tokens[0]
+            if least > seen.max_tokens:
+                problem = f"an image of this projector has at least {least} tokens, and may have {seen.max_tokens}"
+                raise ArgumentError("--image-max-tokens", problem, remedy=f"allow {least}, and -ub of as many")
         skips_audio = seen.kind.skips_audio
     for modality in (AUDIO, GENERATED):
         if header.metadata.get(f"clip.{modality.flag}") and not (modality is AUDIO and skips_audio):
@@ -128,7 +134,9 @@ def _vision(header: Header, most_tokens: int) -> Encoder:
         patch, merge = patch * merge, 1
     area = (patch * merge) ** 2
     pixels = _most_pixels(header, kind, area, most_tokens)
-    side = _warmup(kind, kind.image_size or _number(header, "clip.vision.image_size"), patch * merge, pixels, most_tokens)
+    side = _warmup(
+        kind, kind.image_size or _number(header, "clip.vision.image_size"), patch * merge, pixels, most_tokens
+    )
     if not patch <= side <= _LARGEST * 2:
         raise UnsupportedModel(f"{header.paths[0]}: an image of {side} x {side} pixels has no patch of {patch}")
     tokens = pixels // area if pixels > 0 else -1

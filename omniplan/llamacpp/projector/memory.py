@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
-from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.footprint import BufferSize
 from omniplan.domain.header import Header
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import FlashAttn, ServerParams
-from omniplan.llamacpp.build import known
+from omniplan.llamacpp.build import Build, known
 from omniplan.llamacpp.ggml import registry
 from omniplan.llamacpp.ggml.allocate import peaks
 from omniplan.llamacpp.ggml.backend import Device
@@ -36,11 +35,24 @@ class _Asked:
 
     device: Device
     flash_attn: FlashAttn
+    least_tokens: int
     most_tokens: int
+    build: Build
 
     @classmethod
     def of(cls, machine: Machine, params: ServerParams) -> _Asked:
-        return cls(device=_device(machine, params), flash_attn=params.flash_attn, most_tokens=params.image_max_tokens)
+        """What ``params`` ask for on ``machine``."""
+        return cls(
+            device=_device(machine, params),
+            flash_attn=params.flash_attn,
+            least_tokens=params.image_min_tokens,
+            most_tokens=params.image_max_tokens,
+            build=known(params.build),
+        )
+
+    def encoders(self, header: Header) -> tuple[Encoder, ...]:
+        """Those of a file, as asked for."""
+        return encoders(header, least_tokens=self.least_tokens, most_tokens=self.most_tokens)
 
 
 def held(model: Model, machine: Machine, params: ServerParams, n_ubatch: int) -> Mapping[str, BufferSize]:
@@ -77,11 +89,11 @@ def _held(model: Model, asked: _Asked, n_ubatch: int) -> Mapping[str, BufferSize
     header = model.companions.projector
     if header is None:
         return {}
-    whole = (encoder.max_tokens for encoder in encoders(header, most_tokens=asked.most_tokens) if _is_whole(encoder))
+    whole = (encoder.max_tokens for encoder in asked.encoders(header) if _is_whole(encoder))
     if max(whole, default=-1) > n_ubatch:
-        asked = replace(asked, most_tokens=n_ubatch)
+        asked = replace(asked, most_tokens=n_ubatch, least_tokens=min(asked.least_tokens, n_ubatch))
     weights, compute = Counter[str](), Counter[str]()
-    for encoder in encoders(header, most_tokens=asked.most_tokens):
+    for encoder in asked.encoders(header):
         weights[asked.device.buffer] += sum(_weights(encoder, asked.device))
         compute.update(_compute(encoder, asked))
     names = dict.fromkeys((*weights, *compute))
@@ -92,7 +104,7 @@ def _held(model: Model, asked: _Asked, n_ubatch: int) -> Mapping[str, BufferSize
 def _set_aside(model: Model, asked: _Asked) -> Mapping[str, int]:
     header = model.companions.projector
     found: Counter[str] = Counter()
-    for encoder in encoders(header, most_tokens=asked.most_tokens) if header else ():
+    for encoder in asked.encoders(header) if header else ():
         if encoder.modality is not GENERATED:
             found[asked.device.buffer] += sum(tensor.nbytes for tensor in loaded(encoder))
             found.update(_compute(encoder, asked))
@@ -120,19 +132,20 @@ def _compute(encoder: Encoder, asked: _Asked) -> Mapping[str, int]:
     """Bytes per buffer type of one encoder's scheduler, whose devices are its own and the CPU."""
     if encoder.modality is GENERATED or not _is_known(encoder):
         return {}
-    sizes, runs_fused = _reserved(encoder, asked.device, flash_attn=asked.flash_attn is not FlashAttn.OFF)
+    sizes, runs_fused = _reserved(encoder, asked, flash_attn=asked.flash_attn is not FlashAttn.OFF)
     if asked.flash_attn is FlashAttn.AUTO and not runs_fused:
         # Buffers that the first try needed stay as large.
-        plain, _ = _reserved(encoder, asked.device, flash_attn=False)
+        plain, _ = _reserved(encoder, asked, flash_attn=False)
         sizes = {name: max(size, plain[name]) for name, size in sizes.items()}
     return sizes
 
 
-def _reserved(encoder: Encoder, device: Device, *, flash_attn: bool) -> tuple[dict[str, int], bool]:
+def _reserved(encoder: Encoder, asked: _Asked, *, flash_attn: bool) -> tuple[dict[str, int], bool]:
     """What one graph needs, and whether the device runs every flash attention in it (``reserve_compute_meta``)."""
-    graph = families.build(encoder, flash_attn=flash_attn)
+    graph = families.build(encoder, asked.build, flash_attn=flash_attn)
+    device = asked.device
     devices = tuple(dict.fromkeys((device, _CPU)))
-    homes = Homes(devices=devices, home=lambda _: device.buffer, fusions=known(DEFAULT_BUILD).fusions)
+    homes = Homes(devices=devices, home=lambda _: device.buffer, fusions=asked.build.fusions)
     sizes = peaks(schedule(Prepared(graph.nodes, graph.leafs), homes))
     runs = all(device.backend.supports(node) for node in graph.nodes if node.op == _ATTENTION)
     return {held.buffer: size for held, size in zip(devices, sizes, strict=True)}, runs

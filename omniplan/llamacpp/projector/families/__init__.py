@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from omniplan.llamacpp.build import Build
 from omniplan.llamacpp.graph.graph import Graph
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.projector.clip_graph import ClipGraph
@@ -43,8 +44,8 @@ FAMILIES: Final[Mapping[str, Family]] = {
 }  # fmt: skip
 
 
-def build(encoder: Encoder, *, flash_attn: bool) -> Graph:
-    """The graph of ``encoder``, which has to have a family."""
-    clip = ClipGraph(encoder, flash_attn=flash_attn)
+def build(encoder: Encoder, build: Build, *, flash_attn: bool) -> Graph:
+    """The graph of ``encoder``, which has to have a family, as a build of llama.cpp makes it."""
+    clip = ClipGraph(encoder, flash_attn=flash_attn, half_masks=build.half_masks)
     clip.graph.expand(FAMILIES[encoder.kind.graph](clip))
     return clip.graph

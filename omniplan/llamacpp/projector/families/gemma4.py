@@ -1,4 +1,4 @@
-"""Gemma 4: a tower that pools its tokens, and embedders without one (tools/mtmd/models/gemma4v.cpp, gemma4uv.cpp, gemma4ua.cpp)."""
+"""Gemma 4: a tower that pools its tokens, and embedders without one (tools/mtmd/models/gemma4*.cpp)."""
 
 from __future__ import annotations
 

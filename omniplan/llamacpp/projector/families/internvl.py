@@ -1,4 +1,4 @@
-"""Towers with a class token that is dropped before patches merge (tools/mtmd/models/internvl.cpp, nemotron-v2-vl.cpp)."""
+"""Towers with a class token that is dropped before patches merge (models/internvl.cpp, nemotron-v2-vl.cpp)."""
 
 from __future__ import annotations
 

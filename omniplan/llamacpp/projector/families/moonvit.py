@@ -1,5 +1,7 @@
-"""Transformers over images of any size whose patches merge at the end (tools/mtmd/models/kimivl.cpp, kimik25.cpp, paddleocr.cpp,
-dotsocr.cpp, hunyuanvl.cpp)."""
+"""Transformers over images of any size whose patches merge at the end.
+
+Upstream: tools/mtmd/models/kimivl.cpp, kimik25.cpp, paddleocr.cpp, dotsocr.cpp, hunyuanvl.cpp.
+"""
 
 from __future__ import annotations
 

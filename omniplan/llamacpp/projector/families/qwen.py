@@ -1,10 +1,10 @@
-"""Qwen's vision transformers: pairs of frames, blocks of two by two, windows (tools/mtmd/models/qwen2vl.cpp, qwen3vl.cpp)."""
+"""Qwen's vision transformers: pairs of frames, blocks of two by two, windows (models/qwen2vl.cpp, qwen3vl.cpp)."""
 
 from __future__ import annotations
 
 from omniplan.llamacpp.graph import ops, views
 from omniplan.llamacpp.graph.node import Node
-from omniplan.llamacpp.graph.ops import F16, F32
+from omniplan.llamacpp.graph.ops import F16
 from omniplan.llamacpp.projector.clip_graph import ClipGraph, Vit
 
 # Patches of a block, which these graphs fix whatever the header merges by.
@@ -29,8 +29,8 @@ def qwen2vl(clip: ClipGraph) -> Node:
         x = clip.norm(x, "v.pre_ln")
     mask: Node | None = None
     if pattern:
-        order, mask = clip.indices(n_blocks), clip.input(F32, n_pos, n_pos)
-        mask = ops.cast(mask, F16) if clip.flash_attn else mask
+        order, mask = clip.indices(n_blocks), clip.mask(n_pos)
+        mask = ops.cast(mask, F16) if clip.flash_attn and not clip.half_masks else mask
         x = ops.get_rows(views.reshape(x, clip.n_embd * _BLOCK, n_blocks), order)
         x = views.reshape(x, clip.n_embd, n_pos)
     masks = [None if not pattern or (il + 1) % pattern == 0 else mask for il in range(clip.encoder.n_layer)]
