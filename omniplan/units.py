@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import math
+from struct import Struct
 from typing import Final
 
 KIB: Final = 1 << 10
 MIB: Final = 1 << 20
 GIB: Final = 1 << 30
+_SINGLE: Final = Struct("f")
 
 
 def pad(value: int, multiple: int) -> int:
     """Round ``value`` up to a whole ``multiple`` (llama.cpp's ``GGML_PAD``)."""
     return -(-value // multiple) * multiple
+
+
+def single(value: float) -> float:
+    """``value`` rounded to a C float, infinite where it is too large."""
+    try:
+        return float(_SINGLE.unpack(_SINGLE.pack(value))[0])
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 def mib(size: int) -> str:

@@ -26,7 +26,7 @@ from omniplan.llamacpp.flags.table import spellings
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.footprint import footprint
 from omniplan.machines.probe.order import VISIBLE, as_visible
-from omniplan.predict.request import predict_priced
+from omniplan.predict.request import is_known, predict_priced
 from omniplan.units import GIB
 
 DEFAULT: Final = Headroom()
@@ -176,7 +176,7 @@ class Case:
     def speed(self, params: ServerParams) -> Prediction | None:
         """How fast ``params`` run, None as for ``price``."""
         priced = self.price(params)
-        if priced is None or self.served is None or self.machine is None:
+        if priced is None or self.served is None or self.machine is None or not is_known(params):
             return None
         return predict_priced(self.served, self.machine, params, priced, *_WORKLOAD)
 

@@ -12,7 +12,7 @@ from omniplan.gguf.companions import with_companions
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.load.footprint import footprint
 from omniplan.planning.comparison import Compared, Comparison
-from omniplan.predict.request import predict_priced
+from omniplan.predict.request import is_known, predict_priced
 
 
 def compare(
@@ -48,5 +48,6 @@ def _rows(
             priced = footprint(served, machine, params)
         except ArgumentError as error:
             raise ArgumentError(f"command line {number}: {error.flag}", error.problem, remedy=error.remedy) from error
-        speed = None if priced.unpriced else predict_priced(served, machine, params, priced, *workload, 0)
+        is_open = priced.unpriced or not is_known(params)
+        speed = None if is_open else predict_priced(served, machine, params, priced, *workload, 0)
         yield Compared.of(tuple(args), priced, speed)

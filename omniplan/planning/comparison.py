@@ -16,7 +16,7 @@ class Compared(Record):
 
     ``used`` are bytes by pool, ``shortfall`` the missing ones; ``fits`` says that no pool is short, headroom aside,
     None where ``unpriced`` leaves that open. ``prediction`` takes for granted that it runs; there is none where
-    something is not priced.
+    something is not priced or nothing is known about the speed.
     """
 
     args: tuple[str, ...]

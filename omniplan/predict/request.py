@@ -10,10 +10,12 @@ from typing import Final
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
-from omniplan.domain.params import ServerParams
+from omniplan.domain.params import ServerParams, SplitMode
 from omniplan.domain.prediction import Estimate, Prediction
 from omniplan.domain.request import DEFAULT
+from omniplan.errors import InputError
 from omniplan.llamacpp.ggml import buffers
+from omniplan.llamacpp.load.division import table
 from omniplan.llamacpp.load.footprint import placed as price
 from omniplan.llamacpp.load.footprint import pools
 from omniplan.llamacpp.load.place import place
@@ -54,10 +56,18 @@ def predict(
     """Predict ``params`` on ``machine`` for a prompt of ``n_prompt`` and an answer of ``n_gen`` tokens.
 
     ``depth`` tokens are already in the cache when the prompt comes. One sequence is predicted. ``acceptance`` is the
-    share of drafted tokens that is kept, None for what measured rows have.
+    share of drafted tokens that is kept, None for what measured rows have. Raises InputError where nothing is known.
     """
     placement, priced = placed(model, machine, params)
+    if not is_known(params):
+        problem = f"how fast it runs is not known; measured: {'; '.join(table().measured)}"
+        raise InputError(problem, field="--split-mode", value=params.split_mode)
     return predict_placed(model, machine, params, placement, priced, (n_prompt, n_gen, depth), constants, acceptance)
+
+
+def is_known(params: ServerParams) -> bool:
+    """Whether the terms of a prediction describe ``params``: devices that divide every tensor wait for each other."""
+    return params.split_mode is not SplitMode.TENSOR
 
 
 def placed(model: Model, machine: Machine, params: ServerParams) -> tuple[Placement, Footprint]:
@@ -80,7 +90,7 @@ def unsized(machine: Machine) -> Machine:
 def predict_priced(
     model: Model, machine: Machine, params: ServerParams, priced: Footprint, n_prompt: int, n_gen: int, depth: int
 ) -> Prediction:
-    """The same with a footprint at hand."""
+    """The same with a footprint at hand; ``params`` are such as ``is_known``."""
     placement = place(model, machine, params)
     return predict_placed(model, machine, params, placement, priced, (n_prompt, n_gen, depth), None)
 

@@ -22,7 +22,7 @@ from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.ggml.buffers import HOST
 from omniplan.llamacpp.load.footprint import footprint
 from omniplan.machines.gpus import find_gpu
-from omniplan.predict.request import predict
+from omniplan.predict.request import is_known, predict
 from omniplan.verify.logs.report import Load, LoadReport
 from omniplan.verify.pools import device_order, pool_of, predicted_name
 
@@ -195,10 +195,10 @@ def _predicted(model: Model, machine: Machine, args: Sequence[str], report: Load
     """Speed at the sizes of the requests in the log; None where it shows none."""
     prompts = [timing.tokens for timing in report.timings if timing.phase is Phase.PROMPT]
     answers = [timing.tokens for timing in report.timings if timing.phase is Phase.DECODE]
-    if not prompts and not answers:
+    if not is_known(params := parse(args)) or not (prompts or answers):
         return None
     n_prompt, n_gen = (sorted(sizes)[len(sizes) // 2] if sizes else 0 for sizes in (prompts, answers))
-    return predict(model, machine, parse(args), n_prompt=n_prompt, n_gen=max(1, n_gen), depth=0)
+    return predict(model, machine, params, n_prompt=n_prompt, n_gen=max(1, n_gen), depth=0)
 
 
 def _freed(report: LoadReport, machine: Machine) -> Machine:

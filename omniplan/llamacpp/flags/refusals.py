@@ -116,7 +116,9 @@ def _split_mode(params: ServerParams, model: Model, names: tuple[str, ...]) -> N
 
 def _unused_devices(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
     """Weights on a device that computes nothing make the scheduler abort: no back end can run their operation."""
-    used = {buffers.CPU, *devices_in_use(params, names)}
+    # What divides every tensor is one device, and none that an override can name.
+    devices = () if params.split_mode is SplitMode.TENSOR else devices_in_use(params, names)
+    used = {buffers.CPU, *devices}
     if not any(override.buffer_type not in used for override in params.overrides):
         return
     for name, override in first_match(params.overrides, _loaded(params, model)).items():
@@ -127,7 +129,10 @@ def _unused_devices(params: ServerParams, model: Model, names: tuple[str, ...]) 
 
 
 def devices_in_use(params: ServerParams, names: Sequence[str]) -> tuple[str, ...]:
-    """GPUs that compute, in split order: ``-dev`` or all with RPC first, then one of them with ``-sm none``."""
+    """GPUs that compute, in split order: ``-dev`` or all with RPC first, then one of them with ``-sm none``.
+
+    With ``-sm tensor`` all keep their order (src/llama.cpp: ``llama_prepare_model_devices``).
+    """
     devices = _selected(params, names)
     if params.split_mode is not SplitMode.NONE:
         return devices
@@ -137,6 +142,8 @@ def devices_in_use(params: ServerParams, names: Sequence[str]) -> tuple[str, ...
 def _selected(params: ServerParams, names: Sequence[str]) -> tuple[str, ...]:
     if params.devices is not None:
         return params.devices
+    if params.split_mode is SplitMode.TENSOR:
+        return tuple(names)
     return tuple(sorted(names, key=lambda name: not name.startswith("RPC")))
 
 

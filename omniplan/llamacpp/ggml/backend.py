@@ -59,7 +59,8 @@ class Backend:
 class Device:
     """Something that runs nodes, and keeps their results in ``buffer``, which is ``memory``.
 
-    ``capability`` is 890 for sm_89, 0 where it means nothing.
+    ``capability`` is 890 for sm_89, 0 where it means nothing. ``members`` are the devices that one of several spreads
+    its work over.
     """
 
     name: str
@@ -67,6 +68,12 @@ class Device:
     buffer: str
     memory: BufferType
     capability: int = 0
+    members: tuple[Device, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Device, ...]:
+        """The devices that hold its bytes: its members, or itself."""
+        return self.members or (self,)
 
     def alloc_size(self, node: Node) -> int:
         """Bytes of the result of ``node`` and what lies behind it."""

@@ -13,11 +13,11 @@ from omniplan.llamacpp.graph.node import WEIGHT
 
 def parts(plan: Schedule, allocated: Allocated) -> dict[str, Mapping[ComputePart, int]]:
     """Bytes of each part by buffer; they sum to the buffer's size."""
-    return {
-        device.buffer: _parts_of(plan, allocated, b)
-        for b, device in enumerate(plan.homes.devices)
-        if allocated.nbytes[b]
-    }
+    found: dict[str, Mapping[ComputePart, int]] = {}
+    for b, device in enumerate(plan.homes.devices):
+        if allocated.nbytes[b]:
+            found |= dict.fromkeys((part.buffer for part in device.parts), _parts_of(plan, allocated, b))
+    return found
 
 
 def _parts_of(plan: Schedule, allocated: Allocated, b: int) -> dict[ComputePart, int]:

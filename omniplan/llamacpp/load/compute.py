@@ -83,7 +83,8 @@ def _prompt(model: Model, placement: Placement) -> Schedule:
 
 
 def _nbytes(plan: Schedule, sizes: Sequence[int]) -> dict[str, int]:
-    return {device.buffer: size for device, size in zip(plan.homes.devices, sizes, strict=True)}
+    held = zip(plan.homes.devices, sizes, strict=True)
+    return {part.buffer: size for device, size in held for part in device.parts}
 
 
 def attention_follows_layers(model: Model, placement: Placement) -> bool:

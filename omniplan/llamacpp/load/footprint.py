@@ -36,7 +36,7 @@ def price(model: Model, machine: Machine, params: ServerParams, placement: Place
     main = sizes_of(model, placement, reserved.nbytes)
     contexts = {ContextKind.MAIN: main, **beside(model, machine, params, placement)}
     sizes = sum_of(contexts.values())
-    gpus = tuple(machine.gpu(name) for name in placement.devices)
+    gpus = tuple(machine.gpu(name) for name in placement.members)
     return Footprint(
         llama_cpp=context.build.name,
         layers=placement.layers,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
-from struct import Struct
 from typing import Final
 
 from omniplan.domain.machine import Machine
 from omniplan.domain.params import ServerParams, SplitMode
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load import expert_cache
-
-_SINGLE: Final = Struct("f")
+from omniplan.units import single
 
 
 def split(n_layer_all: int, n_gpu_layers: int, names: Sequence[str], weights: Sequence[float]) -> tuple[str, ...]:
@@ -27,25 +24,24 @@ def split(n_layer_all: int, n_gpu_layers: int, names: Sequence[str], weights: Se
     active = min(n_gpu_layers if n_gpu_layers >= 0 else n_all, n_all) if names else 0
     first = n_all - active
     # Rounding after each step is what adding and dividing in float32 does; summing in double precision differs.
-    points = list(accumulate((_f32(weight) for weight in weights[: len(names)]), lambda total, x: _f32(total + x)))
+    points = list(accumulate((single(weight) for weight in weights[: len(names)]), lambda total, x: single(total + x)))
     if points and points[-1] > 0:
-        points = [_f32(point / points[-1]) for point in points]
-    on_gpu = (_f32(i / active) for i in range(active))
+        points = [single(point / points[-1]) for point in points]
+    on_gpu = (single(i / active) for i in range(active))
     chosen = [names[min(bisect_right(points, x), len(names) - 1)] for x in on_gpu]
     return (buffers.CPU,) * first + tuple(chosen)
 
 
-def _f32(value: float) -> float:
-    """``value`` rounded to float32, infinite where it is too large."""
-    try:
-        return float(_SINGLE.unpack(_SINGLE.pack(value))[0])
-    except OverflowError:
-        return math.copysign(math.inf, value)
+def shares(params: ServerParams, n_devices: int) -> tuple[float, ...]:
+    """The ``-ts`` proportions of the first ``n_devices`` devices, 0 where none is given."""
+    return (*params.tensor_split, *[0.0] * n_devices)[:n_devices]
 
 
 def layer_devices(params: ServerParams, machine: Machine, names: Sequence[str], n_layer_all: int) -> tuple[str, ...]:
     """Device of every layer of a model with ``n_layer_all`` blocks split over the devices ``names``."""
-    given = [*params.tensor_split, *[0.0] * len(names)][: len(names)]
+    if len(names) < 2:
+        return split(n_layer_all, params.n_gpu_layers, names, [1.0])
+    given = shares(params, len(names))
     weights = given if any(given) else [float(machine.gpu(name).free) for name in names]
     return split(n_layer_all, params.n_gpu_layers, names, weights)
 

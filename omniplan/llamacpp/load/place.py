@@ -10,12 +10,14 @@ from typing import Final
 from omniplan.domain.footprint import BufferSize, sum_of
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
-from omniplan.domain.params import FlashAttn, LazyMode, ServerParams
+from omniplan.domain.params import FlashAttn, LazyMode, ServerParams, SplitMode
 from omniplan.gguf.model.architectures import row
 from omniplan.llamacpp.flags import overrides, refusals
 from omniplan.llamacpp.ggml import registry
+from omniplan.llamacpp.ggml.meta import meta
 from omniplan.llamacpp.load import compute, expert_cache, layers, memory, weights
 from omniplan.llamacpp.load.context import resolve
+from omniplan.llamacpp.load.division import Division
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.llamacpp.load.speculation import settled
 
@@ -31,9 +33,13 @@ def place(model: Model, machine: Machine, params: ServerParams, *, is_mtp: bool 
     params = settled(model, params)
     refusals.check(params, model, tuple(gpu.name for gpu in machine.gpus))
     devices = refusals.devices_in_use(params, tuple(gpu.name for gpu in machine.gpus))
-    layer_devices = layers.layer_devices(params, machine, devices, model.hparams.n_layer_all)
     known = {gpu.name: registry.device(gpu) for gpu in machine.gpus}
     gpus = tuple(known[name] for name in devices)
+    division = None
+    if params.split_mode is SplitMode.TENSOR:
+        division = Division(model, layers.shares(params, len(gpus)))
+        gpus = (meta(gpus),)
+    layer_devices = layers.layer_devices(params, machine, [gpu.name for gpu in gpus], model.hparams.n_layer_all)
     matched = overrides.first_match(params.overrides, model.header.by_name)
     forced = {name: override.buffer_type for name, override in matched.items()}
     wanted = params.flash_attn is not FlashAttn.OFF and row(model.arch).flash_attention
@@ -41,7 +47,7 @@ def place(model: Model, machine: Machine, params: ServerParams, *, is_mtp: bool 
     held = weights.place(
         model,
         layer_devices,
-        tuple(known.values()),
+        tuple({**known, **{gpu.name: gpu for gpu in gpus}}.values()),
         forced,
         host=None if params.no_host else registry.host(gpus),
         lazy_over=_lazy_over(params, machine, devices),
@@ -55,12 +61,24 @@ def place(model: Model, machine: Machine, params: ServerParams, *, is_mtp: bool 
         weights=held,
         n_copies=layers.pipeline_copies(params, model.hparams.n_layer_all, devices),
         expert_cache=cache,
+        division=division,
     )
-    # With a quantised V cache llama.cpp turns auto into on before it looks at devices (llama_init_from_model).
-    is_auto = wanted and params.flash_attn is FlashAttn.AUTO and not placement.context.type_v.is_quantized
+    if division:
+        placement = _divided(model, placement, division)
+    # With a quantised V cache or divided tensors auto is on before anyone looks at devices (llama_init_from_model).
+    is_on = division is not None or placement.context.type_v.is_quantized
+    is_auto = wanted and params.flash_attn is FlashAttn.AUTO and not is_on
     if is_auto and not compute.attention_follows_layers(model, placement):
         placement = replace(placement, context=replace(placement.context, flash_attn=False))
     return compute.resolve_fused(model, placement)
+
+
+def _divided(model: Model, placement: Placement, division: Division) -> Placement:
+    """The same with weights spread over the members of its one device."""
+    device = placement.gpus[0]
+    caches = memory.caches(model, placement.context)
+    division.check_readers(cache for cache in caches if placement.cache_device(cache.il) == device.buffer)
+    return replace(placement, weights=weights.divide(placement.weights, model, device, division))
 
 
 def _lazy_over(params: ServerParams, machine: Machine, devices: tuple[str, ...]) -> int | None:
@@ -83,7 +101,7 @@ def sizes_of(model: Model, placement: Placement, reserved: Mapping[str, int]) ->
     model_bytes = placement.weights.nbytes
     return {
         name: BufferSize(model=model_bytes.get(name, 0), context=held[name], compute=reserved.get(name, 0))
-        for name in dict.fromkeys((*placement.devices, *model_bytes, *held, *reserved))
+        for name in dict.fromkeys((*placement.members, *model_bytes, *held, *reserved))
     }
 
 
@@ -91,6 +109,6 @@ def context_bytes(model: Model, placement: Placement) -> Counter[str]:
     """Bytes of KV caches and recurrent states per buffer type."""
     held: Counter[str] = Counter()
     for cache in memory.caches(model, placement.context):
-        buffer = placement.cache_device(cache.il)
-        held[buffer] += placement.memory(buffer).size(cache.type, cache.row, cache.nbytes)
+        for buffer, size in placement.cache_sizes(cache):
+            held[buffer] += size
     return held

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.ggml.backend import Device
-from omniplan.llamacpp.ggml.buffers import BufferType
 from omniplan.llamacpp.ggml.cpu import CPU
 from omniplan.llamacpp.load.context import Context
+from omniplan.llamacpp.load.division import Division
 from omniplan.llamacpp.load.expert_cache import ExpertCache
+from omniplan.llamacpp.load.memory import CacheTensor
 from omniplan.llamacpp.load.weights import Weights
 
 
@@ -18,7 +20,8 @@ class Placement:
     """Where layers and weights live and how the context is laid out.
 
     ``gpus`` are the GPUs in use, in split order; ``layers`` the device of each layer, output last; ``n_copies``
-    the pipeline copies; ``expert_cache`` is None without one.
+    the pipeline copies; ``expert_cache`` is None without one. With ``division`` the only one of ``gpus`` spreads every
+    tensor over its members.
     """
 
     context: Context
@@ -27,19 +30,32 @@ class Placement:
     weights: Weights
     n_copies: int
     expert_cache: ExpertCache | None = None
+    division: Division | None = None
 
     @property
     def devices(self) -> tuple[str, ...]:
         """The names of ``gpus``."""
         return tuple(gpu.name for gpu in self.gpus)
 
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The names of the GPUs that hold bytes."""
+        return tuple(part.name for gpu in self.gpus for part in gpu.parts)
+
     def cache_device(self, il: int) -> str:
         """Buffer type that holds layer ``il``'s cache."""
         return self.layers[il] if self.context.offload_kqv else buffers.CPU
 
-    def memory(self, buffer: str) -> BufferType:
-        """The memory behind a buffer type that holds a cache."""
-        return next((gpu.memory for gpu in self.gpus if gpu.buffer == buffer), CPU.memory)
+    def cache_sizes(self, cache: CacheTensor) -> Iterator[tuple[str, int]]:
+        """Buffer types that hold a part of a cache, and the bytes it takes there."""
+        buffer = self.cache_device(cache.il)
+        gpu = next((gpu for gpu in self.gpus if gpu.buffer == buffer), None)
+        if gpu is None or self.division is None:
+            memory = CPU.memory if gpu is None else gpu.memory
+            yield buffer, memory.size(cache.type, cache.row, cache.nbytes)
+            return
+        for part, slice_ in zip(gpu.parts, self.division.cached(cache), strict=True):
+            yield part.buffer, part.memory.size(cache.type, slice_.ne0, slice_.nbytes)
 
     @property
     def offload_batch(self) -> int | None:

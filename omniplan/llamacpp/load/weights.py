@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -21,6 +21,7 @@ from omniplan.llamacpp.ggml.buffers import BufferType
 from omniplan.llamacpp.ggml.cpu import CPU
 from omniplan.llamacpp.graph import kernels, ops
 from omniplan.llamacpp.graph.node import Node, strides
+from omniplan.llamacpp.load.division import Division
 from omniplan.llamacpp.load.tensors import LayerClass, tensor_class
 
 OUTPUT: Final = "output.weight"
@@ -149,6 +150,20 @@ def place(
             held.add((buffer, priced.key))
             nbytes[buffer] += sizes[buffer][i]
     return Weights(buffer_of=buffer_of, factors=factors, nbytes=nbytes, n_tensors=len(held))
+
+
+def divide(weights: Weights, model: Model, device: Device, division: Division) -> Weights:
+    """The same where ``device`` spreads its weights over its members."""
+    nbytes = Counter(weights.nbytes)
+    del nbytes[device.buffer]
+    held: set[str] = set()
+    for slot, priced in zip(slots(model), _priced(model), strict=True):
+        buffer = weights.factors[slot.il] if priced.is_factor else weights.buffer_of[slot.name]
+        if buffer == device.buffer and priced.key not in held:
+            held.add(priced.key)
+            for part, piece in zip(device.parts, division.weight(slot.tensor), strict=True):
+                nbytes[part.buffer] += part.memory.size(slot.tensor.type, piece.ne0, piece.nbytes)
+    return replace(weights, nbytes=nbytes)
 
 
 def _is_lazy(slot: Slot, model: Model) -> bool:

@@ -33,7 +33,6 @@ ASKED = [
     (["--rerank"], "--embedding"),
     (["--backend-sampling"], "--backend-sampling"),
     (["--override-kv", "llama.block_count=int:1"], "--override-kv"),
-    (["-sm", "tensor"], "--split-mode tensor"),
     (["--rpc", "10.0.0.2:50052"], "--rpc"),
     (["--moe-cache-mib", "4096"], "--moe-cache-mib"),
 ]
@@ -53,7 +52,7 @@ def test_a_split_by_rows_is_not_known() -> None:
     """SYCL has it, whose back end is not priced either; CUDA refuses it."""
     priced = omniplan.footprint(DENSE, machine(name="SYCL0"), [*ARGS, "-sm", "row"])
 
-    assert (priced.fits, [item.subject for item in priced.unpriced]) == (None, ["--split-mode row", "SYCL0"])
+    assert (priced.fits, [item.subject for item in priced.unpriced]) == (None, ["SYCL0"])
 
 
 @pytest.mark.parametrize("key", ["tokenizer.ggml.add_bos_token=bool:false", "qwen3.block_count=int:1"])
@@ -62,7 +61,9 @@ def test_keys_that_decide_no_size_may_be_overridden(key: str) -> None:
     assert omniplan.footprint(DENSE, machine(), [*ARGS, "--override-kv", key]).fits is True
 
 
-@pytest.mark.parametrize(("extra", "fits"), [((), False), (("--lora", "a.gguf"), False), (("-sm", "tensor"), None)])
+@pytest.mark.parametrize(
+    ("extra", "fits"), [((), False), (("--lora", "a.gguf"), False), (("--rpc", "10.0.0.2:50052"), None)]
+)
 def test_what_only_adds_does_not_make_room(extra: tuple[str, ...], fits: bool | None) -> None:
     """A command that is short without it stays short; one whose bytes lie elsewhere may not be."""
     assert omniplan.footprint(DENSE, machine(free_mib=1), [*ARGS, *extra]).fits is fits
