@@ -64,7 +64,7 @@ def place(model: Model, machine: Machine, params: ServerParams, *, is_mtp: bool 
         division=division,
     )
     if division:
-        placement = _divided(model, placement, division)
+        placement = _divided(model, placement, division, mtp=params.load_mtp)
     # With a quantised V cache or divided tensors auto is on before anyone looks at devices (llama_init_from_model).
     is_on = division is not None or placement.context.type_v.is_quantized
     is_auto = wanted and params.flash_attn is FlashAttn.AUTO and not is_on
@@ -73,12 +73,12 @@ def place(model: Model, machine: Machine, params: ServerParams, *, is_mtp: bool 
     return compute.resolve_fused(model, placement)
 
 
-def _divided(model: Model, placement: Placement, division: Division) -> Placement:
+def _divided(model: Model, placement: Placement, division: Division, *, mtp: bool) -> Placement:
     """The same with weights spread over the members of its one device."""
     device = placement.gpus[0]
     caches = memory.caches(model, placement.context)
     division.check_readers(cache for cache in caches if placement.cache_device(cache.il) == device.buffer)
-    return replace(placement, weights=weights.divide(placement.weights, model, device, division))
+    return replace(placement, weights=weights.divide(placement.weights, model, device, division, mtp=mtp))
 
 
 def _lazy_over(params: ServerParams, machine: Machine, devices: tuple[str, ...]) -> int | None:

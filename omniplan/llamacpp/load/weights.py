@@ -152,12 +152,12 @@ def place(
     return Weights(buffer_of=buffer_of, factors=factors, nbytes=nbytes, n_tensors=len(held))
 
 
-def divide(weights: Weights, model: Model, device: Device, division: Division) -> Weights:
+def divide(weights: Weights, model: Model, device: Device, division: Division, *, mtp: bool = False) -> Weights:
     """The same where ``device`` spreads its weights over its members."""
     nbytes = Counter(weights.nbytes)
     del nbytes[device.buffer]
     held: set[str] = set()
-    for slot, priced in zip(slots(model), _priced(model), strict=True):
+    for slot, priced in zip(slots(model, mtp=mtp), _priced(model, mtp=mtp), strict=True):
         buffer = weights.factors[slot.il] if priced.is_factor else weights.buffer_of[slot.name]
         if buffer == device.buffer and priced.key not in held:
             held.add(priced.key)
