@@ -42,6 +42,11 @@ class Builder:
         self._caches: dict[tuple[str, int], CacheTensor] = {(c.part, c.il): c for c in caches(model, context)}
         self._cache_nodes: dict[tuple[str, int], Node] = {}
 
+    @property
+    def last_layer(self) -> int:
+        """The layer that the graph ends with."""
+        return self.hparams.n_layer if self.context.is_mtp else self.hparams.n_layer - 1
+
     # Leafs
 
     def shared(self, name: str, il: int = -1) -> Node | None:

@@ -74,7 +74,7 @@ def layer(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
     second = recipe.parallel and b.layer(il, "attn_norm_2.weight") is not None
     source = layer_norm(b, il, "attn_norm_2", x, recipe.norm) if second else cur
     mixed = (recipe.attention or attention)(b, recipe, inputs, il, source)
-    is_last = il == b.hparams.n_layer - 1
+    is_last = il == b.last_layer
     if recipe.rows is Rows.LAST and is_last:
         mixed = get_rows(mixed, inputs.out_ids)
         x = get_rows(x, inputs.out_ids)

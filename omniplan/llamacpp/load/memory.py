@@ -50,7 +50,21 @@ class CacheTensor:
 def caches(model: Model, context: Context) -> tuple[CacheTensor, ...]:
     """Every cache tensor that b11434 creates for ``model`` in ``context`` (``create_memory``)."""
     arch = row(model.arch)
-    return tuple(_BUILDERS[arch.memory](model.hparams, context, arch, model))
+    build = _nextn if context.is_mtp else _BUILDERS[arch.memory]
+    return tuple(build(model.hparams, context, arch, model))
+
+
+def _nextn(h: Hparams, context: Context, arch: ArchRow, _: Model) -> Iterator[CacheTensor]:
+    """The cache of the layers that draft, which attend, whatever the others do."""
+    layers = range(h.n_layer, h.n_layer_all)
+    for il in layers:
+        yield from _kv_layer(h, context, il, context.n_swa_cells if h.is_swa[il] else context.n_ctx_seq)
+    if arch.memory is MemoryKind.HYBRID_IDX and h.indexer_head_size:
+        yield from _indexer("idx_k", layers, h.indexer_head_size * _indexer_slots(h, arch), context)
+
+
+def _indexer_slots(h: Hparams, arch: ArchRow) -> int:
+    return arch.indexer_rows if h.indexer_kpool else 1
 
 
 def _attention_layers(h: Hparams, arch: ArchRow) -> list[int]:
@@ -134,7 +148,7 @@ def _hybrid(h: Hparams, context: Context, arch: ArchRow, model: Model) -> Iterat
 def _hybrid_idx(h: Hparams, context: Context, arch: ArchRow, model: Model) -> Iterator[CacheTensor]:
     yield from _hybrid(h, context, arch, model)
     if h.indexer_head_size:
-        width = h.indexer_head_size * (arch.indexer_rows if h.indexer_kpool else 1)
+        width = h.indexer_head_size * _indexer_slots(h, arch)
         layers = [il for il in _attention_layers(h, arch) if h.is_indexer_full[il] or not arch.indexer_full]
         yield from _indexer("idx_k", layers, width, context)
 

@@ -15,7 +15,7 @@ from typing import Final
 from omniplan.domain.model import Model
 from omniplan.errors import TableError
 from omniplan.llamacpp.build import Build
-from omniplan.llamacpp.graph import decoder
+from omniplan.llamacpp.graph import decoder, nextn
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.families import (
     arctic,
@@ -56,7 +56,7 @@ from omniplan.llamacpp.graph.families import (
     talkie,
 )
 from omniplan.llamacpp.graph.graph import Batch, Graph
-from omniplan.llamacpp.graph.recipe import Recipe
+from omniplan.llamacpp.graph.recipe import Recipe, Rows
 from omniplan.llamacpp.load.context import Context
 
 Family = Recipe | Callable[[Builder], None]
@@ -106,8 +106,28 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "talkie": talkie.build,
 }
 
+
+def _nextn(arch: str, *, rows: Rows) -> Callable[[Builder], None]:
+    """The nextn layer of a recipe, which drops rows without logits at ``rows``."""
+    return partial(nextn.build, recipe=replace(recipes.ROWS[arch], norm_first=False, rows=rows))
+
+
 # Graphs of nextn layers.
-MTP: Final[Mapping[str, Callable[[Builder], None]]] = {}
+MTP: Final[Mapping[str, Callable[[Builder], None]]] = {
+    "bailingmoe3": bailingmoe3.build_nextn,
+    "cohere2moe": cohere2moe.build_nextn,
+    "deepseek2": deepseek2.build_nextn,
+    "deepseek32": deepseek32.build_nextn,
+    "glm-dsa": deepseek32.build_nextn,
+    "glm4moe": _nextn("glm4moe", rows=Rows.NORMED),
+    "hy_v3": _nextn("hy_v3", rows=Rows.NORMED),
+    "mimo2": mimo2.build_nextn,
+    "nemotron_h_moe": nemotron_h.build_nextn,
+    "qwen35": _nextn("qwen35", rows=Rows.NORMED),
+    "qwen35moe": _nextn("qwen35moe", rows=Rows.NORMED),
+    "qwen3next": _nextn("qwen3next", rows=Rows.LAST),
+    "step35": _nextn("step35", rows=Rows.END),
+}
 
 _GENERAL: Final = "llama"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from omniplan.llamacpp.graph import nextn
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.families.deepseek2 import lead_dense_feed
 from omniplan.llamacpp.graph.families.kimi_linear import Kda, kda, latent
@@ -23,6 +24,11 @@ def _block(b: Builder, _: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
     heads = reshape(latent(b, inputs, il, x, inputs.positions), width, n_head, n)
     gate = unary("SIGMOID", reshape(mul_mat(b.need(il, "attn_gate.weight"), x), 1, n_head, n))
     return mul_mat(b.need(il, "attn_output.weight"), cont_2d(mul(heads, gate), width * n_head, n))
+
+
+def build_nextn(b: Builder) -> None:
+    """The nextn layer, which attends."""
+    nextn.build(b, RECIPE)
 
 
 RECIPE: Final = Recipe(

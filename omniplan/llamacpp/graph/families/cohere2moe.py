@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from omniplan.llamacpp.graph import decoder
+from omniplan.llamacpp.graph import decoder, nextn
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.moe import KEYED
 from omniplan.llamacpp.graph.node import Node
@@ -14,7 +14,16 @@ from omniplan.llamacpp.graph.recipe import Recipe, Rope, Rows, When
 
 def build(b: Builder) -> None:
     """Command A with experts: sliding layers and the dense lead have rotary positions."""
-    recipe = Recipe(
+    decoder.build(b, _recipe(b))
+
+
+def build_nextn(b: Builder) -> None:
+    """Its nextn layer, which has rotary positions."""
+    nextn.build(b, replace(_recipe(b), rope=Rope.ALL))
+
+
+def _recipe(b: Builder) -> Recipe:
+    return Recipe(
         norm="rms" if b.number("attention.layer_norm_rms_epsilon") else "layer",
         ffn_norm="",
         rope=Rope.SLIDING_OR_LEAD,
@@ -27,7 +36,6 @@ def build(b: Builder) -> None:
         output_scale=False,
         feed=_halved_feed,
     )
-    decoder.build(b, recipe)
 
 
 def _halved_feed(b: Builder, recipe: Recipe, il: int, x: Node) -> Node:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from omniplan.llamacpp.graph import attention as attn
-from omniplan.llamacpp.graph import decoder
+from omniplan.llamacpp.graph import decoder, nextn
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.ffn import ffn
 from omniplan.llamacpp.graph.linear import layer_norm
 from omniplan.llamacpp.graph.moe import Gating, Moe, Shared, moe
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import concat, cont, mul, mul_mat, repeat, rope
-from omniplan.llamacpp.graph.recipe import Inputs, Recipe
+from omniplan.llamacpp.graph.recipe import Inputs, Recipe, Rows
 from omniplan.llamacpp.graph.views import reshape, swap_middle, view_2d, view_3d
 
 
@@ -108,6 +110,15 @@ def lead_dense_feed(b: Builder, recipe: Recipe, il: int, x: Node) -> Node:
 
 def build(b: Builder, *, precise: bool = False) -> None:
     """DeepSeek V2 and V3 with their descendants; ``precise`` as in ``Moe``."""
+    decoder.build(b, _recipe(b, precise=precise))
+
+
+def build_nextn(b: Builder) -> None:
+    """Their nextn layer."""
+    nextn.build(b, replace(_recipe(b, precise=False), rows=Rows.NORMED))
+
+
+def _recipe(b: Builder, *, precise: bool) -> Recipe:
     # GLM 4.7 Flash files may leave the gating function out (load_arch_hparams).
     is_glm_lite = b.hparams.n_layer in (47, 48) and b.hparams.n_vocab == 154880
     routing = Moe(
@@ -118,7 +129,7 @@ def build(b: Builder, *, precise: bool = False) -> None:
         shared=Shared.PLAIN,
         precise=precise,
     )
-    recipe = Recipe(
+    return Recipe(
         keys_only=b.hparams.is_mla,
         attn_temp=True,
         moe=routing,
@@ -126,4 +137,3 @@ def build(b: Builder, *, precise: bool = False) -> None:
         attention=latent_attention,
         feed=lead_dense_feed,
     )
-    decoder.build(b, recipe)

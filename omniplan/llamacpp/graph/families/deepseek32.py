@@ -6,17 +6,23 @@ from dataclasses import replace
 from typing import Final
 
 from omniplan.llamacpp.graph import attention as attn
-from omniplan.llamacpp.graph import decoder
+from omniplan.llamacpp.graph import decoder, nextn
 from omniplan.llamacpp.graph import inputs as inp
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.families.deepseek2 import absorbed, compressed, latent_rank, lead_dense_feed
+from omniplan.llamacpp.graph.families.deepseek2 import (
+    absorbed,
+    compressed,
+    latent_attention,
+    latent_rank,
+    lead_dense_feed,
+)
 from omniplan.llamacpp.graph.indexer import indexed, indexer_input, sparse_mask
 from omniplan.llamacpp.graph.inputs import AttentionInput, CacheInput
 from omniplan.llamacpp.graph.linear import layer_norm, project
 from omniplan.llamacpp.graph.moe import Gating, Moe, Shared
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import concat, mul_mat
-from omniplan.llamacpp.graph.recipe import Inputs, Recipe
+from omniplan.llamacpp.graph.recipe import Inputs, Recipe, Rows
 from omniplan.llamacpp.graph.views import reshape
 
 ROUTING: Final = Moe(
@@ -86,6 +92,22 @@ def head_size(b: Builder, il: int) -> int:
     """Elements of one head of Q before it enters the latent space."""
     h = b.hparams
     return b.count("attention.key_length_mla_swa") if h.is_swa[il] else h.n_embd_head_k_mla
+
+
+# Nextn layers look at every cell.
+_NEXTN: Final = Recipe(
+    keys_only=True,
+    ffn_scale=True,
+    moe=ROUTING,
+    attention=latent_attention,
+    feed=lead_dense_feed,
+    rows=Rows.NORMED,
+)
+
+
+def build_nextn(b: Builder) -> None:
+    """The nextn layer of DeepSeek V3.2 and GLM 5."""
+    nextn.build(b, _NEXTN)
 
 
 def build(b: Builder, out_gate: str = "") -> None:

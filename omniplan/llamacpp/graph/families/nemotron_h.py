@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from omniplan.llamacpp.graph import decoder
+from omniplan.llamacpp.graph import decoder, nextn
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.families.mamba_base import mamba2
 from omniplan.llamacpp.graph.ffn import ffn
+from omniplan.llamacpp.graph.linear import layer_norm
 from omniplan.llamacpp.graph.moe import Gating, Moe, Shared, routed, shared
 from omniplan.llamacpp.graph.node import Node
-from omniplan.llamacpp.graph.ops import add, mul_mat
+from omniplan.llamacpp.graph.ops import add, get_rows, mul_mat
 from omniplan.llamacpp.graph.recipe import Inputs, Recipe, Rope, Rows
 
 _MOE: Final = Moe(
@@ -42,6 +44,17 @@ def _latent_experts(b: Builder, il: int, x: Node) -> Node:
     if up is not None:
         result = mul_mat(up, result)
     return add(result, shared(b, il, x, _MOE))
+
+
+def build_nextn(b: Builder) -> None:
+    """The nextn layer: attention and experts, behind a norm of its own kind."""
+    nextn.build(b, replace(RECIPE, rows=Rows.LAST), block=_nextn_block, head_norm="layer")
+
+
+def _nextn_block(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:
+    mixed = decoder.attention(b, recipe, inputs, il, layer_norm(b, il, "attn_norm", x))
+    x = get_rows(add(mixed, x), inputs.out_ids)
+    return add(_latent_experts(b, il, layer_norm(b, il, "post_attention_norm", x)), x)
 
 
 RECIPE: Final = Recipe(rope=Rope.NONE, rows=Rows.NORMED, has_ffn=False, attention=_block)

@@ -49,7 +49,7 @@ def test_drafted_tokens_can_be_taken_back(n_max: int, added: int) -> None:
 def test_only_some_architectures_and_kinds_keep_states() -> None:
     """Qwen3-Next cannot go back, a plain draft is checked without, and there is nothing to keep without states."""
     for model, kind in (
-        ("Qwen3-Next-80B-A3B-Q4_K_M", "draft-mtp"),
+        ("Qwen3-Next-80B-A3B-Q4_K_M", "draft-eagle3"),
         ("Qwen3.6-27B-MTP-Q4_K_M", "draft-simple"),
         ("Qwen3-8B-Q4_K_M", "draft-eagle3"),
     ):
@@ -125,3 +125,21 @@ def test_kinds_are_read_off_the_draft() -> None:
     assert context(price("Qwen3.6-27B-MTP-Q4_K_M", ["-np", "1", "-md", mtp])) == context(
         price("Qwen3.6-27B-MTP-Q4_K_M", ["-np", "1", "--spec-type", "draft-mtp"])
     )
+
+
+def test_nextn_layers_draft_in_a_context_of_their_own() -> None:
+    """One layer's f16 cache over the whole context, whatever -ctk says, and compute for the whole micro-batch."""
+    args = ["-np", "2", "--spec-type", "draft-mtp", "-ctk", "q8_0", "-ctv", "q8_0"]
+    priced = price("Qwen3.6-27B-MTP-Q4_K_M", args)
+    small = price("Qwen3.6-27B-MTP-Q4_K_M", [*args, "-ub", "256"])
+    head = priced.contexts[ContextKind.MTP]["CUDA0"]
+
+    assert (priced.fits, priced.unpriced) == (True, ())
+    assert (head.model, head.context) == (0, 2 * 2 * 4 * 256 * 16384)
+    assert head.compute > small.contexts[ContextKind.MTP]["CUDA0"].compute > 0
+
+
+def test_nextn_layers_that_are_not_there() -> None:
+    """llama.cpp asserts that the model has them."""
+    with pytest.raises(ArgumentError, match="no nextn layers"):
+        price("Qwen3-Next-80B-A3B-Q4_K_M", ["--spec-type", "draft-mtp"])
