@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import model_of
+from omniplan.api.source import served
 
 if TYPE_CHECKING:
     from omniplan.api.source import ModelSource
@@ -35,7 +35,9 @@ def certify(
     from omniplan.certify import fit_params as tool
     from omniplan.certify.certificate import certify as count
     from omniplan.domain.plan import Plan
+    from omniplan.llamacpp.flags.args import parse
 
     known = plan if isinstance(plan, Plan) else load_plan(plan)
     binary = None if simulate else tool.find(fit_params)
-    return count(known, model_of(model or known.model.path), binary=binary, timeout=timeout)
+    params = parse(known.server_args, env=known.environment)
+    return count(known, served(model or known.model.path, params), binary=binary, timeout=timeout)

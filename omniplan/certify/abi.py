@@ -139,6 +139,21 @@ struct memory_map {
     char compare[8]; int color; struct memory_node * root; struct memory_node * left; struct memory_node * right;
     size_t count;
 };
+
+struct mtmd_params {
+    bool use_gpu; dev_t device; bool print_timings; int n_threads; const char * image_marker; const char * media_marker;
+    int flash_attn_type; bool warmup; int image_min_tokens; int image_max_tokens;
+    void * cb_eval; void * cb_eval_user_data; int32_t batch_max_tokens;
+    void * progress_callback; void * progress_callback_user_data;
+};
+struct usage_node {
+    int color; struct usage_node * parent; struct usage_node * left; struct usage_node * right;
+    dev_t device; size_t size;
+};
+struct projector_usage {
+    char compare[8]; int color; struct usage_node * root; struct usage_node * left; struct usage_node * right;
+    size_t count; int image_max_tokens; bool use_non_causal;
+};
 """
 
 FUNCTIONS: Final = """
@@ -178,5 +193,8 @@ tensor_t ggml_mul_mat(void *, tensor_t, tensor_t);
 graph_t ggml_new_graph(void *);
 void ggml_build_forward_expand(graph_t, tensor_t);
 size_t ggml_tensor_overhead(void);
+struct mtmd_params mtmd_context_params_default(void);
+void mtmd_log_set(void (*)(int, const char *, void *), void *);
+void * _Z21mtmd_get_memory_usagePKc19mtmd_context_params(struct projector_usage *, const char *, struct mtmd_params);
 struct memory_map _Z26llama_get_memory_breakdownPK13llama_context(void *);
 """

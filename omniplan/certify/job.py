@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from omniplan.certify.values import Tally
 from omniplan.documents.record import plain, read
 from omniplan.domain.footprint import ContextKind
+from omniplan.domain.header import Header
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.llamacpp.flags.args import parse
@@ -18,7 +19,7 @@ from omniplan.llamacpp.load.context import resolve
 from omniplan.llamacpp.load.speculation import SecondContext, second, settled
 
 # The file to load for a header: its own, or a sparse stand-in.
-PathOf = Callable[[Model], str]
+PathOf = Callable[[Header], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +53,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One pricing on a machine's GPUs: the main context, and the one of ``beside_kind`` that drafts for it, if any."""
+    """One pricing on a machine's GPUs: the main context, and the one of ``beside_kind`` that drafts for it, if any.
+
+    ``projector`` is the path of the file that the main context's arguments name, if it is at hand.
+    """
 
     gpus: tuple[Simulated, ...]
     main: Asked
     beside: Asked | None = None
     beside_kind: ContextKind = ContextKind.DRAFT
+    projector: str = ""
 
     @classmethod
     def of(cls, path_of: PathOf, model: Model, machine: Machine, args: tuple[str, ...], env: Mapping[str, str]) -> Job:
@@ -83,7 +88,7 @@ class Job:
         return cls(
             gpus=tuple(gpus),
             main=Asked(
-                path=path_of(model),
+                path=path_of(model.header),
                 args=(*args, *kinds),
                 n_ctx=params.n_ctx_asked or model.hparams.n_ctx_train * streams,
                 n_outputs_max=context.n_outputs_max,
@@ -92,6 +97,7 @@ class Job:
             ),
             beside=_second(drafts, path_of) if drafts else None,
             beside_kind=drafts.kind if drafts else ContextKind.DRAFT,
+            projector=path_of(projector) if (projector := model.companions.projector) else "",
         )
 
     def to_json(self) -> str:
@@ -106,7 +112,7 @@ class Job:
 
 def _second(drafts: SecondContext, path_of: PathOf) -> Asked:
     return Asked(
-        path=path_of(drafts.model) if drafts.kind is ContextKind.DRAFT else "",
+        path=path_of(drafts.model.header) if drafts.kind is ContextKind.DRAFT else "",
         args=write(drafts.params),
         n_ctx=drafts.params.n_ctx,
         n_outputs_max=resolve(drafts.model, drafts.params, flash_attn=True).n_outputs_max,

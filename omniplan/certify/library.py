@@ -24,6 +24,10 @@ _CONTEXT_DEFAULTS: Final = {
     "embeddings": False, "offload_kqv": True, "no_perf": True, "op_offload": True, "swa_full": True,
     "kv_unified": False, "n_samplers": 0,
 }  # fmt: skip
+_PROJECTOR_DEFAULTS: Final = {
+    "use_gpu": True, "n_threads": 4, "flash_attn_type": -1, "warmup": True, "image_min_tokens": -1,
+    "image_max_tokens": -1, "batch_max_tokens": 1024,
+}  # fmt: skip
 
 
 def is_available() -> bool:
@@ -93,6 +97,7 @@ def _defaults(_: Any, lib: Any) -> str:
     for name, struct, expected in (
         ("model", lib.llama_model_default_params(), _MODEL_DEFAULTS),
         ("context", lib.llama_context_default_params(), _CONTEXT_DEFAULTS),
+        ("projector", lib.mtmd_context_params_default(), _PROJECTOR_DEFAULTS),
     ):
         for field, value in expected.items():
             if getattr(struct, field) != value:

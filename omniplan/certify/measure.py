@@ -10,8 +10,9 @@ from typing import Any, Final
 from omniplan.certify.devices import SimulatedBackend
 from omniplan.certify.job import Asked, Job
 from omniplan.certify.parameters import Structs
+from omniplan.certify.projectors import usage
 from omniplan.certify.values import Tally
-from omniplan.domain.footprint import BufferSize, GraphSplits
+from omniplan.domain.footprint import BufferSize, ContextKind, GraphSplits
 from omniplan.errors import OmniplanError
 from omniplan.llamacpp.flags.args import parse
 
@@ -35,6 +36,7 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
         "void (int, const char *, void *)", lambda level, text, _: log.append((level, _string(ffi, text)))
     )
     lib.llama_log_set(listener, ffi.NULL)
+    lib.mtmd_log_set(listener, ffi.NULL)
     lib.llama_backend_init()
     backend = SimulatedBackend(ffi, lib, job.gpus)
     structs = Structs(ffi, lib, backend)
@@ -46,7 +48,13 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
         if not job.beside.path:
             sizes = {name: replace(size, model=0) for name, size in sizes.items()}
         found = replace(found, beside={job.beside_kind: sizes})
+    if job.projector:
+        sizes = usage(structs, parse(job.main.args, env=job.main.env), job.projector, lib.llama_n_ubatch(context))
+        if not sizes:
+            raise Refused(_reason(log))
+        found = replace(found, beside={**found.beside, ContextKind.PROJECTOR: sizes})
     lib.llama_log_set(ffi.NULL, ffi.NULL)
+    lib.mtmd_log_set(ffi.NULL, ffi.NULL)
     return found
 
 

@@ -12,7 +12,7 @@ from omniplan.units import MIB
 
 _SPLIT_MODES: Final = {SplitMode.NONE: 0, SplitMode.LAYER: 1, SplitMode.ROW: 2, SplitMode.TENSOR: 3}
 _LAZY_MODES: Final = {LazyMode.OFF: 0, LazyMode.AUTO: 1, LazyMode.ON: 2}
-_FLASH_ATTN: Final = {FlashAttn.AUTO: -1, FlashAttn.OFF: 0, FlashAttn.ON: 1}
+FLASH_ATTN: Final = {FlashAttn.AUTO: -1, FlashAttn.OFF: 0, FlashAttn.ON: 1}
 _LOAD_NONE: Final = 0
 # llama.h: llama_model_kv_override_type
 _KV_TAGS: Final = {int: (0, "i"), float: (1, "f"), bool: (2, "b"), str: (3, "s")}
@@ -67,7 +67,7 @@ class Structs:
         struct.n_ctx, struct.n_outputs_max, struct.n_rs_seq = asked.n_ctx, asked.n_outputs_max, asked.n_rs_seq
         struct.ctx_type, struct.ctx_other = int(asked.is_mtp), other
         struct.n_batch, struct.n_ubatch, struct.n_seq_max = params.n_batch, params.n_ubatch, params.n_seq_max
-        struct.flash_attn_type = _FLASH_ATTN[params.flash_attn]
+        struct.flash_attn_type = FLASH_ATTN[params.flash_attn]
         struct.type_k, struct.type_v = TYPE_BY_NAME[params.cache_type_k].id, TYPE_BY_NAME[params.cache_type_v].id
         struct.embeddings, struct.swa_full, struct.kv_unified = params.embedding, params.swa_full, params.is_kv_unified
         struct.offload_kqv, struct.op_offload = params.offload_kqv, params.op_offload

@@ -34,7 +34,7 @@ def simulate(model: Model, machine: Machine, args: tuple[str, ...], *, env: Mapp
     """
     library.path()
     with tempfile.TemporaryDirectory(prefix="omniplan-") as folder:
-        job = Job.of(lambda held: str(complete_file(held.header, Path(folder))), model, machine, args, env)
+        job = Job.of(lambda header: str(complete_file(header, Path(folder))), model, machine, args, env)
         return read_tally(_ask(job, timeout))
 
 

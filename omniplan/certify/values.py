@@ -41,7 +41,7 @@ class Tally:
         """What a footprint says of the same."""
         return cls(
             buffers=sum_of(sizes for kind, sizes in priced.contexts.items() if kind not in _APART),
-            beside={kind: sizes for kind, sizes in priced.contexts.items() if kind in _APART},
+            beside={kind: _told(kind, sizes) for kind, sizes in priced.contexts.items() if kind in _APART},
             layers=priced.layers,
             graph_splits=priced.graph_splits,
             sched_copies=priced.sched_copies,
@@ -59,6 +59,13 @@ class Tally:
             "pipeline copies": self.sched_copies,
             "context": self.n_ctx,
         }
+
+
+def _told(kind: ContextKind, sizes: Mapping[str, BufferSize]) -> Mapping[str, BufferSize]:
+    """``sizes`` as llama.cpp tells them: of a projector weights and buffer are one figure."""
+    if kind is not ContextKind.PROJECTOR:
+        return sizes
+    return {name: BufferSize(compute=size.total) for name, size in sizes.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

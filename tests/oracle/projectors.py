@@ -1,19 +1,35 @@
-"""Projectors that llama.cpp's own library has counted (``tests/data/oracle/projectors.jsonl``), on one RTX 3090."""
+"""Projectors that llama.cpp's own library has counted (``tests/data/oracle/projectors.jsonl``), on one RTX 3090.
+
+``python -m tests.oracle.projectors [NAME ...]`` has it count them again, those whose file's name contains a NAME, and
+writes the file when no name is given. ``make certify`` compares without writing.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from omniplan.certify.simulate import simulate
+from omniplan.domain.footprint import ContextKind
 from omniplan.domain.header import Header
+from omniplan.domain.model import Companions, Model
 from omniplan.gguf import read_header
+from omniplan.machines.files import load_machine
 from tests.contracts.sources import ROOT
+from tests.oracle import cases
 from tests.projectors import TOWERS, Tower, write_projector
 
+MACHINE: Final = "single-3090"
+# A busy machine is no verdict.
+SECONDS: Final = 600.0
 RECORDED: Final = ROOT / "tests" / "data" / "oracle" / "projectors.jsonl"
 # Files for images and for sound, which make two encoders.
 MIXED: Final = {
@@ -56,7 +72,50 @@ def header_of(name: str, folder: Path) -> Header:
     return read_header(write_projector(folder / f"{name}.gguf", *towers_of(name)))
 
 
+def served(name: str, folder: Path) -> Model:
+    """A small model with the file beside it."""
+    return replace(cases.model("llama-dense"), companions=Companions(projector=header_of(name, folder)))
+
+
+def count(case: Case) -> dict[str, int]:
+    """The library's bytes by device."""
+    name, args = case
+    with TemporaryDirectory(prefix="omniplan-") as folder:
+        model = served(name, Path(folder))
+        words = ("-c", "512", "--mmproj", name, *args)
+        counted = simulate(model, load_machine(MACHINE), words, env={}, timeout=SECONDS)
+    return {device: size.total for device, size in counted.beside[ContextKind.PROJECTOR].items()}
+
+
 @cache
 def recorded() -> Sequence[dict[str, Any]]:
     """What the library said of each case."""
     return [json.loads(line) for line in RECORDED.read_text(encoding="utf-8").splitlines()]
+
+
+def report(pool: Executor) -> bool:
+    """Print how many the library counts as recorded, and which it does not; whether it does all."""
+    counted = list(pool.map(count, CASES))
+    moved = [row for row, found in zip(recorded(), counted, strict=True) if row["bytes"] != found]
+    print(f"projectors: {len(counted) - len(moved)} of {len(counted)} as recorded")
+    for row in moved:
+        print(f"{row['file']} {' '.join(row['args'])}")
+    return not moved
+
+
+def main() -> None:
+    """Count, show, and write what was counted."""
+    names = sys.argv[1:]
+    chosen = [case for case in CASES if not names or any(name in case[0] for name in names)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        rows = [
+            json.dumps({"file": name, "args": args, "bytes": found})
+            for (name, args), found in zip(chosen, pool.map(count, chosen), strict=True)
+        ]
+    print("\n".join(rows))
+    if not names:
+        RECORDED.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -104,7 +104,7 @@ def load():
         library.load()
     except library.InputError as error:
         print(error)
-abi.TYPES = right.replace("void * added_since_b11434;", "")
+abi.TYPES = right.replace("void * abort_callback_data;", "")
 load()
 abi.TYPES = right.replace("int32_t flags;", "int64_t flags;", 1)
 load()
