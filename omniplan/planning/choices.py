@@ -15,14 +15,11 @@ from omniplan.planning.drafting import Outcome, best_drafting
 from omniplan.planning.ladder import Ladder
 from omniplan.planning.microbatch import best_batching
 from omniplan.planning.problem import Problem
-from omniplan.planning.solution import Solution, is_clearly_faster
+from omniplan.planning.solution import EARNS, Solution, is_clearly_faster
 from omniplan.planning.timing import MODEL
 
 # Contexts between the least and the wish that are looked at, by bisection.
 _STEPS: Final = 16
-# Share of the time that one more argument must save: beneath it nobody would notice. The time model's error does not
-# count here, since both sides are one layout and share it.
-_EARNS: Final = 0.01
 
 
 def search(problem: Problem) -> Outcome:
@@ -121,7 +118,7 @@ def _settled(problem: Problem) -> Outcome:
     if found is not None and _head_may_move(ladder.problem, found):
         rival = Ladder(ladder.problem.settled(replace(ladder.problem.settings, head_on_cpu=True)))
         other = rival.climb()
-        if other is not None and other.seconds < (1 - _EARNS) * found.seconds:
+        if other is not None and other.seconds < found.seconds / (1 + EARNS):
             what = "the output matrix in RAM"
             statement = f"{what}: predicted {other.seconds:.3g} s against {found.seconds:.3g} s"
             rival.reporter.note(Reason(verdict=ReasonVerdict.CHOSEN, subject=what, statement=statement, source=MODEL))

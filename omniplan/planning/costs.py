@@ -17,8 +17,9 @@ from omniplan.llamacpp.load.context import Context
 from omniplan.planning import patterns
 from omniplan.planning.pins import Pins
 
-# The order in which b11434 computes them (src/llama-graph.cpp: build_ffn, build_moe_ffn).
-_CHAIN: Final = ("up", "gate_up", "gate", "down")
+# The order in which b11434 computes them: a gated activation visits its gate before what it gates, whichever was built
+# first (src/llama-graph.cpp: build_ffn, build_moe_ffn; ggml/src/ggml.c: ggml_visit_parents).
+_CHAIN: Final = ("gate", "up", "gate_up", "down")
 _PROJECTION: Final = re.compile(r"\.ffn_(gate_up|gate|up|down)[_.]")
 
 
@@ -27,7 +28,7 @@ class Partial:
     """A layer of which some projections move and the others stay.
 
     ``moved`` names those that move; ``size`` are bytes of the others on the GPU, ``share`` their part of the movable
-    bytes. What moves is one end of the chain up, gate, down, so that the graph is cut no finer than by moving all.
+    bytes. What moves is one end of the chain gate, up, down, so that the graph is cut no finer than by moving all.
     """
 
     moved: tuple[str, ...]

@@ -148,6 +148,7 @@ class Filler:
             kept=times.kept,
             part=times.part,
             cpu=times.cpu,
+            handover=times.handover,
         )
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
+from omniplan.domain.footprint import Footprint
 from omniplan.domain.params import MAX_DEVICES
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load import layers
 from omniplan.planning import candidates
 from omniplan.planning.candidates import Candidate
-from omniplan.planning.filling import Filler
+from omniplan.planning.filling import Filler, Reserves
 from omniplan.planning.problem import Problem, speed
 from omniplan.planning.reporter import Reporter
 from omniplan.planning.solution import MORE_GPUS, Solution, is_clearly_faster
+from omniplan.planning.timing import least_seconds, seconds
 
 
 class Ladder:
@@ -33,12 +36,26 @@ class Ladder:
                     return self._overlapped(self._without_slow_gpus(found))
         return self._on_cpu()
 
-    def estimate(self, computes: Mapping[str, int]) -> float | None:
-        """Seconds of the best assignment with compute buffers of these sizes, unpriced; None when none fits."""
-        gpus = self.problem.machine.gpus
+    def least(self, computes: Mapping[str, int], like: Footprint) -> float | None:
+        """Seconds that a search takes at least with compute buffers of these sizes; None when no assignment fits.
+
+        ``like`` stands for a price that is not known yet.
+        """
+        problem, gpus = self.problem, self.problem.machine.gpus
+        if not gpus:
+            return None
         reserves = {gpu.name: (computes.get(gpu.name, 0),) * 2 for gpu in gpus}
-        candidate = self.filler.fill(reserves, may_move=self.problem.may_move, first=0) if gpus else None
-        return None if candidate is None else candidate.seconds
+        whole = self.filler.fill(reserves, may_move=problem.may_move, first=0)
+        if whole is not None and not whole.moved:
+            return least_seconds(problem.predicted(whole, like), problem.request.objective, len(gpus))
+        found = [] if whole is None else [whole.seconds]
+        if problem.request.cpu_weights and not (whole and problem.is_moe):
+            may_move = problem.may_move and whole is None
+            first = self._enough(1, self._most_leading(), reserves, may_move=may_move)
+            if leading := self.filler.fill(reserves, may_move=may_move, first=first):
+                away = problem.predicted(leading, replace(like, graph_splits=None))
+                found.append(seconds(away, problem.request.objective))
+        return min(found, default=None)
 
     def _without_slow_gpus(self, found: Solution) -> Solution:
         """The same without GPUs slower than the fastest, unless they save the share of time they must."""
@@ -131,7 +148,7 @@ class Ladder:
             if found or self.filler.is_hopeless:
                 # Every further layer on the CPU takes more RAM, and leaves pins where they are.
                 break
-            failed, first = first, self._enough(first + 1, most, may_move=may_move)
+            failed, first = first, self._enough(first + 1, most, self.filler.reserves, may_move=may_move)
         for fewer in reversed(range(failed + 1, min(first, most + 1))):
             is_too_much, self.filler.is_hopeless = found is None, False
             rival = self.filler.best(may_move=may_move, first=fewer)
@@ -140,14 +157,13 @@ class Ladder:
                 break
         return found
 
-    def _enough(self, first: int, most: int, *, may_move: bool) -> int:
-        """The least leading layers, from ``first`` on, that leave room for compute buffers as last simulated."""
-        found = bisect_left(
+    def _enough(self, first: int, most: int, reserves: Reserves, *, may_move: bool) -> int:
+        """The least leading layers, from ``first`` on, that leave room for compute buffers of these sizes."""
+        return first + bisect_left(
             range(first, most),
             1,
-            key=lambda count: bool(self.filler.fill(self.filler.reserves, may_move=may_move, first=count)),
+            key=lambda count: bool(self.filler.fill(reserves, may_move=may_move, first=count)),
         )
-        return first + found
 
     def _most_leading(self) -> int:
         """How many leading layers may be whole on the CPU."""

@@ -6,7 +6,7 @@ computes its share itself nothing is streamed, so that the best of one depends o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,48 +16,38 @@ from omniplan.domain.plan import Settings
 from omniplan.domain.prediction import Cause
 from omniplan.planning.ladder import Ladder
 from omniplan.planning.problem import Problem
-from omniplan.planning.solution import Solution, is_clearly_faster
+from omniplan.planning.solution import EARNS, Solution, is_clearly_faster
 from omniplan.planning.timing import MODEL, seconds
+from omniplan.predict.accuracy import comparison_error
 from omniplan.predict.request import predict_priced
 
 SIZES: Final = (256, 512, 1024, 2048, 4096, 8192)
 # What of a compute buffer does not grow with the micro-batch.
 _FIXED: Final = (ComputePart.OFFLOAD, ComputePart.KV_COPIES)
 
+_Found = tuple[Ladder, Solution]
+
 
 def best_batching(problem: Problem) -> tuple[Ladder, Solution | None]:
-    """The search of the best micro-batch and op offload, and what it found.
-
-    One simulation says what compute buffers consist of; masks, activations and inputs are scaled to the other sizes,
-    the programme divides layers with the room that leaves, and what may still be faster is simulated, best first.
-    """
-    chosen, found = first_fit(problem)
+    """The search of the best micro-batch and op offload, and what it found."""
+    usual, found = first_fit(problem)
     if found is None:
-        return chosen, None
-    best, tried = found, [_said(chosen.problem.settings, found)]
-    for estimate, ladder in _promising(chosen, found):
-        if estimate >= best.seconds:
-            break
-        if (result := ladder.climb()) is not None:
-            tried.append(_said(ladder.problem.settings, result))
-            if result.seconds < best.seconds:
-                chosen, best = ladder, result
+        return usual, None
+    tried = [(usual, found), *_faster(usual, found, found.seconds)]
+    chosen, best = _best(tried)
     if len(tried) > 1:
         chosen.reporter.note(_reason(chosen.problem.settings, tried))
     return chosen, best
 
 
 def faster_size(ladder: Ladder, found: Solution) -> Reason | None:
-    """What the most promising other micro-batch would gain, where that is clear; None where nothing would.
-
-    The request names the micro-batch; one search tells whether another would be worth asking for.
-    """
+    """What another micro-batch would gain where the request names one, if that is clear; None where nothing would."""
     problem = ladder.problem
     free = Ladder(Problem(problem.model, problem.machine, replace(problem.request, n_ubatch=None), problem.settings))
-    estimate, rival = next(iter(_promising(free, found)), (found.seconds, free))
-    if estimate >= found.seconds or (other := rival.climb()) is None:
-        return None
-    if not is_clearly_faster(other, found, problem.request.objective):
+    objective = problem.request.objective
+    most = (1 - comparison_error(objective, found.prediction)) * found.seconds
+    rival, other = _best([(free, found), *_faster(free, found, most)])
+    if not is_clearly_faster(other, found, objective):
         return None
     return Reason(
         verdict=ReasonVerdict.NOTE,
@@ -87,36 +77,54 @@ def first_fit(problem: Problem) -> tuple[Ladder, Solution | None]:
 
 
 def _options(problem: Problem) -> Iterator[Settings]:
-    """What else may be settled, smallest first: sizes in reach where that is free, with op offload and without."""
+    """What else may be settled, smallest first: sizes in reach where that is free, with op offload and without.
+
+    No size beyond the first that holds the whole prompt: it runs as often, and takes more room.
+    """
     usual = problem.settings
-    sizes = [usual.n_ubatch] if problem.request.n_ubatch else [size for size in SIZES if size <= usual.n_ctx]
-    for size in sizes:
+    reach = [SIZES[0], *(size for size in SIZES[1:] if size <= usual.n_ctx and size < 2 * problem.request.n_prompt)]
+    for size in [usual.n_ubatch] if problem.request.n_ubatch else reach:
         for op_offload in (True, False):
             settings = replace(usual, n_ubatch=size, op_offload=op_offload)
             if settings != usual:
                 yield settings
 
 
-def _promising(ladder: Ladder, found: Solution) -> list[tuple[float, Ladder]]:
-    """Searches with other settings and their estimated seconds, least first; nothing computes what is not in RAM."""
-    problem, estimated = ladder.problem, []
+def _faster(ladder: Ladder, found: Solution, most: float) -> Iterator[_Found]:
+    """What searches with other settings find that may take less than ``most`` seconds, and less than those before.
+
+    One simulation says what compute buffers consist of; masks, activations and inputs are scaled to the other sizes,
+    which says what a search takes at least. Those that may take least come first. Nothing computes what is not in RAM.
+    """
+    problem = ladder.problem
     streams = Cause.STREAMING in found.prediction.prompt_terms or not problem.settings.op_offload
+    estimated = []
     for settings in _options(problem):
         if settings.op_offload == problem.settings.op_offload or streams:
             rival = Ladder(problem.settled(settings))
-            estimated.append((_estimate(rival, problem.settings, found), rival))
-    return sorted(estimated, key=lambda item: item[0])
+            estimated.append((_least(rival, problem.settings, found), rival))
+    for estimate, rival in sorted(estimated, key=lambda item: item[0]):
+        if estimate >= most:
+            break
+        if (result := rival.climb()) is not None:
+            most = min(most, result.seconds)
+            yield rival, result
 
 
-def _estimate(rival: Ladder, usual: Settings, found: Solution) -> float:
-    """Seconds of the best division of layers with scaled compute buffers, or of the layout at hand."""
+def _best(tried: Sequence[_Found]) -> _Found:
+    """The simplest of those that nobody would notice to be slower than the fastest; among equals the first."""
+    least = min(found.seconds for _, found in tried)
+    close = [item for item in tried if item[1].seconds <= (1 + EARNS) * least]
+    return min(close, key=lambda item: (item[1].n_gpus, item[1].n_patterns, item[1].seconds))
+
+
+def _least(rival: Ladder, usual: Settings, found: Solution) -> float:
+    """Seconds that a search takes at least: of layouts with scaled compute buffers, or of the one at hand."""
     problem = rival.problem
     settings, request = problem.settings, problem.request
     scaled = _scaled(found.footprint, settings.n_ubatch / usual.n_ubatch, op_offload=settings.op_offload)
-    # The programme knows nothing of micro-batches that overlap, which they do where all is on several GPUs.
-    divided = rival.estimate(scaled) if found.candidate.moved else None
-    if divided is not None:
-        return divided
+    if (least := rival.least(scaled, found.footprint)) is not None:
+        return least
     asked = problem.params
     params = replace(found.params, n_batch=asked.n_batch, n_ubatch=asked.n_ubatch, op_offload=asked.op_offload)
     priced = predict_priced(problem.model, problem.machine, params, found.footprint, request.n_prompt, request.n_gen, 0)
@@ -137,16 +145,17 @@ def _scaled(priced: Footprint, factor: float, *, op_offload: bool) -> Mapping[st
     }
 
 
-def _said(settings: Settings, found: Solution) -> str:
-    offload = "" if settings.op_offload else " without op offload"
-    return f"{settings.n_ubatch}{offload}: {found.seconds:.3g} s"
-
-
-def _reason(settings: Settings, tried: list[str]) -> Reason:
+def _reason(settings: Settings, tried: Sequence[_Found]) -> Reason:
+    said = ", ".join(_said(ladder.problem.settings, found) for ladder, found in tried)
     return Reason(
         verdict=ReasonVerdict.CHOSEN,
         subject=f"-ub {settings.n_ubatch}{'' if settings.op_offload else ' --no-op-offload'}",
-        statement=f"the least predicted time of what looked best, micro-batch and op offload together "
-        f"({', '.join(tried)})",
+        statement=f"the simplest within {EARNS:.0%} of the least predicted time, micro-batch and op offload together "
+        f"({said})",
         source=MODEL,
     )
+
+
+def _said(settings: Settings, found: Solution) -> str:
+    offload = "" if settings.op_offload else " without op offload"
+    return f"{settings.n_ubatch}{offload}: {found.seconds:.3g} s"

@@ -14,6 +14,7 @@ from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import LoadMode, Override, ServerParams
 from omniplan.domain.plan import Settings
+from omniplan.domain.prediction import Prediction
 from omniplan.domain.request import Request
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.ggml.cuda import HOST
@@ -27,7 +28,7 @@ from omniplan.planning.pins import Pins, pins_of
 from omniplan.planning.solution import Solution
 from omniplan.planning.times import DeviceTimes, device_times
 from omniplan.predict.rates import assumed_gpu_bandwidth
-from omniplan.predict.request import placed, predict_placed
+from omniplan.predict.request import placed, predict_placed, predict_priced
 from omniplan.units import MIB
 
 # Host memory that CUDA can copy from by itself; llama.cpp b11434 takes it when it does not map the file.
@@ -130,6 +131,11 @@ class Problem:
             prediction=prediction,
             seconds=timing.seconds(prediction, request.objective),
         )
+
+    def predicted(self, candidate: Candidate, priced: Footprint) -> Prediction:
+        """What a candidate would take if it were priced as ``priced`` is."""
+        request, params = self.request, self.hosted(candidate.params, priced)
+        return predict_priced(self.model, self.machine, params, priced, request.n_prompt, request.n_gen, 0)
 
     def hosted(self, params: ServerParams, priced: Footprint) -> ServerParams:
         """A priced placement with what it takes of the host: how it loads, and threads."""

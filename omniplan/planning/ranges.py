@@ -25,6 +25,7 @@ class Bin:
     ``kept`` are seconds of each layer that is whole on the device, output layer last, and ``part`` how much of them
     its movable part takes. ``cpu`` are seconds of each movable part on the CPU while this is the first device in use,
     which is the one that streams weights for a prompt; it then needs ``reserve_first`` bytes instead of ``reserve``.
+    ``handover`` are seconds of any layer with something on the CPU besides, however little.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Bin:
     kept: tuple[float, ...]
     part: tuple[float, ...]
     cpu: tuple[float, ...]
+    handover: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,7 @@ class _Room:
     kept: list[float]
     moved: list[float]
     count: list[int]
+    handover: float
     partials: Sequence[Sequence[Partial]]
 
     def too_far(self, start: int, *, may_move: bool) -> int:
@@ -107,8 +110,8 @@ class _Room:
         else:
             first, last = bisect_right(movable, movable[start] + room, start, end + 1) - 1, end
             edge, left = first, room - movable[first] + movable[start]
-        seconds += self.moved[last] - self.moved[first]
         count = self.count[last] - self.count[first]
+        seconds += self.moved[last] - self.moved[first] + count * self.handover
         if self.partials:
             for partial in self.partials[edge]:
                 gain = partial.share * (self.moved[edge + 1] - self.moved[edge])
@@ -277,5 +280,6 @@ def _room(costs: LayerCosts, bin_: Bin, rank: int, cpu: tuple[float, ...]) -> _R
         kept=list(accumulate(bin_.kept, initial=0.0)),
         moved=list(accumulate(moved, initial=0.0)),
         count=list(accumulate((1 if size else 0 for size in costs.movable), initial=0)),
+        handover=bin_.handover,
         partials=costs.partials,
     )

@@ -44,6 +44,7 @@ class DeviceTimes:
     kept: tuple[float, ...]
     part: tuple[float, ...]
     cpu: tuple[float, ...]
+    handover: float
 
 
 def device_times(
@@ -54,33 +55,34 @@ def device_times(
     Two placements are predicted per kind of GPU, everything on it and the movable weights of all layers on the CPU, and
     divided among layers by the bytes a token reads: the time model is a sum over layers of what is in proportion to
     them. ``params`` are what was asked for, ``streaming`` the same for what is on the CPU. A layer of which something
-    is pinned to another GPU is handed over and back, which takes two splits.
+    is on the CPU, or pinned to another GPU, is handed over and back, which takes two splits.
     """
     known: dict[tuple[object, ...], DeviceTimes] = {}
     found = {}
     # One GPU alone is never split by what is free on it.
     machine = unsized(machine)
-    handover = 2 * known_on(machine.constants)["gpu.split"] * _runs(request, params.n_ubatch)
+    known_on_machine, tokens = known_on(machine.constants), _tokens(request)
+    to_gpu, to_cpu = (2 * tokens * known_on_machine[name] for name in ("gpu.split", "cpu.split"))
     for index, gpu in enumerate(machine.gpus):
         kind = _kind(gpu)
         if kind not in known:
-            known[kind] = _times(model, machine, request, costs, index, (params, streaming))
-        away = [handover if others - {gpu.name} else 0.0 for others in costs.pinned]
+            times = _times(model, machine, request, costs, index, (params, streaming))
+            known[kind] = replace(times, handover=to_cpu)
+        away = [to_gpu if others - {gpu.name} else 0.0 for others in costs.pinned]
         times = known[kind]
         found[gpu.name] = replace(times, kept=tuple(map(add, times.kept, away))) if any(away) else times
     return found
 
 
-def _runs(request: Request, n_ubatch: int) -> int:
-    """How often the graph runs in what is to be short."""
-    batches = -(-request.n_prompt // n_ubatch)
+def _tokens(request: Request) -> int:
+    """Tokens of the answer in what is to be short: only these wait for splits in the time model."""
     match request.objective:
         case Objective.REQUEST:
-            return batches + request.n_gen
+            return request.n_gen
         case Objective.DECODE:
             return 1
         case Objective.PROMPT:
-            return batches
+            return 0
 
 
 def _kind(gpu: Gpu) -> tuple[object, ...]:
@@ -107,11 +109,12 @@ def _times(
     kept = tuple(whole * base / total + share for base, share in zip(costs.base, part, strict=True))
     layers = [il for il, size in enumerate(costs.movable) if size]
     if not layers:
-        return DeviceTimes(kept=kept, part=part, cpu=(0.0,) * len(kept))
+        return DeviceTimes(kept=kept, part=part, cpu=(0.0,) * len(kept), handover=0.0)
     away_params = replace(away_params, overrides=(patterns.to_cpu(layers, costs.tensors),))
     away = _seconds(model, machine, request, away_params) - whole + sum(part)
     there = sum(costs.on_cpu)
-    return DeviceTimes(kept=kept, part=part, cpu=tuple(max(0.0, away) * size / there for size in costs.on_cpu))
+    cpu = tuple(max(0.0, away) * size / there for size in costs.on_cpu)
+    return DeviceTimes(kept=kept, part=part, cpu=cpu, handover=0.0)
 
 
 def _seconds(model: Model, machine: Machine, request: Request, params: ServerParams) -> float:
