@@ -21,7 +21,7 @@ from omniplan.planning import candidates
 from omniplan.planning.candidates import Candidate
 from omniplan.planning.problem import Problem
 from omniplan.planning.reporter import Reporter
-from omniplan.planning.solution import Solution, is_clearly_faster
+from omniplan.planning.solution import Solution, simplest
 from omniplan.planning.timing import MODEL
 from omniplan.units import GIB, MIB
 
@@ -198,8 +198,8 @@ def best_of(
     if not rated:
         return None
     fastest = min(rated.values(), key=lambda solution: solution.seconds)
-    close = [name for name, solution in rated.items() if not is_clearly_faster(fastest, solution, objective)]
-    name = min(close, key=lambda name: (rated[name].n_gpus, rated[name].n_patterns, rated[name].seconds, name))
+    best = simplest(list(rated.values()), objective)
+    name = next(name for name, solution in rated.items() if solution is best)
     if not name:
         if found is not fastest:
             reporter.note(_kept(rated[name], fastest))

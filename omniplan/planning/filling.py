@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import combinations
+from math import inf
 from typing import Final
 
 from omniplan.domain.footprint import RAM
@@ -41,11 +42,11 @@ class Filler:
         self.reserves: Reserves = {}
 
     def best(
-        self, *, may_move: bool, first: int = 0, gpus: Sequence[Gpu] | None = None, least: float = 0.0
+        self, *, may_move: bool, first: int = 0, gpus: Sequence[Gpu] | None = None, most: float = inf
     ) -> Solution | None:
         """The fastest of a few rounds: fill with estimated compute buffers, simulate, fill again with the real ones.
 
-        ``gpus`` may be used, all by default. Nothing comes when more than ``least`` seconds are taken for certain.
+        ``gpus`` may be used, all by default. Nothing comes when more than ``most`` seconds are taken for certain.
         """
         machine = self.problem.machine
         reserves = self._estimates(machine.gpus if gpus is None else gpus, may_move=may_move)
@@ -56,7 +57,7 @@ class Filler:
             if candidate is None and best is None and any(map(any, reserves.values())):
                 reserves = dict.fromkeys(reserves, (0, 0))
                 candidate = self.fill(reserves, may_move=may_move, first=first)
-            if candidate is None or candidate.params in seen or (least and _least_seconds(candidate) > least):
+            if candidate is None or candidate.params in seen or _least_seconds(candidate) > most:
                 break
             seen.add(candidate.params)
             solution = self.problem.price(candidate)
@@ -155,8 +156,8 @@ class Filler:
 def _least_seconds(candidate: Candidate) -> float:
     """What a candidate takes at least.
 
-    The programme leaves out graph splits, so a price is never less, except where all is on GPUs and batches of a prompt
-    overlap: at most every GPU is then busy all the time.
+    The programme counts the graph splits that moved layers need, no others, so a price is never less, except where all
+    is on GPUs and batches of a prompt overlap: at most every GPU is then busy all the time.
     """
     return candidate.seconds / (1 if candidate.moved else len(candidate.ranges))
 

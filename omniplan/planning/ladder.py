@@ -16,8 +16,8 @@ from omniplan.planning.candidates import Candidate
 from omniplan.planning.filling import Filler, Reserves
 from omniplan.planning.problem import Problem, speed
 from omniplan.planning.reporter import Reporter
-from omniplan.planning.solution import MORE_GPUS, Solution, is_clearly_faster
-from omniplan.planning.timing import least_seconds, seconds
+from omniplan.planning.solution import MORE_GPUS, Solution, least_gain, simplest
+from omniplan.planning.timing import seconds
 
 
 class Ladder:
@@ -47,7 +47,7 @@ class Ladder:
         reserves = {gpu.name: (computes.get(gpu.name, 0),) * 2 for gpu in gpus}
         whole = self.filler.fill(reserves, may_move=problem.may_move, first=0)
         if whole is not None and not whole.moved:
-            return least_seconds(problem.predicted(whole, like), problem.request.objective, len(gpus))
+            return self._least_whole(whole, like)
         found = [] if whole is None else [whole.seconds]
         if problem.request.cpu_weights and not (whole and problem.is_moe):
             may_move = problem.may_move and whole is None
@@ -66,7 +66,7 @@ class Ladder:
         if not slow or ranges[0].first > 0:
             return found
         told = self.reporter.recall()
-        rival = self.filler.best(may_move=self.problem.may_move, gpus=fast, least=found.seconds)
+        rival = self.filler.best(may_move=self.problem.may_move, gpus=fast, most=found.seconds / (1 - MORE_GPUS))
         self.reporter.restore(told)
         if rival is None:
             return found
@@ -74,23 +74,44 @@ class Ladder:
         self.reporter.second_gpu(slow, gain, MORE_GPUS)
         return found if gain >= MORE_GPUS else rival
 
+    def _least_whole(self, whole: Candidate, like: Footprint) -> float:
+        """Seconds of an assignment with all on GPUs, or of the layers over every GPU alike where that pays."""
+        problem, objective = self.problem, self.problem.request.objective
+        prediction = problem.predicted(whole, like)
+        found = seconds(prediction, objective)
+        if (alike := self._alike()) is None:
+            return found
+        overlapped = problem.predicted(alike, like)
+        has_more_gpus = len(whole.ranges) < len(problem.machine.gpus)
+        share = least_gain(objective, overlapped, prediction, has_more_gpus=True) if has_more_gpus else 0.0
+        rival = seconds(overlapped, objective)
+        return rival if rival < (1 - share) * found else found
+
     def _overlapped(self, found: Solution) -> Solution:
-        """The layers over every GPU alike, where that is clearly faster.
+        """The layers over every GPU alike, where that is faster, and clearly so if it takes more GPUs.
 
         Batches of a prompt overlap where all is on several GPUs, which the programme's figures know nothing of.
         """
-        problem, gpus = self.problem, self.problem.machine.gpus
-        room = [float(problem.headroom.budget_of(gpu)) for gpu in gpus]
-        is_whole = not found.candidate.moved and buffers.CPU not in found.footprint.layers
-        if not is_whole or found.n_gpus == len(gpus) or not all(room) or len(gpus) >= MAX_DEVICES:
+        problem, alike = self.problem, self._alike()
+        if alike is None or found.candidate.moved or buffers.CPU in found.footprint.layers:
             return found
-        n_layer_all = problem.model.hparams.n_layer_all
-        held = Counter(layers.split(n_layer_all, n_layer_all + 1, [gpu.name for gpu in gpus], room))
-        alike = candidates.by_size(problem.params, [held[gpu.name] for gpu in gpus], n_layer_all, problem.pins)
+        objective = problem.request.objective
+        if seconds(problem.predicted(alike, found.footprint), objective) >= found.seconds:
+            return found
         told = self.reporter.recall()
         rival = self._try(alike)
         self.reporter.restore(told)
-        return rival if rival and is_clearly_faster(rival, found, problem.request.objective) else found
+        return simplest([found, rival], objective) if rival else found
+
+    def _alike(self) -> Candidate | None:
+        """The layers over every GPU in proportion to its room, where there are several."""
+        problem, gpus = self.problem, self.problem.machine.gpus
+        room = [float(problem.headroom.budget_of(gpu)) for gpu in gpus]
+        if not all(room) or not 1 < len(gpus) < MAX_DEVICES:
+            return None
+        n_layer_all = problem.model.hparams.n_layer_all
+        held = Counter(layers.split(n_layer_all, n_layer_all + 1, [gpu.name for gpu in gpus], room))
+        return candidates.by_size(problem.params, [held[gpu.name] for gpu in gpus], n_layer_all, problem.pins)
 
     def _single(self) -> Solution | None:
         """The whole model on the fastest GPU that holds it."""

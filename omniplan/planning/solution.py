@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,6 +74,21 @@ class Solution:
 
 def is_clearly_faster(rival: Solution, found: Solution, objective: Objective) -> bool:
     """Whether it is faster by more than a comparison is off by, and, with more GPUs, by what these must save."""
-    error = comparison_error(objective, rival.prediction, found.prediction)
-    least = max(error, MORE_GPUS) if rival.n_gpus > found.n_gpus else error
-    return rival.seconds < (1 - least) * found.seconds
+    share = least_gain(objective, rival.prediction, found.prediction, has_more_gpus=rival.n_gpus > found.n_gpus)
+    return rival.seconds < (1 - share) * found.seconds
+
+
+def least_gain(objective: Objective, rival: Prediction, found: Prediction, *, has_more_gpus: bool) -> float:
+    """The share of the time that another placement must save to be taken for what it costs besides."""
+    error = comparison_error(objective, rival, found)
+    return max(error, MORE_GPUS) if has_more_gpus else error
+
+
+def simplest(solutions: Sequence[Solution], objective: Objective) -> Solution:
+    """Of those that are not clearly slower than the fastest, the one of the fewest GPUs, then patterns, then seconds.
+
+    Among equals it is the first.
+    """
+    fastest = min(solutions, key=lambda solution: solution.seconds)
+    close = [solution for solution in solutions if not is_clearly_faster(fastest, solution, objective)]
+    return min(close, key=lambda solution: (solution.n_gpus, solution.n_patterns, solution.seconds))

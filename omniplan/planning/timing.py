@@ -20,9 +20,3 @@ def seconds(prediction: Prediction, objective: Objective) -> float:
             return sum(prediction.terms.values())
         case Objective.PROMPT:
             return sum(prediction.prompt_terms.values())
-
-
-def least_seconds(prediction: Prediction, objective: Objective, n_gpus: int) -> float:
-    """The same at least, however layers lie: at most, every GPU is busy with a prompt all the time."""
-    prompt = 0.0 if objective is Objective.DECODE else sum(prediction.prompt_terms.values())
-    return seconds(prediction, objective) - (1 - 1 / n_gpus) * prompt
