@@ -94,13 +94,14 @@ def _faster(ladder: Ladder, found: Solution, most: float) -> Iterator[_Found]:
     """What searches with other settings find that may take less than ``most`` seconds, and less than those before.
 
     One simulation says what compute buffers consist of; masks, activations and inputs are scaled to the other sizes,
-    which says what a search takes at least. Those that may take least come first. Nothing computes what is not in RAM.
+    which says what a search takes at least. Those that may take least come first. Without weights in RAM, op offload
+    is nothing.
     """
     problem = ladder.problem
-    streams = Cause.STREAMING in found.prediction.prompt_terms or not problem.settings.op_offload
+    has_weights_in_ram = Cause.CPU_WEIGHTS in found.prediction.terms or not problem.settings.op_offload
     estimated = []
     for settings in _options(problem):
-        if settings.op_offload == problem.settings.op_offload or streams:
+        if settings.op_offload == problem.settings.op_offload or has_weights_in_ram:
             rival = Ladder(problem.settled(settings))
             estimated.append((_least(rival, problem.settings, found), rival))
     for estimate, rival in sorted(estimated, key=lambda item: item[0]):

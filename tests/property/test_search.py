@@ -74,6 +74,7 @@ def _problem(random: Random, *, even: bool) -> tuple[LayerCosts, list[Bin]]:
                 kept=times(),
                 part=times(),
                 cpu=random.choice(links),
+                handover=0.0 if even else random.choice((0.0, 0.5, 3.0)),
             )
         )
     return costs_, bins
@@ -121,7 +122,8 @@ def seconds_of(costs_: LayerCosts, parts: Sequence[Part], moved: Sequence[Trim])
         total += sum(bin_.kept[start:end])
         for il in out:
             stays = partial.share if partial is not None and il == edge else 0.0
-            total += max(0.0, streams[il] - bin_.part[il]) * (1 - stays) if costs_.movable[il] else 0.0
+            if costs_.movable[il]:
+                total += max(0.0, streams[il] - bin_.part[il]) * (1 - stays) + bin_.handover
     return total
 
 
