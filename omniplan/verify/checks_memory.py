@@ -9,6 +9,7 @@ from omniplan.domain.footprint import BufferColumn
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Gpu
 from omniplan.llamacpp.ggml.buffers import HOST
+from omniplan.llamacpp.ggml.meta import NAME as META
 from omniplan.units import GIB, MIB, mib
 from omniplan.verify.compare import mapped_size
 from omniplan.verify.evidence import Evidence
@@ -74,10 +75,10 @@ def idle_vram(evidence: Evidence) -> Iterator[RunFinding]:
     for device in evidence.report.devices:
         pool = pool_of(device.name)
         free = free_of(evidence.report, evidence.machine, pool)
-        if free is None or HOST in one_memory(pool, evidence.machine, order):
+        if pool == META or free is None or HOST in one_memory(pool, evidence.machine, order):
             continue
         total += device.total or free
-        held = sum(pools(load, column).get(pool, 0) for column in BufferColumn)
+        held = sum(pools(load, column).get(META if META in order else pool, 0) for column in BufferColumn)
         idle += max(0, free - held - _margin(evidence, predicted_name(pool, order), device.total or free))
     movable = min(idle, model.get(HOST, 0) - spanned)
     if movable > max(_LEAST_IDLE, total * _IDLE):
@@ -89,7 +90,8 @@ def unaccounted(evidence: Evidence) -> Iterator[RunFinding]:
     """Memory in use beside the model above what the headroom policy, or the plan, allowed for."""
     order = device_order(evidence.report)
     for row in evidence.load.breakdown:
-        if row.unaccounted is None or row.total is None:
+        # Several devices that act as one show one's buffers beside everybody's memory.
+        if row.unaccounted is None or row.total is None or row.device == META:
             continue
         name = predicted_name(pool_of(row.device), order)
         before = free_of(evidence.report, evidence.machine, pool_of(row.device))

@@ -10,6 +10,7 @@ from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.footprint import BufferColumn, ContextKind, Footprint
 from omniplan.domain.prediction import Phase
 from omniplan.llamacpp.ggml.buffers import HOST
+from omniplan.llamacpp.ggml.meta import NAME as META
 from omniplan.verify.expected import Expected
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport
 from omniplan.verify.parts import Columns, shown
@@ -92,7 +93,7 @@ def _incomparable(load: Load, pool: str, column: BufferColumn, actual: int | Non
         return _NOT_PRINTED
     if column is BufferColumn.MODEL and any(is_mapped(b.device) and pool_of(b.device) == pool for b in load.buffers):
         return _MAPPED
-    is_foreign = pool != HOST and backend([pool]) != CUDA
+    is_foreign = backend([pool]) not in {CUDA, ""}
     has_foreign = any(backend([pool_of(b.device)]) not in {CUDA, ""} for b in load.buffers)
     return _OTHER_BACKEND if column is BufferColumn.COMPUTE and (is_foreign or (pool == HOST and has_foreign)) else ""
 
@@ -104,7 +105,11 @@ def _predicted(priced: Footprint, kind: ContextKind, column: BufferColumn) -> di
     for name, size in priced.contexts.get(kind, {}).items():
         pool = pool_of(name)
         found[pool] = found.get(pool, 0) + int(getattr(size, column))
-    return found
+    if META not in priced.layers:
+        return found
+    # Of several devices that act as one llama.cpp prints the largest buffer.
+    host = found.pop(HOST, 0)
+    return {META: max(found.values(), default=0), HOST: host}
 
 
 def speeds(report: LoadReport, expected: Expected) -> tuple[ComparedSpeed, ...]:

@@ -20,6 +20,7 @@ from omniplan.llamacpp.fit.fit import fit
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.ggml.buffers import HOST
+from omniplan.llamacpp.ggml.meta import NAME as META
 from omniplan.llamacpp.load.footprint import footprint
 from omniplan.machines.gpus import find_gpu
 from omniplan.predict.request import is_known, predict
@@ -216,7 +217,7 @@ def machine_in(report: LoadReport) -> Machine:
     for device in report.devices:
         pool = pool_of(device.name)
         size = device.total or device.free
-        if pool == HOST or size is None:
+        if pool in (HOST, META) or size is None:
             continue
         name = predicted_name(pool, order)
         free = size if device.free is None else device.free

@@ -9,6 +9,7 @@ from typing import Final
 from omniplan.domain.footprint import BufferColumn
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.llamacpp.ggml.buffers import HOST
+from omniplan.llamacpp.ggml.meta import NAME as META
 from omniplan.predict.learned import is_same_gpu
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport, LogBuffer
 
@@ -55,7 +56,7 @@ def pools_of(found: Iterable[LogBuffer], column: BufferColumn) -> dict[str, int]
 
 def backend(pools_seen: Iterable[str]) -> str:
     """What the devices are: ``CUDA``, ``Vulkan``, ``RPC``, ...; "" where there is only RAM."""
-    names = {_backend(pool) for pool in pools_seen if pool != HOST}
+    names = {_backend(pool) for pool in pools_seen if pool not in (HOST, META)}
     return CUDA if CUDA in names else next(iter(sorted(names)), "")
 
 
@@ -66,7 +67,7 @@ def _backend(pool: str) -> str:
 
 def predicted_name(pool: str, order: list[str]) -> str:
     """The name a prediction has for ``pool``: CUDA devices keep theirs, others count in the order of ``order``."""
-    if pool == HOST or _backend(pool) == CUDA:
+    if pool in (HOST, META) or _backend(pool) == CUDA:
         return pool
     match = _NUMBERED.fullmatch(pool)
     if match and match[2]:
