@@ -73,7 +73,7 @@ class Job:
         context = resolve(model, params, flash_attn=True)
         drafts = second(model, params, context.n_ctx)
         # common/fit.cpp gives every stream the whole training context when -c is left out.
-        streams = context.n_stream if params.fit else 1
+        streams = context.n_stream if params.is_fitted else 1
         gpus = (
             Simulated(
                 name=gpu.name,

@@ -198,6 +198,11 @@ class ServerParams:
     env: tuple[tuple[str, str], ...] = ()
 
     @property
+    def is_fitted(self) -> bool:
+        """Whether ``--fit`` looks at them at all: not where tensors are divided (``common_params_fit_impl``)."""
+        return self.fit and self.split_mode is not SplitMode.TENSOR
+
+    @property
     def n_seq_max(self) -> int:
         """Slots: ``n_parallel``, or llama-server's four when it is negative."""
         return self.n_parallel if self.n_parallel > 0 else AUTO_PARALLEL

@@ -109,7 +109,7 @@ class _Fitter:
             self.machine.gpu(name).free - margin
             for name, margin in zip(self.names, self.params.fit_target, strict=False)
         ]
-        trained = self.model.hparams.n_ctx_train * self._n_streams
+        trained = self.model.hparams.n_ctx_train * (self._n_streams if self.params.is_fitted else 1)
         self.n_ctx = self.n_ctx_before = self.params.n_ctx_asked or trained
 
     @property

@@ -75,7 +75,7 @@ def resolve(model: Model, params: ServerParams, *, flash_attn: bool) -> Context:
     unified = params.is_kv_unified
     n_stream = 1 if unified else n_seq_max
     # common/fit.cpp gives every stream the whole training context when -c is left out.
-    asked = params.n_ctx_asked or hparams.n_ctx_train * (n_stream if params.fit else 1)
+    asked = params.n_ctx_asked or hparams.n_ctx_train * (n_stream if params.is_fitted else 1)
     n_batch = min(asked, params.n_batch) if hparams.causal_attn else params.n_batch
     n_ubatch = min(n_batch, params.n_ubatch or n_batch)
     n_ctx = pad(asked, CELL_PAD)
