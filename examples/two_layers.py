@@ -64,7 +64,7 @@ def main() -> None:
     placement = place(model, load_machine("dual-4090-5070ti"), parse(ARGS.split()))
     graph = families.build(model, placement.context, Batch.prefill(placement.context))
     prepared = Prepared(graph.nodes, graph.leafs, graph.on_cpu)
-    homes = compute.homes(model, placement, placement.context.n_tokens, measured=True)
+    homes = compute.homes(model, placement, placement.context.n_tokens)
     plan = schedule(prepared, homes)
     arenas = [Arena() for _ in homes.devices]
     trace = Trace(plan, arenas)

@@ -34,19 +34,24 @@ def footprint(
     *,
     env: Mapping[str, str] | None = None,
     build: int | str = DEFAULT_BUILD,
+    no_alloc: bool = False,
 ) -> Footprint:
     """Price llama-server's ``args`` for a model on ``machine`` in llama.cpp's own bytes.
 
     ``args`` are given without ``-m``; ``env`` may hold ``LLAMA_ARG_*`` variables, ``build`` is 11434 or
     another known release, such as "b11549". Weights are taken as loaded without mmap, as llama.cpp's own memory probe
     does. Raises ArgumentError for what llama-server would refuse, InputError for a build that is not known.
+
+    Compute buffers are those of a load. ``no_alloc`` prices the probe instead that loads nothing
+    (``llama_model_params.no_alloc``), as ``--fit`` and ``llama-fit-params`` print it: with pipeline copies over several
+    GPUs, and with ``-nkvo``, llama.cpp forgets there which device some nodes are meant for, and mostly counts more.
     """
     from omniplan.llamacpp.build import build_number
     from omniplan.llamacpp.flags.args import parse
     from omniplan.llamacpp.load.footprint import footprint as price
 
     params = parse(args, env=env or {}, build=build_number(build))
-    return price(served(model, params), machine_of(machine), params)
+    return price(served(model, params), machine_of(machine), params, no_alloc=no_alloc)
 
 
 def fit(

@@ -45,8 +45,10 @@ struct ggml_backend_buffer_type {
 };
 
 struct buffer_functions {
-    void (*free_buffer)(buffer_t); void * (*get_base)(buffer_t); void * init_tensor; void * transfers[5];
-    void * cpy_tensor; void (*clear)(buffer_t, uint8_t); void * reset;
+    void (*free_buffer)(buffer_t); void * (*get_base)(buffer_t); void * init_tensor;
+    void (*memset_tensor)(buffer_t, tensor_t, uint8_t, size_t, size_t);
+    void (*set_tensor)(buffer_t, tensor_t, const void *, size_t, size_t);
+    void * reads[3]; void * cpy_tensor; void (*clear)(buffer_t, uint8_t); void * reset;
 };
 struct ggml_backend_buffer {
     struct buffer_functions functions; buft_t buft; void * context; size_t size; int usage;

@@ -11,13 +11,19 @@ from omniplan.certify.measure import Refused
 from omniplan.certify.simulate import SOURCE, simulate
 from omniplan.certify.values import Certificate, Check, Tally, compare
 from omniplan.domain.model import Model
+from omniplan.domain.params import ServerParams
 from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
 from omniplan.llamacpp.build import build_number
 from omniplan.llamacpp.flags.args import parse
-from omniplan.units import MIB
+from omniplan.llamacpp.load.footprint import footprint
+from omniplan.units import GIB, MIB
 
-_SIMULATED: Final = ("llama.cpp's own count, but for CUDA's kernels, paddings and fusions: those are omniplan's",)
+_SIMULATED: Final = "llama.cpp's own count, but for CUDA's kernels, paddings and fusions: those are omniplan's"
+_LOADED: Final = "the model was loaded, all its bytes read; the GPUs kept none"
+_MEASURED: Final = "both as llama.cpp measures without loading, a model this large: several GPUs reserve less in a load"
+# A load reads every byte and keeps those of the CPU: two seconds for this much.
+_LOADS_UP_TO: Final = 2 * GIB
 
 
 def certify(plan: Plan, model: Model, *, binary: str | None, timeout: float) -> Certificate:
@@ -33,7 +39,9 @@ def certify(plan: Plan, model: Model, *, binary: str | None, timeout: float) -> 
             value=model.header.paths[0],
         )
     if binary is None:
-        return _certificate(plan, SOURCE, 1, _SIMULATED, lambda: _simulated(plan, model, timeout))
+        loads = model.header.tensor_bytes <= _LOADS_UP_TO
+        notes = (_SIMULATED, _LOADED if loads else _MEASURED)
+        return _certificate(plan, SOURCE, 1, notes, lambda: _simulated(plan, model, timeout, no_alloc=not loads))
     source = f"{binary}, on this machine's devices"
     return _certificate(plan, source, MIB, fit_params.NOTES, lambda: _on_devices(plan, model, binary, timeout))
 
@@ -62,11 +70,18 @@ def _certificate(
     )
 
 
-def _simulated(plan: Plan, model: Model, timeout: float) -> tuple[Tally, Tally]:
-    counted = simulate(model, plan.machine, plan.server_args, env=plan.environment, timeout=timeout)
-    return Tally.of(plan.footprint), counted
+def _simulated(plan: Plan, model: Model, timeout: float, *, no_alloc: bool) -> tuple[Tally, Tally]:
+    machine, args, env = plan.machine, plan.server_args, plan.environment
+    counted = simulate(model, machine, args, env=env, timeout=timeout, no_alloc=no_alloc)
+    if not no_alloc:
+        return Tally.of(plan.footprint), counted
+    measured = footprint(model, machine, _params(plan), no_alloc=True)
+    return Tally.of(measured), counted
 
 
 def _on_devices(plan: Plan, model: Model, binary: str, timeout: float) -> tuple[Tally, Tally]:
-    params = parse(plan.server_args, env=plan.environment, build=build_number(plan.llama_cpp))
-    return fit_params.price(binary, model, plan.machine, params, timeout=timeout)
+    return fit_params.price(binary, model, plan.machine, _params(plan), timeout=timeout)
+
+
+def _params(plan: Plan) -> ServerParams:
+    return parse(plan.server_args, env=plan.environment, build=build_number(plan.llama_cpp))

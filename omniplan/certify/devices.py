@@ -1,7 +1,7 @@
 """Simulated GPUs for the library's scheduler: the host side of the CUDA backend, as callbacks.
 
 Which operations have kernels, what is offloaded, how results are padded and which nodes are tied comes from
-``omniplan.llamacpp.ggml.cuda``; buffers hold no bytes and nothing is ever computed.
+``omniplan.llamacpp.ggml.cuda``; the GPUs' buffers hold no bytes and nothing is ever computed.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ _CAPABILITIES: Final = {"async": True, "host_buffer": True, "buffer_from_host_pt
 class SimulatedBackend:
     """The registered backend; keeps every struct and callback alive.
 
-    ``devices`` are the GPUs and ``types`` the buffer types that arguments can name, the CPU's too, by name. An error in
-    a callback ends the process with code 2: llama.cpp would go on with a made-up answer.
+    ``no_alloc``: llama.cpp will only measure, so neither the CPU's memory nor pinned memory holds bytes. ``devices``
+    are the GPUs and ``types`` the buffer types that arguments can name, the CPU's too, by name. An error in a callback
+    ends the process with code 2: llama.cpp would go on with a made-up answer.
     """
 
-    def __init__(self, ffi: Any, lib: Any, gpus: Sequence[Simulated]) -> None:
+    def __init__(self, ffi: Any, lib: Any, gpus: Sequence[Simulated], *, no_alloc: bool = True) -> None:
         self._ffi = ffi
         self._lib = lib
         self._tensors = Tensors(ffi, lib)
@@ -42,9 +43,10 @@ class SimulatedBackend:
         self._runs: dict[object, bool] = {}
         self._owners: dict[int, Any] = {}
         self._empty = self._empty_buffer()
-        # Nor does the CPU hold bytes: recurrent states and logits are allocated and cleared even when only measured.
         cpu = lib.ggml_backend_cpu_buffer_type()
-        self._set(cpu, alloc_buffer=self._allocate)
+        if no_alloc:
+            # Recurrent states and logits are allocated and cleared even when only measured.
+            self._set(cpu, alloc_buffer=self._allocate)
         self._host = self._host_type(cpu)
         self._reg = self._new("struct ggml_backend_reg")
         self.devices = {gpu.name: self._device(gpu) for gpu in gpus}
@@ -86,10 +88,11 @@ class SimulatedBackend:
         return host
 
     def _empty_buffer(self) -> Any:
-        """Functions of a buffer without bytes."""
+        """Functions of a buffer without bytes: what is written is lost."""
         functions = self._new("struct buffer_functions")
         base = self._ffi.cast("void *", _BASE)
-        self._set(functions, free_buffer=lambda _: None, get_base=lambda _: base, clear=lambda *_: None)
+        writes = dict.fromkeys(("free_buffer", "memset_tensor", "set_tensor", "clear"), lambda *_: None)
+        self._set(functions, get_base=lambda _: base, **writes)
         return functions
 
     def _allocate(self, own: Any, size: int) -> Any:

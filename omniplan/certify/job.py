@@ -56,6 +56,7 @@ class Job:
     """One pricing on a machine's GPUs: the main context, and the one of ``beside_kind`` that drafts for it, if any.
 
     ``projector`` is the path of the file that the main context's arguments name, if it is at hand.
+    ``no_alloc``: measured as ``--fit`` does, without loading.
     """
 
     gpus: tuple[Simulated, ...]
@@ -63,9 +64,19 @@ class Job:
     beside: Asked | None = None
     beside_kind: ContextKind = ContextKind.DRAFT
     projector: str = ""
+    no_alloc: bool = True
 
     @classmethod
-    def of(cls, path_of: PathOf, model: Model, machine: Machine, args: tuple[str, ...], env: Mapping[str, str]) -> Job:
+    def of(
+        cls,
+        path_of: PathOf,
+        model: Model,
+        machine: Machine,
+        args: tuple[str, ...],
+        env: Mapping[str, str],
+        *,
+        no_alloc: bool = True,
+    ) -> Job:
         """The job of pricing ``model``; every header's bytes or sparse stand-in are where ``path_of`` says."""
         given = parse(args, env=env)
         params = settled(model, given)
@@ -98,6 +109,7 @@ class Job:
             beside=_second(drafts, path_of) if drafts else None,
             beside_kind=drafts.kind if drafts else ContextKind.DRAFT,
             projector=path_of(projector) if (projector := model.companions.projector) else "",
+            no_alloc=no_alloc,
         )
 
     def to_json(self) -> str:

@@ -1,4 +1,4 @@
-"""Loads a model without its bytes, makes a context on simulated GPUs, and reads what llama.cpp counted."""
+"""Loads a model, mostly without its bytes, makes a context on simulated GPUs, and reads what llama.cpp counted."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
     lib.llama_log_set(listener, ffi.NULL)
     lib.mtmd_log_set(listener, ffi.NULL)
     lib.llama_backend_init()
-    backend = SimulatedBackend(ffi, lib, job.gpus)
+    backend = SimulatedBackend(ffi, lib, job.gpus, no_alloc=job.no_alloc)
     structs = Structs(ffi, lib, backend)
-    loaded, context = _start(structs, job.main, log)
+    loaded, context = _start(structs, job.main, log, no_alloc=job.no_alloc)
     found = _read(ffi, lib, context, "".join(text for _, text in log))
     if job.beside:
-        _, beside = _start(structs, job.beside, log, loaded, context)
+        _, beside = _start(structs, job.beside, log, loaded, context, no_alloc=job.no_alloc)
         sizes = _breakdown(ffi, lib, beside)
         if not job.beside.path:
             sizes = {name: replace(size, model=0) for name, size in sizes.items()}
@@ -64,12 +64,14 @@ def _start(
     log: Sequence[tuple[int, str]],
     loaded: Any = None,
     other: Any = None,
+    *,
+    no_alloc: bool,
 ) -> tuple[Any, Any]:
     """Model and context of ``asked``; of a ``loaded`` model where it names no file."""
     ffi, lib = structs.ffi, structs.lib
     params = parse(asked.args, env=asked.env)
     if asked.path:
-        loaded = lib.llama_model_load_from_file(asked.path.encode(), structs.model(params))
+        loaded = lib.llama_model_load_from_file(asked.path.encode(), structs.model(params, no_alloc=no_alloc))
     wanted = structs.context(params, asked, other or ffi.NULL)
     context = lib.llama_init_from_model(loaded, wanted) if loaded else ffi.NULL
     if not context:

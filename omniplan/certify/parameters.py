@@ -34,8 +34,8 @@ class Structs:
         self._alive.append(self.ffi.new(what, value))
         return self._alive[-1]
 
-    def model(self, params: ServerParams) -> Any:
-        """``llama_model_params`` that measure instead of loading."""
+    def model(self, params: ServerParams, *, no_alloc: bool = True) -> Any:
+        """``llama_model_params`` that load, or with ``no_alloc`` measure instead."""
         struct = self.lib.llama_model_default_params()
         names = self.backend.devices if params.devices is None else params.devices
         struct.devices = self._keep("dev_t[]", [*(self.backend.devices[name] for name in names), self.ffi.NULL])
@@ -43,7 +43,7 @@ class Structs:
         struct.split_mode = _SPLIT_MODES[params.split_mode]
         struct.main_gpu = params.main_gpu
         struct.load_mode, struct.lazy_mode = _LOAD_NONE, _LAZY_MODES[params.lazy_mode]
-        struct.no_alloc, struct.use_extra_bufts = True, False
+        struct.no_alloc, struct.use_extra_bufts = no_alloc, False
         struct.no_host, struct.load_mtp = params.no_host, params.load_mtp
         shares = [*params.tensor_split, *[0.0] * MAX_DEVICES][:MAX_DEVICES]
         struct.tensor_split = self._keep("float[]", shares)

@@ -26,15 +26,26 @@ _REFUSED: Final = 1
 _ENVIRONMENT: Final = {"GGML_NO_BACKTRACE": "1"}
 
 
-def simulate(model: Model, machine: Machine, args: tuple[str, ...], *, env: Mapping[str, str], timeout: float) -> Tally:
+def simulate(
+    model: Model,
+    machine: Machine,
+    args: tuple[str, ...],
+    *,
+    env: Mapping[str, str],
+    timeout: float,
+    no_alloc: bool = True,
+) -> Tally:
     """What llama.cpp counts for ``args`` on ``machine``; half a second for a dense model, three for DeepSeek-R1.
 
-    Raises Refused when llama.cpp does not take them or aborts, and InputError when it cannot be asked or needs more
-    than ``timeout`` seconds.
+    ``no_alloc``: measured as ``--fit`` does. Else the model is loaded, all its bytes read and those of the CPU kept.
+    Raises Refused when llama.cpp does not take the arguments or aborts, and InputError when it cannot be asked or needs
+    more than ``timeout`` seconds.
     """
     library.path()
     with tempfile.TemporaryDirectory(prefix="omniplan-") as folder:
-        job = Job.of(lambda header: str(complete_file(header, Path(folder))), model, machine, args, env)
+        job = Job.of(
+            lambda header: str(complete_file(header, Path(folder))), model, machine, args, env, no_alloc=no_alloc
+        )
         return read_tally(_ask(job, timeout))
 
 

@@ -48,9 +48,15 @@ def model(name: str) -> omniplan.Model:
     return omniplan.load_model(next(folder / file for folder in _FOLDERS if (folder / file).exists()))
 
 
+def is_measured(case: Case) -> bool:
+    """Whether llama.cpp measured a case without loading, as it did all those of the oracle's own files."""
+    return bool(case.get("no_alloc", True))
+
+
 def price(case: Case, *, build: int = DEFAULT_BUILD) -> Footprint:
     """Our footprint of a case."""
-    return omniplan.footprint(model(case["model"]), machines()[case["machine"]], case["args"], build=build)
+    machine, no_alloc = machines()[case["machine"]], is_measured(case)
+    return omniplan.footprint(model(case["model"]), machine, case["args"], build=build, no_alloc=no_alloc)
 
 
 def layers(case: Case) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
 """Prices the oracle's sample by a build of ours and by the llama.cpp inside xllamacpp, and reports where they differ.
 
 ``python -m tests.oracle.drift [--every N] [--llama-cpp BUILD] [--record FILE] [NAME ...]`` takes every N-th case
-(default 4) and plans of the shipped models on the shipped machines, or the cases whose label contains a NAME. Ours is
-the library's own build: 1 when a figure differs or a plan is not what llama.cpp counts. Another BUILD shows what has
-moved between the two. ``--record`` writes the library's figures in the oracle's own form, as far as it tells them: of
-the cases that are not as in the oracle, and of every 16th.
+(default 4), all that load for real (``tests.oracle.loads``) and plans of the shipped models on the shipped machines, or
+the cases whose label contains a NAME. Ours is the library's own build: 1 when a figure differs or a plan is not what
+llama.cpp counts. Another BUILD shows what has moved between the two. ``--record`` writes the library's figures in the
+oracle's own form, as far as it tells them: of the cases that are not as in the oracle, and of every 16th.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def ask(case: Case, *, build: int = library.BUILD, timeout: float = _SECONDS) ->
     except ArgumentError as error:
         ours = str(error)
     try:
-        counted = simulate(cases.model(case["model"]), machine, args, env={}, timeout=timeout)
+        model, no_alloc = cases.model(case["model"]), cases.is_measured(case)
+        counted = simulate(model, machine, args, env={}, timeout=timeout, no_alloc=no_alloc)
     except Refused as error:
         return Outcome(case, ours=ours, theirs=str(error))
     return Outcome(case, counted=counted, ours=ours) if ours else Outcome(case, compare(planned, counted), counted)
@@ -120,6 +121,13 @@ def certify(pair: tuple[Path, str]) -> str | None:
     return found.refused or ", ".join(found.differences)
 
 
+def report_loads(pool: Executor) -> bool:
+    """Print how far the recorded cases that load for real (``tests.oracle.loads``) are ours; whether all are."""
+    outcomes = list(pool.map(ask, cases.load("loads")))
+    print(f"{len(outcomes)} cases that load")
+    return report(outcomes)
+
+
 def report_plans(pool: Executor) -> bool:
     """Print how many plans are what llama.cpp counts, and which are not; whether all are."""
     pairs = [(path, name) for path in sorted((ROOT / "data" / "models").glob("*.gguf")) for name in shipped()]
@@ -160,7 +168,7 @@ def has_moved(old: Case, new: Case) -> bool:
 
 def row(outcome: Outcome) -> Case:
     """What the library says of a case, in the form of the oracle's own file."""
-    named = {name: outcome.case[name] for name in ("model", "machine", "args")}
+    named = {name: outcome.case[name] for name in ("model", "machine", "args", "no_alloc") if name in outcome.case}
     if outcome.counted is None:
         return named | {"error": outcome.theirs}
     facts, splits = outcome.counted.facts, outcome.counted.graph_splits
@@ -194,7 +202,7 @@ def main() -> int:
         kept = report(outcomes)
         if options.record:
             options.record.write_text("".join(f"{json.dumps(row)}\n" for row in recorded(outcomes[: len(sample)])))
-        kept &= bool(options.names) or (report_plans(pool) & projectors.report(pool))
+        kept &= bool(options.names) or (report_loads(pool) & report_plans(pool) & projectors.report(pool))
     return int(not kept)
 
 

@@ -78,6 +78,7 @@ class ArchRow:
     whole_sequences: bool = False
     rollback: bool = False
     drafts: str = ""
+    reserves_one_sequence: bool = False
     lone_expert_is_dense: bool = False
     graph_nodes: tuple[int, int] = (0, 8)
     not_a_model: str = ""

@@ -232,9 +232,9 @@ class _Fitter:
 
 @lru_cache(maxsize=64)
 def _drafted(asked: SecondContext, machine: Machine) -> Mapping[str, BufferSize]:
-    return measured(asked, machine)
+    return measured(asked, machine, no_alloc=True)
 
 
 @lru_cache(maxsize=256)
 def _measured(model: Model, machine: Machine, params: ServerParams) -> Mapping[str, BufferSize]:
-    return measure(model, place(model, machine, params))
+    return measure(model, place(model, machine, params, no_alloc=True))

@@ -105,6 +105,23 @@ def peaks(plan: Schedule) -> tuple[int, ...]:
     return allocation.peaks()
 
 
+def bounds(plan: Schedule) -> tuple[int, ...]:
+    """No less than ``peaks``, in a fifth of the time: what each device would hold if nothing were ever freed."""
+    held = [0] * len(plan.homes.devices)
+    sizes, backend = sizes_of(plan), plan.backend
+    for size, b in zip(sizes, backend, strict=True):
+        if size > 0:
+            held[b] += size
+    for i in copied(plan) if plan.homes.n_copies > 1 else ():
+        held[backend[i]] += (plan.homes.n_copies - 1) * max(0, sizes[i])
+    return tuple(held)
+
+
+def copied(plan: Schedule) -> Sequence[int]:
+    """What is there once for every batch in flight: inputs of the graph and of its splits."""
+    return (*plan.graph.inputs, *range(len(plan.graph.tensors), len(plan.backend)))
+
+
 def _arenas(plan: Schedule) -> list[Arena]:
     return [Arena() for _ in plan.homes.devices]
 

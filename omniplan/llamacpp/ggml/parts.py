@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from omniplan.domain.footprint import ComputePart
-from omniplan.llamacpp.ggml.allocate import Allocated
+from omniplan.llamacpp.ggml.allocate import Allocated, copied
 from omniplan.llamacpp.ggml.splits import Schedule
 from omniplan.llamacpp.graph.node import WEIGHT
 
@@ -53,7 +53,5 @@ def _kv_copies(plan: Schedule, allocated: Allocated, i: int) -> int:
 
 def _pipeline(plan: Schedule, allocated: Allocated, b: int) -> int:
     """The second to last copy of every input and split input of device ``b``."""
-    base = len(plan.graph.tensors)
-    copied = [*plan.graph.inputs, *range(base, len(plan.backend))]
-    once: int = sum(allocated.sizes[i] for i in copied if plan.backend[i] == b)
+    once: int = sum(allocated.sizes[i] for i in copied(plan) if plan.backend[i] == b)
     return (plan.homes.n_copies - 1) * once

@@ -23,8 +23,8 @@ class Homes:
     of the devices. ``layers`` is the device of each layer. ``n_copies`` is 4 with pipeline parallelism, else 1.
 
     ``pins_norms`` tells whether norms are pinned to their layer: llama.cpp does so with all layers offloaded or below
-    32 tokens. ``pins_nodes`` tells the same of the graph's ``on_cpu`` and ``looked_up``. When sizes are only measured,
-    as ``--fit`` and the oracle do for the prompt batch, ggml_backend_sched_reserve_size forgets both.
+    32 tokens. ``pins_nodes`` tells the same of the graph's ``on_cpu`` and ``looked_up``. When nothing is loaded and
+    sizes are only measured, as for ``--fit``, ggml_backend_sched_reserve_size forgets both for the prompt batch.
     """
 
     devices: tuple[Device, ...]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
 from omniplan.domain.footprint import ComputePart, GraphSplits
 from omniplan.domain.model import Model
+from omniplan.gguf.model.architectures import row
 from omniplan.llamacpp.ggml import buffers, registry
-from omniplan.llamacpp.ggml.allocate import allocate, peaks
+from omniplan.llamacpp.ggml.allocate import allocate, bounds, peaks
 from omniplan.llamacpp.ggml.backend import Backend
 from omniplan.llamacpp.ggml.parts import parts
 from omniplan.llamacpp.ggml.prepared import Prepared
@@ -56,30 +57,59 @@ class Reserved:
 
 
 def reserve(model: Model, placement: Placement) -> Reserved:
-    """Reserve both graphs of ``model`` as b11434 does (``llama_context::sched_reserve``)."""
-    plan = _prompt(model, placement)
-    allocated = allocate(plan)
-    decode = _prepared(model, placement.context, Batch.decode(placement.context))
-    token = schedule(decode, homes(model, placement, placement.context.n_seq_max))
+    """Reserve the graphs of ``model`` as b11434 does (``llama_context::sched_reserve``): buffers grow, never shrink."""
+    prompt, token = _prompt(model, placement), _token(model, placement)
+    allocated = allocate(prompt)
+    nbytes, by_part = _nbytes(prompt, allocated.nbytes), parts(prompt, allocated)
+    for plan in () if placement.no_alloc else (token, *_again(model, placement)):
+        if grown := _grown(plan, nbytes):
+            nbytes |= grown
+            by_part |= {name: sizes for name, sizes in parts(plan, allocate(plan)).items() if name in grown}
     return Reserved(
-        nbytes=_nbytes(plan, allocated.nbytes),
-        parts=parts(plan, allocated),
-        splits=GraphSplits(prefill=len(plan.splits), decode=len(token.splits)),
-        n_nodes=plan.graph.n_nodes,
+        nbytes=nbytes,
+        parts=by_part,
+        splits=GraphSplits(prefill=len(prompt.splits), decode=len(token.splits)),
+        n_nodes=prompt.graph.n_nodes,
     )
 
 
 def reserved_bytes(model: Model, placement: Placement) -> Mapping[str, int]:
     """Bytes per buffer type alone, in two thirds of the time of ``reserve``."""
-    plan = _prompt(model, placement)
-    return _nbytes(plan, peaks(plan))
+    prompt = _prompt(model, placement)
+    nbytes = _nbytes(prompt, peaks(prompt))
+    for plan in () if placement.no_alloc else (_token(model, placement), *_again(model, placement)):
+        nbytes |= _grown(plan, nbytes)
+    return nbytes
+
+
+def _grown(plan: Schedule, nbytes: Mapping[str, int]) -> dict[str, int]:
+    """Bytes of the buffers that a later graph makes larger: mostly none, which is known without allocating."""
+    if all(bound <= nbytes[name] for name, bound in _nbytes(plan, bounds(plan)).items()):
+        return {}
+    return {name: size for name, size in _nbytes(plan, peaks(plan)).items() if size > nbytes[name]}
 
 
 def _prompt(model: Model, placement: Placement) -> Schedule:
     """The prompt batch, which is the graph that needs the most."""
-    graph = _prepared(model, placement.context, Batch.prefill(placement.context))
+    batch = Batch.prefill(placement.context)
+    graph = _prepared(model, placement.context, batch)
     capacity.check(model, placement.context, placement.weights.n_tensors, len(graph.tensors))
-    return schedule(graph, homes(model, placement, placement.context.n_tokens, measured=True))
+    # Sizes alone are taken with ggml_backend_sched_reserve_size, which forgets what the graph has pinned.
+    return schedule(graph, homes(model, placement, batch.n_tokens, pins=not placement.no_alloc))
+
+
+def _token(model: Model, placement: Placement) -> Schedule:
+    """One token of every sequence."""
+    batch = Batch.decode(placement.context)
+    return schedule(_prepared(model, placement.context, batch), homes(model, placement, batch.n_tokens))
+
+
+def _again(model: Model, placement: Placement) -> Iterator[Schedule]:
+    """The prompt batch that a load reserves last, where it is not the first one again."""
+    context = placement.context
+    if row(model.arch).reserves_one_sequence and context.n_seq_max > 1:
+        batch = Batch(n_tokens=context.n_tokens, n_seqs=1, n_outputs=context.n_outputs)
+        yield schedule(_prepared(model, context, batch), homes(model, placement, context.n_tokens))
 
 
 def _nbytes(plan: Schedule, sizes: Sequence[int]) -> dict[str, int]:
@@ -132,11 +162,8 @@ def _has_kernels(model: Model, context: Context, probe: _Probe, backends: frozen
     return all(graph.supported(backend)[i] for backend in backends for i in asked)
 
 
-def homes(model: Model, placement: Placement, n_tokens: int, *, measured: bool = False) -> Homes:
-    """The placement in the scheduler's words.
-
-    ``measured``: b11434 takes sizes with ``ggml_backend_sched_reserve_size``, which forgets pinned backends.
-    """
+def homes(model: Model, placement: Placement, n_tokens: int, *, pins: bool = True) -> Homes:
+    """The placement in the scheduler's words, with the nodes that the graph pins or, without ``pins``, with none."""
     names = placement.devices
     index = {device: i for i, device in enumerate(names)}
     buffer_of = placement.weights.buffer_of
@@ -161,8 +188,8 @@ def homes(model: Model, placement: Placement, n_tokens: int, *, measured: bool =
         home=home,
         fusions=placement.context.build.fusions,
         layers=layers,
-        pins_norms=not measured and (placement.layers[0] != buffers.CPU or n_tokens < _PIN_BELOW_TOKENS),
-        pins_nodes=not measured,
+        pins_norms=pins and (placement.layers[0] != buffers.CPU or n_tokens < _PIN_BELOW_TOKENS),
+        pins_nodes=pins,
         op_offload=placement.context.op_offload,
         n_copies=placement.n_copies,
     )

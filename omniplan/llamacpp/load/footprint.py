@@ -18,14 +18,19 @@ from omniplan.llamacpp.load.placement import Placement
 from omniplan.llamacpp.load.unpriced import unpriced
 
 
-def footprint(model: Model, machine: Machine, params: ServerParams) -> Footprint:
-    """Price ``params`` for ``model`` on ``machine``; raises ArgumentError for what llama-server would refuse."""
-    return placed(model, machine, params)[1]
+def footprint(model: Model, machine: Machine, params: ServerParams, *, no_alloc: bool = False) -> Footprint:
+    """Price ``params`` for ``model`` on ``machine``; raises ArgumentError for what llama-server would refuse.
+
+    ``no_alloc``: as llama.cpp counts when it does not load (``llama_model_params.no_alloc``), which ``--fit`` goes by.
+    """
+    return placed(model, machine, params, no_alloc=no_alloc)[1]
 
 
-def placed(model: Model, machine: Machine, params: ServerParams) -> tuple[Placement, Footprint]:
+def placed(
+    model: Model, machine: Machine, params: ServerParams, *, no_alloc: bool = False
+) -> tuple[Placement, Footprint]:
     """The same with the placement behind it."""
-    placement = place(model, machine, params)
+    placement = place(model, machine, params, no_alloc=no_alloc)
     return placement, price(model, machine, params, placement)
 
 

@@ -25,7 +25,9 @@ from omniplan.llamacpp.load.speculation import settled
 _LAZY_AUTO: Final = 4 << 30
 
 
-def place(model: Model, machine: Machine, params: ServerParams, *, is_mtp: bool = False) -> Placement:
+def place(
+    model: Model, machine: Machine, params: ServerParams, *, is_mtp: bool = False, no_alloc: bool = False
+) -> Placement:
     """Resolve ``params`` to a context, a device per layer and a buffer type per weight.
 
     ``is_mtp``: the context is the one that drafts with the model's nextn layers.
@@ -62,6 +64,7 @@ def place(model: Model, machine: Machine, params: ServerParams, *, is_mtp: bool 
         n_copies=layers.pipeline_copies(params, model.hparams.n_layer_all, devices),
         expert_cache=cache,
         division=division,
+        no_alloc=no_alloc,
     )
     if division:
         placement = _divided(model, placement, division, mtp=params.load_mtp)
@@ -90,7 +93,7 @@ def _lazy_over(params: ServerParams, machine: Machine, devices: tuple[str, ...])
 
 
 def measure(model: Model, placement: Placement) -> Mapping[str, BufferSize]:
-    """Bytes per buffer type of a resolved placement: what ``--fit`` asks llama.cpp for, and no more."""
+    """Bytes per buffer type of a resolved placement, which is what ``--fit`` asks llama.cpp for, and no more."""
     main = sizes_of(model, placement, compute.reserved_bytes(model, placement))
     return sum_of((main, expert_cache.sizes(placement.expert_cache)))
 

@@ -21,7 +21,8 @@ class Placement:
 
     ``gpus`` are the GPUs in use, in split order; ``layers`` the device of each layer, output last; ``n_copies``
     the pipeline copies; ``expert_cache`` is None without one. With ``division`` the only one of ``gpus`` spreads every
-    tensor over its members.
+    tensor over its members. ``no_alloc``: nothing is loaded, sizes are only measured
+    (``llama_model_params.no_alloc``).
     """
 
     context: Context
@@ -31,6 +32,7 @@ class Placement:
     n_copies: int
     expert_cache: ExpertCache | None = None
     division: Division | None = None
+    no_alloc: bool = False
 
     @property
     def devices(self) -> tuple[str, ...]:

@@ -31,14 +31,15 @@ def is_known(asked: SecondContext) -> bool:
     return known(asked.model.arch)
 
 
-def measured(asked: SecondContext, machine: Machine) -> Mapping[str, BufferSize]:
-    """Bytes per buffer type that the context adds; raises ArgumentError where llama.cpp refuses it."""
+def measured(asked: SecondContext, machine: Machine, *, no_alloc: bool) -> Mapping[str, BufferSize]:
+    """Bytes per buffer type that the context adds, loaded or not; raises ArgumentError where llama.cpp refuses it."""
     if asked.is_mtp and not asked.model.hparams.n_layer_nextn:
         raise ArgumentError(
             "--spec-type", f"llama.cpp aborts, {asked.model.arch} has no nextn layers here", remedy="drop draft-mtp"
         )
     try:
-        sizes = measure(asked.model, place(asked.model, machine, asked.params, is_mtp=asked.is_mtp))
+        placement = place(asked.model, machine, asked.params, is_mtp=asked.is_mtp, no_alloc=no_alloc)
+        sizes = measure(asked.model, placement)
     except ArgumentError as error:
         raise ArgumentError(_FLAGS.get(error.flag, error.flag), error.problem, remedy=error.remedy) from error
     if asked.kind is ContextKind.DRAFT:
@@ -61,4 +62,6 @@ def _priced(
     kind: ContextKind, model: Model, machine: Machine, params: ServerParams, placement: Placement
 ) -> Mapping[str, BufferSize]:
     asked = second(model, settled(model, params), placement.context.n_ctx)
-    return measured(asked, machine) if asked and asked.kind is kind and is_known(asked) else {}
+    if not asked or asked.kind is not kind or not is_known(asked):
+        return {}
+    return measured(asked, machine, no_alloc=placement.no_alloc)
