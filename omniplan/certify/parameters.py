@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from omniplan.certify.devices import SimulatedBackend
 from omniplan.certify.job import Asked
-from omniplan.domain.params import MAX_DEVICES, FlashAttn, KvOverride, LazyMode, ServerParams, SplitMode
+from omniplan.domain.params import MAX_DEVICES, FlashAttn, KvOverride, LazyMode, Pooling, ServerParams, SplitMode
 from omniplan.domain.tensor_type import TYPE_BY_NAME
 from omniplan.units import MIB
 
@@ -14,6 +14,7 @@ _SPLIT_MODES: Final = {SplitMode.NONE: 0, SplitMode.LAYER: 1, SplitMode.ROW: 2, 
 _LAZY_MODES: Final = {LazyMode.OFF: 0, LazyMode.AUTO: 1, LazyMode.ON: 2}
 FLASH_ATTN: Final = {FlashAttn.AUTO: -1, FlashAttn.OFF: 0, FlashAttn.ON: 1}
 _LOAD_NONE: Final = 0
+_POOLING_OF_HEADER: Final = -1
 # llama.h: llama_model_kv_override_type
 _KV_TAGS: Final = {int: (0, "i"), float: (1, "f"), bool: (2, "b"), str: (3, "s")}
 
@@ -70,6 +71,7 @@ class Structs:
         struct.flash_attn_type = FLASH_ATTN[params.flash_attn]
         struct.type_k, struct.type_v = TYPE_BY_NAME[params.cache_type_k].id, TYPE_BY_NAME[params.cache_type_v].id
         struct.embeddings, struct.swa_full, struct.kv_unified = params.embedding, params.swa_full, params.is_kv_unified
+        struct.pooling_type = tuple(Pooling).index(Pooling(params.pooling)) if params.pooling else _POOLING_OF_HEADER
         struct.offload_kqv, struct.op_offload = params.offload_kqv, params.op_offload
         struct.moe_cache_size = params.moe_cache * MIB
         return struct

@@ -18,6 +18,7 @@ class Hparams:
     n_layer_all: int
     n_layer_nextn: int = 0
     causal_attn: bool = True
+    pooling_type: int = 0
 
     n_head: tuple[int, ...]
     n_head_kv: tuple[int, ...]

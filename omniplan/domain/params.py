@@ -65,6 +65,16 @@ class LazyMode(StrEnum):
     OFF = "off"
 
 
+class Pooling(StrEnum):
+    """``--pooling``, in the order of a header's ``pooling_type``."""
+
+    NONE = "none"
+    MEAN = "mean"
+    CLS = "cls"
+    LAST = "last"
+    RANK = "rank"
+
+
 class Numa(StrEnum):
     """``--numa``; unset is ``disabled``."""
 

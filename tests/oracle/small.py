@@ -17,26 +17,35 @@ FOLDER: Final = DATA / "models" / "small"
 EMBD, FF, VOCAB, HEAD, EXPERTS, PER_LAYER = 256, 384, 128, 128, 4, 32
 
 Shapes = Mapping[str, tuple[int, ...]]
+# Keys that no architecture's name stands before, and ends of names that are whole.
+_GLOBAL: Final = ("xielu.", "tokenizer.")
+_SUFFIXES: Final = (".scale", ".bias")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Small:
-    """A model of ``n_layer`` layers: ``keys`` of its architecture, tensors of a layer and outside of them."""
+    """A model of ``n_layer`` layers: ``keys`` of its architecture, tensors of a layer and outside of them.
+
+    A name without a suffix is a weight's; ``norm`` is that of the final rows.
+    """
 
     layer: Callable[[int], Shapes]
     n_layer: int = 2
     keys: Mapping[str, Item] = field(default_factory=dict)
     others: Shapes = field(default_factory=dict)
+    norm: str = "output_norm"
 
     def write(self, arch: str, folder: Path) -> Path:
         """The header as a file."""
         keys = {**_KEYS, "block_count": self.n_layer, **self.keys}
         metadata: dict[str, Item] = {"general.architecture": arch, "tokenizer.ggml.model": "none"}
-        metadata |= {key if key.startswith("xielu.") else f"{arch}.{key}": value for key, value in keys.items()}
-        shapes = {"token_embd": (EMBD, VOCAB), "output_norm": (EMBD,), **self.others}
+        metadata |= {key if key.startswith(_GLOBAL) else f"{arch}.{key}": value for key, value in keys.items()}
+        shapes = {"token_embd": (EMBD, VOCAB), **({self.norm: (EMBD,)} if self.norm else {}), **self.others}
         for il in range(self.n_layer):
             shapes |= {f"blk.{il}.{name}": shape for name, shape in self.layer(il).items()}
-        rows = [(name if name.endswith(".scale") else name + ".weight", "f32", shape) for name, shape in shapes.items()]
+        rows = [
+            (name if name.endswith(_SUFFIXES) else name + ".weight", "f32", shape) for name, shape in shapes.items()
+        ]
         return write_gguf(folder / f"{arch}.gguf", metadata, rows)
 
 
@@ -175,12 +184,6 @@ MODELS: Final[Mapping[str, Small]] = {
 }
 
 
-def main() -> None:
-    """Write every header."""
-    FOLDER.mkdir(exist_ok=True)
+if __name__ == "__main__":
     for arch, small in MODELS.items():
         small.write(arch, FOLDER)
-
-
-if __name__ == "__main__":
-    main()

@@ -80,6 +80,9 @@ class ArchRow:
     drafts: str = ""
     reserves_one_sequence: bool = False
     lone_expert_is_dense: bool = False
+    rank_act: str = "TANH"
+    rank_softmax: bool = False
+    rank_mean: bool = False
     graph_nodes: tuple[int, int] = (0, 8)
     not_a_model: str = ""
     source: str = ""

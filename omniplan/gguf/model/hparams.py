@@ -39,6 +39,7 @@ def load(header: Header, row: ArchRow) -> Hparams:
         n_layer_all=n_layer_all,
         n_layer_nextn=n_nextn,
         causal_attn=row.causal and keys.raw("attention.causal") is not False,
+        pooling_type=keys.number("pooling_type"),
         n_head=n_head,
         n_head_kv=n_head_kv,
         n_ff=n_ff,

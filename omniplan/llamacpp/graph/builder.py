@@ -20,11 +20,11 @@ Found = TypeVar("Found")
 
 
 class Builder:
-    """State of one graph under construction (``llm_graph_context``)."""
+    """State of one graph under construction (``llm_graph_context``); ``embedding`` are the final rows, once known."""
 
     __slots__ = (
-        "_cache_nodes", "_caches", "_tensors", "_weights", "batch", "context", "graph", "hparams", "model", "n_blocks",
-        "n_outputs", "n_tokens", "row",
+        "_cache_nodes", "_caches", "_tensors", "_weights", "batch", "context", "embedding", "graph", "hparams", "model",
+        "n_blocks", "n_outputs", "n_tokens", "row",
     )  # fmt: skip
 
     def __init__(self, model: Model, context: Context, batch: Batch) -> None:
@@ -34,6 +34,7 @@ class Builder:
         self.context = context
         self.batch = batch
         self.graph = Graph()
+        self.embedding: Node | None = None
         self.n_tokens = batch.n_tokens
         self.n_outputs = batch.n_outputs
         self.n_blocks = self.count("block_count", self.hparams.n_layer_all)

@@ -47,6 +47,7 @@ def shared_inputs(b: Builder, recipe: Recipe) -> Inputs:
         out_ids=inp.output_ids(b),
         attention=inp.attention(b, keys_only=recipe.keys_only) if recipe.cache else None,
         batch_mask=None if recipe.cache else inp.no_cache_mask(b),
+        batch_window=None if recipe.cache else inp.no_cache_mask(b, "self_kq_mask_swa"),
         recurrent=inp.recurrent(b) if b.cached_layers("r") else None,
         attn_scale=inp.attention_scale(b) if recipe.attn_temp and b.number("attention.temperature_scale") else None,
     )
@@ -141,8 +142,9 @@ def attention(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> N
     is_gated = recipe.out_gate != "" and b.layer(il, "attn_gate.weight") is not None
     out = "" if is_gated else "attn_output"
     if inputs.attention is None:
-        assert inputs.batch_mask is not None
-        result = attn.uncached(b, inputs.batch_mask, il, q, k, v, out=out, out_bias=recipe.out_bias)
+        mask = inputs.batch_window if b.hparams.is_swa[il] else inputs.batch_mask
+        assert mask is not None
+        result = attn.uncached(b, mask, il, q, k, v, out=out, out_bias=recipe.out_bias)
     else:
         sinks = b.layer(il, "attn_sinks.weight") if recipe.sinks else None
         result = attn.cached(
@@ -219,6 +221,10 @@ def unembed(b: Builder, recipe: Recipe, x: Node, out_ids: Node | None = None) ->
     b.graph.output(x)
     if recipe.rows is Rows.NORMED and out_ids is not None:
         x = get_rows(x, out_ids)
+    if not recipe.logits:
+        b.graph.expand(x)
+        b.embedding = x
+        return
     _embedding(b, recipe, x)
     if recipe.hidden_scale:
         x = scale(x)
@@ -248,6 +254,7 @@ def _padded_logits(b: Builder, logits: Node) -> Node:
 def _embedding(b: Builder, recipe: Recipe, x: Node) -> None:
     """The embedding that is a result of its own: ``x``, or what ``cls.output`` makes of it."""
     weight = b.shared("cls.output.weight", b.hparams.n_layer_all) if recipe.embedding_out else None
+    b.embedding = x
     if weight is None:
         b.graph.output(x)
         return
@@ -255,3 +262,4 @@ def _embedding(b: Builder, recipe: Recipe, x: Node) -> None:
     embedding = mul_mat(weight, x) if bias is None else add(mul_mat(weight, x), bias)
     b.graph.output(embedding)
     b.graph.expand(embedding)
+    b.embedding = embedding

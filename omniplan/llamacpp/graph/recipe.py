@@ -14,7 +14,10 @@ from omniplan.llamacpp.graph.node import Node
 
 @dataclass(slots=True, kw_only=True)
 class Inputs:
-    """Inputs that layers share; one that no layer reads never enters the graph."""
+    """Inputs that layers share; one that no layer reads never enters the graph.
+
+    ``batch_window`` is the mask of sliding layers without a cache.
+    """
 
     positions: Node
     out_ids: Node
@@ -22,6 +25,7 @@ class Inputs:
     recurrent: RecurrentInput | None = None
     attn_scale: Node | None = None
     batch_mask: Node | None = None
+    batch_window: Node | None = None
 
 
 class Rope(StrEnum):
@@ -120,6 +124,7 @@ class Recipe:
     embedding_out: ``cls.output`` projects the embedding that the host reads.
     hidden_scale: final embeddings are scaled before they become logits.
     logit_scale: whether logits are scaled. logit_softcap: whether they are bounded (``final_logit_softcapping``).
+    logits: whether there are any; an encoder ends with its rows.
     input_head: logits read the token embeddings of the input layer, not a copy on the output device.
     logit_pad: logits are padded to the vocabulary where the output weight has fewer rows.
     out_bias: whether attention reads ``attn_output.bias``. output_scale, output_bias: whether those tensors are read.
@@ -167,6 +172,7 @@ class Recipe:
     hidden_scale: bool = False
     logit_scale: When = When.NEVER
     input_head: bool = False
+    logits: bool = True
     logit_pad: bool = False
     logit_softcap: When = When.NEVER
     out_bias: bool = True

@@ -7,7 +7,7 @@ from typing import Final
 
 from omniplan.domain.hparams import Hparams
 from omniplan.domain.model import Model
-from omniplan.domain.params import ServerParams
+from omniplan.domain.params import Pooling, ServerParams
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
 from omniplan.gguf.model import architectures
 from omniplan.llamacpp.build import Build, known
@@ -25,6 +25,7 @@ class Context:
     ``n_swa_cells`` is the size of a sliding-window cache per stream (equal to ``n_ctx_seq`` with ``--swa-full``).
     ``v_transposed`` says how V lies in the cache: as flash attention was wanted, whatever ``-fa auto`` then finds.
     ``n_tokens`` is the micro-batch that buffers are reserved for, ``n_outputs`` its rows of logits.
+    ``pooling`` is what an embedding server makes of a sequence's rows, None where logits are served.
     ``fused_hc_*``: the steps of hyper-connections are one operation each. ``n_rs_seq`` earlier recurrent states are
     kept per sequence, so that drafted tokens can be taken back. ``is_mtp``: it runs the nextn layers, not the others.
     ``expert_slots``: by layer, the slots of the bank that small batches read its experts from; 0 or left out for none.
@@ -46,6 +47,7 @@ class Context:
     offload_kqv: bool
     op_offload: bool
     swa_full: bool = False
+    pooling: Pooling | None = None
     fused_hc_pre: bool = True
     fused_hc_comb: bool = True
     fused_hc_post: bool = True
@@ -86,7 +88,8 @@ def resolve(model: Model, params: ServerParams, *, flash_attn: bool) -> Context:
         n_ctx_seq=n_ctx_seq,
         n_seq_max=n_seq_max,
         n_stream=n_stream,
-        n_batch=n_batch,
+        # tools/server/server.cpp: an input to embed has to lie in one micro-batch.
+        n_batch=n_ubatch if params.embedding else n_batch,
         n_ubatch=n_ubatch,
         n_swa_cells=_swa_cells(hparams, params, n_ctx_seq, n_seq_max if unified else 1, n_ubatch),
         n_outputs_max=n_ubatch if params.embedding else min(n_batch, n_seq_max * (1 + params.n_draft_max)),
@@ -97,8 +100,16 @@ def resolve(model: Model, params: ServerParams, *, flash_attn: bool) -> Context:
         offload_kqv=params.offload_kqv,
         op_offload=params.op_offload,
         swa_full=params.swa_full,
+        pooling=_pooling(hparams, params),
         n_rs_seq=params.n_rs_seq if architectures.row(model.arch).rollback else 0,
     )
+
+
+def _pooling(hparams: Hparams, params: ServerParams) -> Pooling | None:
+    """What is asked for, else what the header says (``llama_context::llama_context``)."""
+    if not params.embedding:
+        return None
+    return Pooling(params.pooling) if params.pooling else tuple(Pooling)[hparams.pooling_type]
 
 
 def _swa_cells(hparams: Hparams, params: ServerParams, n_ctx_seq: int, n_windows: int, n_ubatch: int) -> int:

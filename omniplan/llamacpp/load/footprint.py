@@ -13,6 +13,7 @@ from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.load import compute
 from omniplan.llamacpp.load.beside import beside
+from omniplan.llamacpp.load.context import Context
 from omniplan.llamacpp.load.place import place, sizes_of
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.llamacpp.load.unpriced import unpriced
@@ -60,8 +61,15 @@ def price(model: Model, machine: Machine, params: ServerParams, placement: Place
         assumptions=tuple(_assumptions(model)),
         is_graph_known=families.is_known(model.arch),
         unpriced=tuple(unpriced(model, params, gpus)),
-        output_buffer=4 * context.n_seq_max * model.hparams.n_vocab,
+        output_buffer=_output_buffer(model, context),
     )
+
+
+def _output_buffer(model: Model, context: Context) -> int:
+    """Rows of logits in RAM, and of embeddings for a whole batch (``llama_context::output_reserve``)."""
+    if context.pooling is None:
+        return 4 * context.n_seq_max * model.hparams.n_vocab
+    return 4 * max(context.n_batch, context.n_seq_max) * (model.hparams.n_vocab + model.hparams.n_embd)
 
 
 def _assumptions(model: Model) -> Iterator[Assumption]:

@@ -20,6 +20,7 @@ from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.families import (
     arctic,
     bailingmoe3,
+    bert,
     bitnet,
     cohere2moe,
     deci,
@@ -27,9 +28,11 @@ from omniplan.llamacpp.graph.families import (
     deepseek4,
     deepseek32,
     ernie4_5_moe,
+    eurobert,
     falcon_h1,
     gemma3n,
     gemma4,
+    gemma_embedding,
     glm5_next,
     gptneox,
     grok,
@@ -42,8 +45,10 @@ from omniplan.llamacpp.graph.families import (
     mimo2,
     minimax_01,
     minimax_m3,
+    modern_bert,
     nanbeige,
     nemotron_h,
+    neo_bert,
     openelm,
     plamo2,
     plm,
@@ -56,6 +61,7 @@ from omniplan.llamacpp.graph.families import (
     talkie,
 )
 from omniplan.llamacpp.graph.graph import Batch, Graph
+from omniplan.llamacpp.graph.pooling import pool
 from omniplan.llamacpp.graph.recipe import Recipe, Rows
 from omniplan.llamacpp.load.context import Context
 
@@ -66,6 +72,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "arctic": arctic.build,
     "arwkv7": rwkv6qwen2.arwkv7,
     "bailingmoe3": bailingmoe3.RECIPE,
+    "bert": partial(bert.build, learned_positions=True),
     "bitnet": bitnet.RECIPE,
     "cohere2moe": cohere2moe.build,
     "deci": deci.build,
@@ -74,7 +81,9 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "deepseek4": deepseek4.build,
     "dots3note": partial(deepseek32.build, out_gate="SIGMOID"),
     "ernie4_5-moe": ernie4_5_moe.RECIPE,
+    "eurobert": eurobert.RECIPE,
     "falcon-h1": falcon_h1.build,
+    "gemma-embedding": gemma_embedding.RECIPE,
     "gemma3n": gemma3n.build,
     "gemma4": gemma4.build,
     "glm-dsa": deepseek32.build,
@@ -84,6 +93,8 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "grovemoe": grovemoe.RECIPE,
     "hrm_text": hrm_text.build,
     "hy_v4": hy_v4.build,
+    "jina-bert-v2": bert.build,
+    "jina-bert-v3": partial(bert.build, rotary=True),
     "kimi-k3": kimi_k3.build,
     "kimi-linear": kimi_linear.RECIPE,
     "llama4": llama4.build,
@@ -91,9 +102,13 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "minimax-01": minimax_01.build,
     "minimax-m3": minimax_m3.build,
     "mistral4": partial(deepseek2.build, precise=True),
+    "modern-bert": modern_bert.build,
     "nanbeige": nanbeige.build,
     "nemotron_h": nemotron_h.RECIPE,
     "nemotron_h_moe": nemotron_h.RECIPE,
+    "neo-bert": neo_bert.RECIPE,
+    "nomic-bert": partial(bert.build, rotary=True, act="SILU", ffn_bias=False),
+    "nomic-bert-moe": partial(bert.build, rotary=True),
     "openelm": openelm.build,
     "plamo2": plamo2.RECIPE,
     "plm": plm.build,
@@ -157,6 +172,7 @@ def build(model: Model, context: Context, batch: Batch) -> Graph:
         decoder.build(b, family)
     else:
         family(b)
+    pool(b)
     return b.graph
 
 
