@@ -13,7 +13,7 @@ import omniplan
 from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.llamacpp.graph import families
 from tests.oracle import cases, encoders, small
-from tests.oracle.test_builds import differences
+from tests.oracle.cases import differences
 
 CASES = cases.load("embeddings")
 QWEN = cases.model("Qwen3-0.6B-Q8_0")

@@ -58,7 +58,8 @@ def test_terms_are_those_of_a_kept_token() -> None:
     assert 1 / on.decode_tokens_per_second.value == pytest.approx(sum(on.terms.values()))
     assert on.terms[Cause.DRAFTING] > 0
     gain = on.decode_tokens_per_second.value / off.decode_tokens_per_second.value
-    assert gain == pytest.approx(on.speculation.gain.value)
+    # With drafts the graph has the nodes that take states back, which decoding alone has not.
+    assert gain == pytest.approx(on.speculation.gain.value, rel=0.02)
     assert on.speculation.gain.low < on.speculation.gain.value < on.speculation.gain.high
 
 
