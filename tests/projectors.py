@@ -28,6 +28,8 @@ class Tower:
     image: int = 448
     keys: Mapping[str, Item] = field(default_factory=dict)
     deepstack: Sequence[int] = ()
+    d_head: int = 0
+    n_kv: int = 0
     fused: bool = False
     biased: bool = True
     shifted: bool = True
@@ -40,6 +42,16 @@ class Tower:
     def prefix(self) -> str:
         """Where its tensors stand."""
         return "a" if self.is_audio else "v"
+
+    @property
+    def width(self) -> int:
+        """Of a head."""
+        return self.d_head or self.n_embd // self.n_head
+
+    @property
+    def qkv(self) -> int:
+        """Rows of Q, K and V together."""
+        return self.width * (self.n_head + 2 * (self.n_kv or self.n_head))
 
     @property
     def n_patches(self) -> int:
@@ -73,8 +85,8 @@ def _layers(tower: Tower) -> Iterator[TensorRow]:
         for part in ("attn_qkv",) if tower.fused else ("attn_q", "attn_k", "attn_v"):
             # Whisper's keys have no bias.
             keeps = biased and not (tower.is_audio and part == "attn_k")
-            yield from matrix(tower, f"{block}.{part}", n, 3 * n if tower.fused else n, biased=keeps)
-        yield from matrix(tower, f"{block}.attn_out", n, n, biased=biased)
+            yield from matrix(tower, f"{block}.{part}", n, tower.qkv if tower.fused else n, biased=keeps)
+        yield from matrix(tower, f"{block}.attn_out", tower.n_head * tower.width, n, biased=biased)
         for part in ("ffn_up", "ffn_gate") if tower.gated else ("ffn_up",):
             yield from matrix(tower, f"{block}.{part}", n, tower.n_ff, biased=biased)
         yield from matrix(tower, f"{block}.ffn_down", tower.n_ff, n, biased=biased)
@@ -241,10 +253,186 @@ def _whisper(tower: Tower) -> Iterator[TensorRow]:
         yield from (vector("mm.a.norm_pre.weight", stacked), vector("mm.a.norm_mid.weight", out // 2))
         yield from matrix(tower, "mm.a.mlp.1", stacked, out, biased=False)
         yield from matrix(tower, "mm.a.mlp.2", out // 2, out, biased=False)
+    elif tower.kind == "meralion":
+        yield from (*norm("mm.a.norm_pre", stacked), *matrix(tower, "mm.a.mlp.0", stacked, 6400))
+        for i in (1, 2, 3):
+            yield from matrix(tower, f"mm.a.mlp.{i}", 6400, out if i == 3 else 6400)
     else:
         yield from _two(tower, "mm.a.mlp.1", "mm.a.mlp.2", stacked)
+    if tower.kind == "glma":
+        yield from (*norm("mm.a.norm_pre", n), vector("v.boi", out), vector("v.eoi", out))
 
 
+def _dots_ocr(tower: Tower) -> Iterator[TensorRow]:
+    yield from (
+        *_patches(tower),
+        *norm("mm.post_norm", tower.n_embd, shifted=False),
+        *norm("mm.input_norm", tower.n_embd),
+    )
+    yield from _two(tower, "mm.0", "mm.2", 4 * tower.n_embd, hidden=4 * tower.n_embd)
+
+
+def _nemotron(tower: Tower) -> Iterator[TensorRow]:
+    yield from (*_patches(tower), vector("v.class_embd", tower.n_embd, 10), _positions(tower))
+    yield vector("mm.model.mlp.0.weight", 4 * tower.n_embd)
+    yield from _two(tower, "mm.model.mlp.1", "mm.model.mlp.3", 4 * tower.n_embd, hidden=20480, biased=False)
+
+
+def _kimik25(tower: Tower) -> Iterator[TensorRow]:
+    yield from (
+        *_patches(tower),
+        vector("v.position_embd.weight", tower.n_embd, 64, 64),
+        *norm("v.post_ln", tower.n_embd),
+    )
+    yield from norm("mm.input_norm", tower.n_embd)
+    yield from _two(tower, "mm.1", "mm.2", 4 * tower.n_embd, hidden=4 * tower.n_embd)
+
+
+def _hunyuan(tower: Tower) -> Iterator[TensorRow]:
+    n, out = tower.n_embd, tower.output
+    yield from (
+        *_patches(tower),
+        _positions(tower),
+        vector("mm.pre_norm.weight", n),
+        vector("mm.post_norm.weight", out),
+    )
+    for name, side, n_in, n_out in (("mm.0", 2, n, 2 * n), ("mm.2", 1, 2 * n, 4 * n)):
+        yield f"{name}.weight", "f16", (side, side, n_in, n_out)
+        yield vector(f"{name}.bias", n_out)
+    yield from (*matrix(tower, "mm.model.fc", 4 * n, out), vector("v.image_newline", 4 * n))
+    yield from (vector("mm.image_begin", out), vector("mm.image_end", out))
+
+
+def _yi(tower: Tower) -> Iterator[TensorRow]:
+    yield from [row for row in _llava(tower) if not row[0].startswith("mm.")]  # type: ignore[index]
+    for i, n_in in ((0, tower.n_embd), (3, tower.output)):
+        yield from (*matrix(tower, f"mm.{i}", n_in, tower.output), *norm(f"mm.{i + 1}", tower.output))
+
+
+def _granite(tower: Tower) -> Iterator[TensorRow]:
+    yield from [row for row in _llava(tower) if not row[0].startswith(("mm.", "v.class"))]  # type: ignore[index]
+    yield from _two(tower, "mm.0", "mm.2", 4 * tower.n_embd)
+
+
+def _mobilevlm(tower: Tower) -> Iterator[TensorRow]:
+    yield from [row for row in _llava(tower) if not row[0].startswith("mm.")]  # type: ignore[index]
+    yield from _two(tower, "mm.model.mlp.0", "mm.model.mlp.2", tower.n_embd)
+    yield "mm.model.peg.0.weight", "f16", (3, 3, 1, tower.output)
+    yield vector("mm.model.peg.0.bias", tower.output)
+
+
+def _glm_edge(tower: Tower) -> Iterator[TensorRow]:
+    n, out = tower.n_embd, tower.output
+    yield from (*_patches(tower), _positions(tower))
+    yield "adapter.conv.weight", "f16", (2, 2, n, n)
+    yield vector("adapter.conv.bias", n)
+    yield from (*matrix(tower, "adapter.linear.linear", n, out, biased=False), *norm("adapter.linear.norm1", out))
+    for name in ("dense_h_to_4h", "gate"):
+        yield from matrix(tower, f"adapter.linear.{name}", out, 3 * out, biased=False)
+    yield from matrix(tower, "adapter.linear.dense_4h_to_h", 3 * out, out, biased=False)
+    yield from (vector("adapter.boi", out), vector("adapter.eoi", out))
+
+
+def _cogvlm(tower: Tower) -> Iterator[TensorRow]:
+    n, out = tower.n_embd, tower.output
+    yield from (*_patches(tower), vector("v.class_embd", n), _positions(tower, tower.n_patches + 1))
+    yield from (*matrix(tower, "mm.model.fc", n, out, biased=False), *norm("mm.post_fc_norm", out))
+    for name in ("up", "gate"):
+        yield from matrix(tower, f"mm.{name}", out, 3 * out, biased=False)
+    yield from (*matrix(tower, "mm.down", 3 * out, out, biased=False), vector("v.boi", out), vector("v.eoi", out))
+
+
+def _minicpmv46(tower: Tower) -> Iterator[TensorRow]:
+    n = tower.n_embd
+    yield from (*_patches(tower), _positions(tower, 70 * 70), *norm("v.post_ln", n), *norm("mm.input_norm", 4 * n))
+    yield from _two(tower, "mm.up", "mm.down", 4 * n, hidden=4 * n)
+    if tower.keys.get("projector.scale_factor") != 2:
+        for part in ("q", "k", "v", "out"):
+            yield from matrix(tower, f"v.vit_merger.attn_{part}", n, n)
+        yield from (*norm("v.vit_merger.ln1", n), *norm("v.vit_merger.ds_ln", 4 * n))
+        yield from (
+            *matrix(tower, "v.vit_merger.ds_ffn_up", 4 * n, n),
+            *matrix(tower, "v.vit_merger.ds_ffn_down", n, n),
+        )
+
+
+def _ling3vl(tower: Tower) -> Iterator[TensorRow]:
+    yield from (*_patches(tower, frames=2), _positions(tower, 48 * 48), *norm("mm.input_norm", tower.n_embd))
+    yield from _two(tower, "mm.0", "mm.2", 4 * tower.n_embd, hidden=4 * tower.n_embd)
+
+
+def _minimax(tower: Tower) -> Iterator[TensorRow]:
+    out = tower.output
+    yield from (*_patches(tower, frames=2, biased=False), *norm("v.pre_ln", tower.n_embd))
+    yield from (*_two(tower, "mm.1", "mm.2", tower.n_embd), *_two(tower, "mm.merger.fc1", "mm.merger.fc2", 4 * out))
+
+
+def _step3(tower: Tower) -> Iterator[TensorRow]:
+    n = tower.n_embd
+    yield from (*_patches(tower), _positions(tower), *norm("v.pre_ln", n))
+    for name, n_in, n_out in (("mm.0", n, 2 * n), ("mm.1", 2 * n, 4 * n)):
+        yield f"{name}.weight", "f16", (3, 3, n_in, n_out)
+        yield vector(f"{name}.bias", n_out)
+    yield from matrix(tower, "mm.model.fc", 4 * n, tower.output, biased=False)
+
+
+def _mimovl(tower: Tower) -> Iterator[TensorRow]:
+    yield from (*_patches(tower, frames=2, biased=False), *norm("v.post_ln", tower.n_embd))
+    for il, mode in enumerate(_MODES):
+        if mode >= 0:
+            yield vector(f"v.blk.{il}.attn_sinks", tower.n_head)
+    yield from _two(tower, "mm.0", "mm.2", 4 * tower.n_embd, hidden=4 * tower.n_embd, biased=False)
+
+
+def _deepseek4(tower: Tower) -> Iterator[TensorRow]:
+    yield from (*_patches(tower), *norm("v.post_ln", tower.n_embd, shifted=False))
+    yield from _two(tower, "mm.1", "mm.2", 9 * tower.n_embd)
+    for name in ("v.image_newline", *(f"v.token_embd.img_{part}" for part in ("start", "end", "pad"))):
+        yield vector(name, tower.output)
+
+
+def _shrinking(tower: Tower) -> Iterator[TensorRow]:
+    is_dots = tower.kind == "dots3note_a"
+    n, second = tower.n_embd, "mm.a.mlp.3" if is_dots else "mm.a.mlp.2"
+    yield from norm("a.post_ln", n, shifted=tower.shifted)
+    for i in (1, 2, 3):
+        yield f"a.conv2d.{i}.weight", "f16", (3, 3, 1 if i == 1 else 480, 480)
+        yield vector(f"a.conv2d.{i}.bias", 480)
+    yield from (*matrix(tower, "a.conv_out", 7680, n, biased=False), *_two(tower, "mm.a.mlp.1", second, n))
+    if is_dots:
+        yield from norm("mm.a.norm_pre", n)
+    else:
+        yield _positions(tower, 1500)
+
+
+def _conformer(tower: Tower) -> Iterator[TensorRow]:
+    n, kernel = tower.n_embd, 5
+    for i, (n_in, n_out) in enumerate(((1, 128), (128, 32))):
+        yield f"a.conv1d.{i}.weight", "f16", (3, 3, n_in, n_out)
+        yield vector(f"a.conv1d.{i}.norm.weight", n_out)
+    yield from (
+        *matrix(tower, "a.input_projection", 1024, n, biased=False),
+        *matrix(tower, "a.pre_encode.out", n, 1536),
+    )
+    yield from matrix(tower, "mm.a.input_projection", 1536, tower.output, biased=False)
+    for il in range(tower.n_layer):
+        block = f"a.blk.{il}"
+        for part in ("ffn_norm", "ffn_norm_1", "ffn_post_norm_1", "attn_pre_norm", "conv_norm", "norm_conv"):
+            yield vector(f"{block}.{part}.weight", n)
+        yield from (vector(f"{block}.per_dim_scale.weight", tower.width), vector(f"{block}.conv_dw.weight", kernel, n))
+        yield from (
+            *matrix(tower, f"{block}.conv_pw1", n, 2 * n, biased=False),
+            *matrix(tower, f"{block}.conv_pw2", n, n, biased=False),
+        )
+        yield from (
+            *matrix(tower, f"{block}.ffn_up_1", n, tower.n_ff, biased=False),
+            *matrix(tower, f"{block}.attn_k_rel", n, n, biased=False),
+        )
+        yield from matrix(tower, f"{block}.ffn_down_1", tower.n_ff, n, biased=False)
+
+
+# -1 sees everything, 0 looks along rows, 1 along columns.
+_MODES: Final = (-1, 0, 0, 1, 1, 0, 1, -1)
 _MERGED: Final[Mapping[str, Item]] = {"spatial_merge_size": 2}
 _SIGLIP: Final = Tower(
     kind="gemma3", n_embd=1152, n_ff=4304, n_layer=27, n_head=16, output=2560, image=896, rest=_gemma3
@@ -325,6 +513,72 @@ TOWERS: Final[Mapping[str, Tower]] = {
     "gemma4-unified-audio": Tower(
         kind="gemma4ua", n_embd=640, n_ff=0, n_layer=0, n_head=0, output=2560, is_audio=True, rest=_frames
     ),
+    "dots-ocr": replace(
+        _PIXTRAL, kind="dots_ocr", n_embd=1536, n_ff=4224, n_layer=42, n_head=12, output=1536, patch=14, fused=True,
+        keys={"projector.scale_factor": 2, "image_min_pixels": 3136, "image_max_pixels": 11289600}, rest=_dots_ocr,
+    ),
+    "nemotron-nano-v2-vl": replace(
+        _SIGLIP, kind="nemotron_v2_vl", n_embd=1280, n_ff=5120, n_layer=32, output=5120, patch=16, image=512,
+        fused=True, keys={"projector.scale_factor": 2}, rest=_nemotron,
+    ),
+    "kimi-k2.5": replace(
+        _SIGLIP, kind="kimik25", output=7168, keys={"projector.scale_factor": 2}, rest=_kimik25
+    ),
+    "hunyuan-vl": replace(_SIGLIP, kind="hunyuanvl", output=1024, patch=16, image=2048, rest=_hunyuan),
+    "yi-vl": replace(_CLIP, n_embd=1280, n_ff=5120, n_layer=32, image=448, rest=_yi),
+    "granite-vision": replace(
+        _SIGLIP, kind="mlp", output=2048, image=384, keys={"feature_layer": Typed("i32", [3, 7, 15, 26])}, rest=_granite
+    ),
+    "mobilevlm-v2": replace(_CLIP, kind="ldpv2", output=2048, rest=_mobilevlm),
+    "glm-edge-v": replace(_SIGLIP, kind="adapter", output=2048, image=672, rest=_glm_edge),
+    "cogvlm": replace(
+        _CLIP, kind="cogvlm", n_embd=1792, n_ff=15360, n_layer=12, image=490, fused=True, rest=_cogvlm
+    ),
+    "minicpm-v-4.6": replace(
+        _SIGLIP, kind="minicpmv4_6", output=2560, image=448, keys={"wa_layer_indexes": Typed("i32", [6])},
+        rest=_minicpmv46,
+    ),
+    "minicpm-v-4.6-4x": replace(
+        _SIGLIP, kind="minicpmv4_6", output=2560, image=448, keys={"projector.scale_factor": 2}, rest=_minicpmv46
+    ),
+    "ling3-vl": replace(_QWEN3, kind="ling3vl", output=4096, rest=_ling3vl),
+    "minimax-m3": replace(_SIGLIP, kind="minimax_m3", output=3072, rest=_minimax),
+    "step3-vl": replace(
+        _SIGLIP, kind="step3vl", n_embd=1536, n_ff=8960, n_layer=10, output=4096, image=728,
+        keys={"preproc_image_size": 3024}, normed="ls1 ls2", rest=_step3,
+    ),
+    "exaone-4.5": replace(
+        _QWEN2, kind="exaone4_5", n_embd=2048, n_ff=5120, n_layer=28, n_head=32, n_kv=8, output=5120, patch=14,
+        fused=True, gated=True, shifted=False, rest=_qwen,
+        keys={
+            "n_wa_pattern": 7, "attention.head_count_kv": 8, "image_min_pixels": 3136, "image_max_pixels": 12845056
+        },
+    ),
+    "mimo-vl": replace(
+        _QWEN2, kind="mimovl", n_layer=8, n_head=32, n_kv=8, d_head=64, output=4096, fused=True, gated=True,
+        shifted=False, rest=_mimovl,
+        keys={
+            "attention.head_count_kv": 8, "window_size": 128, "wa_pattern_mode": Typed("i32", _MODES),
+            "image_min_pixels": 3136, "image_max_pixels": 12845056,
+        },
+    ),
+    "deepseek-v4-vision": replace(
+        _PIXTRAL, kind="deepseek4v", output=4096, patch=14,
+        keys={"projector.scale_factor": 3, "image_min_pixels": 50176}, rest=_deepseek4,
+    ),
+    "gemma4-audio": replace(
+        _WHISPER, kind="gemma4a", n_embd=1024, n_ff=4096, n_layer=12, n_head=8, output=2560, biased=False,
+        shifted=False, normed="attn_post_norm ffn_post_norm", rest=_conformer,
+    ),
+    "qwen3-asr": replace(
+        _WHISPER, kind="qwen3a", n_embd=1024, n_ff=4096, n_layer=24, n_head=16, output=2048, rest=_shrinking
+    ),
+    "dots3note-audio": replace(
+        _WHISPER, kind="dots3note_a", n_embd=1024, n_ff=4096, n_layer=24, n_head=16, output=2048, biased=False,
+        shifted=False, gated=True, rest=_shrinking,
+    ),
+    "glm-asr": replace(_WHISPER, kind="glma", output=2048, keys={"projector.stack_factor": 4}),
+    "meralion-2": replace(_WHISPER, kind="meralion", output=3584, keys={"projector.stack_factor": 15}),
     "ultravox-0.5": replace(_WHISPER, keys={"projector.stack_factor": 8}),
     "qwen2-audio": replace(_WHISPER, kind="qwen2a"),
     "voxtral-mini": replace(_WHISPER, kind="voxtral", output=3072, keys={"projector.stack_factor": 4}),

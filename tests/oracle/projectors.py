@@ -35,6 +35,8 @@ RECORDED: Final = ROOT / "tests" / "data" / "oracle" / "projectors.jsonl"
 MIXED: Final = {
     "qwen2.5-omni": ("qwen2.5-vl", "qwen2-audio"),
     "gemma4-12b-unified": ("gemma4-unified", "gemma4-unified-audio"),
+    "gemma4-e4b": ("gemma4-31b", "gemma4-audio"),
+    "qwen3-omni": ("qwen3.6-27b", "qwen3-asr"),
 }
 QUANTISED: Final = "q8_0 of "
 Case = tuple[str, tuple[str, ...]]

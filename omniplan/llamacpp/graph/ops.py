@@ -96,6 +96,11 @@ def unary(kind: str, a: Node) -> Node:
     return fresh("UNARY:" + kind, a.type, a.ne, (a,))
 
 
+def unary_inplace(kind: str, a: Node) -> Node:
+    """The same written over ``a``: a view of ``a``."""
+    return Node("UNARY:" + kind, a.type, a.ne, a.nb, (a,), view_src=a.view_src or a, offset=a.offset)
+
+
 def sqr(a: Node) -> Node:
     """Squares."""
     return like("SQR", a)

@@ -19,19 +19,22 @@ from omniplan.llamacpp.projector.tensors import loaded
 from omniplan.units import pad
 
 Turn = Callable[[Node], Node]
+Heads = Callable[[int, Node], tuple[Node, Node, Node]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vit:
     """One vision transformer: how many positions, what is added to the input, how Q and K are turned.
 
-    ``masks`` are those of the layers; ``post_norm`` is the norm at the end where that has another name.
+    ``masks`` are those of the layers; ``heads`` makes Q, K and V of a layer in another way than ``ClipGraph.heads``;
+    ``post_norm`` is the norm at the end where that has another name.
     """
 
     n_pos: int
     learned: Node | None = None
     turn: Turn | None = None
     masks: Sequence[Node | None] = ()
+    heads: Heads | None = None
     post_norm: str = ""
 
 
@@ -107,10 +110,10 @@ class ClipGraph:
         first = conv_2d(self.need("v.patch_embd.weight"), image, patch)
         return ops.add(first, conv_2d(self.need("v.patch_embd.weight.1"), image, patch))
 
-    def by_blocks(self, x: Node) -> Node:
-        """Rows of ``x`` [n_embd, columns, rows] so that each block of two by two lies together."""
-        x = ops.cont(x, (self.n_embd * 2, self.columns // 2, self.rows, 1))
-        x = views.reshape(x, self.n_embd * 2, self.columns // 2, 2, self.rows // 2)
+    def by_blocks(self, x: Node, n: int = 2) -> Node:
+        """Rows of ``x`` [n_embd, columns, rows] so that each block of ``n`` by ``n`` lies together."""
+        x = ops.cont(x, (self.n_embd * n, self.columns // n, self.rows, 1))
+        x = views.reshape(x, self.n_embd * n, self.columns // n, n, self.rows // n)
         return ops.cont(views.swap_middle(x), (self.n_embd, self.n_patches, 1, 1))
 
     def plus(self, x: Node, name: str) -> Node:
@@ -223,7 +226,8 @@ class ClipGraph:
 
     def vit_layer(self, il: int, x: Node, spec: Vit) -> Node:
         """One layer of it."""
-        q, k, v = self.heads(il, self.norm(x, self.layer(il, "ln1")), spec.n_pos)
+        y = self.norm(x, self.layer(il, "ln1"))
+        q, k, v = spec.heads(il, y) if spec.heads else self.heads(il, y, spec.n_pos)
         if spec.turn is not None:
             q, k = spec.turn(q), spec.turn(k)
         if self.kind.normalises_v:

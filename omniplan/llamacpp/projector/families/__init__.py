@@ -11,16 +11,19 @@ from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.projector.clip_graph import ClipGraph
 from omniplan.llamacpp.projector.encoder import Encoder
 from omniplan.llamacpp.projector.families import (
+    conformer,
     gemma4,
     glm4v,
     internvl,
     llama4,
     llava,
+    mimovl,
     minicpmv,
     moonvit,
     pixtral,
     qwen,
     siglip,
+    sound,
     whisper,
 )
 
@@ -29,16 +32,20 @@ Family = Callable[[ClipGraph], Node]
 FAMILIES: Final[Mapping[str, Family]] = {
     family.__name__: family
     for family in (
+        conformer.gemma4a,
         gemma4.gemma4ua, gemma4.gemma4uv, gemma4.gemma4v,
         glm4v.glm4v,
         internvl.internvl, internvl.nemotron,
-        llama4.llama4,
+        llama4.cogvlm, llama4.llama4,
         llava.glm_edge, llava.ldpv2, llava.llava,
-        minicpmv.minicpmv,
-        moonvit.dots_ocr, moonvit.hunyuanvl, moonvit.kimik25, moonvit.kimivl, moonvit.paddleocr,
-        pixtral.pixtral,
-        qwen.qwen2vl, qwen.qwen3vl,
+        mimovl.mimovl,
+        minicpmv.minicpmv, minicpmv.minicpmv4_6,
+        moonvit.dots_ocr, moonvit.hunyuanvl, moonvit.kimik25, moonvit.kimivl, moonvit.minimax_m3,
+        moonvit.paddleocr, moonvit.step3vl,
+        pixtral.deepseek4v, pixtral.pixtral,
+        qwen.exaone4_5, qwen.ling3vl, qwen.qwen2vl, qwen.qwen3vl,
         siglip.gemma3, siglip.idefics3, siglip.janus_pro, siglip.lfm2, siglip.phi4,
+        sound.dots3note_a, sound.qwen3a,
         whisper.glma, whisper.meralion, whisper.musicflamingo, whisper.qwen2a, whisper.ultravox, whisper.voxtral,
     )
 }  # fmt: skip

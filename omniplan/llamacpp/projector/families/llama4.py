@@ -1,4 +1,4 @@
-"""Llama 4 (tools/mtmd/models/llama4.cpp)."""
+"""Llama 4 and CogVLM (tools/mtmd/models/llama4.cpp, cogvlm.cpp)."""
 
 from __future__ import annotations
 
@@ -23,6 +23,23 @@ def llama4(clip: ClipGraph) -> Node:
     for name in ("mm.model.mlp.1.weight", "mm.model.mlp.2.weight"):
         x = ops.unary("GELU", ops.mul_mat(clip.need(name), x))
     return ops.mul_mat(clip.need("mm.model.fc.weight"), x)
+
+
+def cogvlm(clip: ClipGraph) -> Node:
+    """Norms behind attention and feed forward, a gated projection, and an embedding before and after."""
+    x = ops.concat(clip.patches(), clip.need("v.class_embd"), 1)
+    x = ops.add(x, clip.need("v.position_embd.weight"))
+    for il in range(clip.encoder.n_layer):
+        q, k, v = clip.heads(il, x, clip.n_patches + 1)
+        y = clip.attention(q, k, v, clip.layer(il, "attn_out"))
+        x = ops.add(clip.norm(y, clip.layer(il, "ln1")), x)
+        x = ops.add(clip.norm(clip.layer_ffn(il, x), clip.layer(il, "ln2")), x)
+    x = views.view_2d(x, clip.n_embd, clip.n_patches, x.type.row_size(clip.n_embd))
+    x = clip.norm(clip.product(clip.need("mm.model.fc.weight"), x), "mm.post_fc_norm")
+    x = ops.unary_inplace("GELU", x)
+    up, gate = (ops.mul_mat(clip.need(f"mm.{name}.weight"), x) for name in ("up", "gate"))
+    x = ops.mul_mat(clip.need("mm.down.weight"), ops.glu("SWIGLU", gate, up))
+    return ops.concat(ops.concat(clip.need("v.boi"), x, 1), clip.need("v.eoi"), 1)
 
 
 def _shuffled(clip: ClipGraph, x: Node) -> Node:

@@ -71,13 +71,8 @@ def glm_edge(clip: ClipGraph) -> Node:
     x = conv_2d(clip.need("adapter.conv.weight"), ops.cont(x, (side, side, x.ne[1], 1)), 2)
     x = ops.cont(views.permute(views.reshape(x, x.ne[0] * x.ne[1], x.ne[2]), 1, 0, 2, 3))
     x = clip.product(clip.need("adapter.linear.linear.weight"), clip.plus(x, "adapter.conv.bias"))
-    x = _inplace(clip.norm(x, "adapter.linear.norm1"))
+    x = ops.unary_inplace("GELU", clip.norm(x, "adapter.linear.norm1"))
     gate = clip.product(clip.need("adapter.linear.gate.weight"), x)
     up = clip.product(clip.need("adapter.linear.dense_h_to_4h.weight"), x)
     x = clip.product(clip.need("adapter.linear.dense_4h_to_h.weight"), ops.glu("SWIGLU", gate, up))
     return ops.concat(ops.concat(clip.need("adapter.boi"), x, 1), clip.need("adapter.eoi"), 1)
-
-
-def _inplace(a: Node) -> Node:
-    """``gelu`` written over its source: a view of it."""
-    return Node("UNARY:GELU", a.type, a.ne, a.nb, (a,), view_src=a.view_src or a, offset=a.offset)

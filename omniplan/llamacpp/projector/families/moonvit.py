@@ -1,6 +1,7 @@
 """Transformers over images of any size whose patches merge at the end.
 
-Upstream: tools/mtmd/models/kimivl.cpp, kimik25.cpp, paddleocr.cpp, dotsocr.cpp, hunyuanvl.cpp.
+Upstream, in tools/mtmd/models: kimivl.cpp, kimik25.cpp, paddleocr.cpp, dotsocr.cpp, hunyuanvl.cpp, minimax-m3.cpp,
+step3vl.cpp.
 """
 
 from __future__ import annotations
@@ -79,6 +80,36 @@ def hunyuanvl(clip: ClipGraph) -> Node:
     first, last = (_row(clip.need(name)) for name in ("mm.image_begin", "mm.image_end"))
     x = ops.concat(ops.concat(first, x, 1), last, 1)
     return ops.mul(ops.rms_norm(x), clip.need("mm.post_norm.weight"))
+
+
+def minimax_m3(clip: ClipGraph) -> Node:
+    """Pairs of frames, two layers per patch, and two per block of them."""
+    n = clip.encoder.n_merge
+    down, across = clip.indices(clip.n_patches), clip.indices(clip.n_patches)
+    x = clip.by_blocks(views.permute(clip.both_frames(), 1, 2, 0, 3), n)
+    x = clip.vit(x, Vit(n_pos=clip.n_patches, turn=lambda x: rope_2d(x, down, across)))
+    x = clip.ffn(x, "mm.1", "mm.2")
+    x = views.reshape(x, x.ne[0] * n * n, clip.n_patches // (n * n))
+    return clip.ffn(x, "mm.merger.fc1", "mm.merger.fc2")
+
+
+def step3vl(clip: ClipGraph) -> Node:
+    """Learned positions resized, and two convolutions that halve the grid."""
+    spec = Vit(n_pos=clip.n_patches, learned=clip.resized_positions(), turn=_in_two_dimensions(clip))
+    x = views.permute(clip.vit(clip.patches(), spec), 1, 0, 2, 3)
+    x = ops.cont(x, (clip.columns, clip.rows, clip.n_embd, 1))
+    for name in ("mm.0", "mm.1"):
+        x = _shifted(clip, conv_2d(clip.need(f"{name}.weight"), x, 2, 1), f"{name}.bias")
+    x = ops.cont(views.permute(views.reshape(x, x.ne[0] * x.ne[1], x.ne[2]), 1, 0, 2, 3))
+    return ops.mul_mat(clip.need("mm.model.fc.weight"), x)
+
+
+def _shifted(clip: ClipGraph, x: Node, name: str) -> Node:
+    if clip.weight(name) is None:
+        return x
+    columns, rows, channels = x.ne[:3]
+    x = clip.plus(ops.cont(views.transpose(views.reshape(x, columns * rows, channels))), name)
+    return views.reshape(ops.cont(views.transpose(x)), columns, rows, channels)
 
 
 def _convolved(clip: ClipGraph, x: Node, name: str, stride: int) -> Node:

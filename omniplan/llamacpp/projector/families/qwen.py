@@ -5,7 +5,7 @@ from __future__ import annotations
 from omniplan.llamacpp.graph import ops, views
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import F16
-from omniplan.llamacpp.projector.clip_graph import ClipGraph, Vit
+from omniplan.llamacpp.projector.clip_graph import ClipGraph, Heads, Vit
 
 # Patches of a block, which these graphs fix whatever the header merges by.
 _BLOCK = 4
@@ -21,6 +21,28 @@ def _cut(clip: ClipGraph) -> Node:
 
 
 def qwen2vl(clip: ClipGraph) -> Node:
+    """A head of K and V for each of Q."""
+    return _windowed(clip, None)
+
+
+def exaone4_5(clip: ClipGraph) -> Node:
+    """Fewer heads of K and V."""
+    return _windowed(clip, lambda il, x: grouped_heads(clip, il, x, clip.d_head))
+
+
+def grouped_heads(clip: ClipGraph, il: int, x: Node, width: int) -> tuple[Node, Node, Node]:
+    """Q, K and V of one product, heads of K and V being fewer."""
+    x = clip.linear(x, clip.layer(il, "attn_qkv"))
+    n_pos, size, step = clip.n_patches, x.type.size, x.nb[1]
+
+    def part(heads: int, skipped: int) -> Node:
+        return views.view_3d(x, width, heads, n_pos, size * width, step, size * width * skipped)
+
+    n, n_kv = clip.n_head, clip.n_head_kv
+    return part(n, 0), part(n_kv, n), part(n_kv, n + n_kv)
+
+
+def _windowed(clip: ClipGraph, heads: Heads | None) -> Node:
     """Attention within windows but for every n-th layer, where the header has such a pattern."""
     pattern, n_pos, n_blocks = clip.encoder.number("n_wa_pattern"), clip.n_patches, clip.n_patches // _BLOCK
     x = _cut(clip)
@@ -34,7 +56,7 @@ def qwen2vl(clip: ClipGraph) -> Node:
         x = ops.get_rows(views.reshape(x, clip.n_embd * _BLOCK, n_blocks), order)
         x = views.reshape(x, clip.n_embd, n_pos)
     masks = [None if not pattern or (il + 1) % pattern == 0 else mask for il in range(clip.encoder.n_layer)]
-    spec = Vit(n_pos=n_pos, turn=spec.turn, masks=masks)
+    spec = Vit(n_pos=n_pos, turn=spec.turn, masks=masks, heads=heads)
     for il in range(clip.encoder.n_layer):
         x = clip.vit_layer(il, x, spec)
     x = _projected(clip, x)
@@ -60,6 +82,15 @@ def qwen3vl(clip: ClipGraph) -> Node:
             features = found if features is None else ops.concat(features, found, 0)
     x = _projected(clip, x)
     return x if features is None else ops.concat(x, features, 0)
+
+
+def ling3vl(clip: ClipGraph) -> Node:
+    """Learned positions, and a norm of every patch before blocks are projected."""
+    x = clip.plus(_cut(clip), "v.patch_embd.bias")
+    learned = clip.by_blocks(clip.resized_positions())
+    x = clip.vit(x, Vit(n_pos=clip.n_patches, learned=learned, turn=_turn(clip).turn))
+    x = views.reshape(clip.norm(x, "mm.input_norm"), clip.n_embd * _BLOCK, clip.n_patches // _BLOCK)
+    return clip.ffn(x, "mm.0", "mm.2")
 
 
 def _deep(clip: ClipGraph, il: int, x: Node) -> Node:
