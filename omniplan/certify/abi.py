@@ -48,7 +48,9 @@ struct buffer_functions {
     void (*free_buffer)(buffer_t); void * (*get_base)(buffer_t); void * init_tensor;
     void (*memset_tensor)(buffer_t, tensor_t, uint8_t, size_t, size_t);
     void (*set_tensor)(buffer_t, tensor_t, const void *, size_t, size_t);
-    void * reads[3]; void * cpy_tensor; void (*clear)(buffer_t, uint8_t); void * reset;
+    void * get_tensor;
+    void (*set_tensor_2d)(buffer_t, tensor_t, const void *, size_t, size_t, size_t, size_t, size_t);
+    void * get_tensor_2d; void * cpy_tensor; void (*clear)(buffer_t, uint8_t); void * reset;
 };
 struct ggml_backend_buffer {
     struct buffer_functions functions; buft_t buft; void * context; size_t size; int usage;

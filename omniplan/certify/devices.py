@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -30,8 +31,9 @@ class SimulatedBackend:
     """The registered backend; keeps every struct and callback alive.
 
     ``no_alloc``: llama.cpp will only measure, so neither the CPU's memory nor pinned memory holds bytes. ``devices``
-    are the GPUs and ``types`` the buffer types that arguments can name, the CPU's too, by name. An error in a callback
-    ends the process with code 2: llama.cpp would go on with a made-up answer.
+    are the GPUs and ``types`` the buffer types that arguments can name, the CPU's too, by name; ``held`` are the sizes
+    of all buffers without bytes, by name of their type. An error in a callback ends the process with code 2: llama.cpp
+    would go on with a made-up answer.
     """
 
     def __init__(self, ffi: Any, lib: Any, gpus: Sequence[Simulated], *, no_alloc: bool = True) -> None:
@@ -42,6 +44,7 @@ class SimulatedBackend:
         self._texts: dict[str, Any] = {}
         self._runs: dict[object, bool] = {}
         self._owners: dict[int, Any] = {}
+        self.held: Counter[str] = Counter()
         self._empty = self._empty_buffer()
         cpu = lib.ggml_backend_cpu_buffer_type()
         if no_alloc:
@@ -91,11 +94,18 @@ class SimulatedBackend:
         """Functions of a buffer without bytes: what is written is lost."""
         functions = self._new("struct buffer_functions")
         base = self._ffi.cast("void *", _BASE)
-        writes = dict.fromkeys(("free_buffer", "memset_tensor", "set_tensor", "clear"), lambda *_: None)
-        self._set(functions, get_base=lambda _: base, **writes)
+        writes = dict.fromkeys(("memset_tensor", "set_tensor", "set_tensor_2d", "clear"), lambda *_: None)
+        self._set(functions, get_base=lambda _: base, free_buffer=self._free, **writes)
         return functions
 
+    def _free(self, buffer: Any) -> None:
+        self.held[self._name_of(buffer.buft)] -= buffer.size
+
+    def _name_of(self, buft: Any) -> str:
+        return str(self._ffi.string(buft.get_name(buft)).decode())
+
     def _allocate(self, own: Any, size: int) -> Any:
+        self.held[self._name_of(own)] += size
         return self._lib.ggml_backend_buffer_init(own, self._empty[0], self._ffi.NULL, size)
 
     def _buffer_type(self, gpu: Simulated) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from omniplan.certify.devices import SimulatedBackend
@@ -15,6 +16,7 @@ from omniplan.certify.values import Tally
 from omniplan.domain.footprint import BufferSize, ContextKind, GraphSplits
 from omniplan.errors import OmniplanError
 from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.ggml.meta import NAME as META
 
 _LAYER: Final = re.compile(r"layer +\d+ assigned to device ([^ ,]+)")
 _SPLITS: Final = re.compile(r"splits = (\d+)(?: / (\d+))?")
@@ -40,16 +42,15 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
     lib.llama_backend_init()
     backend = SimulatedBackend(ffi, lib, job.gpus, no_alloc=job.no_alloc)
     structs = Structs(ffi, lib, backend)
-    loaded, context = _start(structs, job.main, log, no_alloc=job.no_alloc)
-    found = _read(ffi, lib, context, "".join(text for _, text in log))
+    main = _start(structs, job.main, log, no_alloc=job.no_alloc)
+    found = _read(ffi, lib, main, "".join(text for _, text in log))
     if job.beside:
-        _, beside = _start(structs, job.beside, log, loaded, context, no_alloc=job.no_alloc)
-        sizes = _breakdown(ffi, lib, beside)
+        sizes = _breakdown(ffi, lib, _start(structs, job.beside, log, main, no_alloc=job.no_alloc))
         if not job.beside.path:
             sizes = {name: replace(size, model=0) for name, size in sizes.items()}
         found = replace(found, beside={job.beside_kind: sizes})
     if job.projector:
-        sizes = usage(structs, parse(job.main.args, env=job.main.env), job.projector, lib.llama_n_ubatch(context))
+        sizes = usage(structs, parse(job.main.args, env=job.main.env), job.projector, lib.llama_n_ubatch(main.context))
         if not sizes:
             raise Refused(_reason(log))
         found = replace(found, beside={**found.beside, ContextKind.PROJECTOR: sizes})
@@ -58,25 +59,33 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """A model and its context, with the bytes by GPU that loading the one and making the other took."""
+
+    loaded: Any
+    context: Any
+    weights: Mapping[str, int]
+    rest: Mapping[str, int]
+
+
 def _start(
-    structs: Structs,
-    asked: Asked,
-    log: Sequence[tuple[int, str]],
-    loaded: Any = None,
-    other: Any = None,
-    *,
-    no_alloc: bool,
-) -> tuple[Any, Any]:
-    """Model and context of ``asked``; of a ``loaded`` model where it names no file."""
-    ffi, lib = structs.ffi, structs.lib
+    structs: Structs, asked: Asked, log: Sequence[tuple[int, str]], main: _Started | None = None, *, no_alloc: bool
+) -> _Started:
+    """Model and context of ``asked``; of the ``main`` one's model where it names no file."""
+    ffi, lib, held = structs.ffi, structs.lib, structs.backend.held
     params = parse(asked.args, env=asked.env)
+    before = Counter(held)
     if asked.path:
         loaded = lib.llama_model_load_from_file(asked.path.encode(), structs.model(params, no_alloc=no_alloc))
-    wanted = structs.context(params, asked, other or ffi.NULL)
+    else:
+        loaded = main.loaded if main else ffi.NULL
+    between = Counter(held)
+    wanted = structs.context(params, asked, main.context if main else ffi.NULL)
     context = lib.llama_init_from_model(loaded, wanted) if loaded else ffi.NULL
     if not context:
         raise Refused(_reason(log))
-    return loaded, context
+    return _Started(loaded, context, weights=between - before, rest=held - between)
 
 
 def _string(ffi: Any, text: Any) -> str:
@@ -89,24 +98,32 @@ def _reason(log: Sequence[tuple[int, str]]) -> str:
     return (telling or lines or ["llama.cpp gave no reason"])[-1]
 
 
-def _read(ffi: Any, lib: Any, context: Any, log: str) -> Tally:
+def _read(ffi: Any, lib: Any, started: _Started, log: str) -> Tally:
     graph, copies = _SPLITS.findall(log)[-1], _COPIES.findall(log)[-1]
     prefill, decode = graph
     return Tally(
         layers=tuple(_LAYER.findall(log)),
-        buffers=dict(_breakdown(ffi, lib, context)),
+        buffers=dict(_breakdown(ffi, lib, started)),
         graph_splits=GraphSplits(prefill=int(prefill), decode=int(decode or prefill)),
         sched_copies=int(copies),
-        n_ctx=lib.llama_n_ctx(context),
+        n_ctx=lib.llama_n_ctx(started.context),
     )
 
 
-def _breakdown(ffi: Any, lib: Any, context: Any) -> Mapping[str, BufferSize]:
-    """The map of ``llama_get_memory_breakdown``, by buffer type's name."""
+def _breakdown(ffi: Any, lib: Any, started: _Started) -> Mapping[str, BufferSize]:
+    """The map of ``llama_get_memory_breakdown``, by buffer type's name.
+
+    Of GPUs that act as one it tells the largest; what each holds is what it was asked for.
+    """
     found: dict[str, BufferSize] = {}
-    for node in _walk(lib._Z26llama_get_memory_breakdownPK13llama_context(context).root):
+    for node in _walk(lib._Z26llama_get_memory_breakdownPK13llama_context(started.context).root):
         name = _string(ffi, lib.ggml_backend_buft_name(node.buft))
-        found[name] = BufferSize(model=node.model, context=node.context, compute=node.compute)
+        if name != META:
+            found[name] = BufferSize(model=node.model, context=node.context, compute=node.compute)
+            continue
+        for gpu in dict.fromkeys((*started.weights, *started.rest)):
+            model, rest = started.weights.get(gpu, 0), started.rest.get(gpu, 0)
+            found[gpu] = BufferSize(model=model, context=rest - node.compute, compute=node.compute)
     return found
 
 

@@ -17,6 +17,7 @@ _FOLDERS: Final = (
     DATA / "models" / "zoo",
     DATA / "models" / "archs",
     DATA / "models" / "small",
+    DATA / "models" / "cut",
     DATA / "models",
     DATA.parents[1] / "data" / "models",
 )
