@@ -9,12 +9,14 @@ from omniplan.check.case import Case
 from omniplan.check.hit import Hit
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
-from omniplan.domain.params import FlashAttn
+from omniplan.domain.params import FlashAttn, SplitMode
 from omniplan.domain.tensor_type import TYPE_BY_NAME
 from omniplan.units import gib
 
 _TYPES: Final = ("cache-type-k", "cache-type-v")
 _STRETCHES: Final = ("rope-scaling", "rope-scale", "rope-freq-base", "rope-freq-scale", "yarn-orig-ctx")
+# The newest build whose library has the refusal; the next one looked at, b9554, takes it.
+_DIVIDES_F16_ALONE: Final = 9445
 # ggml/CMakeLists.txt: GGML_CUDA_FA_QUANTS, pairs with a kernel of their own in a default build.
 _BUILT: Final = frozenset((name, name) for name in ("f16", "bf16", "q4_0", "q8_0"))
 
@@ -32,6 +34,14 @@ def v_needs_flash_attention(case: Case) -> Iterator[Hit]:
     if case.params.flash_attn is FlashAttn.OFF and TYPE_BY_NAME[case.params.cache_type_v].is_quantized:
         given, name = case.option("cache-type-v"), case.params.cache_type_v
         yield Hit(message=f"a V cache of {name} needs flash attention, which is off", at=given.at if given else None)
+
+
+def divided_cache_quantised(case: Case) -> Iterator[Hit]:
+    """A quantised cache under ``-sm tensor`` on a build that is known to refuse it."""
+    types = [name for name in (case.params.cache_type_k, case.params.cache_type_v) if TYPE_BY_NAME[name].is_quantized]
+    given = case.option("cache-type-k") or case.option("cache-type-v")
+    if types and given and case.params.split_mode is SplitMode.TENSOR and case.build <= _DIVIDES_F16_ALONE:
+        yield Hit(message=f"b{case.build} takes no cache of {types[0]} with -sm tensor", at=given.at)
 
 
 def pair_without_kernel(case: Case) -> Iterator[Hit]:
@@ -110,6 +120,7 @@ def negative_slots(case: Case) -> Iterator[Hit]:
 RULES: Final[Mapping[str, CommandRule]] = {
     "cache-type-unknown": unknown_type,
     "v-cache-needs-flash-attention": v_needs_flash_attention,
+    "divided-cache-quantised": divided_cache_quantised,
     "cache-pair-without-kernel": pair_without_kernel,
     "cache-of-four-bits": low_bits,
     "context-over-training": over_training,

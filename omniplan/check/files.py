@@ -74,13 +74,13 @@ def _too_much(priced: Footprint, kind: ContextKind, at: Word) -> Iterator[Hit]:
 
 
 def _beside(case: Case, name: str, at: Word, found: Companion | None) -> Hit:
-    how = "" if case.params.fit else ", and --fit, which would leave room for it, is off"
-    mild = Severity.INFO if case.params.fit else None
+    how = "" if case.params.is_fitted else ", and --fit, which would leave room for it, is off"
+    mild = Severity.INFO if case.params.is_fitted else None
     if found is None:
         return Hit(message=f"{name} takes memory that no figure here holds{how}", at=at, severity=mild)
     left = {pool.name: pool.left for pool in case.priced.pools if pool.left is not None} if case.priced else {}
     most = max((size for pool, size in left.items() if pool != RAM), default=None)
-    if most is not None and most < found.nbytes and not case.params.fit:
+    if most is not None and most < found.nbytes and not case.params.is_fitted:
         return Hit(message=f"{name} takes {mib(found.nbytes)} and no GPU has more than {mib(max(0, most))} left", at=at)
     return Hit(
         message=f"{name} takes {mib(found.nbytes)} that no figure here holds{how}", at=at, severity=Severity.INFO

@@ -25,14 +25,14 @@ _OVERRIDES: Final = ("override-tensor", "cpu-moe", "n-cpu-moe", "n-cpu-ffn")
 def ngl_with_fit(case: Case) -> Iterator[Hit]:
     """A fixed layer count keeps --fit from moving layers."""
     given = case.option("gpu-layers")
-    if given is None or not case.params.fit or case.params.n_gpu_layers == -1:
+    if given is None or not case.params.is_fitted or case.params.n_gpu_layers == -1:
         return
     yield _in_the_way(case, given, f"{given.name} {given.value} is fixed")
 
 
 def overrides_with_fit(case: Case) -> Iterator[Hit]:
     """Overrides or a split of the user's keep --fit from acting."""
-    if not case.params.fit:
+    if not case.params.is_fitted:
         return
     split = case.option("tensor-split")
     if split is not None and case.params.split_mode is not SplitMode.NONE and any(case.params.tensor_split):
@@ -41,6 +41,22 @@ def overrides_with_fit(case: Case) -> Iterator[Hit]:
         given = case.option(key)
         if given is not None and case.params.overrides:
             yield _in_the_way(case, given, f"{given.name} is set")
+
+
+def divided_with_fit(case: Case) -> Iterator[Hit]:
+    """--fit does not look at arguments that divide tensors."""
+    given = case.option("split-mode")
+    if given is None or not case.params.fit or case.params.is_fitted:
+        return
+    how = "--fit is on" if case.option("fit") else "--fit is on by default"
+    short = case.priced.shortfall if case.priced else {}
+    missing = "".join(f", {mib(size)} short on {name}" for name, size in short.items())
+    is_harmless = case.priced is not None and case.priced.fits
+    yield Hit(
+        message=f"{given.name} {given.value} while {how}: it changes nothing, whatever is free{missing}",
+        at=given.at,
+        severity=Severity.INFO if is_harmless else None,
+    )
 
 
 def _in_the_way(case: Case, given: GivenOption, what: str) -> Hit:
@@ -152,12 +168,12 @@ def _is_refused(case: Case) -> bool:
 
 
 def _may_shrink(case: Case) -> str:
-    return ", and --fit may cut it without a word in the answer" if case.params.fit else ""
+    return ", and --fit may cut it without a word in the answer" if case.params.is_fitted else ""
 
 
 def fit_target_for_all(case: Case) -> Iterator[Hit]:
     """One margin for GPUs that need different ones."""
-    if not case.params.fit or len(case.gpus) < 2 or (case.params.fit_ctx == NEVER_SHRINK and not case.gpus):
+    if not case.params.is_fitted or len(case.gpus) < 2 or (case.params.fit_ctx == NEVER_SHRINK and not case.gpus):
         return
     given = case.option("fit-target")
     if given is not None and "," in given.value:
@@ -182,7 +198,7 @@ def display_without_margin(case: Case) -> Iterator[Hit]:
         pool = next((item for item in case.priced.pools if item.name == gpu.name), None) if case.priced else None
         if pool is not None and pool.used and pool.left is not None and 0 <= pool.left < DEFAULT.growth_display:
             yield Hit(message=f"{gpu.name} drives the screen and keeps {mib(pool.left)} free")
-        elif pool is None and case.params.fit and case.params.fit_target[index] < DEFAULT.growth_display:
+        elif pool is None and case.params.is_fitted and case.params.fit_target[index] < DEFAULT.growth_display:
             given = case.option("fit-target")
             margin = mib(case.params.fit_target[index])
             yield Hit(
@@ -196,6 +212,7 @@ RULES: Final[Mapping[str, CommandRule]] = {
     "experts-on-cpu": experts_on_cpu,
     "ngl-with-fit": ngl_with_fit,
     "overrides-with-fit": overrides_with_fit,
+    "divided-with-fit": divided_with_fit,
     "context-unset": context_unset,
     "fit-target-for-all": fit_target_for_all,
     "display-without-margin": display_without_margin,

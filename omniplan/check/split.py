@@ -46,7 +46,8 @@ def count_of_shares(case: Case) -> Iterator[Hit]:
     if not count or not any(case.params.tensor_split) or count == len(case.gpus):
         return
     idle = [gpu.name for gpu in case.gpus[count:]]
-    effect = f"{' and '.join(idle)} get no layers" if idle else "the last ones do nothing"
+    share = "next to nothing" if case.params.split_mode is SplitMode.TENSOR else "no layers"
+    effect = f"{' and '.join(idle)} get {share}" if idle else "the last ones do nothing"
     yield Hit(message=f"-ts has {count} values for {len(case.gpus)} GPUs: {effect}", at=given.at)
 
 

@@ -1,7 +1,7 @@
 """Cases of ``-sm tensor`` that the library really loads over simulated GPUs, each with what every GPU then holds.
 
-``python -m tests.oracle.tensor_split`` has them counted again and writes ``tests/data/oracle/tensor_split.jsonl``. Every
-tiny header meets one kind of arguments; real ones, cut to their first layers, two to four GPUs.
+``python -m tests.oracle.tensor_split`` has them counted again and writes ``tests/data/oracle/tensor_split.jsonl``.
+Every tiny header meets one kind of arguments; real ones, cut to their first layers, two to four GPUs.
 """
 
 from __future__ import annotations
