@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+# What the names of machine files end with; anything else may be words.
+_FILES: Final = (".toml", ".json")
 
 if TYPE_CHECKING:
     from omniplan.domain.machine import Machine
@@ -41,10 +45,21 @@ def served(source: ModelSource, params: ServerParams) -> Model:
 
 
 def load_machine(name_or_path: str | Path) -> Machine:
-    """A shipped profile by name, or a machine file; raises InputError with the path inside the file."""
-    from omniplan.machines import files as machine
+    """A profile by name, a machine file, or a machine in words; raises InputError with the path inside the file."""
+    from omniplan.errors import InputError
+    from omniplan.machines import files
+    from omniplan.machines.probe.words import machine_from_words
 
-    return machine.load_machine(name_or_path)
+    known, text = files.profiles(), str(name_or_path)
+    is_file = isinstance(name_or_path, Path) or text in known or text.endswith(_FILES) or os.path.exists(text)
+    if is_file:
+        return files.load_machine(name_or_path)
+    try:
+        return machine_from_words(text)
+    except InputError as error:
+        raise InputError(
+            f"{error}; no profile or file is called that either, profiles are {', '.join(known)}"
+        ) from error
 
 
 def machine_of(source: MachineSource) -> Machine:

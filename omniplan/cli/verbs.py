@@ -13,7 +13,7 @@ from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.errors import ExitCode
 
 _MODEL_HELP: Final = "a GGUF file, any shard of a set, or a header-only file"
-_MACHINE_HELP: Final = "a profile (see `omniplan machines`) or a machine file"
+_MACHINE_HELP: Final = "a profile (see `omniplan machines`), a machine file, or words: '2x RTX 3090, 64 GB'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

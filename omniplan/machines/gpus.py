@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Final
@@ -16,6 +16,9 @@ from omniplan.units import MIB
 _FILE: Final = "gpus.toml"
 # Words that say nothing about which card it is.
 _NOISE: Final = {"nvidia", "geforce", "amd", "radeon", "intel", "generation", "edition", "graphics", "gpu", "tm", "r"}
+
+# Families whose members' numbers are their own.
+_FAMILY: Final = re.compile(r"^(?:Tesla|Quadro(?= (?:M|P|GP|GV))|Instinct|Jetson|Radeon|Apple|Arc(?= Pro)) ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +62,18 @@ def key_of(name: str) -> str:
     return "".join(word for word in words if word not in _NOISE)
 
 
+def _keys(row: GpuRow) -> Iterator[str]:
+    """Keys of a row's names, without the family as well: "Tesla P40" is "P40" too."""
+    for name in (row.name, *row.aliases):
+        yield key_of(name)
+        yield key_of(_FAMILY.sub("", name))
+
+
 @cache
 def _index() -> dict[str, tuple[GpuRow, ...]]:
     found: dict[str, list[GpuRow]] = {}
     for row in gpu_rows():
-        for name in dict.fromkeys(key_of(name) for name in (row.name, *row.aliases)):
+        for name in dict.fromkeys(_keys(row)):
             found.setdefault(name, []).append(row)
     return {name: tuple(rows) for name, rows in found.items()}
 

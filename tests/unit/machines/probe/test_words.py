@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any, Final
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omniplan.domain.machine import Machine
 from omniplan.errors import InputError
 from omniplan.machines.cpus import cpu_rows
 from omniplan.machines.files import machine_toml, parse_machine
-from omniplan.machines.gpus import gpu_rows
+from omniplan.machines.gpus import gpu_rows, key_of
 from omniplan.machines.probe.words import machine_from_words
 from omniplan.units import GIB, MIB
+from tests.launches import DATA
 from tests.refusals import check_one_line
+
+PHRASES: Final = [json.loads(line) for line in (DATA / "words" / "phrases.jsonl").read_text().splitlines()]
 
 
 def test_the_example_of_the_documentation() -> None:
@@ -46,7 +53,15 @@ WORDS = {
     "a data centre": ("8x H100 SXM", ["H100 SXM 80GB"] * 8),
     "nobody": ("no GPU, EPYC 9554, 384 GB", []),
     "a plus in a name": ("Xeon Platinum 8480+, 512 GB, L4", ["L4"]),
-    "another plus in a name": ("Ryzen AI Max+ 395 with 128 GB", []),
+    "a processor with its GPU": ("Ryzen AI Max+ 395 with 128 GB", ["Radeon 8060S"]),
+    "a maker before it": ("Asus TUF RTX 5070 Ti 16GB", ["RTX 5070 Ti"]),
+    "a laptop": ("Laptop with RTX 4070 8GB and 32GB RAM", ["RTX 4070 Laptop"]),
+    "a laptop behind the size": ("RTX 3070 8GB laptop", ["RTX 3070 Laptop"]),
+    "how it is built": ("4 x A100 80GB SXM", ["A100 SXM 80GB"] * 4),
+    "a G that is no unit": ("3x RTX 3060 12GB, 5600G, 32 GB", ["RTX 3060 12GB"] * 3),
+    "a plain count": ("2 3090s", ["RTX 3090"] * 2),
+    "a card without its series": ("W7900 48GB", ["PRO W7900"]),
+    "a family left out": ("P100 16GB x2", ["Tesla P100 16GB"] * 2),
 }
 
 
@@ -114,7 +129,12 @@ BAD = {
     "too many": ("999x RTX 3090", "expected 1 to 64 of them"),
     "RAM twice": ("64 GB, 32 GB DDR4", "RAM is named twice"),
     "no RAM": ("0 GB DDR4", "no RAM at all"),
-    "strange RAM": ("64 GB of butter", "expected RAM such as"),
+    "strange RAM": ("64 GB of butter", "'butter' is no GPU, CPU or RAM"),
+    "a number of two": ("7600, 32 GB", "which one, RX 7600 or Ryzen 5 7600"),
+    "a series that has it not": ("GTX 4090", "'GTX 4090' is no GPU"),
+    "a word behind a name": ("RTX 4070 Ultra", "'Ultra' is no GPU"),
+    "a size that it has not": ("RTX 4070 8GB", "has 12.00 GiB, not 8.00 GiB"),
+    "a size between two": ("RTX 3060 24GB", "which one, RTX 3060 12GB or RTX 3060 8GB"),
     "two CPUs": ("5800X3D, 5950X", "a CPU is already named"),
     "negative": ("-64 GB", "'-64 GB' is no GPU, CPU or RAM"),
 }
@@ -124,6 +144,42 @@ BAD = {
 def test_bad_words(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         machine_from_words(text)
+
+
+def test_what_people_write_is_read() -> None:
+    """Phrases as found in forums, each with its cards and their bytes, the RAM and the processor."""
+    wrong = [row["words"] for row in PHRASES if not is_read(row, machine_from_words(row["words"]))]
+
+    assert len(PHRASES) == 45
+    assert wrong == []
+
+
+def is_read(row: dict[str, Any], machine: Machine) -> bool:
+    """Whether ``machine`` is the one that a phrase means; sizes are nominal."""
+    if "unified_gib" in row:
+        assert machine.memory is not None
+        return machine.gpus[0].is_unified and machine.memory.total == row["unified_gib"] * GIB
+    cards = [(name, size) for name, size, count in row["gpus"] for _ in range(count)]
+    found = all(
+        (name == "unknown" or key_of(name) in key_of(gpu.description)) and abs(gpu.total / GIB - size) < 0.06 * size
+        for (name, size), gpu in zip(cards, machine.gpus, strict=True)
+    )
+    ram = machine.memory.total if machine.memory else 0
+    cpu = machine.cpu.model if machine.cpu else ""
+    return found and ram == row.get("ram_gib", ram / GIB) * GIB and row.get("cpu", "") in cpu
+
+
+def test_what_was_taken_for_granted_is_told() -> None:
+    """A modded card, one of several that differ in speed, one in no table, and words that were not read."""
+    modded = machine_from_words("RTX 2080 Ti 22GB")
+    built = machine_from_words("Tesla V100 32GB")
+    described = machine_from_words("unknown GPU 16 GB 448 GB/s").gpus[0]
+    boxed = machine_from_words("Framework Desktop Ryzen AI Max+ 395 128GB")
+
+    assert "RTX 2080 Ti: 22.00 GiB instead of the 11.00 GiB it is sold with, bandwidth as sold" in modded.notes
+    assert any("taken for Tesla V100 PCIe 32GB, the slowest" in note for note in built.notes)
+    assert (described.total, described.bandwidth) == (16 * GIB, 448e9)
+    assert "not read: Framework Desktop" in boxed.notes
 
 
 @given(
