@@ -57,6 +57,7 @@ class ArchRow:
     skips_nextn: bool = False
     mtp: bool = False
     nextn_loaded: Words = ()
+    nextn_cached: bool = False
     n_layer_kv_from_start: int = -1
     shared_kv_layers: bool = False
     embedding_twice: bool = False

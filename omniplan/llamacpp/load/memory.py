@@ -68,8 +68,7 @@ def _indexer_slots(h: Hparams, arch: ArchRow) -> int:
 
 
 def _attention_layers(h: Hparams, arch: ArchRow) -> list[int]:
-    # Minimax M3 gives its nextn layers a cache that nothing reads.
-    is_trunk = h.n_layer_nextn and h.n_layer and arch.memory != MemoryKind.MSA
+    is_trunk = h.n_layer_nextn and h.n_layer and not arch.nextn_cached
     trunk = range(h.n_layer) if is_trunk else range(h.n_layer_all)
     match arch.memory:
         case MemoryKind.HYBRID_NO_FF:

@@ -12,9 +12,9 @@ from omniplan.llamacpp.graph.ops import scale
 from omniplan.llamacpp.graph.recipe import Recipe, Rope, Rows, When
 
 
-def build(b: Builder) -> None:
-    """Command A with experts: sliding layers and the dense lead have rotary positions."""
-    decoder.build(b, _recipe(b))
+def build(b: Builder, *, rows: str = "normed") -> None:
+    """Command A with experts: sliding layers and the dense lead have rotary positions. ``rows`` as in ``Rows``."""
+    decoder.build(b, replace(_recipe(b), rows=Rows(rows)))
 
 
 def build_nextn(b: Builder) -> None:

@@ -21,8 +21,8 @@ def _value_scaled(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) 
 
 
 def build_nextn(b: Builder) -> None:
-    """The nextn layer."""
-    nextn.build(b, replace(RECIPE, rows=Rows.END))
+    """The nextn layer, whose FFN is dense."""
+    nextn.build(b, replace(RECIPE, moe=None, rows=Rows.END))
 
 
 RECIPE: Final = Recipe(
