@@ -28,7 +28,7 @@ from omniplan.errors import ArgumentError
 from omniplan.llamacpp.build import build_number
 from omniplan.machines.files import shipped
 from tests.contracts.sources import ROOT
-from tests.oracle import cases, projectors
+from tests.oracle import cases, drafts, projectors
 from tests.oracle.cases import Case
 
 # A busy machine is no verdict.
@@ -203,7 +203,8 @@ def main() -> int:
         kept = report(outcomes)
         if options.record:
             options.record.write_text("".join(f"{json.dumps(row)}\n" for row in recorded(outcomes[: len(sample)])))
-        kept &= bool(options.names) or (report_loads(pool) & report_plans(pool) & projectors.report(pool))
+        parts = (report_loads, report_plans, projectors.report, drafts.report)
+        kept &= bool(options.names) or all([part(pool) for part in parts])
     return int(not kept)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from omniplan.domain.header import Tensor, Value
+from omniplan.domain.header import ArrayInfo, Tensor, Value
 from omniplan.domain.model import Model
 from tests.headers import Item, TensorRow, Typed, write_gguf
 
@@ -17,7 +17,7 @@ _SIGNED: Final = frozenset({"tokenizer.ggml.token_type"})
 
 @dataclass(frozen=True, kw_only=True)
 class Nextn:
-    """What the nextn layer of an architecture has otherwise than the layers before: norms of its own, one weight for Q, K and V."""
+    """What an architecture's nextn layer has otherwise than the layers before: norms, one weight for Q, K and V."""
 
     norms: tuple[str, ...] = ("nextn.shared_head_norm",)
     fuses_qkv: bool = False
@@ -31,21 +31,26 @@ _KINDS: Final[Mapping[str, Nextn]] = {
 }
 
 
-def write_nextn(model: Model, path: Path, *, count: int = 1, own_head: bool = False) -> Path:
-    """``model`` with ``count`` nextn layers; ``own_head``: with token embeddings and an output of their own."""
+def write_nextn(model: Model, path: Path, *, count: int = 1, own_head: bool = False, alone: bool = False) -> Path:
+    """``model`` with ``count`` nextn layers; ``own_head``: with token embeddings and an output of their own.
+
+    ``alone``: without the other layers, as a file that drafts for the model.
+    """
     h, arch = model.hparams, model.arch
     metadata = {key: _item(key, value) for key, value in model.header.metadata.items()}
     for key, value in model.header.metadata.items():
         if isinstance(value, tuple) and key.startswith(f"{arch}.") and len(value) == h.n_layer:
             metadata[key] = _item(key, (*value, *[value[_attending(model)]] * count))
     metadata |= {f"{arch}.block_count": h.n_layer + count, f"{arch}.nextn_predict_layers": count}
-    rows: list[TensorRow] = [(t.name, t.type.name, t.shape) for t in model.header.tensors]
+    kept = (t for t in model.header.tensors if not (alone and t.name.startswith("blk.")))
+    rows: list[TensorRow] = [(t.name, t.type.name, t.shape) for t in kept]
     for il in range(h.n_layer, h.n_layer + count):
         rows += _layer(model, il, own_head=own_head)
     return write_gguf(path, metadata, rows)
 
 
 def _item(key: str, value: Value) -> Item:
+    assert not isinstance(value, ArrayInfo), f"{key} is too long to be read whole"
     if not isinstance(value, tuple):
         return Typed("i32", value) if isinstance(value, int) and value < 0 else value
     if not value:
@@ -64,7 +69,7 @@ def _attending(model: Model) -> int:
 def _layer(model: Model, il: int, *, own_head: bool) -> Iterator[TensorRow]:
     n_embd, kind = model.hparams.n_embd, _KINDS.get(model.arch, _USUAL)
     matrix = next(t.type.name for t in model.header.tensors if len(t.shape) == 2 and t.name.startswith("blk."))
-    copied = _copied(model, kind)
+    copied = _copied(model)
     split = [copied.pop(f"attn_{part}.weight") for part in "qkv"] if kind.fuses_qkv else []
     for name, tensor in copied.items():
         yield (f"blk.{il}.{name}", tensor.type.name, tensor.shape)
@@ -78,7 +83,7 @@ def _layer(model: Model, il: int, *, own_head: bool) -> Iterator[TensorRow]:
         yield (f"blk.{il}.nextn.{name}.weight", matrix, (n_embd, model.hparams.n_vocab))
 
 
-def _copied(model: Model, kind: Nextn) -> dict[str, Tensor]:
+def _copied(model: Model) -> dict[str, Tensor]:
     """Attention of the last layer that attends, FFN of the last that feeds forward; scales stay behind."""
     attending = model.layers[_attending(model)].tensors
     fed = next(found for layer in reversed(model.layers) if (found := [t for t in layer.tensors if _is_ffn(t.name)]))
