@@ -106,6 +106,12 @@ def _cases() -> Iterator[Case]:
     yield _case("nextn:qwen35-dense", "dual-4090-5070ti", "-ngl 99 -np 2", "alone:qwen35-dense")
     yield _case("nextn:glm4moe-moe", "single-3090", "-ngl 99 -ngld 1 -np 2", "alone:glm4moe-moe")
     yield _case("nextn:qwen35-dense", "mixed-3", "-ngl 99 -np 1 -devd CUDA2", "nextn:qwen35-dense")
+    # Loaded, not measured.
+    for model in ("qwen35-dense", "glm4moe-moe", "hy_v3-moe", "nemotron_h_moe-moe"):
+        for machine, args in (("quad-3090", "-ngl 99 -np 2"), ("single-3090", "-ngl 99 -np 3"), ("mixed-3", "-ngl 1")):
+            yield _case(f"nextn:{model}", machine, f"{args} --spec-type draft-mtp") | {"no_alloc": False}
+    for machine in ("quad-3090", "dual-4090-5070ti"):
+        yield _case("qwen3-dense", machine, "-ngl 99 -np 2 -ctkd q8_0", "llama-dense") | {"no_alloc": False}
     # Refused: no nextn layers, a quantised cache without flash attention, slots that do not fit a draft's blocks.
     yield _case("Qwen3-Next-80B-A3B-Q4_K_M", "single-3090", "-ngl 99 --spec-type draft-mtp")
     yield _case("Qwen3-8B-Q4_K_M", "single-3090", "-ngl 99 -fa off -ctvd q8_0", "Qwen3-0.6B-Q8_0")
@@ -157,15 +163,17 @@ def served(case: Case) -> tuple[Model, list[str]]:
 def price(case: Case, *, build: int = library.BUILD) -> Footprint:
     """Our footprint of a case."""
     model, args = served(case)
-    return omniplan.footprint(model, cases.machines()[case["machine"]], args, build=build)
+    machine, no_alloc = cases.machines()[case["machine"]], cases.is_measured(case)
+    return omniplan.footprint(model, machine, args, build=build, no_alloc=no_alloc)
 
 
 def count(case: Case) -> Case:
     """The case with what the library says of it."""
     model, args = served(case)
-    named = {key: case[key] for key in ("model", "draft", "machine", "args")}
+    named = {key: case[key] for key in ("model", "draft", "machine", "args", "no_alloc") if key in case}
+    machine, no_alloc = cases.machines()[case["machine"]], cases.is_measured(case)
     try:
-        counted = simulate(model, cases.machines()[case["machine"]], tuple(args), env={}, timeout=SECONDS)
+        counted = simulate(model, machine, tuple(args), env={}, timeout=SECONDS, no_alloc=no_alloc)
     except Refused as error:
         return named | {"error": str(error).rpartition("/")[2]}
     splits = counted.graph_splits
