@@ -74,7 +74,7 @@ def test_json_says_null(verb: str, capsys: Run) -> None:
 
 def test_rows_of_a_comparison_differ_where_one_is_not_priced(capsys: Run) -> None:
     """Neither its verdict nor its speed is that of the command beside it; one that fits is enough for 0."""
-    code, text = run([*VERBS["compare"], "--", *PRICED, "--", *LORA, "--", *PRICED, "-sm", "tensor"], capsys)
+    code, text = run([*VERBS["compare"], "--", *PRICED, "--", *LORA, "--", *PRICED, "--rpc", "10.0.0.1:50052"], capsys)
     rows = [line.split() for line in text.splitlines() if line[:1] in ("1", "2", "3") and ":" not in line]
 
     assert code == ExitCode.GOOD
