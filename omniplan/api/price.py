@@ -82,6 +82,7 @@ def predict(
     n_gen: int = DEFAULT_ANSWER,
     depth: int = 0,
     env: Mapping[str, str] | None = None,
+    build: int | str = DEFAULT_BUILD,
     acceptance: float | None = None,
     calibration: str | Path | None = None,
 ) -> Prediction:
@@ -106,9 +107,13 @@ def predict(
     ``--spec-draft-n-max`` of ``args``, as llama-server prints it; None takes measured rows. ``speculation`` holds what
     was taken, the gain, and the best number of drafts.
 
+    With ``--moe-cache-mib`` of a ``build`` that has it, rates are those with the cache; ``cached_experts`` says how
+    often it is taken to have an expert, and the rate's range covers that range as well.
+
     ``calibration`` is a machine's own file, as ``omniplan calibrate`` writes it. Raises InputError or ArgumentError.
     """
     from omniplan.domain.request import check_count
+    from omniplan.llamacpp.build import build_number
     from omniplan.llamacpp.flags.args import parse
     from omniplan.predict.request import predict as price
 
@@ -116,7 +121,7 @@ def predict(
         check_count(name, tokens, least=0)
     if acceptance is not None and not 0 <= acceptance <= 1:
         raise InputError(f"acceptance: needs a share from 0 to 1, got {acceptance:g}")
-    params = parse(args, env=env or {})
+    params = parse(args, env=env or {}, build=build_number(build))
     return price(
         served(model, params),
         calibrated(machine_of(machine), calibration),
@@ -136,12 +141,18 @@ def compare(
     n_prompt: int = DEFAULT_PROMPT,
     n_gen: int = DEFAULT_ANSWER,
     env: Mapping[str, str] | None = None,
+    build: int | str = DEFAULT_BUILD,
 ) -> Comparison:
     """Price and predict several sets of llama-server's arguments, each as given, in the order given.
 
     ``groups`` are sets of arguments without ``-m``; predictions are for a prompt of ``n_prompt`` and an answer of
-    ``n_gen`` tokens. Raises ArgumentError with the number of the set that llama-server would refuse.
+    ``n_gen`` tokens, by the bytes of ``build``. Raises ArgumentError with the number of the set that llama-server would
+    refuse.
     """
+    from omniplan.llamacpp.build import build_number
     from omniplan.planning.compare import compare as side_by_side
 
-    return side_by_side(model_of(model), machine_of(machine), groups, n_prompt=n_prompt, n_gen=n_gen, env=env or {})
+    number = build_number(build)
+    return side_by_side(
+        model_of(model), machine_of(machine), groups, n_prompt=n_prompt, n_gen=n_gen, env=env or {}, build=number
+    )

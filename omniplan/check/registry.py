@@ -13,6 +13,7 @@ from omniplan.check import (
     cache,
     comments,
     conf,
+    expert_cache,
     files,
     fitting,
     host,
@@ -38,6 +39,7 @@ COMMAND_RULES: Final[Mapping[str, CommandRule]] = {
     **cache.RULES,
     **batch.RULES,
     **host.RULES,
+    **expert_cache.RULES,
     **comments.RULES,
 }
 

@@ -8,7 +8,7 @@ from typing import Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.request import add_workload, request_of
-from omniplan.cli.verbs import Verb, add_json, add_machine, add_model
+from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model
 from omniplan.errors import ExitCode
 
 
@@ -16,9 +16,10 @@ def _declare(command: argparse.ArgumentParser) -> None:
     add_model(command)
     add_machine(command)
     add_workload(command)
+    add_build(command)
     add_json(command)
     command.usage = (
-        "omniplan compare MODEL --machine M [--n-prompt N] [--n-gen N] [--json] "
+        "omniplan compare MODEL --machine M [--n-prompt N] [--n-gen N] [--llama-cpp BUILD] [--json] "
         "-- <llama-server arguments> [-- <llama-server arguments>]..."
     )
 
@@ -28,7 +29,12 @@ def _run(options: argparse.Namespace) -> int:
 
     request = request_of(options)
     found = api.compare(
-        options.model, options.machine, options.server_groups, n_prompt=request.n_prompt, n_gen=request.n_gen
+        options.model,
+        options.machine,
+        options.server_groups,
+        n_prompt=request.n_prompt,
+        n_gen=request.n_gen,
+        build=options.llama_cpp,
     )
     show(found.to_json() if options.json else comparison_text(found))
     return ExitCode.of(found.fits)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.prediction import Objective
-from omniplan.domain.request import DEFAULT, Request
+from omniplan.domain.request import AUTO, DEFAULT, Request
 
 _NONE: Final = argparse.SUPPRESS
 
@@ -52,6 +52,23 @@ def add_beside(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="draft with the model's own MTP heads, at most N tokens at a time; without N as many as pay",
     )
+    command.add_argument(
+        "--moe-cache",
+        dest="moe_cache",
+        type=_mib_or_auto,
+        default=_NONE,
+        metavar="MIB",
+        help=f"cache of experts on the GPUs (--moe-cache-mib), or {AUTO} for one where it is clearly faster; b11549",
+    )
+
+
+def _mib_or_auto(text: str) -> int | str:
+    if text == AUTO:
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected MiB or {AUTO}, got {text!r}") from None
 
 
 def add_headroom(command: argparse.ArgumentParser) -> None:

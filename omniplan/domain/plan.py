@@ -38,7 +38,8 @@ class Settings:
     """What the search settled beside the layout.
 
     ``n_ctx`` is the total context in tokens, ``op_offload`` whether a prompt's share of weights in RAM is computed on a
-    GPU, ``head_on_cpu`` whether the output matrix stays in RAM. The model's heads draft ``mtp`` tokens at a time.
+    GPU, ``head_on_cpu`` whether the output matrix stays in RAM. The model's heads draft ``mtp`` tokens at a time,
+    and experts in RAM have ``moe_cache`` MiB of cache on the GPUs.
     """
 
     n_ctx: int
@@ -48,6 +49,7 @@ class Settings:
     op_offload: bool = True
     head_on_cpu: bool = False
     mtp: int = 0
+    moe_cache: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ class Cause(StrEnum):
     CPU_COMPUTE = "CPU compute"
     CPU_ATTENTION = "CPU attention"
     STREAMING = "streaming CPU weights"
+    EXPERT_UPLOADS = "expert uploads"
     DRAFTING = "drafting"
 
     @property
@@ -54,6 +55,7 @@ class Cause(StrEnum):
             Cause.CPU_COMPUTE,
             Cause.CPU_ATTENTION,
             Cause.STREAMING,
+            Cause.EXPERT_UPLOADS,
         )
 
 
@@ -101,12 +103,26 @@ class Speculation(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CachedExperts(Record):
+    """What a cache of experts (--moe-cache-mib) does to decoding; the prediction's rates have it in.
+
+    ``share`` is how much of the experts of its layers it holds, ``hits`` how often the one asked for is among them, and
+    ``source`` where that comes from.
+    """
+
+    share: float
+    hits: Estimate
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction(Record):
     """How fast a placement will run.
 
     ``terms`` are seconds per generated token by cause and sum to the decode time; ``prompt_terms`` are seconds of the
     whole prompt by cause. ``n_prompt``, ``n_gen`` and ``depth`` are the workload in tokens.
     ``speculation`` is None where nothing is drafted, or where what drafts or its acceptance is not known.
+    ``cached_experts`` is None without such a cache.
     """
 
     decode_tokens_per_second: Estimate
@@ -119,3 +135,4 @@ class Prediction(Record):
     depth: int
     assumptions: tuple[str, ...] = ()
     speculation: Speculation | None = None
+    cached_experts: CachedExperts | None = None

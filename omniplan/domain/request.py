@@ -13,6 +13,9 @@ from omniplan.domain.params import LoadMode, Override
 from omniplan.domain.prediction import Objective
 from omniplan.errors import RequestError
 
+# Leave it to the search.
+AUTO: Final = "auto"
+
 _Word = TypeVar("_Word", bound=StrEnum)
 
 
@@ -29,6 +32,8 @@ class Request(Record):
     ``mmproj`` and ``draft`` are paths of a projector and a draft model that the server loads beside the model.
     ``mtp`` is the most tokens that the model's own MTP heads draft at a time, 0 where they stay unloaded, None as
     many as are predicted to pay.
+    ``moe_cache`` are MiB of the GPUs' cache of experts that lie in RAM, "auto" for as many as make the plan clearly
+    faster, if any do; None for none. ``build`` has to be one that has it.
 
     ``n_prompt`` and ``n_gen`` are the request to be fast at, in tokens, and ``objective`` the part of it that counts.
 
@@ -50,6 +55,7 @@ class Request(Record):
     mmproj: str | None = None
     draft: str | None = None
     mtp: int | None = 0
+    moe_cache: int | str | None = None
     n_prompt: int = DEFAULT_PROMPT
     n_gen: int = DEFAULT_ANSWER
     objective: Objective = Objective.REQUEST
@@ -68,6 +74,12 @@ class Request(Record):
         object.__setattr__(self, "load_mode", _word(LoadMode, "load_mode", self.load_mode))
         object.__setattr__(self, "cache_types", tuple(self.cache_types))
         object.__setattr__(self, "pins", tuple(self.pins))
+        if self.moe_cache == AUTO:
+            pass
+        elif isinstance(self.moe_cache, str):
+            raise RequestError("moe_cache", self.moe_cache, f"expected MiB or {AUTO}")
+        elif self.moe_cache is not None:
+            check_count("moe_cache", self.moe_cache, least=1)
         for name, least in _LEAST.items():
             if name not in _MAY_BE_NONE or getattr(self, name) is not None:
                 check_count(name, getattr(self, name), least=least)
@@ -114,6 +126,7 @@ class PlacementChanges(TypedDict, total=False):
     mmproj: str | None
     draft: str | None
     mtp: int | None
+    moe_cache: int | str | None
     n_prompt: int
     n_gen: int
     objective: Objective

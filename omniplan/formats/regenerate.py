@@ -22,6 +22,7 @@ _VALUES: Final = {
     "n_ubatch": "--ubatch",
     "mmproj": "--mmproj",
     "draft": "--draft",
+    "moe_cache": "--moe-cache",
     "load_mode": "--load-mode",
     "headroom": "--headroom",
     "max_patterns": "--max-patterns",

@@ -86,7 +86,7 @@ def _entries(problem: Problem, plain: Problem, found: Mapping[str, Rival]) -> It
 
 
 def _asked(problem: Problem) -> ServerParams:
-    return replace(problem.params, overrides=problem.pins.overrides)
+    return replace(problem.params, overrides=problem.pins.overrides, moe_cache=0)
 
 
 def _margins(problem: Problem) -> tuple[int, ...]:

@@ -62,6 +62,7 @@ def asked(request: Request, settings: Settings) -> ServerParams:
         n_ubatch=settings.n_ubatch,
         load_mode=request.load_mode,
         op_offload=settings.op_offload,
+        moe_cache=settings.moe_cache,
         mmproj=request.mmproj,
         spec_types=(MTP,) if settings.mtp else usual.spec_types,
         draft=replace(usual.draft, model=request.draft, n_max=settings.mtp or usual.draft.n_max),
@@ -123,7 +124,7 @@ def _overrides(ranges: Sequence[Range], tensors: str, n_layer_all: int) -> Itera
 
 def cpu_only(params: ServerParams, pins: Pins, *, has_gpu: bool) -> Candidate:
     """Everything in RAM; a GPU that is there must not take part, since op offload would put buffers on it."""
-    params = _pinned(params, pins, n_gpu_layers=0)
+    params = replace(_pinned(params, pins, n_gpu_layers=0), moe_cache=0)
     return Candidate(strategy="CPU only", params=replace(params, devices=()) if has_gpu else params)
 
 

@@ -12,6 +12,7 @@ from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load import weights
 from omniplan.llamacpp.load.context import CELL_PAD
 from omniplan.planning.drafting import Outcome, best_drafting
+from omniplan.planning.expert_cache import with_expert_cache
 from omniplan.planning.ladder import Ladder
 from omniplan.planning.microbatch import best_batching
 from omniplan.planning.problem import Problem
@@ -114,7 +115,7 @@ def _between(least: int, wish: int) -> list[int]:
 
 def _settled(problem: Problem) -> Outcome:
     """The best placement with the context and cache types of the request."""
-    ladder, found = best_batching(problem)
+    ladder, found = with_expert_cache(*best_batching(problem))
     if found is not None and _head_may_move(ladder.problem, found):
         rival = Ladder(ladder.problem.settled(replace(ladder.problem.settings, head_on_cpu=True)))
         other = rival.climb()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.request import check_count
@@ -23,6 +24,7 @@ def compare(
     n_prompt: int,
     n_gen: int,
     env: Mapping[str, str],
+    build: int = DEFAULT_BUILD,
 ) -> Comparison:
     """Price and predict each of ``groups`` as given; raises ArgumentError with the number of the one that is wrong."""
     if not groups:
@@ -34,16 +36,21 @@ def compare(
     return Comparison(
         model=model.header.paths[0],
         machine=machine.name,
-        rows=tuple(_rows(model, machine, groups, (n_prompt, n_gen), env)),
+        rows=tuple(_rows(model, machine, groups, (n_prompt, n_gen), env, build)),
     )
 
 
 def _rows(
-    model: Model, machine: Machine, groups: Sequence[Sequence[str]], workload: tuple[int, int], env: Mapping[str, str]
+    model: Model,
+    machine: Machine,
+    groups: Sequence[Sequence[str]],
+    workload: tuple[int, int],
+    env: Mapping[str, str],
+    build: int,
 ) -> Iterator[Compared]:
     for number, args in enumerate(groups, 1):
         try:
-            params = parse(args, env=env)
+            params = parse(args, env=env, build=build)
             served = with_companions(model, params)
             priced = footprint(served, machine, params)
         except ArgumentError as error:

@@ -112,7 +112,7 @@ def _settled(problem: Problem, solution: Solution) -> Iterator[Reason]:
         yield Reason(
             verdict=ReasonVerdict.CHOSEN,
             subject=f"--load-mode {params.load_mode}",
-            statement="weights in RAM are read into pinned memory, which a prompt streams from at twice the rate of a "
+            statement="weights in RAM are read into pinned memory, which GPUs copy from at twice the rate of a "
             "mapped file; all of them fit into RAM",
             source="data/calibration.toml: link.pinned_share, link.pageable_share",
         )

@@ -12,6 +12,7 @@ from omniplan.domain.plan import Plan, Settings
 from omniplan.domain.request import Request
 from omniplan.errors import RequestError
 from omniplan.gguf.companions import companied
+from omniplan.llamacpp.build import known as build_known
 from omniplan.planning.baselines import best_of, rivals
 from omniplan.planning.choices import search
 from omniplan.planning.microbatch import faster_size
@@ -27,6 +28,8 @@ def make_plan(model: Model, machine: Machine, request: Request) -> Plan:
 
 def solve(model: Model, machine: Machine, request: Request) -> Solved:
     """The fastest placement that keeps every limit, before it is put into words; raises Infeasible."""
+    if request.moe_cache is not None and not build_known(request.build).moe_cache:
+        raise RequestError("moe_cache", request.moe_cache, f"b{request.build} has no cache of experts")
     model = companied(model, draft=request.draft, projector=request.mmproj)
     problem = Problem(model, machine, request, _begun(model, request))
     n_pins = len(problem.pins.overrides)
@@ -37,7 +40,7 @@ def solve(model: Model, machine: Machine, request: Request) -> Solved:
     known = {}
     if request.baselines and not problem.is_beyond_all:
         # Whoever does without a planner leaves alone what only a search would settle.
-        usual = replace(settled, n_ubatch=problem.settings.n_ubatch, op_offload=True, head_on_cpu=False)
+        usual = replace(settled, n_ubatch=problem.settings.n_ubatch, op_offload=True, head_on_cpu=False, moe_cache=0)
         known = rivals(ladder.problem, ladder.problem.settled(usual), ladder.reporter)
     found = best_of(found, known, request.objective, ladder.reporter)
     if found is None:
@@ -60,4 +63,5 @@ def _begun(model: Model, request: Request) -> Settings:
         cache_type_k=request.cache_type_k,
         cache_type_v=request.cache_type_v,
         mtp=request.mtp or 0,
+        moe_cache=request.moe_cache if isinstance(request.moe_cache, int) else 0,
     )

@@ -79,8 +79,9 @@ class Problem:
 
     @property
     def streaming(self) -> ServerParams:
-        """What was asked for, loaded so that a prompt streams weights from RAM; pinning needs RAM of known size."""
-        is_free = self.params.load_mode is LoadMode.AUTO and self.params.op_offload
+        """What was asked for, loaded so that GPUs copy weights from RAM well; pinning needs RAM of known size."""
+        copies = self.params.op_offload or self.params.moe_cache > 0
+        is_free = self.params.load_mode is LoadMode.AUTO and copies
         is_pinned = is_free and self.machine.gpus and self.machine.memory is not None
         return replace(self.params, load_mode=_PINNED) if is_pinned else self.params
 
@@ -146,6 +147,8 @@ class Problem:
         """Whether a solution from elsewhere keeps what was asked, beside the limits."""
         request, on_cpu = self.request, self._streams(solution.footprint)
         if request.max_patterns is not None and solution.n_patterns > request.max_patterns:
+            return False
+        if isinstance(request.moe_cache, int) and on_cpu and solution.params.moe_cache != request.moe_cache:
             return False
         return not on_cpu or (request.cpu_weights and (request.cpu_experts or not self.is_moe))
 

@@ -36,6 +36,9 @@ def decode_terms(
         Cause.GPU_WEIGHTS: gpu_weights(traffic, rates, constants, n_tokens),
         Cause.GPU_COMPUTE: (n_tokens - 1) * gpu_compute(traffic, rates, constants),
         Cause.CPU_WEIGHTS: cpu_weights(traffic, rates, constants, n_tokens),
+        Cause.EXPERT_UPLOADS: sum(
+            traffic.asked(n_tokens) * size / rates.gpus[name].uploads for name, size in traffic.missing.items()
+        ),
         Cause.KV_READS: sum(_attention(name, placement, traffic, rates, constants, n_tokens) for name in traffic.cache),
         Cause.GPU_LAUNCHES: on_gpu * constants["gpu.node"]
         + len(layers) * constants["gpu.layer"]
@@ -122,4 +125,6 @@ def _splits(priced: Footprint, traffic: Traffic, constants: Mapping[str, float])
         return 0.0
     # The look-up of the token's embedding on the CPU and the first piece on a device are in every run.
     boundaries = max(0, priced.graph_splits.decode - 2)
-    return boundaries * constants["cpu.split" if traffic.cpu_layers else "gpu.split"]
+    # Where nothing is left to the CPU, the host still looks for chosen experts in the cache, layer by layer.
+    waits = boundaries if traffic.cpu_layers else min(boundaries, len(traffic.looked_up))
+    return waits * constants["cpu.split"] + (boundaries - waits) * constants["gpu.split"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from omniplan.domain.model import Model
-from omniplan.domain.params import LoadMode, ServerParams
+from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Cause
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.placement import Placement
@@ -53,7 +53,8 @@ def prompt_terms(
     terms[Cause.GPU_LAUNCHES] = prompt.n_batches * n_gpu * constants["gpu.prompt_layer"]
     if traffic.weights[buffers.CPU]:
         if offloads:
-            terms[Cause.STREAMING] = prompt.n_batches * _stream(placement, params, traffic, rates, constants)
+            # Pinned memory or a mapped file is copied to the first device.
+            terms[Cause.STREAMING] = prompt.n_batches * traffic.streamed / rates.gpus[placement.devices[0]].copies
         else:
             terms[Cause.CPU_COMPUTE] = _cpu(traffic, rates, constants, prompt)
     attention = traffic.attention[buffers.CPU] * prompt.n_prompt
@@ -124,12 +125,3 @@ def _cpu(traffic: Traffic, rates: Rates, constants: Mapping[str, float], prompt:
     return max(computing, reading if prompt.n_ubatch < _COMPUTES_FROM else 0.0) + prompt.n_batches * cpu_node(
         rates, constants
     ) * len(traffic.cpu_layers)
-
-
-def _stream(
-    placement: Placement, params: ServerParams, traffic: Traffic, rates: Rates, constants: Mapping[str, float]
-) -> float:
-    """Seconds to copy the matrices on the CPU to the first device, from pinned memory or from a mapped file."""
-    is_pinned = params.load_mode in (LoadMode.NONE, LoadMode.DIO) and not params.no_host
-    share = constants["link.pinned_share" if is_pinned else "link.pageable_share"]
-    return traffic.streamed / (share * rates.gpus[placement.devices[0]].link)

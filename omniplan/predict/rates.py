@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from omniplan.domain.machine import Gpu, Machine
-from omniplan.domain.params import Numa, ServerParams
+from omniplan.domain.params import LoadMode, Numa, ServerParams
 from omniplan.domain.processor import Cpu
+from omniplan.llamacpp.ggml.registry import backend_name
 from omniplan.machines.gpus import GpuRow, find_gpu, find_gpus
 from omniplan.predict import processor
 
@@ -22,13 +23,16 @@ UNKNOWN_GPU_BANDWIDTH: Final = 500e9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuRates:
-    """One GPU: bytes per second from its memory and from RAM, INT8 and FP16 tensor operations per second.
+    """One GPU: bytes per second from its memory and over its link, INT8 and FP16 tensor operations per second.
 
+    ``copies`` and ``uploads`` are bytes per second from RAM as copied in one piece and expert by expert.
     ``compute_capability`` is CUDA's, as "8.9", or empty.
     """
 
     memory: float
     link: float
+    copies: float
+    uploads: float
     int8: float
     fp16: float
     compute_capability: str = ""
@@ -53,7 +57,7 @@ class Rates:
 def rates(machine: Machine, params: ServerParams, constants: Mapping[str, float]) -> Rates:
     """Rates of ``machine`` under ``params``; unknown ones are filled in and named in ``assumptions``."""
     assumed: list[str] = []
-    gpus = {gpu.name: _gpu(gpu, constants, assumed) for gpu in machine.gpus}
+    gpus = {gpu.name: _gpu(gpu, params, constants, assumed) for gpu in machine.gpus}
     cores = processor.cores(machine, assumed)
     sockets = machine.cpu.n_sockets if machine.cpu else 1
     is_spread = params.numa in (Numa.DISTRIBUTE, Numa.NUMACTL)
@@ -86,7 +90,7 @@ def gpu_bandwidth(gpu: Gpu) -> float | None:
     return gpu.bandwidth or (row.bandwidth if row else None)
 
 
-def _gpu(gpu: Gpu, constants: Mapping[str, float], assumed: list[str]) -> GpuRates:
+def _gpu(gpu: Gpu, params: ServerParams, constants: Mapping[str, float], assumed: list[str]) -> GpuRates:
     row = _row(gpu)
     memory = gpu_bandwidth(gpu)
     if memory is None:
@@ -99,8 +103,17 @@ def _gpu(gpu: Gpu, constants: Mapping[str, float], assumed: list[str]) -> GpuRat
         int8 = memory * constants[f"gpu.ops_per_byte{'_no_tensor' if _lacks_tensor_cores(capability) else ''}"]
         assumed.append(f"{gpu.name}: tensor throughput unknown, {int8 / 1e12:.0f} INT8 TOPS assumed")
     # GeForce cards accumulate FP16 products in FP16 at the full rate, which is what cuBLAS is asked for.
+    link = _link(gpu, row, assumed)
+    is_pinned = params.load_mode in (LoadMode.NONE, LoadMode.DIO) and not params.no_host
+    share = constants["link.pinned_share" if is_pinned else "link.pageable_share"]
     return GpuRates(
-        memory=memory, link=_link(gpu, row, assumed), int8=int8, fp16=int8 / 2, compute_capability=capability
+        memory=memory,
+        link=link,
+        copies=share * link,
+        uploads=constants.get(f"link.expert_share_{backend_name(gpu)}", share) * link,
+        int8=int8,
+        fp16=int8 / 2,
+        compute_capability=capability,
     )
 
 

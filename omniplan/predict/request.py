@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from operator import attrgetter
 from typing import Final
 
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams, SplitMode
-from omniplan.domain.prediction import Estimate, Prediction
+from omniplan.domain.prediction import Cause, Estimate, Prediction
 from omniplan.domain.request import DEFAULT
 from omniplan.errors import InputError
 from omniplan.llamacpp.ggml import buffers
@@ -22,10 +23,11 @@ from omniplan.llamacpp.load.place import place
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.predict.constants import known_on
 from omniplan.predict.decode import decode_terms
+from omniplan.predict.hits import expected, hits
 from omniplan.predict.prefill import Prompt, prompt_terms
 from omniplan.predict.rates import rates
 from omniplan.predict.speculation import Host, speculate
-from omniplan.predict.traffic import at_depth, traffic
+from omniplan.predict.traffic import Traffic, at_depth, cached, traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,25 +111,28 @@ def predict_placed(
     known = known_on(machine.constants) if constants is None else constants
     n_prompt, n_gen, depth = workload
     speeds = rates(machine, params, known)
-    answer = traffic(model, placement, depth=depth + n_prompt + n_gen // 2)
-    terms = decode_terms(placement, priced, answer, speeds, known)
+    plain = traffic(model, placement, depth=depth + n_prompt + n_gen // 2)
+    decode = partial(decode_terms, placement, priced)
+    answer, seconds = _answer(model, placement, plain, lambda each: decode(each, speeds, known))
+    terms = decode(answer, speeds, known)
     drafted = None
     if params.spec_types:
         host = Host(machine=machine, params=params, rates=speeds, constants=known)
-        decode = partial(decode_terms, placement, priced, answer, speeds, known)
-        drafted = speculate(model, placement, host, decode, depth + n_prompt + n_gen // 2, acceptance)
+        drafted = speculate(
+            model, placement, host, partial(decode, answer, speeds, known), depth + n_prompt + n_gen // 2, acceptance
+        )
     asked = Prompt(n_prompt=n_prompt, n_ubatch=max(1, min(placement.context.n_ubatch, n_prompt)), depth=depth)
-    middle = at_depth(answer, model, placement, depth=depth + n_prompt // 2)
+    middle = at_depth(plain, model, placement, depth=depth + n_prompt // 2)
     prompt = prompt_terms(model, placement, params, middle, speeds, known, asked)
-    is_host = answer.weights[buffers.CPU] > 0
-    token = _estimate(sum(terms.values()), _DECODE_CPU if is_host else _DECODE_GPU)
+    is_host = plain.weights[buffers.CPU] > 0
+    token = _estimate(seconds, _DECODE_CPU if is_host else _DECODE_GPU)
     speculation, assumptions = None, speeds.assumptions
     if isinstance(drafted, str):
         assumptions = (*assumptions, drafted)
     elif drafted:
         speculation, terms = drafted
         token = token.divided(speculation.gain)
-    whole = _estimate(sum(prompt.values()), _PROMPT_CPU if is_host else _PROMPT_GPU)
+    whole = _estimate(_exact(prompt), _PROMPT_CPU if is_host else _PROMPT_GPU)
     return Prediction(
         decode_tokens_per_second=token.inverse(),
         prompt_tokens_per_second=whole.inverse().scaled(n_prompt) if prompt else Estimate(low=0, value=0, high=0),
@@ -139,11 +144,32 @@ def predict_placed(
         depth=depth,
         assumptions=assumptions,
         speculation=speculation,
+        cached_experts=expected(placement.expert_cache) if placement.expert_cache else None,
     )
 
 
-def _estimate(seconds: float, spread: _Spread) -> Estimate:
-    return Estimate(low=seconds * spread.fast, value=seconds, high=seconds * spread.slow)
+def _answer(
+    model: Model, placement: Placement, plain: Traffic, decode: Callable[[Traffic], Mapping[Cause, float]]
+) -> tuple[Traffic, Estimate]:
+    """What a token touches and how long it takes; with a cache of experts, by how often they are found there."""
+    if placement.expert_cache is None:
+        return plain, _exact(decode(plain))
+    found = {il: hits(share) for il, share in placement.expert_cache.share.items()}
+    most, usual, least = (
+        cached(plain, model, placement, {il: pick(each) for il, each in found.items()})
+        for pick in (attrgetter("high"), attrgetter("value"), attrgetter("low"))
+    )
+    low, value, high = (sum(decode(each).values()) for each in (most, usual, least))
+    return usual, Estimate(low=low, value=value, high=high)
+
+
+def _exact(terms: Mapping[Cause, float]) -> Estimate:
+    seconds = sum(terms.values())
+    return Estimate(low=seconds, value=seconds, high=seconds)
+
+
+def _estimate(seconds: Estimate, spread: _Spread) -> Estimate:
+    return Estimate(low=seconds.low * spread.fast, value=seconds.value, high=seconds.high * spread.slow)
 
 
 def _request(token: Estimate, prompt: Estimate, n_gen: int) -> Estimate:

@@ -151,6 +151,8 @@ def draft_params(params: ServerParams) -> ServerParams:
         cache_type_k=draft.cache_type_k,
         cache_type_v=draft.cache_type_v,
         tensor_split=(),
+        # common/speculative.cpp of b11549: only the target has the cache.
+        moe_cache=0,
         spec_types=(),
         draft=DraftParams(),
     )

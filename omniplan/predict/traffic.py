@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
@@ -31,7 +32,8 @@ class Traffic:
     ``cpu_types`` the bytes one token reads there, by tensor type.
     ``matrices`` counts matrices of layers by device, ``cpu_layers`` the layers with some on the CPU, ``latent_layers``
     the layers whose latent attention (MLA) runs on a GPU. ``state`` are bytes of one row of recurrent state, ``used``
-    the share of a layer's experts that a token asks for.
+    the share of a layer's experts that a token asks for. ``missing`` are bytes of experts that a GPU computes with and
+    its cache does not hold, ``looked_up`` the layers whose experts are looked for there.
     """
 
     weights: Counter[str] = field(default_factory=Counter)
@@ -46,6 +48,8 @@ class Traffic:
     streamed: int = 0
     cpu_layers: set[int] = field(default_factory=set)
     gpu_layers: set[int] = field(default_factory=set)
+    missing: Counter[str] = field(default_factory=Counter)
+    looked_up: set[int] = field(default_factory=set)
     latent_layers: int = 0
     state: Counter[str] = field(default_factory=Counter)
     used: float = 1.0
@@ -54,6 +58,10 @@ class Traffic:
         """Share of the layers' matrices that is on GPUs."""
         total = self.matrices.total()
         return 1 - self.matrices[buffers.CPU] / total if total else 0.0
+
+    def asked(self, n_tokens: int) -> float:
+        """Share of a layer's experts that ``n_tokens`` at once ask for."""
+        return 1 - (1 - self.used) ** n_tokens if n_tokens > 1 else self.used
 
     def touched(self, device: str, n_tokens: int) -> float:
         """Bytes of weights on ``device`` that ``n_tokens`` at once read: experts that nobody asks for are left out.
@@ -68,11 +76,28 @@ class Traffic:
 
 def traffic(model: Model, placement: Placement, *, depth: int) -> Traffic:
     """What one token touches with ``depth`` tokens already in the cache of its sequence."""
+    return at_depth(_of_weights(model, placement, {}), model, placement, depth=depth)
+
+
+def cached(known: Traffic, model: Model, placement: Placement, hits: Mapping[int, float]) -> Traffic:
+    """The same token where GPUs compute with the experts of layers in ``hits``, and have that share of them at hand."""
+    found = _of_weights(model, placement, hits)
+    return replace(
+        found, cache=known.cache, attention=known.attention, state=known.state, latent_layers=known.latent_layers
+    )
+
+
+def _of_weights(model: Model, placement: Placement, hits: Mapping[int, float]) -> Traffic:
     h = model.hparams
     found = Traffic(used=max(h.n_expert_used) / h.n_expert if h.n_expert else 1.0)
     for matter in _matters(model):
-        _add_weight(found, matter, _device(placement.weights.buffer_of[matter.name]))
-    return at_depth(found, model, placement, depth=depth)
+        device = _device(placement.weights.buffer_of[matter.name])
+        if matter.is_routed and matter.il in hits:
+            device = placement.layers[matter.il]
+            found.missing[device] += round((1 - hits[matter.il]) * matter.whole)
+            found.looked_up.add(matter.il)
+        _add_weight(found, matter, device)
+    return found
 
 
 def heads(model: Model, placement: Placement, *, with_output: bool) -> Traffic:

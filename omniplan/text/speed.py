@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from omniplan.domain.plan import Plan
-from omniplan.domain.prediction import Cause, Estimate, Prediction, Speculation
+from omniplan.domain.prediction import CachedExperts, Cause, Estimate, Prediction, Speculation
 from omniplan.text.argv import shell_line
 from omniplan.text.table import table
 from omniplan.text.verdict import FITS
@@ -25,11 +25,20 @@ def speed_lines(prediction: Prediction) -> list[str]:
     lines = [
         f"Predicted: {rates}; {span(prediction.request_seconds)} s for a request of {workload}",
         f"ms per token: {_terms(prediction.terms, 1e3)}",
+        *_cached(prediction.cached_experts),
         *_speculation(prediction.speculation),
     ]
     if prediction.prompt_terms:
         lines.append(f"s per prompt: {_terms(prediction.prompt_terms, 1.0)}")
     return lines
+
+
+def _cached(found: CachedExperts | None) -> list[str]:
+    if found is None:
+        return []
+    low, value, high = (f"{share:.0%}" for share in (found.hits.low, found.hits.value, found.hits.high))
+    asked = f"has {value} ({low} to {high}) of those that tokens ask for"
+    return [f"Expert cache: holds {found.share:.0%} of the experts of its layers, {asked} ({found.source})"]
 
 
 def _speculation(found: Speculation | None) -> list[str]:

@@ -52,6 +52,8 @@ def second(model: Model, params: ServerParams, n_ctx: int) -> SecondContext | No
         pooling=None,
         cache_type_k=params.draft.cache_type_k,
         cache_type_v=params.draft.cache_type_v,
+        # b11549: the cache of experts is the target's alone.
+        moe_cache=0,
         spec_types=(MTP,) if params.load_mtp else (),
         # One row of logits per slot, and no earlier states.
         draft=DraftParams(n_max=0),

@@ -172,6 +172,9 @@ ROWS: Final = (
     Row(rule="batch-equals-ubatch", file="run.sh", bad="llama-server -m a -b 512 -ub 512\n",
         good="llama-server -m a -b 512 -ub $UB\n"),
     Row(rule="slots", bad="-c 8192 -np 4", good="-c 2048 -np 1"),
+    Row(rule="expert-cache-costs", model=GLM4, machine=DUAL,
+        bad="-c 8192 -np 1 -ngl 99 --fit off -cmoe -sm none --moe-cache-mib 1000",
+        good="-c 8192 -np 1 -ngl 99 --fit off -cmoe -sm none --moe-cache-mib 1000 --load-mode none"),
     Row(rule="slots-negative", bad="-np -1 -no-kvu", good="-np 4 -no-kvu"),
     # Batches.
     Row(rule="batch-equals-ubatch", bad="-b 2048 -ub 2048", good="-b 2048 -ub 512"),

@@ -17,6 +17,9 @@ CONSTANTS: Mapping[str, float] = {
     "cpu.nominal_share": 0.5,
     "cpu.numa_share": 0.25,
     "cpu.nps_power": 0.5,
+    "link.pinned_share": 0.8,
+    "link.pageable_share": 0.4,
+    "link.expert_share_vulkan": 0.1,
 }
 
 
@@ -48,6 +51,19 @@ def test_a_link_is_its_generation_times_its_lanes() -> None:
     assert gpu(pcie_generation=4, pcie_width=16, link_gbs=25).link == 25e9
     assert gpu(description="RTX 4060 Ti 16GB", total_mib=16384).link == pytest.approx(8 * 1.969e9)
     assert gpu().link == pytest.approx(16 * 1.969e9)
+
+
+def test_memory_that_is_pinned_is_copied_faster() -> None:
+    """Read without mmap, and where the host buffers are wanted; Vulkan is slow with one expert at a time, however."""
+    args = {(): 4e9, ("--load-mode", "none"): 8e9, ("--load-mode", "dio"): 8e9, ("-lm", "none", "--no-host"): 4e9}
+    raw = {"name": "CUDA0", "description": "unheard of", "total_mib": 24576, "link_gbs": 10}
+
+    seen = {words: found(*words, gpus=[raw]).gpus["CUDA0"] for words in args}
+    other = found("--load-mode", "none", gpus=[{**raw, "name": "Vulkan0"}]).gpus["Vulkan0"]
+
+    assert {words: speeds.copies for words, speeds in seen.items()} == args
+    assert {words: speeds.uploads for words, speeds in seen.items()} == args
+    assert (other.copies, other.uploads) == (8e9, 1e9)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ ZOO = "tests/data/models/zoo/"
 DENSE = omniplan.load_model(f"{ZOO}Llama-3.1-8B-Q4_K_M.gguf")
 MOE = omniplan.load_model(f"{ZOO}Qwen3-30B-A3B-Q4_K_M.gguf")
 MACHINE = omniplan.load_machine("dual-4090-5070ti")
-GPU = GpuRates(memory=1e12, link=10e9, int8=200e12, fp16=100e12, compute_capability="8.9")
+GPU = GpuRates(memory=1e12, link=10e9, copies=4e9, uploads=2e9, int8=200e12, fp16=100e12, compute_capability="8.9")
 RATES = Rates(gpus={"CUDA0": GPU, "CUDA1": GPU}, ram=100e9, threads=8, cores=16, cores_batch=10, assumptions=())
 CONSTANTS = {
     "gpu.weights_share": 0.5, "gpu.node": 1e-6, "gpu.layer": 2e-6, "gpu.latent_layer": 5e-6,
@@ -33,7 +33,7 @@ CONSTANTS = {
     "gpu.prompt_layer": 1e-4, "cpu.weights_share": 0.5, "cpu.core_bandwidth": 20e9, "cpu.core_plain": 10e9,
     "cpu.core_low_bit": 5e9, "cpu.core_codebook": 2.5e9, "cpu.core_mxfp4": 4e9, "cpu.smt": 0.5, "cpu.node": 1e-6,
     "cpu.node_per_thread": 1e-7, "cpu.split": 1e-4, "cpu.kv_share": 0.25, "cpu.attention_flops": 1e10,
-    "cpu.flops_per_core": 1e11, "link.pinned_share": 0.8, "link.pageable_share": 0.4,
+    "cpu.flops_per_core": 1e11,
 }  # fmt: skip
 ONE = ("-ngl", "99", "-c", "8192", "-np", "1", "-fa", "on", "-sm", "none")
 
@@ -173,8 +173,18 @@ def test_experts_that_nobody_asks_for_are_not_read() -> None:
     assert prompt(traffic, model=MOE, n_prompt=2, n_ubatch=2)[Cause.GPU_WEIGHTS] == pytest.approx(two / 0.5e12)
 
 
+def test_experts_that_a_cache_lacks_come_over_the_link() -> None:
+    """One after the other, as many as are asked for; every layer that is looked up waits for the host."""
+    traffic = Traffic(missing=counted(CUDA0=8e9, CUDA1=4e9), used=0.25, gpu_layers={0}, looked_up={0, 1, 2})
+
+    assert decode(traffic)[Cause.EXPERT_UPLOADS] == pytest.approx(0.25 * 12e9 / 2e9)
+    assert decode(traffic)[Cause.GRAPH_SPLITS] == pytest.approx(3 * 1e-4 + 7 * 1e-5)
+    assert decode(replace(traffic, cpu_layers={3}))[Cause.GRAPH_SPLITS] == pytest.approx(10 * 1e-4)
+    assert Cause.EXPERT_UPLOADS not in decode(replace(traffic, missing=counted()))
+
+
 def test_weights_on_the_cpu_stream_to_the_gpu_or_stay() -> None:
-    """From 32 tokens on they stream, twice as fast from pinned memory; else the CPU computes, on the prompt's cores."""
+    """From 32 tokens on they stream; else the CPU computes, on the prompt's cores."""
     traffic = Traffic(
         weights=counted(CPU=4e9),
         whole=counted(CPU=4e9),
@@ -184,8 +194,6 @@ def test_weights_on_the_cpu_stream_to_the_gpu_or_stay() -> None:
     )
 
     assert prompt(traffic)[Cause.STREAMING] == pytest.approx(2 * 1.0)
-    assert prompt(traffic, "--load-mode", "none")[Cause.STREAMING] == pytest.approx(2 * 0.5)
-    assert prompt(traffic, "--load-mode", "none", "--no-host")[Cause.STREAMING] == pytest.approx(2 * 1.0)
     assert prompt(traffic)[Cause.GPU_COMPUTE] == pytest.approx(1000 * 10e9 / 100e12)
     stays = prompt(traffic, "--no-op-offload")
     assert stays[Cause.CPU_COMPUTE] == pytest.approx(1000 * 10e9 / 1e12 + 2 * 2 * 1.8e-6)

@@ -1,0 +1,72 @@
+"""How large a cache of experts the GPUs get (--moe-cache-mib): what it takes of them, against what it gains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from omniplan.domain.evidence import Reason, ReasonVerdict
+from omniplan.domain.request import AUTO
+from omniplan.errors import ArgumentError
+from omniplan.planning.ladder import Ladder
+from omniplan.planning.microbatch import best_batching
+from omniplan.planning.solution import Solution, is_clearly_faster
+from omniplan.planning.timing import MODEL
+from omniplan.predict.hits import SOURCE
+from omniplan.units import MIB
+
+# Parts of the room that experts and a cache have on the GPUs together. What is used last is used again, so that the
+# first slots count most: hits fall slower than a cache shrinks, and experts that stay on a GPU never miss.
+_PARTS: Final = (0.95, 0.5)
+# MiB; a number that is easier to read.
+_STEP: Final = 64
+
+
+def with_expert_cache(ladder: Ladder, found: Solution | None) -> tuple[Ladder, Solution | None]:
+    """The search with the cache that is clearly faster, where the request leaves its size free; else as it was."""
+    problem = ladder.problem
+    if problem.request.moe_cache != AUTO or found is None or not (found.candidate.moved and problem.is_moe):
+        return ladder, found
+    tried: list[tuple[Ladder, Solution]] = []
+    for size in _sizes(ladder, found):
+        try:
+            rival, result = best_batching(problem.settled(replace(problem.settings, moe_cache=size)))
+        except ArgumentError:
+            # Too few slots for the experts of one token.
+            continue
+        if result is not None and result.prediction.cached_experts:
+            tried.append((rival, result))
+    if not tried:
+        return ladder, found
+    best, result = min(tried, key=lambda pair: pair[1].seconds)
+    is_worth_it = is_clearly_faster(result, found, problem.request.objective)
+    chosen = best if is_worth_it else ladder
+    chosen.reporter.note(_reason(result, found, is_worth_it=is_worth_it))
+    return (best, result) if is_worth_it else (ladder, found)
+
+
+def _sizes(ladder: Ladder, found: Solution) -> Iterator[int]:
+    """MiB to try, the largest first: parts of what experts on the GPUs take now, with what is left over there."""
+    problem = ladder.problem
+    moved = set(found.candidate.moved)
+    held = sum(size for il, size in enumerate(problem.costs.movable) if il not in moved)
+    gpus = {gpu.name for gpu in problem.machine.gpus}
+    left = sum(max(0, margin.left) for margin in found.margins if margin.pool in gpus)
+    for part in _PARTS:
+        if size := int(part * (held + left)) // MIB // _STEP * _STEP:
+            yield size
+
+
+def _reason(result: Solution, found: Solution, *, is_worth_it: bool) -> Reason:
+    with_it, without = (
+        f"{each.prediction.decode_tokens_per_second.value:.3g} tokens/s and {each.seconds:.3g} s"
+        for each in (result, found)
+    )
+    return Reason(
+        verdict=ReasonVerdict.CHOSEN if is_worth_it else ReasonVerdict.REJECTED,
+        subject=f"--moe-cache-mib {result.params.moe_cache}",
+        statement=f"experts in RAM cached on the GPUs: predicted {with_it} against {without} without"
+        f"{'' if is_worth_it else ', which is not clearly faster'}",
+        source=f"{MODEL}; {SOURCE}",
+    )
