@@ -431,6 +431,64 @@ def _conformer(tower: Tower) -> Iterator[TensorRow]:
         yield from matrix(tower, f"{block}.ffn_down_1", tower.n_ff, n, biased=False)
 
 
+def _ldp(tower: Tower) -> Iterator[TensorRow]:
+    out = tower.output
+    yield from [row for row in _llava(tower) if not row[0].startswith("mm.")]  # type: ignore[index]
+    yield from _two(tower, "mm.model.mlp.1", "mm.model.mlp.3", tower.n_embd)
+    for name in ("mm.model.mb_block.1.block", "mm.model.mb_block.2.block"):
+        yield f"{name}.0.0.weight", "f16", (3, 3, 1, out)
+        yield from (*norm(f"{name}.0.1", out), *norm(f"{name}.2.1", out))
+        yield from (*matrix(tower, f"{name}.1.fc1", out, 512), *matrix(tower, f"{name}.1.fc2", 512, out))
+        yield from matrix(tower, f"{name}.2.0", out, out, biased=False)
+
+
+def _youtu(tower: Tower) -> Iterator[TensorRow]:
+    yield "v.patch_embd.weight", tower.weights, (tower.patch**2 * 3, tower.n_embd)
+    yield from (vector("v.patch_embd.bias", tower.n_embd), *norm("v.post_ln", tower.n_embd))
+    yield vector("mm.input_norm.weight", tower.n_embd)
+    yield from _two(tower, "mm.0", "mm.2", 4 * tower.n_embd, hidden=4 * tower.n_embd)
+
+
+def _glimmer(tower: Tower) -> Iterator[TensorRow]:
+    yield from (
+        *_patches(tower),
+        _positions(tower, 32 * 32),
+        *norm("v.pre_ln", tower.n_embd),
+        *norm("v.post_ln", tower.n_embd),
+    )
+    for i, (n_in, n_out) in enumerate(((4 * tower.n_embd, 4096), (4096, 4096), (4096, tower.output))):
+        yield from matrix(tower, f"mm.{i}", n_in, n_out, biased=False)
+
+
+def _lfm2_audio(tower: Tower) -> Iterator[TensorRow]:
+    n = tower.n_embd
+    yield from (_positions(tower, 1500), *matrix(tower, "a.pre_encode.out", 4096, n))
+    for i, shape in (
+        (0, (3, 3, 1, 256)),
+        (2, (3, 3, 1, 256)),
+        (3, (1, 1, 256, 256)),
+        (5, (3, 3, 1, 256)),
+        (6, (1, 1, 256, 256)),
+    ):
+        yield f"a.conv1d.{i}.weight", "f16", shape
+        yield vector(f"a.conv1d.{i}.bias", 1, 1, 256)
+    yield from (*norm("mm.a.mlp.0", n), *_two(tower, "mm.a.mlp.1", "mm.a.mlp.3", n))
+    for il in range(tower.n_layer):
+        block = f"a.blk.{il}"
+        yield from matrix(tower, f"{block}.linear_pos", n, n, biased=False)
+        # The one projection that Whisper's towers leave without a bias.
+        yield vector(f"{block}.attn_k.bias", n)
+        for part in ("ffn_norm", "ffn_norm_1", "norm_conv", "conv_norm"):
+            yield from norm(f"{block}.{part}", n)
+        yield from (vector(f"{block}.pos_bias_{part}", tower.width, tower.n_head) for part in "uv")
+        yield from (
+            *matrix(tower, f"{block}.ffn_up_1", n, tower.n_ff),
+            *matrix(tower, f"{block}.ffn_down_1", tower.n_ff, n),
+        )
+        yield from (*matrix(tower, f"{block}.conv_pw1", n, 2 * n), *matrix(tower, f"{block}.conv_pw2", n, n))
+        yield from (vector(f"{block}.conv_dw.weight", 9, n), vector(f"{block}.conv_dw.bias", n))
+
+
 # -1 sees everything, 0 looks along rows, 1 along columns.
 _MODES: Final = (-1, 0, 0, 1, 1, 0, 1, -1)
 _MERGED: Final[Mapping[str, Item]] = {"spatial_merge_size": 2}
@@ -530,6 +588,17 @@ TOWERS: Final[Mapping[str, Tower]] = {
         _SIGLIP, kind="mlp", output=2048, image=384, keys={"feature_layer": Typed("i32", [3, 7, 15, 26])}, rest=_granite
     ),
     "mobilevlm-v2": replace(_CLIP, kind="ldpv2", output=2048, rest=_mobilevlm),
+    "mobilevlm": replace(_CLIP, kind="ldp", output=2048, rest=_ldp),
+    "youtu-vl": replace(
+        _SIGLIP, kind="youtuvl", output=2048, patch=16, rest=_youtu,
+        keys={"window_size": 256, "wa_layer_indexes": Typed("i32", [7, 15, 23, 26])},
+    ),
+    "muse-glimmer": replace(
+        _SIGLIP, kind="muse-glimmer", n_embd=1536, n_ff=6144, n_layer=16, output=6656, rest=_glimmer
+    ),
+    "lfm2-audio": replace(
+        _WHISPER, kind="lfm2a", n_embd=512, n_ff=2048, n_layer=17, n_head=8, output=2048, rest=_lfm2_audio
+    ),
     "glm-edge-v": replace(_SIGLIP, kind="adapter", output=2048, image=672, rest=_glm_edge),
     "cogvlm": replace(
         _CLIP, kind="cogvlm", n_embd=1792, n_ff=15360, n_layer=12, image=490, fused=True, rest=_cogvlm

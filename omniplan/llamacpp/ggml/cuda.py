@@ -137,6 +137,7 @@ _RULES: Final[dict[str, Callable[[Node], bool]]] = {
     **_rule(lambda node: has_contiguous_rows(node.src[0]), "NORM RMS_NORM L2_NORM SUM"),
     **_rule(lambda node: is_contiguous(node.src[0]), "UNARY GROUP_NORM"),
     **_rule(lambda node: is_contiguous(node.src[0]) and is_contiguous(node.src[1]), "IM2COL CONV_2D ACC"),
+    **_rule(lambda node: node.src[0].type in _HALVES and node.src[1].type is node.type is _F32, "CONV_2D_DW"),
     **_rule(lambda node: is_contiguous(node.src[0], free=1), "GLU"),
     **_rule(lambda node: node.src[0].type in _HALVES, "REPEAT"),
     **_rule(lambda node: node.src[0].type in (_F32, _BF16) and node.type is node.src[0].type, "SCALE"),

@@ -50,6 +50,18 @@ def conv_2d_dw(kernel: Node, x: Node, stride: int, padding: int) -> Node:
     return reshape(product, unfolded.ne[1], unfolded.ne[2], x.ne[2], x.ne[3])
 
 
+def conv_2d_direct(kernel: Node, x: Node, stride: int, padding: int) -> Node:
+    """Images under ``kernel`` by a kernel of its own (``ggml_conv_2d_direct``)."""
+    columns, rows = (windows(x.ne[i], kernel.ne[i], stride, padding) for i in (0, 1))
+    return fresh("CONV_2D", x.type, (columns, rows, kernel.ne[3], x.ne[3]), (kernel, x))
+
+
+def conv_2d_dw_direct(kernel: Node, x: Node, stride: int, padding: int) -> Node:
+    """The same with one kernel per channel (``ggml_conv_2d_dw_direct`` of contiguous images)."""
+    columns, rows = (windows(x.ne[i], kernel.ne[i], stride, padding) for i in (0, 1))
+    return fresh("CONV_2D_DW", x.type, (columns, rows, x.ne[2], x.ne[3]), (kernel, x))
+
+
 def conv_1d(kernel: Node, x: Node, stride: int, padding: int) -> Node:
     """Sequences ``x`` under ``kernel`` [k, c, c_out]: [length, c_out, n] (``ggml_conv_1d``)."""
     unfolded = im2col_1d(kernel, x, stride, padding)

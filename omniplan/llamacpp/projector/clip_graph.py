@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isqrt
 
@@ -26,14 +26,14 @@ Heads = Callable[[int, Node], tuple[Node, Node, Node]]
 class Vit:
     """One vision transformer: how many positions, what is added to the input, how Q and K are turned.
 
-    ``masks`` are those of the layers; ``heads`` makes Q, K and V of a layer in another way than ``ClipGraph.heads``;
+    ``mask`` is that of a layer; ``heads`` makes Q, K and V of a layer in another way than ``ClipGraph.heads``;
     ``post_norm`` is the norm at the end where that has another name.
     """
 
     n_pos: int
     learned: Node | None = None
     turn: Turn | None = None
-    masks: Sequence[Node | None] = ()
+    mask: Callable[[int], Node | None] | None = None
     heads: Heads | None = None
     post_norm: str = ""
 
@@ -232,7 +232,7 @@ class ClipGraph:
             q, k = spec.turn(q), spec.turn(k)
         if self.kind.normalises_v:
             v = ops.rms_norm(v)
-        mask = spec.masks[il] if spec.masks else None
+        mask = spec.mask(il) if spec.mask else None
         y = self.attention(q, k, v, self.layer(il, "attn_out"), mask)
         x = ops.add(self._scaled(y, il, "ls1", "attn_post_norm"), x)
         y = self.layer_ffn(il, self.norm(x, self.layer(il, "ln2")))

@@ -119,7 +119,7 @@ def _encoders(header: Header, least_tokens: int, most_tokens: int) -> Iterator[E
 def _kind(header: Header, modality: Modality) -> ProjectorKind:
     said = header.metadata.get("clip.projector_type") or header.metadata.get(f"clip.{modality.name}.projector_type")
     kind = kinds().get(str(said))
-    if kind is None:
+    if kind is None or not kind.loads:
         raise UnsupportedModel(f"{header.paths[0]}: b11434 has no projector of type {said!r}")
     return kinds()[kind.stands_for[modality.name]] if kind.stands_for else kind
 

@@ -13,6 +13,7 @@ from omniplan.domain.header import Header
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import FlashAttn, ServerParams
+from omniplan.errors import UnsupportedModel
 from omniplan.llamacpp.build import Build, known
 from omniplan.llamacpp.ggml import registry
 from omniplan.llamacpp.ggml.allocate import peaks
@@ -132,11 +133,15 @@ def _compute(encoder: Encoder, asked: _Asked) -> Mapping[str, int]:
     """Bytes per buffer type of one encoder's scheduler, whose devices are its own and the CPU."""
     if encoder.modality is GENERATED or not _is_known(encoder):
         return {}
-    sizes, runs_fused = _reserved(encoder, asked, flash_attn=asked.flash_attn is not FlashAttn.OFF)
-    if asked.flash_attn is FlashAttn.AUTO and not runs_fused:
-        # Buffers that the first try needed stay as large.
-        plain, _ = _reserved(encoder, asked, flash_attn=False)
-        sizes = {name: max(size, plain[name]) for name, size in sizes.items()}
+    try:
+        sizes, runs_fused = _reserved(encoder, asked, flash_attn=asked.flash_attn is not FlashAttn.OFF)
+        if asked.flash_attn is FlashAttn.AUTO and not runs_fused:
+            # Buffers that the first try needed stay as large.
+            plain, _ = _reserved(encoder, asked, flash_attn=False)
+            sizes = {name: max(size, plain[name]) for name, size in sizes.items()}
+    except ArithmeticError as error:
+        # llama.cpp's own checks abort.
+        raise UnsupportedModel(f"{encoder.header.paths[0]}: its sizes make no graph: {error}") from error
     return sizes
 
 

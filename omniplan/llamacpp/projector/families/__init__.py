@@ -15,6 +15,7 @@ from omniplan.llamacpp.projector.families import (
     gemma4,
     glm4v,
     internvl,
+    lfm2a,
     llama4,
     llava,
     mimovl,
@@ -24,6 +25,7 @@ from omniplan.llamacpp.projector.families import (
     qwen,
     siglip,
     sound,
+    sparse,
     whisper,
 )
 
@@ -36,8 +38,9 @@ FAMILIES: Final[Mapping[str, Family]] = {
         gemma4.gemma4ua, gemma4.gemma4uv, gemma4.gemma4v,
         glm4v.glm4v,
         internvl.internvl, internvl.nemotron,
+        lfm2a.lfm2a,
         llama4.cogvlm, llama4.llama4,
-        llava.glm_edge, llava.ldpv2, llava.llava,
+        llava.glm_edge, llava.ldp, llava.ldpv2, llava.llava,
         mimovl.mimovl,
         minicpmv.minicpmv, minicpmv.minicpmv4_6,
         moonvit.dots_ocr, moonvit.hunyuanvl, moonvit.kimik25, moonvit.kimivl, moonvit.minimax_m3,
@@ -46,13 +49,17 @@ FAMILIES: Final[Mapping[str, Family]] = {
         qwen.exaone4_5, qwen.ling3vl, qwen.qwen2vl, qwen.qwen3vl,
         siglip.gemma3, siglip.idefics3, siglip.janus_pro, siglip.lfm2, siglip.phi4,
         sound.dots3note_a, sound.qwen3a,
+        sparse.muse_glimmer, sparse.youtuvl,
         whisper.glma, whisper.meralion, whisper.musicflamingo, whisper.qwen2a, whisper.ultravox, whisper.voxtral,
     )
 }  # fmt: skip
 
 
 def build(encoder: Encoder, build: Build, *, flash_attn: bool) -> Graph:
-    """The graph of ``encoder``, which has to have a family, as a build of llama.cpp makes it."""
+    """The graph of ``encoder``, which has to have a family, as a build of llama.cpp makes it.
+
+    Raises UnsupportedModel for tensors that are missing, ArithmeticError where sizes do not go together.
+    """
     clip = ClipGraph(encoder, flash_attn=flash_attn, half_masks=build.half_masks)
     clip.graph.expand(FAMILIES[encoder.kind.graph](clip))
     return clip.graph

@@ -52,6 +52,33 @@ def llava(clip: ClipGraph) -> Node:
     return clip.linear(x, "mm.2") if clip.weight("mm.2.weight") is not None else x
 
 
+def ldp(clip: ClipGraph) -> Node:
+    """Two layers, and two blocks of convolutions by channel, the second of which halves the grid."""
+    x = clip.linear(ops.unary("GELU", clip.linear(_chosen(clip), "mm.model.mlp.1")), "mm.model.mlp.3")
+    x = views.permute(x, 1, 0, 2, 3)
+    x = ops.cont(x, (_SIDE, _SIDE, x.ne[1], x.ne[2]))
+    near = ops.cont(views.permute(_mobile_block(clip, x, 1, 1), 2, 0, 1, 3))
+    x = _mobile_block(clip, ops.add(x, near), 2, 2)
+    return views.reshape(x, x.ne[0], x.ne[1] * x.ne[2], x.ne[3])
+
+
+def _mobile_block(clip: ClipGraph, x: Node, block: int, stride: int) -> Node:
+    """A convolution by channel, weighed channel by channel, and a product; channels first."""
+    name = f"mm.model.mb_block.{block}.block"
+    x = ops.cont(views.permute(conv_2d_dw(clip.need(f"{name}.0.0.weight"), x, stride, 1), 1, 2, 0, 3))
+    x = ops.cont(views.permute(clip.norm(x, f"{name}.0.1"), 2, 0, 1, 3))
+    x = ops.unary("HARDSWISH", x)
+    weigh = ops.pool_2d(x, 1, 1)
+    weigh = views.reshape(weigh, weigh.ne[0] * weigh.ne[1] * weigh.ne[2], weigh.ne[3])
+    weigh = ops.unary("RELU", clip.linear(weigh, f"{name}.1.fc1"))
+    weigh = ops.unary("HARDSIGMOID", clip.linear(weigh, f"{name}.1.fc2"))
+    x = ops.mul(x, views.reshape(weigh, 1, 1, weigh.ne[0], weigh.ne[1]))
+    columns, rows = x.ne[:2]
+    x = ops.cont(views.permute(views.reshape(x, columns * rows, x.ne[2], x.ne[3]), 1, 0, 2, 3))
+    x = ops.mul_mat(clip.need(f"{name}.2.0.weight"), x)
+    return clip.norm(views.reshape(x, x.ne[0], columns, rows, x.ne[3]), f"{name}.2.1")
+
+
 def ldpv2(clip: ClipGraph) -> Node:
     """Two layers, tokens pooled in a grid, and what their neighbours add."""
     x = clip.ffn(_chosen(clip), "mm.model.mlp.0", "mm.model.mlp.2")

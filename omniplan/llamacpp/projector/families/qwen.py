@@ -55,8 +55,9 @@ def _windowed(clip: ClipGraph, heads: Heads | None) -> Node:
         mask = ops.cast(mask, F16) if clip.flash_attn and not clip.half_masks else mask
         x = ops.get_rows(views.reshape(x, clip.n_embd * _BLOCK, n_blocks), order)
         x = views.reshape(x, clip.n_embd, n_pos)
-    masks = [None if not pattern or (il + 1) % pattern == 0 else mask for il in range(clip.encoder.n_layer)]
-    spec = Vit(n_pos=n_pos, turn=spec.turn, masks=masks, heads=heads)
+    spec = Vit(
+        n_pos=n_pos, turn=spec.turn, heads=heads, mask=lambda il: mask if pattern and (il + 1) % pattern else None
+    )
     for il in range(clip.encoder.n_layer):
         x = clip.vit_layer(il, x, spec)
     x = _projected(clip, x)
