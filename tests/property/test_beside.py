@@ -1,0 +1,60 @@
+"""What a server loads beside its model is part of every price, and a plan has room for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+import omniplan
+from omniplan.domain.footprint import ContextKind, sum_of
+from omniplan.domain.headroom import shortfall
+from omniplan.domain.machine import Machine
+from omniplan.domain.model import Companions, Model
+from omniplan.errors import Infeasible
+from tests.oracle import cases
+from tests.property.strategies import examples, machines
+
+DRAFTED = "Qwen3-8B-Q4_K_M"
+HEADED = "Qwen3.6-27B-MTP-Q4_K_M"
+DRAFT = "Qwen3-0.6B-Q8_0"
+
+
+def served(name: str = DRAFTED) -> Model:
+    """A model with a small one of its family beside it."""
+    return replace(cases.model(name), companions=Companions(draft=cases.model(DRAFT)))
+
+
+@examples(5)
+@given(machine=machines(most=3), n_ctx=st.sampled_from([4096, 16384]), mtp=st.sampled_from([None, 1, 3]))
+def test_a_plan_has_room_for_all_of_it(machine: Machine, n_ctx: int, mtp: int | None) -> None:
+    """MTP heads, as many drafts as asked or as pay: every pool keeps its headroom, all parts counted."""
+    try:
+        plan = omniplan.plan(cases.model(HEADED), machine, n_ctx=n_ctx, mtp=mtp, baselines=False)
+    except Infeasible:
+        return
+    priced = omniplan.footprint(cases.model(HEADED), machine, plan.server_args)
+
+    assert plan.footprint.fits
+    assert shortfall(plan.margins) == {}
+    assert priced.contexts == plan.footprint.contexts
+    assert (ContextKind.MTP in priced.contexts) == bool(plan.settings.mtp)
+    assert plan.settings.mtp == mtp or mtp is None
+
+
+@examples(5)
+@given(machine=machines(most=3), n_ctx=st.sampled_from([4096, 16384]))
+def test_a_draft_model_is_planned_beside(machine: Machine, n_ctx: int) -> None:
+    """It takes bytes of its own, the parts add up, and where it fits the model alone fits too."""
+    try:
+        plan = omniplan.plan(served(), machine, n_ctx=n_ctx, draft="draft.gguf", baselines=False)
+    except Infeasible:
+        return
+    alone = omniplan.plan(cases.model(DRAFTED), machine, n_ctx=n_ctx, baselines=False)
+
+    assert shortfall(plan.margins) == {}
+    assert sum_of(plan.footprint.contexts.values()) == plan.footprint.buffers
+    assert sum(size.total for size in plan.footprint.contexts[ContextKind.DRAFT].values()) > 0
+    assert set(alone.footprint.contexts) == {ContextKind.MAIN}
+    assert shortfall(alone.margins) == {}
