@@ -120,7 +120,7 @@ def test_a_kind_without_a_graph_is_not_known() -> None:
 
 def test_kinds_are_read_off_the_draft() -> None:
     """Without --spec-type the header of the draft says what it is for; a plain model says nothing."""
-    mtp = str(ZOO / "Qwen3.6-27B-MTP-Q4_K_M.gguf")
+    mtp = cases.model("Qwen3.6-27B-MTP-Q4_K_M").header.paths[0]
 
     assert context(price("Qwen3.6-27B-MTP-Q4_K_M", ["-np", "1", "-md", mtp])) == context(
         price("Qwen3.6-27B-MTP-Q4_K_M", ["-np", "1", "--spec-type", "draft-mtp"])
