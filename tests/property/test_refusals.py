@@ -18,15 +18,16 @@ from tests.oracle import cases
 from tests.property.strategies import examples, machines, names, requests
 
 Problem = tuple[str, Machine, omniplan.Request]
-COUNT = 8
+COUNT = 6
 
 
 @st.composite
 def narrow(draw: st.DrawFn) -> Problem:
-    """A model, a machine with little RAM, and a request with a context that is often too long."""
+    """A model, a machine with little RAM, and a request with a context that is often too long; baselines or none."""
     host = replace(draw(machines(most=2)), memory=Memory(total=draw(st.integers(3, 24)) * GIB))
     n_ctx = draw(st.sampled_from([4096, 20000, 131072, 700001, 1562499]))
     asked = replace(draw(requests()), n_ctx=n_ctx, cpu_weights=draw(st.sampled_from([True, True, False])))
+    asked = replace(asked, baselines=draw(st.booleans()))
     return draw(names()), host, replace(asked, n_ubatch=None) if draw(st.booleans()) else asked
 
 
