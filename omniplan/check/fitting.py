@@ -86,10 +86,11 @@ def does_not_fit(case: Case) -> Iterator[Hit]:
 
 
 def experts_in_vram(case: Case) -> Iterator[Hit]:
-    """A model with experts is short on a GPU while experts lie there."""
+    """A model with experts is short on a GPU with memory of its own while experts lie there."""
     if case.priced is None or case.model is None or not case.is_moe:
         return
-    short = [name for name in case.priced.shortfall if name != RAM]
+    apart = {gpu.name for gpu in case.gpus if not gpu.draws_on_ram}
+    short = [name for name in case.priced.shortfall if name in apart]
     if short and not case.settled.overrides:
         experts = sum(
             tensor.nbytes for tensor in case.model.header.tensors if case.model.roles[tensor.name] is Role.ROUTED_EXPERT

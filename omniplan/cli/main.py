@@ -54,9 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         try:
             return _run([argument for argument in arguments if argument != "--debug"])
-        finally:
+        except SystemExit:
             # What argparse prints, such as help, it leaves in the buffer.
             put("")
+            raise
     except OmniplanError as error:
         if debug:
             raise

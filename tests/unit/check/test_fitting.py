@@ -72,3 +72,15 @@ def test_fit_is_in_the_way_where_something_must_move() -> None:
     assert "MiB short on CUDA0" in message
     assert ngl(at=machine(left=8 * GIB)) == (Severity.INFO, f"{default}; here nothing must move")
     assert ngl(at=None) == (Severity.WARNING, f"{default}: it gives up as soon as something must move")
+
+
+@pytest.mark.parametrize(("is_unified", "says"), [(False, True), (True, False)])
+def test_experts_gain_nothing_by_ram_that_is_the_gpus_own(*, is_unified: bool, says: bool) -> None:
+    """A GPU that is short is told to leave them to RAM, unless it is RAM that it draws on."""
+    roomy = omniplan.load_machine("single-3090")
+    gpu = replace(roomy.gpus[0], is_unified=is_unified)
+    command = document.of_arguments(("-c", "4096", "-np", "1", "-ngl", "99", "--fit", "off"), {})
+    report = check(command, model=cases.model("gpt-oss-120b-MXFP4_MOE"), machine=replace(roomy, gpus=(gpu,)))
+
+    assert report.of("does-not-fit")
+    assert bool(report.of("experts-in-vram")) is says

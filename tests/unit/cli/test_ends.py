@@ -55,6 +55,15 @@ def test_a_full_disk_is_one_line(args: Sequence[str]) -> None:
 
 
 @needs_full
+def test_bad_input_needs_no_disk() -> None:
+    """It is told as what it is: nothing was to be written."""
+    with FULL.open("wb") as full:
+        code, said = run(["footprint"], full.fileno())
+
+    assert (code, said.count("\n")) == (ExitCode.INPUT, 1)
+
+
+@needs_full
 def test_a_file_on_a_full_disk() -> None:
     """No bad input; and a device that is written to stays what it is."""
     with pytest.raises(OutputError, match="No space left"):
