@@ -85,7 +85,9 @@ def _layers(tower: Tower) -> Iterator[TensorRow]:
         for part in ("attn_qkv",) if tower.fused else ("attn_q", "attn_k", "attn_v"):
             # Whisper's keys have no bias.
             keeps = biased and not (tower.is_audio and part == "attn_k")
-            yield from matrix(tower, f"{block}.{part}", n, tower.qkv if tower.fused else n, biased=keeps)
+            is_grouped = tower.n_kv and part in ("attn_k", "attn_v")
+            rows = tower.qkv if tower.fused else tower.n_kv * tower.width if is_grouped else n
+            yield from matrix(tower, f"{block}.{part}", n, rows, biased=keeps)
         yield from matrix(tower, f"{block}.attn_out", tower.n_head * tower.width, n, biased=biased)
         for part in ("ffn_up", "ffn_gate") if tower.gated else ("ffn_up",):
             yield from matrix(tower, f"{block}.{part}", n, tower.n_ff, biased=biased)
@@ -489,8 +491,42 @@ def _lfm2_audio(tower: Tower) -> Iterator[TensorRow]:
         yield from (vector(f"{block}.conv_dw.weight", 9, n), vector(f"{block}.conv_dw.bias", n))
 
 
+def _sam(tower: Tower) -> Iterator[TensorRow]:
+    n, side = 768, 64
+    yield "v.sam.patch_embd.weight", "f32", (16, 16, 3, n)
+    yield from (vector("v.sam.patch_embd.bias", n), vector("v.sam.pos_embd.weight", n, side, side))
+    for il in range(12):
+        block = f"v.sam.blk.{il}"
+        reach = 2 * (side if il in (2, 5, 8, 11) else 14) - 1
+        yield from (*norm(f"{block}.pre_ln", n), *norm(f"{block}.post_ln", n))
+        yield from (*matrix(tower, f"{block}.attn.qkv", n, 3 * n), *matrix(tower, f"{block}.attn.out", n, n))
+        yield from (vector(f"{block}.attn.pos_{side_of}.weight", 64, reach) for side_of in "hw")
+        yield from (*matrix(tower, f"{block}.mlp.lin1", n, 4 * n), *matrix(tower, f"{block}.mlp.lin2", 4 * n, n))
+    for name, size, n_in, n_out in (
+        ("neck.0", 1, n, 256), ("neck.2", 3, 256, 256), ("net_2", 3, 256, 512), ("net_3", 3, 512, tower.keys["out"])
+    ):  # fmt: skip
+        yield f"v.sam.{name}.weight", "f16", (size, size, n_in, n_out)  # type: ignore[misc]
+    yield from (*norm("v.sam.neck.1", 256), *norm("v.sam.neck.3", 256), vector("v.view_seperator", tower.output))
+    if tower.kind == "deepseekocr":
+        yield from (vector("v.image_newline", tower.output), vector("v.class_embd", tower.n_embd))
+        yield from (
+            _positions(tower, 257),
+            *norm("v.pre_ln", tower.n_embd),
+            *matrix(tower, "mm.model.fc", 2048, tower.output),
+        )
+    else:
+        yield from (
+            vector("v.resample_query_1024.weight", tower.n_embd, 256),
+            *norm("v.post_ln", tower.n_embd, shifted=False),
+        )
+        yield from matrix(tower, "mm.model.fc", tower.n_embd, tower.output)
+
+
 # -1 sees everything, 0 looks along rows, 1 along columns.
 _MODES: Final = (-1, 0, 0, 1, 1, 0, 1, -1)
+_SAM: Final[dict[str, Item]] = {
+    "sam.block_count": 12, "sam.head_count": 12, "sam.embedding_length": 768, "window_size": 14
+}  # fmt: skip
 _MERGED: Final[Mapping[str, Item]] = {"spatial_merge_size": 2}
 _SIGLIP: Final = Tower(
     kind="gemma3", n_embd=1152, n_ff=4304, n_layer=27, n_head=16, output=2560, image=896, rest=_gemma3
@@ -598,6 +634,11 @@ TOWERS: Final[Mapping[str, Tower]] = {
     ),
     "lfm2-audio": replace(
         _WHISPER, kind="lfm2a", n_embd=512, n_ff=2048, n_layer=17, n_head=8, output=2048, rest=_lfm2_audio
+    ),
+    "deepseek-ocr": replace(_CLIP, kind="deepseekocr", output=1280, patch=16, image=1024, fused=True, rest=_sam, keys=_SAM | {"out": 1024}),
+    "deepseek-ocr-2": replace(
+        _CLIP, kind="deepseekocr2", n_embd=896, n_ff=4864, n_head=14, n_kv=2, output=1280, patch=16, image=1024,
+        shifted=False, gated=True, rest=_sam, keys=_SAM | {"out": 896, "attention.head_count_kv": 2},
     ),
     "glm-edge-v": replace(_SIGLIP, kind="adapter", output=2048, image=672, rest=_glm_edge),
     "cogvlm": replace(

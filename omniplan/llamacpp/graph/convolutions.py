@@ -31,9 +31,13 @@ def im2col_1d(kernel: Node, x: Node, stride: int, padding: int) -> Node:
     return fresh("IM2COL", _unfolded(kernel), (kernel.ne[0] * kernel.ne[1], length, x.ne[2], 1), (kernel, x))
 
 
-def conv_2d(kernel: Node, x: Node, stride: int, padding: int = 0) -> Node:
-    """Images ``x`` under ``kernel`` [w, h, c, c_out]: [w, h, c_out, n] (``ggml_conv_2d``)."""
-    unfolded = im2col(kernel, x, (stride, stride), (padding, padding), _unfolded(kernel))
+def conv_2d(kernel: Node, x: Node, stride: int, padding: int = 0, *, keeps_f32: bool = False) -> Node:
+    """Images ``x`` under ``kernel`` [w, h, c, c_out]: [w, h, c_out, n] (``ggml_conv_2d``).
+
+    ``keeps_f32``: windows are f16 only under a kernel of f16.
+    """
+    kind = F32 if keeps_f32 and kernel.type is not F16 else _unfolded(kernel)
+    unfolded = im2col(kernel, x, (stride, stride), (padding, padding), kind)
     size, columns, rows, n = unfolded.ne
     product = mul_mat(reshape(unfolded, size, n * rows * columns), reshape(kernel, size, kernel.ne[3]))
     return cont(permute(reshape(product, columns, rows, n, kernel.ne[3]), 0, 1, 3, 2))
