@@ -25,7 +25,8 @@ from omniplan.gguf import read_header
 from omniplan.machines.files import load_machine
 from tests.contracts.sources import ROOT
 from tests.oracle import cases
-from tests.projectors import TOWERS, Tower, write_projector
+from tests.projectors import Tower, write_projector
+from tests.towers import TOWERS
 
 MACHINE: Final = "single-3090"
 # A busy machine is no verdict.

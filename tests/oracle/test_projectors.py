@@ -23,7 +23,8 @@ from omniplan.llamacpp.projector.memory import held, set_aside
 from omniplan.units import MIB
 from tests.oracle import cases
 from tests.oracle.projectors import CASES, MACHINE, count, recorded, served
-from tests.projectors import TOWERS, write_projector
+from tests.projectors import write_projector
+from tests.towers import TOWERS
 
 RECORDED = recorded()
 

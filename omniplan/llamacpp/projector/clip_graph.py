@@ -66,10 +66,13 @@ class ClipGraph:
 
     def need(self, name: str) -> Node:
         """The tensor called ``name``; raises UnsupportedModel when the file has none."""
-        node = self.weight(name)
-        if node is None:
-            raise UnsupportedModel(f"{self.encoder.header.paths[0]}: tensor {name} is missing; b11434 cannot load this")
-        return node
+        return self.given(self.weight(name), f"tensor {name}")
+
+    def given(self, found: Node | None, what: str) -> Node:
+        """``found``, which a file that b11434 loads has; raises UnsupportedModel where ``what`` is missing."""
+        if found is None:
+            raise UnsupportedModel(f"{self.encoder.header.paths[0]}: {what} is missing; b11434 cannot load this")
+        return found
 
     def own(self, name: str) -> str:
         """The name of a tensor of this modality: "v.post_ln" for "post_ln"."""

@@ -1,4 +1,4 @@
-"""DeepSeek-OCR: a SAM tower, and a second one over what it sees (tools/mtmd/models/deepseekocr.cpp, deepseekocr2.cpp)."""
+"""DeepSeek-OCR: a SAM tower, and a second one over what it sees (models/deepseekocr.cpp, deepseekocr2.cpp)."""
 
 from __future__ import annotations
 

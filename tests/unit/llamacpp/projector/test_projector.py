@@ -26,8 +26,9 @@ from omniplan.llamacpp.projector.kinds import kinds
 from omniplan.llamacpp.projector.memory import held, set_aside
 from omniplan.units import MIB
 from tests.oracle import cases
-from tests.projectors import TOWERS, Tower, write_projector
+from tests.projectors import Tower, write_projector
 from tests.property.strategies import examples
+from tests.towers import TOWERS
 
 GPU = {"total_mib": 24000, "compute_capability": "8.6"}
 SMALL = ("-ngl", "99", "-c", "512")
