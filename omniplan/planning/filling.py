@@ -41,6 +41,10 @@ class Filler:
         self.reporter = reporter
         self.is_hopeless = False
         self.reserves: Reserves = {}
+        # -ts counts layers, and divides a cache of experts as well: each layer brings as much of it.
+        n_layers = len(problem.costs.base)
+        self.cached = -(-problem.settings.moe_cache * MIB // n_layers)
+        self.costs = replace(problem.costs, base=tuple(size + self.cached for size in problem.costs.base))
 
     def best(
         self, *, may_move: bool, first: int = 0, gpus: Sequence[Gpu] | None = None, most: float = inf
@@ -83,7 +87,7 @@ class Filler:
         """The fastest assignment to the devices that ``reserves`` names, by the programme's figures."""
         problem = self.problem
         bins = [self._bin(gpu, *reserves[gpu.name]) for gpu in problem.machine.gpus if gpu.name in reserves]
-        fill = partial(ranges.fill, problem.costs, bins, may_move=may_move, first=first)
+        fill = partial(ranges.fill, self.costs, bins, may_move=may_move, first=first)
         filled = _least(fill(cuts=cuts) for cuts in self._cuts())
         if filled is not None and _is_reordered(filled, bins):
             plain = _least(fill(cuts=cuts, reorder=False) for cuts in self._cuts())
@@ -122,10 +126,7 @@ class Filler:
         plain = compute_estimate(problem.model, problem.context)
         copies = may_move and problem.settings.op_offload
         first = compute_estimate(problem.model, problem.context, movable=problem.costs.movable if copies else ())
-        room = {gpu.name: problem.headroom.budget_of(gpu) for gpu in gpus[:_MOST_SPLIT]}
-        every = sum(room.values()) or 1
-        cached = {name: problem.settings.moe_cache * MIB * size // every for name, size in room.items()}
-        return {name: (first + cached[name], plain + cached[name]) for name in room}
+        return dict.fromkeys((gpu.name for gpu in gpus[:_MOST_SPLIT]), (first, plain))
 
     def _next_reserves(self, reserves: Reserves, solution: Solution) -> Reserves:
         """What the simulation says that compute buffers and all beside the model take, and what they may take beyond.
@@ -133,12 +134,13 @@ class Filler:
         More where that left some missing.
         """
         problem, priced, missing = self.problem, solution.footprint, solution.missing
-        used = [part.name for part in solution.candidate.ranges]
+        held = {part.name: (part.last - part.first) * self.cached for part in solution.candidate.ranges}
+        used = list(held)
         found = dict(reserves)
         for name in used:
             first, later = reserves[name]
             tried = first if name == used[0] else later
-            taken = priced.reserved(name) + problem.headroom.beyond(problem.machine.gpu(name), priced)
+            taken = priced.reserved(name) - held[name] + problem.headroom.beyond(problem.machine.gpu(name), priced)
             size = max(taken, tried + missing[name] if name in missing else 0)
             found[name] = (size, later) if name == used[0] else (first, size)
         return found

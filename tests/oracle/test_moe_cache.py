@@ -35,8 +35,10 @@ def test_what_the_library_refuses(case: Case) -> None:
 
 
 def test_there_are_enough_cases() -> None:
-    """Over ten models, one to four GPUs, budgets from a MiB to 40 GiB."""
-    assert len(PRICED) >= 40
+    """Over twenty models, one to four GPUs, budgets from a MiB to 40 GiB; some of them really loaded."""
+    assert len(PRICED) >= 50
+    assert len({case["model"] for case in PRICED}) >= 20
+    assert sum(not cases.is_measured(case) for case in PRICED) >= 8
     assert len(REFUSED) >= 4
     assert all(FLAG in case["args"] for case in ALL)
 
