@@ -55,6 +55,7 @@ class Asked:
 class Job:
     """One pricing on a machine's GPUs: the main context, and the one of ``beside_kind`` that drafts for it, if any.
 
+    ``adapters`` are the paths of those that its arguments name, if they are at hand.
     ``projector`` is the path of the file that the main context's arguments name, if it is at hand.
     ``no_alloc``: measured as ``--fit`` does, without loading.
     """
@@ -64,6 +65,7 @@ class Job:
     beside: Asked | None = None
     beside_kind: ContextKind = ContextKind.DRAFT
     projector: str = ""
+    adapters: tuple[str, ...] = ()
     no_alloc: bool = True
 
     @classmethod
@@ -109,6 +111,7 @@ class Job:
             beside=_second(drafts, path_of) if drafts else None,
             beside_kind=drafts.kind if drafts else ContextKind.DRAFT,
             projector=path_of(projector) if (projector := model.companions.projector) else "",
+            adapters=tuple(map(path_of, model.companions.adapters)),
             no_alloc=no_alloc,
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from omniplan.certify.adapters import adapt, adapter_sizes
 from omniplan.certify.devices import SimulatedBackend
 from omniplan.certify.job import Asked, Job
 from omniplan.certify.parameters import Structs
@@ -43,12 +44,15 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
     backend = SimulatedBackend(ffi, lib, job.gpus, no_alloc=job.no_alloc)
     structs = Structs(ffi, lib, backend)
     main = _start(structs, job.main, log, no_alloc=job.no_alloc)
+    adapt(structs, job, main.model, main.context)
     found = _read(ffi, lib, main, "".join(text for _, text in log))
+    if sizes := adapter_sizes("".join(text for _, text in log)):
+        found = replace(found, beside={ContextKind.ADAPTERS: sizes})
     if job.beside:
         sizes = _breakdown(ffi, lib, _start(structs, job.beside, log, main, no_alloc=job.no_alloc))
         if not job.beside.path:
             sizes = {name: replace(size, model=0) for name, size in sizes.items()}
-        found = replace(found, beside={job.beside_kind: sizes})
+        found = replace(found, beside={**found.beside, job.beside_kind: sizes})
     if job.projector:
         sizes = usage(structs, parse(job.main.args, env=job.main.env), job.projector, lib.llama_n_ubatch(main.context))
         if not sizes:

@@ -15,7 +15,7 @@ COLUMNS: Final = ("model", "context", "compute")
 # Nothing that llama.cpp prints or a headroom keeps is finer; llama.cpp's own figures move by less from build to build.
 TOLERANCE: Final = MIB
 # Parts of a process that llama.cpp counts by themselves; the others are in the breakdown of the main context.
-_APART: Final = (ContextKind.DRAFT, ContextKind.MTP, ContextKind.PROJECTOR)
+_APART: Final = (ContextKind.DRAFT, ContextKind.MTP, ContextKind.PROJECTOR, ContextKind.ADAPTERS)
 # A graph has a split or more.
 _UNTOLD: Final = GraphSplits(prefill=0, decode=0)
 
@@ -62,10 +62,17 @@ class Tally:
 
 
 def _told(kind: ContextKind, sizes: Mapping[str, BufferSize]) -> Mapping[str, BufferSize]:
-    """``sizes`` as llama.cpp tells them: of a projector weights and buffer are one figure."""
+    """``sizes`` as llama.cpp tells them: a projector's weights and buffer are one figure, adapters are only printed."""
+    if kind is ContextKind.ADAPTERS:
+        return {name: BufferSize(model=printed(size.model / MIB)) for name, size in sizes.items()}
     if kind is not ContextKind.PROJECTOR:
         return sizes
     return {name: BufferSize(compute=size.total) for name, size in sizes.items()}
+
+
+def printed(mib: float) -> int:
+    """Bytes of a size that is printed in hundredths of a MiB."""
+    return round(round(mib, 2) * MIB)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

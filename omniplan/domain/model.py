@@ -59,7 +59,6 @@ class Companions:
     draft: Model | None = None
     projector: Header | None = None
     adapters: tuple[Header, ...] = ()
-    control_vectors: tuple[Header, ...] = ()
 
 
 NO_COMPANIONS: Final = Companions()

@@ -100,6 +100,14 @@ class KvOverride:
     value: int | float | bool | str
 
 
+@dataclass(frozen=True, slots=True)
+class ScaledFile:
+    """A file that changes the model at run time by ``scale``: an adapter of low rank, or a control vector."""
+
+    path: str
+    scale: float = 1.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftParams:
     """The draft model of speculative decoding (common/common.h: ``common_params_speculative_draft``)."""
@@ -145,6 +153,7 @@ class ServerParams:
     ``devices`` None is every GPU, () is none of them; ``overrides`` is in command-line order, first match wins.
     ``n_threads`` -1 is the physical cores, 0 every hardware thread; ``n_threads_batch`` -1 follows ``n_threads``.
     ``fit_target`` has one margin per device. ``spec_types`` leaves out ``none``.
+    ``lora_init_without_apply``: ``adapters`` are only loaded, for requests to ask for.
     ``extra`` lists flags that are recognised but not modelled, in order, by their first long name.
     ``env`` lists the environment variables that were given and that llama.cpp or ggml reads.
     """
@@ -199,6 +208,10 @@ class ServerParams:
     draft: DraftParams = DraftParams()
     ngram: NgramParams = NgramParams()
     backend_sampling: bool = False
+
+    adapters: tuple[ScaledFile, ...] = ()
+    lora_init_without_apply: bool = False
+    control_vectors: tuple[ScaledFile, ...] = ()
 
     override_kv: tuple[KvOverride, ...] = ()
     embedding: bool = False

@@ -16,10 +16,16 @@ def with_companions(model: Model, params: ServerParams) -> Model:
 
     Raises HeaderError or UnsupportedModel for one that is there and cannot be read.
     """
-    return companied(model, draft=_if_there(params.draft.model), projector=_if_there(params.mmproj))
+    adapters = tuple(file.path for file in params.adapters)
+    return companied(
+        model,
+        draft=_if_there(params.draft.model),
+        projector=_if_there(params.mmproj),
+        adapters=adapters if all(map(_if_there, adapters)) else (),
+    )
 
 
-def companied(model: Model, *, draft: str | None, projector: str | None) -> Model:
+def companied(model: Model, *, draft: str | None, projector: str | None, adapters: tuple[str, ...] = ()) -> Model:
     """``model`` with the files at these paths beside it; what it has already stays.
 
     Raises HeaderError or UnsupportedModel for one that cannot be read.
@@ -29,6 +35,8 @@ def companied(model: Model, *, draft: str | None, projector: str | None) -> Mode
         known = replace(known, draft=build_model(read_header(draft)))
     if projector and known.projector is None:
         known = replace(known, projector=read_header(projector))
+    if adapters and not known.adapters:
+        known = replace(known, adapters=tuple(map(read_header, adapters)))
     return model if known is model.companions else replace(model, companions=known)
 
 

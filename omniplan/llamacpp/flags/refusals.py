@@ -12,6 +12,7 @@ from omniplan.domain.model import Model
 from omniplan.domain.params import MAX_SEQUENCES, FlashAttn, ServerParams, SplitMode
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
 from omniplan.errors import ArgumentError
+from omniplan.gguf import adapter
 from omniplan.gguf.model.architectures import MemoryKind, row
 from omniplan.llamacpp.flags.overrides import first_match
 from omniplan.llamacpp.ggml import buffers
@@ -42,6 +43,13 @@ def check(params: ServerParams, model: Model, device_names: Sequence[str]) -> No
     """
     for refuse in _CHECKS:
         refuse(params, model, tuple(device_names))
+
+
+def _adapters(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
+    del names
+    for file, header in zip(params.adapters, model.companions.adapters, strict=False):
+        if wrong := adapter.faults(header, model.header.by_name, model.arch):
+            raise ArgumentError("--lora", f"{file.path}: {wrong}", remedy="use an adapter of this model")
 
 
 def _counts(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
@@ -197,4 +205,5 @@ _CHECKS: Final[tuple[Callable[[ServerParams, Model, tuple[str, ...]], None], ...
     _cache_types,
     _sequences,
     _unused_devices,
+    _adapters,
 )

@@ -17,6 +17,7 @@ from omniplan.domain.params import (
     LoadMode,
     Numa,
     Override,
+    ScaledFile,
     ServerParams,
     SplitMode,
 )
@@ -175,7 +176,22 @@ def _override_kv(params: ServerParams, _: FlagRow, value: Value) -> ServerParams
     return replace(params, override_kv=params.override_kv + tuple(_kv_override(item) for item in _csv(str(value))))
 
 
+def _scaled_file(item: str) -> ScaledFile:
+    path, _, scale = item.partition(":")
+    if item.count(":") != 1:
+        raise ValueError(f"'{item}' is not FNAME:SCALE")
+    return ScaledFile(path, stof(scale))
+
+
+def _add_files(read: Callable[[str], ScaledFile]) -> Setter:
+    return lambda params, row, value: _set(
+        params, row.param, (*_get(params, row.param), *(read(item) for item in _csv(str(value))))
+    )
+
+
 _SETTERS: Final[Mapping[str, Setter]] = {
+    "control-vector": _add_files(ScaledFile),
+    "control-vector-scaled": _add_files(_scaled_file),
     "cpu-moe": _add_overrides(lambda _: cpu_moe()),
     "ctx-size": _n_ctx,
     "device": _devices,
@@ -185,6 +201,8 @@ _SETTERS: Final[Mapping[str, Setter]] = {
     "flash-attn": _word(FlashAttn),
     "lazy-mode": _word(LazyMode),
     "load-mode": _word(LoadMode),
+    "lora": _add_files(ScaledFile),
+    "lora-scaled": _add_files(_scaled_file),
     "mmproj-device": _mmproj_device,
     "n-cpu-ffn": _add_overrides(n_cpu_ffn),
     "n-cpu-moe": _add_overrides(n_cpu_moe),

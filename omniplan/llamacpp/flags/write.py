@@ -11,6 +11,7 @@ from omniplan.domain.params import (
     NEVER_SHRINK,
     KvOverride,
     Override,
+    ScaledFile,
     ServerParams,
 )
 from omniplan.llamacpp.flags.args import parse
@@ -27,8 +28,8 @@ _ORDER: Final = (
     "--no-host", "--repack", "--op-offload", "--moe-cache-mib", "-t", "-tb", "--numa", "-mm", "--mmproj-auto", "-mmdev",
     "--mmproj-offload", "--image-min-tokens", "--image-max-tokens", "--spec-type", "-md", "-ngld", "-devd", "-otd",
     "-ctkd", "-ctvd", "--spec-draft-n-max", "--spec-draft-n-min", "--spec-ngram-simple-size-m",
-    "--spec-ngram-map-k-size-m", "--spec-ngram-map-k4v-size-m", "--spec-ngram-mod-n-max", "-bs", "--override-kv",
-    "--embedding", "--pooling",
+    "--spec-ngram-map-k-size-m", "--spec-ngram-map-k4v-size-m", "--spec-ngram-mod-n-max", "-bs", "--lora",
+    "--lora-init-without-apply", "--control-vector", "--override-kv", "--embedding", "--pooling",
 )  # fmt: skip
 
 
@@ -155,6 +156,13 @@ def _layers(name: str, value: int, _: object) -> Iterator[str]:
     yield from (name, "all" if value == -2 else str(value))
 
 
+def _files(name: str, value: Sequence[ScaledFile], _: object) -> Iterator[str]:
+    """Neighbours share a flag; a scale of one needs none."""
+    for is_whole, group in groupby(value, key=lambda file: file.scale == 1):
+        texts = (file.path if is_whole else f"{file.path}:{_float32(file.scale)}" for file in group)
+        yield from (name if is_whole else f"{name}-scaled", ",".join(map(_quoted, texts)))
+
+
 def _override_kv(name: str, value: Sequence[KvOverride], _: object) -> Iterator[str]:
     yield from (name, ",".join(_quoted(_kv(item)) for item in value))
 
@@ -170,6 +178,8 @@ def _quoted(text: str) -> str:
 
 
 _WORDS: Final[Mapping[str, Callable[[str, Any, Any], Iterator[str]]]] = {
+    "adapters": _files,
+    "control_vectors": _files,
     "devices": _devices,
     "draft.devices": _devices,
     "draft.n_gpu_layers": _layers,

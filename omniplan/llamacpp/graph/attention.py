@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.inputs import AttentionInput, CacheInput
-from omniplan.llamacpp.graph.linear import project
+from omniplan.llamacpp.graph.linear import product, project
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import (
     F16,
@@ -88,9 +88,9 @@ def bare_qkv(b: Builder, il: int, x: Node) -> tuple[Node, Node, Node]:
     heads = heads_of(b, il)
     fused = b.layer(il, "attn_qkv.weight")
     if fused is not None:
-        return split_qkv(b, mul_mat(fused, x), *heads)
+        return split_qkv(b, product(fused, x), *heads)
     weights = (b.need(il, f"attn_{part}.weight") for part in "qkv")
-    q, k, v = (reshape(mul_mat(w, x), *head, b.n_tokens) for w, head in zip(weights, heads, strict=True))
+    q, k, v = (reshape(product(w, x), *head, b.n_tokens) for w, head in zip(weights, heads, strict=True))
     return q, k, v
 
 

@@ -10,9 +10,10 @@ from omniplan.domain.hparams import Hparams
 from omniplan.domain.model import Model
 from omniplan.domain.tensor_type import TensorType
 from omniplan.errors import UnsupportedModel
+from omniplan.gguf.adapter import pairs
 from omniplan.gguf.model import architectures
 from omniplan.llamacpp.graph.graph import Batch, Graph
-from omniplan.llamacpp.graph.node import CACHE, FLAG_INPUT, WEIGHT, Dims, Node, strides
+from omniplan.llamacpp.graph.node import ADAPTER, CACHE, FLAG_INPUT, WEIGHT, AdaptedWeight, Dims, Node, strides
 from omniplan.llamacpp.load.context import Context
 from omniplan.llamacpp.load.memory import CacheTensor, caches
 
@@ -23,8 +24,8 @@ class Builder:
     """State of one graph under construction (``llm_graph_context``); ``embedding`` are the final rows, once known."""
 
     __slots__ = (
-        "_cache_nodes", "_caches", "_tensors", "_weights", "batch", "context", "embedding", "graph", "hparams", "model",
-        "n_blocks", "n_outputs", "n_tokens", "row",
+        "_adapters", "_cache_nodes", "_caches", "_tensors", "_weights", "batch", "context", "embedding", "graph",
+        "hparams", "model", "n_blocks", "n_outputs", "n_tokens", "row",
     )  # fmt: skip
 
     def __init__(self, model: Model, context: Context, batch: Batch) -> None:
@@ -41,6 +42,7 @@ class Builder:
         self._tensors: Mapping[str, Tensor] = model.header.by_name
         self._weights: dict[tuple[str, int], Node | None] = {}
         self._caches: dict[tuple[str, int], CacheTensor] = {(c.part, c.il): c for c in caches(model, context)}
+        self._adapters = [pairs(model.companions.adapters[at]) for at in context.adapters]
         self._cache_nodes: dict[tuple[str, int], Node] = {}
 
     @property
@@ -61,8 +63,15 @@ class Builder:
             return self._weights[key]
         tensor = self._tensors.get(name)
         node = None if tensor is None else _weight(tensor, il)
+        if tensor is not None and (factors := self._factors(name, il)):
+            node = _adapted(tensor, il, factors)
         self._weights[key] = node
         return node
+
+    def _factors(self, name: str, il: int) -> tuple[tuple[Node, Node], ...]:
+        """Both factors of every applied adapter of a weight."""
+        found = [known[name] for known in self._adapters if name in known]
+        return tuple((_factor(a, name, il), _factor(b, name, il)) for a, b in found)
 
     def layer(self, il: int, suffix: str) -> Node | None:
         """The weight ``blk.<il>.<suffix>``, or None; looped models run their blocks several times."""
@@ -149,6 +158,19 @@ class Builder:
         if found is None:
             raise UnsupportedModel(f"{self.model.header.paths[0]}: {what} is missing; llama.cpp cannot load this")
         return found
+
+
+def _adapted(tensor: Tensor, il: int, factors: tuple[tuple[Node, Node], ...]) -> Node:
+    plain = _weight(tensor, il)
+    node = AdaptedWeight("NONE", plain.type, plain.ne, plain.nb, name=plain.name, home=WEIGHT, il=il)
+    node.factors = factors
+    return node
+
+
+def _factor(tensor: Tensor, name: str, il: int) -> Node:
+    node = _weight(tensor, il)
+    node.name, node.home = name, ADAPTER
+    return node
 
 
 def _weight(tensor: Tensor, il: int) -> Node:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.linear import project
+from omniplan.llamacpp.graph.linear import product, project
 from omniplan.llamacpp.graph.node import Node
-from omniplan.llamacpp.graph.ops import add, clamp, div, glu, glu_packed, mul, mul_mat, sqr, unary
+from omniplan.llamacpp.graph.ops import add, clamp, div, glu, glu_packed, mul, sqr, unary
 from omniplan.llamacpp.graph.ops import scale as scaled
 
 # Activations that fuse with a parallel gate, and those that split one wide projection.
@@ -53,7 +53,7 @@ def ffn(
 
 def _part(b: Builder, il: int, stem: str, x: Node, *, scale: bool, bias: bool) -> Node:
     # Unlike attention projections, the bias comes before the scale.
-    result = mul_mat(b.need(il, stem + ".weight"), x)
+    result = product(b.need(il, stem + ".weight"), x)
     offset = b.layer(il, stem + ".bias") if bias else None
     factor = b.layer(il, stem + ".scale") if scale else None
     result = result if offset is None else add(result, offset)

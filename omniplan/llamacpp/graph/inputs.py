@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from omniplan.llamacpp.graph.builder import Builder
+from omniplan.llamacpp.graph.linear import factors
 from omniplan.llamacpp.graph.node import Node
-from omniplan.llamacpp.graph.ops import F16, F32, I32, I64, cont, dup, get_rows, mul, pad, scale, set_rows
+from omniplan.llamacpp.graph.ops import F16, F32, I32, I64, add, cont, dup, get_rows, mul, mul_mat, pad, scale, set_rows
 from omniplan.llamacpp.graph.views import is_contiguous, view_1d, view_2d
 
 # src/llama-kv-cache.cpp: rows of quantised caches are rotated in blocks, of this many elements at least.
@@ -73,7 +74,10 @@ def chosen_rows(b: Builder, deepstack: Deepstack | None = None) -> Node:
 
 
 def _lookup(b: Builder, ids: Node, width: int) -> Node:
-    rows = get_rows(b.need_shared("token_embd.weight"), ids)
+    table = b.need_shared("token_embd.weight")
+    rows = get_rows(table, ids)
+    for first, second in factors(table):
+        rows = add(rows, scale(mul_mat(second, get_rows(first, ids))))
     return rows if rows.ne[0] == width else pad(rows, width - rows.ne[0])
 
 

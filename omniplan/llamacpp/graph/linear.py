@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 from omniplan.llamacpp.graph.builder import Builder
-from omniplan.llamacpp.graph.node import Node
+from omniplan.llamacpp.graph.node import AdaptedWeight, Node
 from omniplan.llamacpp.graph.ops import add, get_rows, mul, mul_mat, mul_mat_id, norm, repeat, rms_norm
+from omniplan.llamacpp.graph.ops import scale as multiplied
 from omniplan.llamacpp.graph.views import reshape
 
 
+def product(w: Node, x: Node) -> Node:
+    """``w x`` with what adapters of ``w`` add."""
+    return scaled(w, x, None)
+
+
 def scaled(w: Node, x: Node, w_scale: Node | None) -> Node:
-    """``w x`` times the per-tensor scale, if any (``build_lora_mm`` without adapters)."""
+    """``w x`` times the per-tensor scale, if any, and what adapters of ``w`` add (``build_lora_mm``)."""
     result = mul_mat(w, x)
-    return result if w_scale is None else mul(result, w_scale)
+    result = result if w_scale is None else mul(result, w_scale)
+    for a, b in factors(w):
+        result = add(result, multiplied(mul_mat(b, mul_mat(a, x))))
+    return result
 
 
 def scaled_id(w: Node, x: Node, ids: Node, w_scale: Node | None, *, slots: Node | None = None) -> Node:
-    """``w x`` for the selected experts times their scales, if any (``build_lora_mm_id`` without adapters).
+    """``w x`` for the selected experts times their scales, if any, and what adapters add (``build_lora_mm_id``).
 
     ``slots`` is where ``w`` has the experts ``ids``, None for everything in its place.
     """
     result = mul_mat_id(w, x, ids if slots is None else slots)
-    if w_scale is None:
-        return result
-    n_expert, n_tokens = w_scale.ne[0], x.ne[2]
-    scales = repeat(reshape(w_scale, 1, n_expert), (1, n_expert, n_tokens, 1))
-    return mul(result, get_rows(scales, ids))
+    if w_scale is not None:
+        n_expert, n_tokens = w_scale.ne[0], x.ne[2]
+        scales = repeat(reshape(w_scale, 1, n_expert), (1, n_expert, n_tokens, 1))
+        result = mul(result, get_rows(scales, ids))
+    for a, b in factors(w):
+        result = add(result, multiplied(mul_mat_id(b, mul_mat_id(a, x, ids), ids)))
+    return result
+
+
+def factors(w: Node) -> tuple[tuple[Node, Node], ...]:
+    """The factors of every adapter that is applied to ``w``."""
+    return w.factors if isinstance(w, AdaptedWeight) else ()
 
 
 def project(

@@ -10,7 +10,7 @@ from typing import Final
 from omniplan.llamacpp.graph import cached
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.ffn import NO_LIMIT, ffn, limited, situ
-from omniplan.llamacpp.graph.linear import scaled_id
+from omniplan.llamacpp.graph.linear import product, scaled_id
 from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.graph.ops import (
     F32,
@@ -25,7 +25,6 @@ from omniplan.llamacpp.graph.ops import (
     get_rows,
     glu,
     mul,
-    mul_mat,
     repeat,
     scale,
     set_rows,
@@ -114,7 +113,7 @@ def shared(b: Builder, il: int, x: Node, facts: Moe) -> Node:
     result = ffn(b, il, x, facts.act_shared or facts.act, suffix="_shexp", scale=facts.shared_scale)
     if facts.shared in (Shared.PLAIN, Shared.ALWAYS):
         return result
-    gate = mul_mat(b.need(il, "ffn_gate_inp_shexp.weight"), x)
+    gate = product(b.need(il, "ffn_gate_inp_shexp.weight"), x)
     gate = unary("SIGMOID", gate) if facts.shared is Shared.GATED else div(unary("SILU", gate), gate)
     return mul(result, gate)
 
@@ -154,7 +153,7 @@ def routed(
 def route(b: Builder, il: int, x: Node, facts: Moe, logits: Node | None = None) -> tuple[Node, Node]:
     """Probabilities [n_expert, n_tokens] and the indices of the chosen experts [n_used, n_tokens]."""
     if logits is None:
-        logits = mul_mat(b.need(il, "ffn_gate_inp.weight"), x)
+        logits = product(b.need(il, "ffn_gate_inp.weight"), x)
         bias = b.layer(il, "ffn_gate_inp.bias")
         logits = logits if bias is None else add(logits, bias)
     probs = _probabilities(b, facts, logits)

@@ -13,6 +13,7 @@ FLAG_OUTPUT: Final = 2
 # Where a leaf's bytes live before the graph runs; None means the graph allocates it.
 WEIGHT: Final = "weight"
 CACHE: Final = "cache"
+ADAPTER: Final = "adapter"
 
 # How the leafs of the cache of experts begin: a layer's banks on its GPU, and in RAM the slot of each expert in them.
 EXPERT_BANK: Final = "moe_cache.blk."
@@ -26,8 +27,9 @@ Dims = tuple[int, int, int, int]
 class Node:
     """One tensor of a graph, as ``ggml_tensor``: ``ne`` elements and ``nb`` byte strides, fastest dimension first.
 
-    A leaf has ``op`` "NONE". ``home`` is ``WEIGHT`` (``name`` is the tensor's name in the file), ``CACHE``
-    (``il`` is the layer whose device holds it) or None. ``view_src`` is the root of a chain of views, as ggml keeps it.
+    A leaf has ``op`` "NONE". ``home`` is ``WEIGHT`` (``name`` is the tensor's name in the file), ``ADAPTER`` (that of
+    the weight it adds to; the scheduler takes it for no weight), ``CACHE`` (``il`` is the layer whose device holds it)
+    or None. ``view_src`` is the root of a chain of views, as ggml keeps it.
     """
 
     __slots__ = ("flags", "home", "il", "name", "nb", "ne", "offset", "op", "src", "type", "view_src")
@@ -71,6 +73,14 @@ class Node:
 
     def __repr__(self) -> str:
         return f"Node({self.op} {self.type.name} {list(self.ne)} {self.name!r})"
+
+
+class AdaptedWeight(Node):
+    """A weight that adapters of low rank add to: the two factors of each, A and B (``llama_adapter_lora_weight``)."""
+
+    __slots__ = ("factors",)
+
+    factors: tuple[tuple[Node, Node], ...]
 
 
 def strides(kind: TensorType, ne: Dims) -> Dims:

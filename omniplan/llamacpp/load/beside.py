@@ -9,7 +9,7 @@ from omniplan.domain.footprint import BufferSize, ContextKind
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
-from omniplan.llamacpp.load import expert_cache
+from omniplan.llamacpp.load import adapters, expert_cache
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.llamacpp.load.second import price_draft, price_mtp
 from omniplan.llamacpp.projector import memory as projector
@@ -26,6 +26,7 @@ _PRICERS: Final[Mapping[ContextKind, Pricer]] = {
     ContextKind.DRAFT: price_draft,
     ContextKind.MTP: price_mtp,
     ContextKind.PROJECTOR: _projector,
+    ContextKind.ADAPTERS: adapters.price,
     ContextKind.EXPERT_CACHE: lambda _model, _machine, _params, placement: expert_cache.sizes(placement.expert_cache),
 }
 

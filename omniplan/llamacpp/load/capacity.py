@@ -7,6 +7,7 @@ from typing import Final
 
 from omniplan.domain.model import Model
 from omniplan.errors import ArgumentError
+from omniplan.gguf.adapter import pairs
 from omniplan.gguf.model import architectures
 from omniplan.llamacpp.load.context import Context
 
@@ -17,6 +18,7 @@ _PRIMES: Final = (
 )  # fmt: skip
 # src/llama-context.cpp:graph_max_nodes
 _LEAST: Final = 1024
+_PER_PAIR: Final = 6
 
 
 def check(model: Model, context: Context, n_model_tensors: int, n_graph_tensors: int) -> None:
@@ -27,6 +29,9 @@ def check(model: Model, context: Context, n_model_tensors: int, n_graph_tensors:
     """
     per_token, per_tensor = architectures.row(model.arch).graph_nodes
     max_nodes = max(per_token * context.n_tokens or _LEAST, per_tensor * n_model_tensors)
+    if not per_token:
+        # ``llama_adapter_lora::get_n_nodes``, of loaded adapters, applied or not.
+        max_nodes += sum(_PER_PAIR * len(pairs(header)) for header in model.companions.adapters)
     found = bisect_left(_PRIMES, max_nodes)
     room = _PRIMES[found] if found < len(_PRIMES) else max_nodes | 1
     if n_graph_tensors > room:

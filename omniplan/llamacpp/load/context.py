@@ -25,6 +25,7 @@ class Context:
     ``n_swa_cells`` is the size of a sliding-window cache per stream (equal to ``n_ctx_seq`` with ``--swa-full``).
     ``v_transposed`` says how V lies in the cache: as flash attention was wanted, whatever ``-fa auto`` then finds.
     ``n_tokens`` is the micro-batch that buffers are reserved for, ``n_outputs`` its rows of logits.
+    ``adapters`` are the places of those that are applied, among the model's companions.
     ``pooling`` is what an embedding server makes of a sequence's rows, None where logits are served.
     ``fused_hc_*``: the steps of hyper-connections are one operation each. ``n_rs_seq`` earlier recurrent states are
     kept per sequence, so that drafted tokens can be taken back. ``is_mtp``: it runs the nextn layers, not the others.
@@ -48,6 +49,7 @@ class Context:
     op_offload: bool
     swa_full: bool = False
     pooling: Pooling | None = None
+    adapters: tuple[int, ...] = ()
     fused_hc_pre: bool = True
     fused_hc_comb: bool = True
     fused_hc_post: bool = True
@@ -101,7 +103,17 @@ def resolve(model: Model, params: ServerParams, *, flash_attn: bool) -> Context:
         op_offload=params.op_offload,
         swa_full=params.swa_full,
         pooling=_pooling(hparams, params),
+        adapters=_applied(model, params),
         n_rs_seq=params.n_rs_seq if architectures.row(model.arch).rollback else 0,
+    )
+
+
+def _applied(model: Model, params: ServerParams) -> tuple[int, ...]:
+    """Those whose file is at hand; a scale of nothing applies nothing (``llama_context::set_adapters_lora``)."""
+    if params.lora_init_without_apply:
+        return ()
+    return tuple(
+        at for at, (file, _) in enumerate(zip(params.adapters, model.companions.adapters, strict=False)) if file.scale
     )
 
 

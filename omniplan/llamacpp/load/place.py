@@ -46,6 +46,9 @@ def place(
     forced = {name: override.buffer_type for name, override in matched.items()}
     wanted = params.flash_attn is not FlashAttn.OFF and row(model.arch).flash_attention
     context = replace(resolve(model, params, flash_attn=wanted), is_mtp=is_mtp)
+    if is_mtp or no_alloc:
+        # Adapters are the main context's, and loaded after --fit has measured.
+        context = replace(context, adapters=())
     held = weights.place(
         model,
         layer_devices,

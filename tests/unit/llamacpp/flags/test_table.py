@@ -38,7 +38,7 @@ VALUES = {
 }
 LISTS = {
     "override-tensor": "a=CPU", "spec-draft-override-tensor": "a=CPU", "tensor-split": "3,1", "fit-target": "512,256",
-    "override-kv": "a=int:1", "spec-type": "draft-mtp",
+    "override-kv": "a=int:1", "spec-type": "draft-mtp", "lora-scaled": "a:0.5", "control-vector-scaled": "v:2",
 }  # fmt: skip
 
 

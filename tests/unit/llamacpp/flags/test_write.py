@@ -26,6 +26,8 @@ _LISTS = {
     "override-kv": st.sampled_from(
         ["a=int:-3", "b=float:0.1", "c=bool:true", '"d=str:x,""y""",e=bool:false', "f=str:"],
     ),
+    "lora-scaled": st.sampled_from(["a.gguf:0.5", "b:1", '"x,y.gguf:2",c:-3e-5', "d:0", "no scale"]),
+    "control-vector-scaled": st.sampled_from(["v.gguf:0.1", "w:-1,x:1", "a:b:2"]),
     "spec-type": st.sampled_from(["draft-mtp", "none", "ngram-mod,draft-simple"]),
     "device": st.sampled_from(["none", "CUDA0", "CUDA1,CUDA0"]),
     "n-cpu-moe": st.integers(0, 5),
@@ -92,6 +94,10 @@ def test_every_field_has_a_flag() -> None:
         ("-ot a=CPU -ot b=CUDA0 -cmoe -ncmoe 3 -ncmoe 2", "-ot a=CPU,b=CUDA0 -cmoe -ncmoe 3 -ncmoe 2"),
         ("-ts 12.0/0.1 -fitt 256 -fitt 512,1024", "-ts 12,0.1 -fitt 256 -fitt 512,1024"),
         ("-fitt 1024,512", "-fitt 1024,512"),
+        (
+            "--lora-scaled a:1,b:0.5 --lora c --lora-scaled d:2",
+            "--lora a --lora-scaled b:0.5 --lora c --lora-scaled d:2",
+        ),
         ("-ts 1.17549435e-38,3.4028235e38", "-ts 1.1754944e-38,3.4028235e+38"),
         ("--no-op-offload --gpt-oss-20b-default -c 8192", "--gpt-oss-20b-default -c 8192 --no-op-offload"),
     ],

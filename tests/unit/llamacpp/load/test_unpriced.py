@@ -28,7 +28,6 @@ ASKED = [
     (["-hfd", "someone/draft"], "--spec-draft-model"),
     (["--spec-type", "draft-mtp"], "--spec-type"),
     (["--lora", "adapter.gguf"], "--lora"),
-    (["--control-vector", "vector.gguf"], "--control-vector"),
     (["--backend-sampling"], "--backend-sampling"),
     (["--override-kv", "llama.block_count=int:1"], "--override-kv"),
     (["--rpc", "10.0.0.2:50052"], "--rpc"),
