@@ -34,6 +34,7 @@ bench: $(VENV)/installed
 # The oracle's sample priced again by llama.cpp itself; minutes, so it is no part of `make test`.
 certify: $(VENV)/installed
 	$(RUN)python -m tests.oracle.drift
+	$(RUN)python -m tests.oracle.adapters
 
 # Fresh draws for every property test, over and over: until one fails, until it is stopped, or FOR=10m.
 fuzz: $(VENV)/installed

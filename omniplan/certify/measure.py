@@ -44,7 +44,7 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
     backend = SimulatedBackend(ffi, lib, job.gpus, no_alloc=job.no_alloc)
     structs = Structs(ffi, lib, backend)
     main = _start(structs, job.main, log, no_alloc=job.no_alloc)
-    adapt(structs, job, main.model, main.context)
+    adapt(structs, job, main.loaded, main.context)
     found = _read(ffi, lib, main, "".join(text for _, text in log))
     if sizes := adapter_sizes("".join(text for _, text in log)):
         found = replace(found, beside={ContextKind.ADAPTERS: sizes})

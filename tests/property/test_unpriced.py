@@ -26,7 +26,6 @@ FLAGS = st.sampled_from(
         ("--lora", "a.gguf"),
         ("--lora-scaled", "a.gguf:0.5"),
         ("-bs",),
-        ("-sm", "tensor", "-fa", "on"),
         ("--rpc", "10.0.0.2:50052"),
         ("--moe-cache-mib", "1024"),
     ]

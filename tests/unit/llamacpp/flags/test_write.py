@@ -95,8 +95,8 @@ def test_every_field_has_a_flag() -> None:
         ("-ts 12.0/0.1 -fitt 256 -fitt 512,1024", "-ts 12,0.1 -fitt 256 -fitt 512,1024"),
         ("-fitt 1024,512", "-fitt 1024,512"),
         (
-            "--lora-scaled a:1,b:0.5 --lora c --lora-scaled d:2",
-            "--lora a --lora-scaled b:0.5 --lora c --lora-scaled d:2",
+            "--lora-scaled a:1,b:0.5,d:2 --lora c",
+            "--lora a --lora-scaled b:0.5,d:2 --lora c",
         ),
         ("-ts 1.17549435e-38,3.4028235e38", "-ts 1.1754944e-38,3.4028235e+38"),
         ("--no-op-offload --gpt-oss-20b-default -c 8192", "--gpt-oss-20b-default -c 8192 --no-op-offload"),
