@@ -45,15 +45,22 @@ def served(source: ModelSource, params: ServerParams) -> Model:
 
 
 def load_machine(name_or_path: str | Path) -> Machine:
-    """A profile by name, a machine file, or a machine in words; raises InputError with the path inside the file."""
+    """A profile by name, a machine file, a machine in words, or ``this-host``, which is probed.
+
+    Raises InputError with the path inside the file.
+    """
+    from omniplan.domain.defaults import THIS_HOST
     from omniplan.errors import InputError
     from omniplan.machines import files
+    from omniplan.machines.probe.host import probe_machine
     from omniplan.machines.probe.words import machine_from_words
 
     known, text = files.profiles(), str(name_or_path)
     is_file = isinstance(name_or_path, Path) or text in known or text.endswith(_FILES) or os.path.exists(text)
     if is_file:
         return files.load_machine(name_or_path)
+    if text == THIS_HOST:
+        return probe_machine()
     try:
         return machine_from_words(text)
     except InputError as error:

@@ -19,7 +19,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
     add_build(command)
     add_json(command)
     command.usage = (
-        "omniplan compare MODEL --machine M [--n-prompt N] [--n-gen N] [--llama-cpp BUILD] [--json] "
+        "omniplan compare MODEL [--machine M] [--n-prompt N] [--n-gen N] [--llama-cpp BUILD] [--json] "
         "-- <llama-server arguments> [-- <llama-server arguments>]..."
     )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from omniplan.api import load_machine
 from omniplan.cli import (
     bench_verb,
     certify_verb,
@@ -24,7 +25,11 @@ from omniplan.cli import (
 )
 from omniplan.cli.output import put
 from omniplan.cli.said import said
+from omniplan.domain.defaults import THIS_HOST
 from omniplan.errors import ExitCode, InputError, OmniplanError
+
+if TYPE_CHECKING:
+    from omniplan.domain.machine import Machine
 
 VERBS: Final = (
     *verbs.VERBS,
@@ -83,7 +88,17 @@ def _run(arguments: list[str]) -> int:
     namespace.server_groups = list(_groups(rest)) if len(own) < len(arguments) else []
     if len(namespace.server_groups) > 1 and not namespace.takes_groups:
         raise InputError("--: this verb takes one set of llama-server arguments; compare takes several")
+    if getattr(namespace, "machine", None) == THIS_HOST:
+        namespace.machine = _this_host()
     return int(namespace.run(namespace))
+
+
+def _this_host() -> Machine:
+    """The machine at hand, or a profile that has its name; what could not be seen is said beside the answer."""
+    found = load_machine(THIS_HOST)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    return found
 
 
 def _cut(arguments: list[str]) -> tuple[list[str], list[str]]:

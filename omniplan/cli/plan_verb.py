@@ -177,7 +177,7 @@ def _calibration(options: argparse.Namespace) -> str | Path | None:
     from omniplan.predict.learned import beside
 
     if options.calibration is None:
-        return beside(options.machine)
+        return beside(options.machine) if isinstance(options.machine, str) else None
     return None if options.calibration == "none" else Path(options.calibration)
 
 

@@ -9,11 +9,13 @@ from typing import Final
 
 from omniplan import api
 from omniplan.cli.output import show
-from omniplan.domain.defaults import DEFAULT_BUILD
+from omniplan.domain.defaults import DEFAULT_BUILD, THIS_HOST
 from omniplan.errors import ExitCode
 
 _MODEL_HELP: Final = "a GGUF file, any shard of a set, or a header-only file"
-_MACHINE_HELP: Final = "a profile (see `omniplan machines`), a machine file, or words: '2x RTX 3090, 64 GB'"
+_MACHINE_HELP: Final = (
+    "a profile (see `omniplan machines`), a machine file, or words: '2x RTX 3090, 64 GB'; this host where left out"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,7 @@ def add_model(command: argparse.ArgumentParser) -> None:
 
 def add_machine(command: argparse.ArgumentParser) -> None:
     """The machine to plan for."""
-    command.add_argument("--machine", metavar="M", required=True, help=_MACHINE_HELP)
+    command.add_argument("--machine", metavar="M", default=THIS_HOST, help=_MACHINE_HELP)
 
 
 def add_build(command: argparse.ArgumentParser) -> None:
@@ -78,7 +80,7 @@ def _declare_footprint(command: argparse.ArgumentParser) -> None:
     add_machine(command)
     add_build(command)
     add_json(command)
-    command.usage = "omniplan footprint MODEL --machine M [--llama-cpp BUILD] [--json] -- <llama-server arguments>"
+    command.usage = "omniplan footprint MODEL [--machine M] [--llama-cpp BUILD] [--json] -- <llama-server arguments>"
 
 
 def _footprint(options: argparse.Namespace) -> int:
@@ -93,7 +95,7 @@ def _declare_fit(command: argparse.ArgumentParser) -> None:
     add_model(command)
     add_machine(command)
     add_json(command)
-    command.usage = "omniplan fit MODEL --machine M [--json] [-- <llama-server arguments>]"
+    command.usage = "omniplan fit MODEL [--machine M] [--json] [-- <llama-server arguments>]"
 
 
 def _fit(options: argparse.Namespace) -> int:

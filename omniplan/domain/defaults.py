@@ -11,3 +11,6 @@ DEFAULT_CONTEXT: Final = 32768
 # Tokens of the prompt and of the answer that a plan and a prediction are for.
 DEFAULT_PROMPT: Final = 2048
 DEFAULT_ANSWER: Final = 256
+
+# The machine where none is named: the one at hand, which is probed.
+THIS_HOST: Final = "this-host"

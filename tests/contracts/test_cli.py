@@ -10,6 +10,7 @@ import pytest
 
 from omniplan.api.documents import SCHEMAS
 from omniplan.cli.main import VERBS, main
+from omniplan.errors import ExitCode
 from tests.contracts.sources import ROOT
 from tests.refusals import check_refused
 
@@ -30,7 +31,6 @@ BAD = [
     pytest.param(["inspect", str(ROOT / "README.md")], "not a GGUF file", id="not-gguf"),
     pytest.param(["inspect", TINY, "--", "-c", "512"], "footprint", id="server-arguments-elsewhere"),
     pytest.param(["inspect", TINY, "--verbose"], "--verbose", id="unknown-option"),
-    pytest.param(["plan", TINY], "--machine", id="no-machine"),
     pytest.param(["plan", TINY, "--machine", "nowhere"], "omni-nps1", id="unknown-machine"),
     pytest.param(
         ["plan", TINY, "--machine", str(ROOT / "pyproject.toml")],
@@ -58,6 +58,15 @@ BAD = [
     pytest.param(["plan", TINY, *ONE, "--calibration", "nowhere.toml"], "nowhere.toml", id="missing-calibration"),
     pytest.param(["schema", "nothing"], "machine", id="unknown-schema"),
 ]
+
+
+def test_without_a_machine_it_is_this_host(capsys: Run) -> None:
+    """The host at hand is probed, and what could not be seen stands beside the answer."""
+    assert main(["footprint", TINY, "--", "-c", "64", "-ngl", "0"]) in (ExitCode.GOOD, ExitCode.BAD)
+    shown = capsys.readouterr()
+
+    assert "RAM" in shown.out
+    assert all(line.startswith("note: ") for line in shown.err.splitlines())
 
 
 @pytest.mark.parametrize(("argv", "says"), BAD)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from omniplan.domain.cpuset import format_cpus
+from omniplan.domain.defaults import THIS_HOST
 from omniplan.domain.machine import Gpu, Machine, Memory
 from omniplan.domain.processor import Cpu
 from omniplan.errors import InputError
@@ -20,6 +21,7 @@ from omniplan.machines.probe import hwloc, nvml
 from omniplan.machines.probe.cpuinfo import read_cpuinfo, slow_brand
 from omniplan.machines.probe.limits import GroupLimits, read_limits
 from omniplan.machines.probe.memory import MODULES_UNKNOWN, read_memory, read_modules
+from omniplan.machines.probe.nvidia_smi import ask_nvidia_smi, parse_smi
 from omniplan.machines.probe.order import cuda_order
 from omniplan.machines.probe.sysfs import read_topology
 from omniplan.machines.probe.topology import Topology
@@ -43,19 +45,21 @@ def probe_machine(
     affinity: frozenset[int] | None = None,
     brand: bool = True,
     modules: str | None = None,
+    ask_smi: Callable[[], str] = ask_nvidia_smi,
 ) -> Machine:
     """The host at hand; what cannot be seen stays unknown, with a note how to supply it. Needs no root, never hangs.
 
     Raises InputError only for CUDA variables in the environment that CUDA itself would refuse.
     ``brand`` allows py-cpuinfo (1 to 2 seconds) where the kernel does not name the CPU. The other arguments are the
-    seams: a file tree, a pynvml, a libhwloc loader, the environment, the CPUs allowed, dmidecode's text.
+    seams: a file tree, a pynvml, a libhwloc loader, the environment, the CPUs allowed, dmidecode's text, and
+    what nvidia-smi prints.
     """
     notes: list[str] = []
     limits = read_limits(root)
     topology = _topology(root, load_hwloc, notes)
     sockets = max(1, len(topology.packages)) if topology else 1
     memory = read_memory(root, limits, read_modules() if modules is None else modules, sockets)
-    gpus = read_nvidia(library, os.environ if environment is None else environment, notes)
+    gpus = read_nvidia(library, os.environ if environment is None else environment, notes, ask_smi)
     gpus = tuple(placed(described(gpu), topology, memory) for gpu in gpus)
     allowed = limits.cpus & _affinity(affinity) if limits.cpus else _affinity(affinity)
     cpu = limited(_cpu(root, topology, brand=brand), topology, limits, allowed)
@@ -66,7 +70,7 @@ def probe_machine(
     if not gpus and topology and topology.pci:
         notes.append(OTHER_GPU.format(places=", ".join(topology.pci)))
     return Machine(
-        name=name or "this-host",
+        name=name or THIS_HOST,
         description=_describe(cpu, gpus),
         gpus=gpus,
         memory=memory,
@@ -91,13 +95,21 @@ def _topology(root: Path, load_hwloc: Callable[[], hwloc.Hwloc], notes: list[str
     return found
 
 
-def read_nvidia(library: Any, environment: Mapping[str, str], notes: list[str]) -> tuple[Gpu, ...]:
-    """NVML's GPUs in CUDA's order; none, and a note, where there is no NVML."""
+def read_nvidia(
+    library: Any,
+    environment: Mapping[str, str],
+    notes: list[str],
+    ask_smi: Callable[[], str] = ask_nvidia_smi,
+) -> tuple[Gpu, ...]:
+    """GPUs in CUDA's order, by NVML, else by nvidia-smi; none, and a note, where there is neither."""
     try:
         seen, said = within(PATIENCE, lambda: nvml.read_gpus(library))
     except (nvml.NvmlMissing, TimeoutError) as error:
-        notes.append(NO_GPU.format(why=error))
-        return ()
+        try:
+            seen, said = parse_smi(ask_smi(), where="nvidia-smi -q -x")
+        except InputError as other:
+            notes.append(NO_GPU.format(why=f"{error}; {other}"))
+            return ()
     order = cuda_order(seen, environment)
     notes.extend((*said, *order.assumptions))
     if order.pin and len(seen) > 1:

@@ -1,8 +1,11 @@
-"""GPUs from a saved ``nvidia-smi -q -x``: what NVML said on another host."""
+"""GPUs from ``nvidia-smi -q -x``: of this host without NVML's bindings, or saved on another."""
 
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+from typing import Final
 from xml.etree import ElementTree as ET
 
 from omniplan.domain.machine import Gpu, Reservation, ReservationKind
@@ -10,6 +13,23 @@ from omniplan.errors import InputError
 from omniplan.machines.probe.hwloc_xml import parse_xml
 from omniplan.machines.probe.nvml import IDLE_LINK, short_pci
 from omniplan.units import MIB
+
+# It answers within a second, or waits for a driver that does not.
+_PATIENCE: Final = 5.0
+
+
+def ask_nvidia_smi() -> str:
+    """What nvidia-smi of this host prints; raises InputError where it is not there or does not answer."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        raise InputError("nvidia-smi is not installed")
+    try:
+        done = subprocess.run([program, "-q", "-x"], capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InputError(f"nvidia-smi does not answer: {error}") from error
+    if done.returncode:
+        raise InputError(f"nvidia-smi: {(done.stdout or done.stderr).strip().splitlines()[:1]}")
+    return done.stdout
 
 
 def parse_smi(text: str, *, where: str = "nvidia-smi XML") -> tuple[tuple[Gpu, ...], tuple[str, ...]]:

@@ -270,3 +270,20 @@ def test_any_text_is_a_machine_or_an_input_error(text: str) -> None:
         read_source(text)
     except InputError as error:
         check_one_line(error)
+
+
+def test_nvidia_smi_is_asked_where_nvml_is_not_there(tmp_path: Path) -> None:
+    """The same cards by the program alone; without it one note says what is missing."""
+    saved = (SAMPLES / "nvidia-smi.xml").read_text()
+    silent = FakeNvml(broken=9)
+
+    def none() -> str:
+        raise InputError("nvidia-smi is not installed")
+
+    def of(ask: Any) -> Any:
+        return probe_machine(root=_host(tmp_path), library=silent, environment={}, modules="", ask_smi=ask)
+
+    known = read_source(str(SAMPLES / "nvidia-smi.xml")).gpus
+    assert {gpu.uuid for gpu in of(lambda: saved).gpus} == {gpu.uuid for gpu in known}
+    assert of(none).gpus == ()
+    assert any("nvidia-smi is not installed" in note for note in of(none).notes)
