@@ -19,6 +19,7 @@ def shown(report: LoadReport, load: Load) -> dict[ContextKind, Columns]:
         ContextKind.MTP: [buffer for context in load.contexts[1:] for buffer in context.buffers],
         ContextKind.DRAFT: list(_draft(report, load)),
         ContextKind.PROJECTOR: list(_projector(load)),
+        ContextKind.EXPERT_CACHE: list(load.expert_cache),
     }
     main = {column: _of_model(load, column) for column in COLUMNS}
     parts = {kind: {column: pools_of(found, column) for column in COLUMNS} for kind, found in beside.items() if found}

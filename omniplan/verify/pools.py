@@ -24,7 +24,7 @@ _METAL: Final = ("Metal", "MTL")
 _SAME_TOTAL: Final = 0.02
 COLUMNS: Final = {
     BufferColumn.MODEL: (BufferKind.MODEL,),
-    BufferColumn.CONTEXT: (BufferKind.KV, BufferKind.RECURRENT),
+    BufferColumn.CONTEXT: (BufferKind.KV, BufferKind.RECURRENT, BufferKind.EXPERT_CACHE),
     BufferColumn.COMPUTE: (BufferKind.COMPUTE,),
     BufferColumn.OUTPUT: (BufferKind.OUTPUT,),
 }

@@ -133,6 +133,7 @@ class LoadBuilder:
     failure: str = ""
     failure_line: int = 0
     projector: list[LogBuffer] = field(default_factory=list)
+    expert_cache: list[LogBuffer] = field(default_factory=list)
     slots: tuple[int, int | None] | None = None
     has_memory: bool = False
 
@@ -185,6 +186,7 @@ class LoadBuilder:
             failure=self.failure,
             failure_line=self.failure_line,
             projector=tuple(self.projector),
+            expert_cache=tuple(self.expert_cache),
             command=self.run.command,
             n_slots=self.slots[0] if self.slots else None,
             n_ctx_slot=self.slots[1] if self.slots else None,

@@ -96,6 +96,12 @@ def _projector(load: LoadBuilder, values: Values, line: int) -> None:
     load.projector.append(LogBuffer(device="", kind=BufferKind.MODEL, size=size_of(values), line=line))
 
 
+def _expert_cache(load: LoadBuilder, values: Values, line: int) -> None:
+    found = LogBuffer(device=values["device"], kind=BufferKind.EXPERT_CACHE, size=size_of(values), line=line)
+    if len(load.expert_cache) < MOST:
+        load.expert_cache.append(found)
+
+
 def _released(load: LoadBuilder, values: Values, line: int) -> None:
     reserved = round(float(values["expected"]) * MIB)
     found = Released(device=values["device"], size=size_of(values), reserved=reserved, line=line)
@@ -210,6 +216,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "buffer": _buffer,
     "projector": _projector,
     "projector_graph": lambda _load, _values, _line: None,
+    "expert_cache": _expert_cache,
     "released": _released,
     "cache": _cache,
     "context": _context,

@@ -22,6 +22,7 @@ class BufferKind(StrEnum):
     COMPUTE = "compute"
     OUTPUT = "output"
     LORA = "lora"
+    EXPERT_CACHE = "expert cache"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +180,8 @@ class Load(Record):
 
     ``process`` tells interleaved processes apart, "" where lines name none. ``is_dry`` marks a rehearsal that
     allocated nothing. ``layers`` is the device of each layer (printed at verbosity 5), ``overrides`` how many tensors
-    were forced where, ``projector`` the bytes of a vision or audio model beside it.
+    were forced where, ``projector`` the bytes of a vision or audio model beside it, ``expert_cache`` those of a cache
+    of experts.
     """
 
     process: str
@@ -200,6 +202,7 @@ class Load(Record):
     failure: str = ""
     failure_line: int = 0
     projector: tuple[LogBuffer, ...] = ()
+    expert_cache: tuple[LogBuffer, ...] = ()
     command: tuple[str, ...] = ()
     n_slots: int | None = None
     n_ctx_slot: int | None = None

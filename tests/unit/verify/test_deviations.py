@@ -119,11 +119,14 @@ def test_a_buffer_may_differ_by_what_is_tolerated(column: str, tolerated: float)
 BESIDE: Mapping[ContextKind, Mapping[str, BufferSize]] = {
     ContextKind.MTP: {"CUDA0": BufferSize(context=32 * MIB, compute=520 * MIB)},
     ContextKind.PROJECTOR: {"CUDA0": BufferSize(model=888 * MIB, compute=248 * MIB)},
+    # The slots of a layer's experts are in RAM, and in no line.
+    ContextKind.EXPERT_CACHE: {"CUDA0": BufferSize(context=4095 * MIB), "CPU": BufferSize(context=24576)},
 }
 # A second context comes after the main one, and clip prints under names of its own.
 BESIDE_LINES = {
     "projector": "load_hparams: model size: 888.00 MiB",
     "image": "reserve_compute_meta: CUDA0 compute buffer size = 248.00 MiB",
+    "experts": "impl:      CUDA0 MoE cache size =  4095.00 MiB for 16905.94 MiB of host experts",
     "second": "llama_context: n_ctx         = 8192",
     "cache": "llama_kv_cache: CUDA0 KV buffer size = 32.00 MiB",
     "heads": "sched_reserve: CUDA0 compute buffer size = {:.2f} MiB",
@@ -142,7 +145,7 @@ def test_every_part_is_held_against_its_own_lines() -> None:
     found = beside(520.0, BESIDE)
     others = beside(620.0, BESIDE)
 
-    assert {row.part for row in found.rows} == {ContextKind.MAIN, ContextKind.MTP, ContextKind.PROJECTOR}
+    assert {row.part for row in found.rows} == {ContextKind.MAIN, *BESIDE}
     assert all(row.is_within for row in found.rows if row.predicted is not None)
     assert [row.part for row in others.rows if row.is_within is False] == [ContextKind.MTP]
 
@@ -152,5 +155,5 @@ def test_a_part_that_nobody_predicted_is_shown_and_not_judged() -> None:
     found = beside(520.0, {})
 
     shown = [row for row in found.rows if row.part is not ContextKind.MAIN]
-    assert {row.part for row in shown} == {ContextKind.MTP, ContextKind.PROJECTOR}
+    assert {row.part for row in shown} == set(BESIDE)
     assert all(row.predicted is None and row.is_within is None and row.remark for row in shown)
