@@ -148,7 +148,8 @@ class Footprint(Record):
 
     ``buffers`` is keyed by llama.cpp's names ("CUDA0", "CUDA_Host", "CPU") and the sum over ``contexts``; the rest is
     of the main context. ``layers`` is the device of each layer, output layer last. ``output_buffer`` is the logits
-    buffer, which llama.cpp counts in no column. ``is_graph_known`` is false where compute buffers are those of a graph
+    buffer, which llama.cpp counts in no column; nor does it count the ``n_checkpoints`` of at most ``checkpoint`` bytes
+    that slots save in RAM as prompts come. ``is_graph_known`` is false where compute buffers are those of a graph
     that is only like the model's. ``fits`` says whether every pool of known size holds its share, None
     where ``unpriced`` leaves that open.
     """
@@ -167,6 +168,8 @@ class Footprint(Record):
     n_nodes: int = 0
     sched_copies: int = 1
     output_buffer: int = 0
+    checkpoint: int = 0
+    n_checkpoints: int = 0
     compute_parts: Mapping[str, Mapping[ComputePart, int]] = field(default_factory=dict)
     assumptions: tuple[Assumption, ...] = ()
     is_graph_known: bool = True

@@ -50,6 +50,7 @@ def _memory_text(footprint: Footprint) -> str:
         _buffers(footprint),
         "",
         *_compute(footprint),
+        *_checkpoints(footprint),
         "",
         *_pools(footprint),
     ]
@@ -84,6 +85,12 @@ def _splits(footprint: Footprint) -> Iterator[str]:
         copies = f", {footprint.sched_copies} pipeline copies" if footprint.sched_copies > 1 else ""
         splits = footprint.graph_splits
         yield f"Graph splits: {splits.prefill} per prompt batch, {splits.decode} per token{copies}"
+
+
+def _checkpoints(footprint: Footprint) -> Iterator[str]:
+    if footprint.n_checkpoints:
+        each = f"{footprint.n_checkpoints // footprint.n_seq_max} a slot of at most {mib(footprint.checkpoint)} MiB"
+        yield f"checkpoints in RAM: up to {each}, as prompts come (--ctx-checkpoints)"
 
 
 def _compute(footprint: Footprint) -> Iterator[str]:

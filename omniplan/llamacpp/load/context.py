@@ -121,7 +121,10 @@ def _pooling(hparams: Hparams, params: ServerParams) -> Pooling | None:
     """What is asked for, else what the header says (``llama_context::llama_context``)."""
     if not params.embedding:
         return None
-    return Pooling(params.pooling) if params.pooling else tuple(Pooling)[hparams.pooling_type]
+    if params.pooling:
+        return Pooling(params.pooling)
+    # -1 is "unspecified".
+    return dict(enumerate(Pooling)).get(hparams.pooling_type, Pooling.NONE)
 
 
 def _swa_cells(hparams: Hparams, params: ServerParams, n_ctx_seq: int, n_windows: int, n_ubatch: int) -> int:

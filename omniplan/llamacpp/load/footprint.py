@@ -11,7 +11,7 @@ from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.graph import families
-from omniplan.llamacpp.load import compute
+from omniplan.llamacpp.load import checkpoints, compute
 from omniplan.llamacpp.load.beside import beside
 from omniplan.llamacpp.load.context import Context
 from omniplan.llamacpp.load.place import place, sizes_of
@@ -43,6 +43,7 @@ def price(model: Model, machine: Machine, params: ServerParams, placement: Place
     contexts = {ContextKind.MAIN: main, **beside(model, machine, params, placement)}
     sizes = sum_of(contexts.values())
     gpus = tuple(machine.gpu(name) for name in placement.members)
+    saved = checkpoints.largest(model, context, params)
     return Footprint(
         llama_cpp=context.build.name,
         layers=placement.layers,
@@ -62,6 +63,8 @@ def price(model: Model, machine: Machine, params: ServerParams, placement: Place
         is_graph_known=families.is_known(model.arch),
         unpriced=tuple(unpriced(model, params, gpus)),
         output_buffer=_output_buffer(model, context),
+        checkpoint=saved,
+        n_checkpoints=checkpoints.most(params) if saved else 0,
     )
 
 
