@@ -44,6 +44,14 @@ def add_beside(command: argparse.ArgumentParser) -> None:
     for option, what in (("--mmproj", "a projector (-mm)"), ("--draft", "a draft model (-md)")):
         command.add_argument(option, default=_NONE, metavar="FILE", help=f"{what} that is loaded beside the model")
     command.add_argument(
+        "--lora",
+        type=lambda text: (text,),
+        action="extend",
+        default=_NONE,
+        metavar="FILE",
+        help="an adapter that is loaded beside the model; may be repeated",
+    )
+    command.add_argument(
         "--mtp",
         type=int,
         nargs="?",

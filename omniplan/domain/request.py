@@ -29,7 +29,7 @@ class Request(Record):
     it is ``cache_type_k`` and ``cache_type_v``. Clearly is by more than the time model's error. ``n_ubatch`` is the
     micro-batch in tokens, None the one with the least predicted time.
 
-    ``mmproj`` and ``draft`` are paths of a projector and a draft model that the server loads beside the model.
+    ``mmproj``, ``draft`` and ``lora`` are paths of a projector, a draft model and adapters that are loaded beside it.
     ``mtp`` is the most tokens that the model's own MTP heads draft at a time, 0 where they stay unloaded, None as
     many as are predicted to pay.
     ``moe_cache`` are MiB of the GPUs' cache of experts that lie in RAM, "auto" for as many as make the plan clearly
@@ -55,6 +55,7 @@ class Request(Record):
     mmproj: str | None = None
     draft: str | None = None
     mtp: int | None = 0
+    lora: tuple[str, ...] = ()
     moe_cache: int | str | None = None
     n_prompt: int = DEFAULT_PROMPT
     n_gen: int = DEFAULT_ANSWER
@@ -74,6 +75,7 @@ class Request(Record):
         object.__setattr__(self, "load_mode", _word(LoadMode, "load_mode", self.load_mode))
         object.__setattr__(self, "cache_types", tuple(self.cache_types))
         object.__setattr__(self, "pins", tuple(self.pins))
+        object.__setattr__(self, "lora", tuple(self.lora))
         if self.moe_cache == AUTO:
             pass
         elif isinstance(self.moe_cache, str):
@@ -126,6 +128,7 @@ class PlacementChanges(TypedDict, total=False):
     mmproj: str | None
     draft: str | None
     mtp: int | None
+    lora: tuple[str, ...]
     moe_cache: int | str | None
     n_prompt: int
     n_gen: int

@@ -11,7 +11,7 @@ from typing import Final
 from omniplan.errors import InputError
 from omniplan.formats.command import Command
 from omniplan.formats.launch import Launch, printable
-from omniplan.llamacpp.flags.args import read_flags
+from omniplan.llamacpp.flags.args import Flag, read_flags
 
 # Where containers see the folder that holds the models.
 MODELS: Final = "/models"
@@ -94,16 +94,20 @@ def _mounted(file: str, folder: PurePosixPath) -> str:
     return f"{MODELS}/{inside}"
 
 
+def _files(flag: Flag) -> Sequence[str]:
+    """Files that a flag names."""
+    return [file for value in flag.values for file in value.split(",")] if flag.row.is_file else []
+
+
 def in_container(item: Launch, options: Options) -> Launch:
     """The launch with the model, and what stands beside it, where a container sees them.
 
     Raises InputError when no folder holds them.
     """
     flags = list(read_flags(item.args))
-    folder = _folder([item.model, *(file for flag in flags if flag.row.is_file for file in flag.values)], options)
-    args = [
-        word
-        for flag in flags
-        for word in ((flag.name, *(_mounted(file, folder) for file in flag.values)) if flag.row.is_file else flag.args)
-    ]
+    folder = _folder([item.model, *(file for flag in flags for file in _files(flag))], options)
+    args: list[str] = []
+    for flag in flags:
+        inside = ",".join(_mounted(file, folder) for file in _files(flag))
+        args += [flag.name, inside] if inside else flag.args
     return replace(item.with_args(*args), folder=str(folder), inside=_mounted(item.model, folder))

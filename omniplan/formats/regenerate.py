@@ -33,7 +33,7 @@ _VALUES: Final = {
 }
 _SWITCHES: Final = {"cpu_experts": "--no-cpu-experts", "cpu_weights": "--gpu-only", "baselines": "--no-baselines"}
 # The option of every field of a request.
-OPTIONS: Final = {**_VALUES, **_SWITCHES, "n_ctx_least": "--ctx", "pins": "--pin", "mtp": "--mtp"}
+OPTIONS: Final = {**_VALUES, **_SWITCHES, "n_ctx_least": "--ctx", "pins": "--pin", "mtp": "--mtp", "lora": "--lora"}
 
 
 def options_of(request: Request) -> Iterator[str]:
@@ -51,6 +51,7 @@ def options_of(request: Request) -> Iterator[str]:
         if value != getattr(DEFAULT, field) or (field == "n_ctx" and least):
             yield from (option, words.get(field, str(value)))
     yield from (word for pin in request.pins for word in (OPTIONS["pins"], override_text(pin)))
+    yield from (word for path in request.lora for word in (OPTIONS["lora"], path))
     if request.mtp != 0:
         yield from (OPTIONS["mtp"], *([] if request.mtp is None else [str(request.mtp)]))
     yield from (option for field, option in _SWITCHES.items() if not getattr(request, field))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
+from omniplan.domain.request import Request
 from omniplan.gguf import read_header
 from omniplan.gguf.model import build_model
 
@@ -23,6 +24,11 @@ def with_companions(model: Model, params: ServerParams) -> Model:
         projector=_if_there(params.mmproj),
         adapters=adapters if all(map(_if_there, adapters)) else (),
     )
+
+
+def with_requested(model: Model, request: Request) -> Model:
+    """``model`` with what ``request`` loads beside it; raises as ``companied`` does."""
+    return companied(model, draft=request.draft, projector=request.mmproj, adapters=request.lora)
 
 
 def companied(model: Model, *, draft: str | None, projector: str | None, adapters: tuple[str, ...] = ()) -> Model:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from omniplan.domain.machine import Machine
-from omniplan.domain.params import MTP, FlashAttn, Override, ServerParams, SplitMode
+from omniplan.domain.params import MTP, FlashAttn, Override, ScaledFile, ServerParams, SplitMode
 from omniplan.domain.plan import Settings
 from omniplan.domain.request import DEFAULT, Request
 from omniplan.llamacpp.flags.args import parse
@@ -64,6 +64,7 @@ def asked(request: Request, settings: Settings) -> ServerParams:
         op_offload=settings.op_offload,
         moe_cache=settings.moe_cache,
         mmproj=request.mmproj,
+        adapters=tuple(map(ScaledFile, request.lora)),
         spec_types=(MTP,) if settings.mtp else usual.spec_types,
         draft=replace(usual.draft, model=request.draft, n_max=settings.mtp or usual.draft.n_max),
     )

@@ -15,7 +15,7 @@ from omniplan.domain.params import LEAST_CONTEXT
 from omniplan.domain.plan import Plan
 from omniplan.domain.request import Request
 from omniplan.errors import ArgumentError, Infeasible, InputError
-from omniplan.gguf.companions import companied
+from omniplan.gguf.companions import with_requested
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.load.unpriced import unpriced_devices
 from omniplan.planning.frontier_values import Frontier, Outcome, Point
@@ -49,7 +49,7 @@ def make_frontier(
     for name in cache_types:
         parse(["-ctk", name, "-ctv", name])
     asked = sorted(set(default_contexts(model.hparams.n_ctx_train) if contexts is None else contexts))
-    plan = partial(make_plan, companied(model, draft=request.draft, projector=request.mmproj), machine)
+    plan = partial(make_plan, with_requested(model, request), machine)
     settings = product(*(sorted(set(parallels)), dict.fromkeys(cache_types), sorted(set(ubatches))))
     points = [point for setting in settings for point in _line(plan, request, asked, *setting)]
     return Frontier(

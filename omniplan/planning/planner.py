@@ -11,7 +11,7 @@ from omniplan.domain.params import ServerParams
 from omniplan.domain.plan import Plan, Settings
 from omniplan.domain.request import Request
 from omniplan.errors import RequestError
-from omniplan.gguf.companions import companied
+from omniplan.gguf.companions import with_requested
 from omniplan.llamacpp.build import known as build_known
 from omniplan.planning.baselines import best_of, rivals
 from omniplan.planning.choices import search
@@ -30,7 +30,7 @@ def solve(model: Model, machine: Machine, request: Request) -> Solved:
     """The fastest placement that keeps every limit, before it is put into words; raises Infeasible."""
     if request.moe_cache is not None and not build_known(request.build).moe_cache:
         raise RequestError("moe_cache", request.moe_cache, f"b{request.build} has no cache of experts")
-    model = companied(model, draft=request.draft, projector=request.mmproj)
+    model = with_requested(model, request)
     problem = Problem(model, machine, request, _begun(model, request))
     n_pins = len(problem.pins.overrides)
     if request.max_patterns is not None and n_pins > request.max_patterns:

@@ -234,7 +234,7 @@ def test_every_format_carries_the_environment_and_its_origin(name: str) -> None:
     assert f"# omniplan {plan.version} for llama.cpp b11434: GLM-4.7-Flash on dual-4090-5070ti" in text
     assert "--ctx 131072 --cache-type-k q8_0 --cache-type-v q8_0 --json > PLAN.json" in text
     assert "CUDA_VISIBLE_DEVICES" in text
-    assert "-ts 32,16" in text
+    assert f"-ts {plan.server_args[plan.server_args.index('-ts') + 1]}" in text
     if FORMATS[name].carries_environment:
         (command,) = FORMATS[name].read(text)
         assert plan.environment.items() <= command.env.items()
@@ -256,11 +256,12 @@ def test_several_models_in_one_file(name: str) -> None:
 def test_files_beside_the_model_are_where_the_container_sees_them(name: str) -> None:
     """Every path of the command is below the folder that is mounted, which holds them all; one elsewhere is refused."""
     plan = glm()
-    beside = ("-mm", "/srv/vision/mm.gguf", "-md", "/srv/models/draft.gguf")
+    beside = ("-mm", "/srv/vision/mm.gguf", "-md", "/srv/models/draft.gguf", "--lora", "/srv/l/a.gguf,/srv/l/b.gguf")
     item = launch(replace(plan, server_args=(*plan.server_args, *beside)), model="/srv/models/a/b.gguf")
     command = FORMATS[name].read(render([item], name))[0]
 
     assert {"/models/vision/mm.gguf", "/models/models/draft.gguf", "/models/models/a/b.gguf"} <= set(command.args)
+    assert "/models/l/a.gguf,/models/l/b.gguf" in command.args
     with pytest.raises(InputError, match=r"mm\.gguf: not below the models folder /srv/models"):
         render([item], name, options=Options(models_dir="/srv/models"))
 
