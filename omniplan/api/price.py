@@ -84,6 +84,7 @@ def predict(
     env: Mapping[str, str] | None = None,
     build: int | str = DEFAULT_BUILD,
     acceptance: float | None = None,
+    hit_rate: float | None = None,
     calibration: str | Path | None = None,
 ) -> Prediction:
     """Predict how fast llama-server's ``args`` run a model on ``machine``: one sequence, nothing else running.
@@ -107,8 +108,9 @@ def predict(
     ``--spec-draft-n-max`` of ``args``, as llama-server prints it; None takes measured rows. ``speculation`` holds what
     was taken, the gain, and the best number of drafts.
 
-    With ``--moe-cache-mib`` of a ``build`` that has it, rates are those with the cache; ``cached_experts`` says how
-    often it is taken to have an expert, and the rate's range covers that range as well.
+    With ``--moe-cache-mib`` of a ``build`` that has it, rates are those with the cache: ``hit_rate`` is how often it
+    has the expert that is asked for, as llama-server prints it at its end; None takes measured rows.
+    ``cached_experts`` says what was taken, and the rate's range covers that range as well.
 
     ``calibration`` is a machine's own file, as ``omniplan calibrate`` writes it. Raises InputError or ArgumentError.
     """
@@ -119,8 +121,9 @@ def predict(
 
     for name, tokens in (("n_prompt", n_prompt), ("n_gen", n_gen), ("depth", depth)):
         check_count(name, tokens, least=0)
-    if acceptance is not None and not 0 <= acceptance <= 1:
-        raise InputError(f"acceptance: needs a share from 0 to 1, got {acceptance:g}")
+    for name, share in (("acceptance", acceptance), ("hit_rate", hit_rate)):
+        if share is not None and not 0 <= share <= 1:
+            raise InputError(f"{name}: needs a share from 0 to 1, got {share:g}")
     params = parse(args, env=env or {}, build=build_number(build))
     return price(
         served(model, params),
@@ -130,6 +133,7 @@ def predict(
         n_gen=n_gen,
         depth=depth,
         acceptance=acceptance,
+        hit_rate=hit_rate,
     )
 
 

@@ -12,6 +12,7 @@ from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
 from omniplan.domain.params import LoadMode, ServerParams
 from omniplan.llamacpp.build import builds
+from omniplan.predict.hits import even_from
 
 
 def expert_cache_costs(case: Case) -> Iterator[Hit]:
@@ -34,7 +35,7 @@ def expert_cache_costs(case: Case) -> Iterator[Hit]:
     if now.value < then:
         yield Hit(
             message=f"{what} holds {cached.share:.0%} of the experts of its layers, about {cached.hits.value:.0%} of "
-            f"those asked for: {now.value:.3g} tokens/s predicted, {then:.3g} without it",
+            f"those asked for: {now.value:.3g} tokens/s predicted, {then:.3g} without it, {even_from(found, 1 / then)}",
             at=given.at,
             fix=_pinned(case, asked, then),
         )

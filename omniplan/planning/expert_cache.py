@@ -13,7 +13,7 @@ from omniplan.planning.ladder import Ladder
 from omniplan.planning.microbatch import best_batching
 from omniplan.planning.solution import Solution, is_clearly_faster
 from omniplan.planning.timing import MODEL
-from omniplan.predict.hits import SOURCE
+from omniplan.predict.hits import SOURCE, even_from
 from omniplan.units import MIB
 
 # Parts of the room that experts and a cache have on the GPUs together. What is used last is used again, so that the
@@ -63,10 +63,11 @@ def _reason(result: Solution, found: Solution, *, is_worth_it: bool) -> Reason:
         f"{each.prediction.decode_tokens_per_second.value:.3g} tokens/s and {each.seconds:.3g} s"
         for each in (result, found)
     )
+    even = even_from(result.prediction, sum(found.prediction.terms.values()))
     return Reason(
         verdict=ReasonVerdict.CHOSEN if is_worth_it else ReasonVerdict.REJECTED,
         subject=f"--moe-cache-mib {result.params.moe_cache}",
-        statement=f"experts in RAM cached on the GPUs: predicted {with_it} against {without} without"
+        statement=f"experts in RAM cached on the GPUs: predicted {with_it} against {without} without, a token {even}"
         f"{'' if is_worth_it else ', which is not clearly faster'}",
         source=f"{MODEL}; {SOURCE}",
     )

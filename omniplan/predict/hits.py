@@ -10,7 +10,7 @@ from typing import Final
 
 from omniplan.documents.source import read_table
 from omniplan.domain.evidence import Basis
-from omniplan.domain.prediction import CachedExperts, Estimate
+from omniplan.domain.prediction import CachedExperts, Cause, Estimate, Prediction
 from omniplan.llamacpp.load.expert_cache import ExpertCache
 
 _FILE: Final = "expert_cache.toml"
@@ -46,10 +46,16 @@ def hits(share: float) -> Estimate:
     return Estimate(low=1.0, value=1.0, high=1.0, basis=Basis.MEASURED)
 
 
-def expected(cached: ExpertCache) -> CachedExperts:
+def by_layer(cached: ExpertCache, stated: float | None) -> Mapping[int, Estimate]:
+    """How often each layer's experts are found, by its share, or as ``stated`` for all."""
+    known = None if stated is None else Estimate(low=stated, value=stated, high=stated, basis=Basis.MEASURED)
+    return {il: known or hits(share) for il, share in cached.share.items()}
+
+
+def expected(cached: ExpertCache, stated: float | None) -> CachedExperts:
     """The share of experts that a cache holds, on the average of its layers, and how often they will do."""
     n = len(cached.share)
-    each = [hits(share) for share in cached.share.values()]
+    each = by_layer(cached, stated).values()
     return CachedExperts(
         share=sum(cached.share.values()) / n,
         hits=Estimate(
@@ -58,5 +64,15 @@ def expected(cached: ExpertCache) -> CachedExperts:
             high=sum(hit.high for hit in each) / n,
             basis=Basis.MEASURED,
         ),
-        source=SOURCE,
+        source=SOURCE if stated is None else "stated",
     )
+
+
+def even_from(found: Prediction, seconds: float) -> str:
+    """From which hit rate on a token takes no more than ``seconds``, in words."""
+    uploads = found.terms.get(Cause.EXPERT_UPLOADS, 0.0)
+    if found.cached_experts is None or not uploads:
+        return "even at any hit rate"
+    everything = uploads / (1 - found.cached_experts.hits.value)
+    rate = 1 - (seconds - sum(found.terms.values()) + uploads) / everything
+    return f"even from {max(0.0, rate):.0%} hits" if rate <= 1 else "slower at any hit rate"

@@ -23,7 +23,7 @@ from omniplan.llamacpp.load.place import place
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.predict.constants import known_on
 from omniplan.predict.decode import decode_terms
-from omniplan.predict.hits import expected, hits
+from omniplan.predict.hits import by_layer, expected
 from omniplan.predict.prefill import Prompt, prompt_terms
 from omniplan.predict.rates import rates
 from omniplan.predict.speculation import Host, speculate
@@ -54,6 +54,7 @@ def predict(
     depth: int = 0,
     constants: Mapping[str, float] | None = None,
     acceptance: float | None = None,
+    hit_rate: float | None = None,
 ) -> Prediction:
     """Predict ``params`` on ``machine`` for a prompt of ``n_prompt`` and an answer of ``n_gen`` tokens.
 
@@ -64,7 +65,8 @@ def predict(
     if not is_known(params):
         problem = f"how fast it runs is not known; measured: {'; '.join(table().measured)}"
         raise InputError(problem, field="--split-mode", value=params.split_mode)
-    return predict_placed(model, machine, params, placement, priced, (n_prompt, n_gen, depth), constants, acceptance)
+    workload = (n_prompt, n_gen, depth)
+    return predict_placed(model, machine, params, placement, priced, workload, constants, acceptance, hit_rate)
 
 
 def is_known(params: ServerParams) -> bool:
@@ -106,6 +108,7 @@ def predict_placed(
     workload: tuple[int, int, int],
     constants: Mapping[str, float] | None,
     acceptance: float | None = None,
+    hit_rate: float | None = None,
 ) -> Prediction:
     """The same with placement and footprint at hand; ``workload`` is prompt, answer and depth in tokens."""
     known = known_on(machine.constants) if constants is None else constants
@@ -113,7 +116,8 @@ def predict_placed(
     speeds = rates(machine, params, known)
     plain = traffic(model, placement, depth=depth + n_prompt + n_gen // 2)
     decode = partial(decode_terms, placement, priced)
-    answer, seconds = _answer(model, placement, plain, lambda each: decode(each, speeds, known))
+    found = by_layer(placement.expert_cache, hit_rate) if placement.expert_cache else {}
+    answer, seconds = _answer(model, placement, plain, found, lambda each: decode(each, speeds, known))
     terms = decode(answer, speeds, known)
     drafted = None
     if params.spec_types:
@@ -144,17 +148,20 @@ def predict_placed(
         depth=depth,
         assumptions=assumptions,
         speculation=speculation,
-        cached_experts=expected(placement.expert_cache) if placement.expert_cache else None,
+        cached_experts=expected(placement.expert_cache, hit_rate) if placement.expert_cache else None,
     )
 
 
 def _answer(
-    model: Model, placement: Placement, plain: Traffic, decode: Callable[[Traffic], Mapping[Cause, float]]
+    model: Model,
+    placement: Placement,
+    plain: Traffic,
+    found: Mapping[int, Estimate],
+    decode: Callable[[Traffic], Mapping[Cause, float]],
 ) -> tuple[Traffic, Estimate]:
-    """What a token touches and how long it takes; with a cache of experts, by how often they are found there."""
-    if placement.expert_cache is None:
+    """What a token touches and how long it takes; ``found`` is how often a cache has the experts of its layers."""
+    if not found:
         return plain, _exact(decode(plain))
-    found = {il: hits(share) for il, share in placement.expert_cache.share.items()}
     most, usual, least = (
         cached(plain, model, placement, {il: pick(each) for il, each in found.items()})
         for pick in (attrgetter("high"), attrgetter("value"), attrgetter("low"))

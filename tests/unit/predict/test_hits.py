@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,20 +11,23 @@ from hypothesis import strategies as st
 import omniplan
 from omniplan.domain.machine import Machine
 from omniplan.domain.prediction import Cause, Prediction
-from omniplan.predict.hits import hits, rows
+from omniplan.errors import InputError
+from omniplan.predict.hits import even_from, hits, rows
 
 MODEL = omniplan.load_model("tests/data/models/zoo/Qwen3-Next-80B-A3B-Q4_K_M.gguf")
 CACHED = ("--moe-cache-mib", "10000")
 SHARES = st.floats(min_value=0, max_value=1)
 
 
-def predict(*args: str, lanes: int = 16, name: str = "CUDA0", gbs: float = 45) -> Prediction:
+def predict(
+    *args: str, lanes: int = 16, name: str = "CUDA0", gbs: float = 45, hit_rate: float | None = None
+) -> Prediction:
     """The speed of all experts in RAM beside an RTX 5070 Ti on PCIe 4."""
     gpu = {"name": name, "description": "RTX 5070 Ti", "total_mib": 16303, "pcie_generation": 4, "pcie_width": lanes}
     memory = {"total_mib": 131072, "bandwidth_gbs": gbs, "bandwidth_basis": "measured"}
     machine = Machine.from_dict({"name": "desk", "gpus": [gpu], "cpu": {"n_cores": 16}, "memory": memory})
     base = ("-c", "8192", "-np", "1", "-ngl", "99", "-cmoe")
-    return omniplan.predict(MODEL, machine, (*base, *args), n_prompt=64, build=11549)
+    return omniplan.predict(MODEL, machine, (*base, *args), n_prompt=64, build=11549, hit_rate=hit_rate)
 
 
 def rate(prediction: Prediction) -> float:
@@ -79,3 +84,25 @@ def test_what_was_assumed_is_said() -> None:
     plain, wide = without.decode_tokens_per_second, found.decode_tokens_per_second
     assert wide.high / wide.low > plain.high / plain.low
     assert Cause.CPU_WEIGHTS not in found.terms
+
+
+def test_a_hit_rate_may_be_stated() -> None:
+    """What comes over the link is what is not found; the range of the measured rows is gone then."""
+    none, half, every = (predict(*CACHED, hit_rate=rate) for rate in (0.0, 0.5, 1.0))
+
+    assert none.terms[Cause.EXPERT_UPLOADS] == pytest.approx(2 * half.terms[Cause.EXPERT_UPLOADS])
+    assert Cause.EXPERT_UPLOADS not in every.terms
+    assert half.cached_experts is not None
+    assert (half.cached_experts.hits.low, half.cached_experts.hits.high) == (0.5, 0.5)
+    with pytest.raises(InputError, match="hit_rate: needs a share from 0 to 1"):
+        predict(*CACHED, hit_rate=1.5)
+
+
+def test_where_it_is_even_is_where_both_take_as_long() -> None:
+    """Stated at that rate, a token takes what it takes without the cache."""
+    without = sum(predict().terms.values())
+    (rate,) = re.findall(r"even from (\d+)% hits", even_from(predict(*CACHED), without))
+
+    assert sum(predict(*CACHED, hit_rate=int(rate) / 100).terms.values()) == pytest.approx(without, rel=0.02)
+    assert even_from(predict(*CACHED), 1e-9) == "slower at any hit rate"
+    assert even_from(predict(*CACHED), 10.0) == "even from 0% hits"
