@@ -21,6 +21,7 @@ from omniplan.llamacpp.load.footprint import placed as price
 from omniplan.llamacpp.load.footprint import pools
 from omniplan.llamacpp.load.place import place
 from omniplan.llamacpp.load.placement import Placement
+from omniplan.llamacpp.load.speculation import settled
 from omniplan.predict.constants import known_on
 from omniplan.predict.decode import decode_terms
 from omniplan.predict.hits import by_layer, expected
@@ -120,8 +121,8 @@ def predict_placed(
     answer, seconds = _answer(model, placement, plain, found, lambda each: decode(each, speeds, known))
     terms = decode(answer, speeds, known)
     drafted = None
-    if params.spec_types:
-        host = Host(machine=machine, params=params, rates=speeds, constants=known)
+    if (drafting := settled(model, params)).spec_types:
+        host = Host(machine=machine, params=drafting, rates=speeds, constants=known)
         drafted = speculate(
             model, placement, host, partial(decode, answer, speeds, known), depth + n_prompt + n_gen // 2, acceptance
         )

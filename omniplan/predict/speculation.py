@@ -7,15 +7,16 @@ block, and each sees the verified tokens in one more pass.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
-from omniplan.domain.params import DraftParams, ServerParams
+from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Cause, Estimate, Speculation
 from omniplan.llamacpp.load.footprint import placed
 from omniplan.llamacpp.load.placement import Placement
+from omniplan.llamacpp.load.speculation import SecondContext, second
 from omniplan.predict.acceptance import Drafting, Rhythm, assumed, chance_of, tokens_per_round, ways
 from omniplan.predict.decode import cpu_weights, decode_terms, gpu_weights
 from omniplan.predict.rates import Rates
@@ -103,10 +104,12 @@ def _drafter(
     way: Drafting, model: Model, placement: Placement, host: Host, alone: Mapping[Cause, float], depth: int
 ) -> Drafter | None:
     """What drafts, as far as it is at hand: a model of its own, or the model's own heads."""
-    draft = model.companions.draft
+    found = second(model, host.params, placement.context.n_ctx)
+    if found is None:
+        return None
     if way.rhythm is Rhythm.HEAD:
-        return _heads(draft or model, placement, host, alone)
-    return None if draft is None else _model(draft, way, host, depth)
+        return _heads(found.model, placement, host, alone)
+    return _model(found, way, host, depth)
 
 
 def _heads(source: Model, placement: Placement, host: Host, alone: Mapping[Cause, float]) -> Drafter | None:
@@ -128,31 +131,13 @@ def _reading(source: Model, placement: Placement, host: Host, *, with_output: bo
     return gpu_weights(found, host.rates, host.constants, 1) + cpu_weights(found, host.rates, host.constants)
 
 
-def _model(draft: Model, way: Drafting, host: Host, depth: int) -> Drafter:
+def _model(found: SecondContext, way: Drafting, host: Host, depth: int) -> Drafter:
     """A pass of the draft model is a decode of its own."""
-    placement, priced = placed(draft, host.machine, draft_params(host.params))
-    touched = traffic(draft, placement, depth=depth)
+    placement, priced = placed(found.model, host.machine, found.params)
+    touched = traffic(found.model, placement, depth=depth)
     one, several = (
         sum(decode_terms(placement, priced, touched, host.rates, host.constants, n).values())
         + host.constants["draft.pass"]
         for n in (1, host.params.draft.n_max + 1)
     )
     return Drafter(each=one, once=several) if way.rhythm is Rhythm.TOKEN else Drafter(once=2 * several)
-
-
-def draft_params(params: ServerParams) -> ServerParams:
-    """The arguments that a draft model is loaded with: the server's, with those given for the draft in their place."""
-    draft = params.draft
-    return replace(
-        params,
-        n_gpu_layers=draft.n_gpu_layers,
-        devices=params.devices if draft.devices is None else draft.devices,
-        overrides=draft.overrides,
-        cache_type_k=draft.cache_type_k,
-        cache_type_v=draft.cache_type_v,
-        tensor_split=(),
-        # common/speculative.cpp of b11549: only the target has the cache.
-        moe_cache=0,
-        spec_types=(),
-        draft=DraftParams(),
-    )
