@@ -17,7 +17,6 @@ from tests.oracle.cases import DATA
 FOLDER: Final = DATA / "models" / "cut"
 # Layers to keep: enough for one of every kind, and for a third of devices to begin with.
 LAYERS: Final = {
-    "DeepSeek-V4-Flash-MXFP4": 1,
     "GLM-4.5-Air-Q4_K_M": 2,
     "Qwen3-30B-A3B-Q4_K_M": 4,
     "Qwen3-Next-80B-A3B-Q4_K_M": 4,

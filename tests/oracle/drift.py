@@ -123,7 +123,7 @@ def certify(pair: tuple[Path, str]) -> str | None:
 
 def report_loads(pool: Executor) -> bool:
     """Print how far the recorded cases that load for real (``tests.oracle.loads``) are ours; whether all are."""
-    outcomes = list(pool.map(ask, cases.load("loads")))
+    outcomes = list(pool.map(ask, (*cases.load("loads"), *cases.load("tensor_split"))))
     print(f"{len(outcomes)} cases that load")
     return report(outcomes)
 

@@ -61,7 +61,9 @@ def outcome(name: str, changes: dict[str, Value | None], *, with_plan: bool) -> 
     metadata = {key: value for key, value in {**known.metadata, **changes}.items() if value is not None}
     try:
         model = build_model(replace(known, metadata=metadata))
-        omniplan.footprint(model, MACHINE, ["-c", "512", "-np", "2", "-no-kvu", "-ub", "64", "--fit", "off"])
+        for mode in ("tensor", "layer"):
+            args = ["-sm", mode, "-c", "512", "-np", "2", "-no-kvu", "-ub", "64", "--fit", "off"]
+            omniplan.footprint(model, MACHINE, args)
         if with_plan:
             omniplan.plan(model, MACHINE, n_ctx=512, n_ubatch=64, baselines=False)
     except omniplan.OmniplanError as error:

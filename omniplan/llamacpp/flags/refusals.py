@@ -110,7 +110,9 @@ def _split_mode(params: ServerParams, model: Model, names: tuple[str, ...]) -> N
     if params.split_mode is SplitMode.ROW:
         for device in devices:
             if not device.startswith(table.row.devices):
-                raise ArgumentError("--split-mode", f"device {device} cannot split by rows", remedy="use -sm layer")
+                raise ArgumentError(
+                    "--split-mode", f"device {device} does not support split buffers", remedy="use -sm layer"
+                )
     if params.split_mode is not SplitMode.TENSOR:
         return
     if model.arch in table.unsupported:

@@ -109,6 +109,8 @@ class Division:
     def _slices(self, full_name: str, kind: TensorType, shape: tuple[int, ...]) -> tuple[Slice, ...]:
         found = _IN_LAYER.fullmatch(full_name)
         il, name = (int(found[1]), found[2]) if found else (None, full_name)
+        if il is not None and il >= self.model.hparams.n_layer_all:
+            raise _aborts(f"{full_name} is of no layer")
         rule, rows = row(name, self.model.arch), math.prod(shape[1:])
         whole = Slice(shape[0], kind.row_size(shape[0]) * rows)
         axis = rule.axis
@@ -144,7 +146,8 @@ class Division:
         h, arch = self.model.hparams, self.model.arch
         layer = 0 if il is None else il
         units = _linear_units(h, block) if h.is_recr[layer] else self._attention_units(layer, block)
-        unit = units.get(rule.linear if h.is_recr[layer] else rule.unit, 1)
+        # A header may say 0 for what makes a unit up; llama.cpp would divide by it.
+        unit = units.get(rule.linear if h.is_recr[layer] else rule.unit, 1) or 1
         if rule.unit == "qkv" and not h.is_recr[layer]:
             return list(_qkv(h, layer, units, is_gated=arch in table().gated_query))
         if arch in table().gated_query and rule.linear not in ("", "ffn"):
@@ -214,7 +217,7 @@ def _qkv(h: Hparams, il: int, units: Mapping[str, int], *, is_gated: bool) -> It
 
 def _linear_parts(h: Hparams, rule: TensorRow, length: int, arch: str) -> list[tuple[int, int]]:
     """Q, K and V of a gated delta net: lengths with how often each is there."""
-    keys, ratio = h.ssm_n_group * h.ssm_d_state, h.ssm_dt_rank // h.ssm_n_group
+    keys, ratio = h.ssm_n_group * h.ssm_d_state, max(1, h.ssm_dt_rank // max(1, h.ssm_n_group))
     values = h.ssm_dt_rank * h.ssm_d_state
     scale = h.ssm_d_conv - 1 if rule.linear == "history" else 1
     is_mixed = length == (2 * keys + values) * scale

@@ -59,6 +59,32 @@ def test_the_cache_follows_the_split_not_the_override() -> None:
     assert "-ts 33,14" in next(item.advice for item in found.findings if item.name == "kv-off-weights")
 
 
+def test_gpus_that_act_as_one_are_held_against_the_largest() -> None:
+    """-sm tensor: llama.cpp prints the largest buffer of all, and everybody's free memory as one."""
+    log = [
+        "llama_model_loader: loaded meta data with 30 key-value pairs and 311 tensors from a.gguf (version GGUF V3)",
+        "llama_prepare_model_devices: using device Meta() (Meta()) (unknown id) - 48300 MiB free",
+        "load_tensors: offloaded 29/29 layers to GPU",
+        "load_tensors:    CUDA_Host model buffer size =   157.65 MiB",
+        "load_tensors:       Meta() model buffer size =   381.02 MiB",
+        "llama_context: constructing llama_context",
+        "llama_context: n_ctx = 8192",
+        "llama_context:  CUDA_Host  output buffer size =     0.58 MiB",
+        "llama_kv_cache:     Meta() KV buffer size =   448.00 MiB",
+        "sched_reserve:     Meta() compute buffer size =    34.01 MiB",
+        "sched_reserve:  CUDA_Host compute buffer size =    16.02 MiB",
+    ]
+    args = ("-sm", "tensor", "-c", "8192", "-np", "1", "-ngl", "99", "-dev", "CUDA0,CUDA1")
+
+    found = omniplan.verify(
+        parse_log(log), model="tests/data/models/zoo/Qwen3-0.6B-Q8_0.gguf", machine="quad-3090", args=args
+    )
+
+    assert {row.pool for row in found.rows} == {"Meta()", "Host"}
+    assert [row for row in found.rows if not row.is_within] == []
+    assert [item.name for item in found.findings if item.severity is RunSeverity.FAULT] == []
+
+
 def test_a_second_context_that_does_not_fit_is_named() -> None:
     """What MTP's own context asks for is no weight of the model."""
     log = [

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import omniplan
+from omniplan.domain.footprint import ContextKind
 from omniplan.domain.params import SplitMode
 from omniplan.errors import ArgumentError, InputError
 from omniplan.llamacpp.load.division import Division, row
 from omniplan.llamacpp.load.weights import slots
+from omniplan.units import MIB
 
 DATA: Final = Path(__file__).parents[3] / "data" / "models"
 ARCHS: Final = sorted((DATA / "archs").glob("*.gguf"))
@@ -158,6 +160,25 @@ def test_slots_share_or_divide_the_context(extra: tuple[str, ...]) -> None:
     assert fitted.buffers == tensor.buffers
     held = [sum(priced.buffers[f"CUDA{i}"].context for i in range(2)) for priced in (layer, tensor)]
     assert held[0] == held[1]
+
+
+@pytest.mark.parametrize(
+    ("model", "args", "mib"),
+    [
+        ("Qwen3.6-27B-MTP-Q4_K_M", ("-np", "1", "-kvu"), 1024 + 74.81),
+        ("Qwen3.6-27B-MTP-Q4_K_M", ("-np", "2", "-kvu"), 1024 + 149.62),
+        ("Qwen3.6-27B-MTP-Q4_K_M", ("-np", "2", "-kvu", "--spec-type", "draft-mtp"), 1024 + 598.50),
+        ("Qwen3.5-35B-A3B-Q6_K", ("-np", "1", "-kvu", "-ncmoe", "40"), 320 + 31.41),
+        ("Qwen3.5-35B-A3B-Q6_K", ("-np", "4", "-kvu", "-ncmoe", "40"), 320 + 125.62),
+    ],
+)
+def test_caches_of_real_loads(model: str, args: tuple[str, ...], mib: float) -> None:
+    """What two RTX 3090 printed for KV and recurrent states of 32,768 tokens (avafloww/ananke, July 2026)."""
+    path = DATA / "zoo" / f"{model}.gguf"
+    priced = omniplan.footprint(path, machine(2), ["-sm", "tensor", "-c", "32768", "-ngl", "99", *args])
+    main = priced.contexts[ContextKind.MAIN]
+
+    assert [main[gpu].context / MIB for gpu in ("CUDA0", "CUDA1")] == pytest.approx([mib, mib], abs=0.01)
 
 
 def test_speed_is_not_known() -> None:
