@@ -10,6 +10,7 @@ from typing import Final
 
 from omniplan.documents.record import Record
 from omniplan.domain.evidence import Assumption
+from omniplan.domain.process import ProcessShare
 
 # The pool of everything that is on no GPU.
 RAM: Final = "RAM"
@@ -150,8 +151,9 @@ class Footprint(Record):
     of the main context. ``layers`` is the device of each layer, output layer last. ``output_buffer`` is the logits
     buffer, which llama.cpp counts in no column; nor does it count the ``n_checkpoints`` of at most ``checkpoint`` bytes
     that slots save in RAM as prompts come. ``is_graph_known`` is false where compute buffers are those of a graph
-    that is only like the model's. ``fits`` says whether every pool of known size holds its share, None
-    where ``unpriced`` leaves that open.
+    that is only like the model's. ``process`` is what CUDA takes of each card beside the buffers; no pool counts it as
+    used, a plan keeps it free. ``fits`` says whether every pool of known size holds its share, None where ``unpriced``
+    leaves that open.
     """
 
     llama_cpp: str
@@ -173,6 +175,7 @@ class Footprint(Record):
     compute_parts: Mapping[str, Mapping[ComputePart, int]] = field(default_factory=dict)
     assumptions: tuple[Assumption, ...] = ()
     is_graph_known: bool = True
+    process: Mapping[str, ProcessShare] = field(default_factory=dict)
     unpriced: tuple[Unpriced, ...] = ()
     fits: bool | None = field(init=False)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
 from omniplan.documents.record import Record
 from omniplan.domain.footprint import RAM, Footprint
 from omniplan.domain.machine import Gpu, Machine, ReservationKind
+from omniplan.domain.process import ProcessPart
 from omniplan.errors import InputError
 from omniplan.units import GIB, MIB
 
@@ -19,17 +20,24 @@ CACHE_STEP: Final = 256 * MIB
 _SHARE: Final = "growth_fraction"
 # Pools, cuBLAS and CUDA graphs of a process beyond the first: what the default policy keeps at least for one.
 _FURTHER: Final = 256 * MIB
+# A context and kernels of a card that is not known, between those that are (data/cuda.toml).
+_UNPRICED: Final = 500 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margin:
-    """The headroom of one pool in bytes: what the policy keeps free and what the plan leaves."""
+    """The headroom of one pool in bytes: what the policy keeps free and what the plan leaves.
+
+    ``context`` is what the process takes of a GPU beside its buffers, less what the machine counts as in use already;
+    ``parts`` says for what. Of RAM it is the prompt cache.
+    """
 
     pool: str
     capacity: int
     used: int
     context: int
     growth: int
+    parts: Mapping[ProcessPart, int] = field(default_factory=dict)
 
     @property
     def left(self) -> int:
@@ -51,14 +59,14 @@ def shortfall(margins: Sequence[Margin]) -> dict[str, int]:
 class Headroom(Record):
     """Bytes kept free per GPU and in RAM.
 
-    ``context`` is the CUDA context of one process; it is dropped where the machine already reserves it. ``growth`` is
-    for what llama.cpp allocates outside its three columns (pools, cuBLAS, CUDA graphs): a share of the GPU, at least
-    ``growth_least``, and ``growth_display`` on the GPU that drives a screen. A GPU that knows from runs what is in use
-    ``beside`` a model keeps that instead of ``context``.
+    ``context`` is what a process takes of a GPU beside its buffers. None: what its price says (``Footprint.process``),
+    and 500 MiB before there is one or for other back ends than CUDA. It is dropped where the machine already reserves
+    it. ``growth`` is for what the price does not say (pools, cuBLAS and CUDA graphs beyond the first requests): a share
+    of the GPU, at least ``growth_least``, and ``growth_display`` on the GPU that drives a screen. A GPU that knows from
+    runs what is in use ``beside`` a model keeps that instead of ``context``, page tables apart.
     """
 
-    # Four runs of docs/lessons.md#glm-context: nvidia-smi minus llama.cpp's buffers is 462 to 467 MiB per GPU.
-    context: int = 500 * MIB
+    context: int | None = None
     # VMM pools grow in 2 MiB steps, cuBLAS takes 4 or 32 MiB, CUDA graphs tens of MiB (llama.cpp b11434 ggml-cuda.cu).
     growth_fraction: float = 0.02
     growth_least: int = 256 * MIB
@@ -110,12 +118,18 @@ class Headroom(Record):
         texts = ("default", f"{self.growth_least / MIB:.15g}", f"{100 * self.growth_fraction:.15g}%", ",".join(parts))
         return next(text for text in texts if Headroom.parse(text) == self)
 
-    def context_of(self, gpu: Gpu) -> int:
-        """Bytes kept for the CUDA context on ``gpu``, beyond what the machine already counts as in use."""
+    def context_of(self, gpu: Gpu, priced: Footprint | None = None) -> int:
+        """Bytes a process takes of ``gpu`` beside its buffers, beyond what the machine counts as in use already."""
+        share = priced.process.get(gpu.name) if priced and self.context is None else None
         if gpu.beside is not None:
-            return max(0, gpu.beside - (gpu.total - gpu.free))
+            tables = share.parts.get(ProcessPart.PAGE_TABLES, 0) if share else 0
+            return max(0, gpu.beside + tables - (gpu.total - gpu.free))
         already = sum(item.size for item in gpu.reserved if item.kind is ReservationKind.CUDA_CONTEXT)
-        return max(0, self.context - already)
+        return max(0, (share.total if share else self._context) - already)
+
+    @property
+    def _context(self) -> int:
+        return _UNPRICED if self.context is None else self.context
 
     def growth_of(self, gpu: Gpu) -> int:
         """Bytes kept for growth on ``gpu``."""
@@ -131,10 +145,14 @@ class Headroom(Record):
         return max(0, gpu.room - self.kept_on(gpu))
 
     def beyond(self, gpu: Gpu, priced: Footprint) -> int:
-        """What a process may take of ``gpu`` beyond its price.
+        """What a process may take of ``gpu`` beyond its buffers and what is kept of every GPU; less is below 0."""
+        return self.context_of(gpu, priced) - self.context_of(gpu) + self._unsure(gpu, priced)
 
-        Its compute buffer by runs of the machine's own build, and a quarter of it where the graph is assumed. Below 0
-        where runs take less, which frees no more than growth.
+    def _unsure(self, gpu: Gpu, priced: Footprint) -> int:
+        """What its compute buffer may take beyond its price.
+
+        As runs of the machine's own build say, and a quarter of it where the graph is assumed. Below 0 where runs take
+        less, which frees no more than growth.
         """
         compute = priced.buffers[gpu.name].compute
         learned = round(compute * ((gpu.compute_factor or 1.0) - 1))
@@ -153,8 +171,9 @@ class Headroom(Record):
                 pool=gpu.name,
                 capacity=gpu.room,
                 used=used[gpu.name],
-                context=self.context_of(gpu),
-                growth=self.growth_of(gpu) + self.beyond(gpu, priced),
+                context=self.context_of(gpu, priced),
+                growth=self.growth_of(gpu) + self._unsure(gpu, priced),
+                parts=priced.process[gpu.name].parts if gpu.name in priced.process else {},
             )
             for gpu in machine.gpus
             if used.get(gpu.name)
@@ -174,7 +193,7 @@ class Headroom(Record):
     @property
     def each(self) -> int:
         """Bytes that every process takes of a GPU several share: a context, and room for its own pools."""
-        return self.context + _FURTHER
+        return self._context + _FURTHER
 
     def shared(self, gpu: Gpu, growth: int | None = None) -> int:
         """Bytes of ``gpu`` for processes that take their buffers, ``each`` and what is ``beyond`` their price.
@@ -187,5 +206,5 @@ class Headroom(Record):
     def seen_alone(self, gpu: Gpu, room: int) -> Gpu:
         """``gpu`` as a plan for one process should see it, to take at most ``room`` bytes of ``shared``."""
         reserved = tuple(item for item in gpu.reserved if item.kind is not ReservationKind.CUDA_CONTEXT)
-        free = room - self.each + self.context + self.growth_of(gpu) if room > self.each else 0
+        free = room - self.each + self._context + self.growth_of(gpu) if room > self.each else 0
         return replace(gpu, free=free, reserved=reserved, beside=None)

@@ -35,6 +35,7 @@ class GpuRow:
     visible: Mib | None = None
     bandwidth: Gbs | None = None
     compute_capability: ComputeCapability = ""
+    multiprocessors: Count | None = None
     fp16_flops: Annotated[Tera | None, Column(key="fp16_tflops")] = None
     int8_ops: Annotated[Tera | None, Column(key="int8_tops")] = None
     pcie: Count | None = None

@@ -194,7 +194,8 @@ def _span(first: int, last: int, n_layer_all: int) -> str:
 def headroom_reasons(margins: Sequence[Margin]) -> Iterator[Reason]:
     """What is left of every pool."""
     for margin in margins:
-        what = "the prompt cache" if margin.pool == RAM else "the CUDA context"
+        known = ", ".join(f"{part} {mib(size)}" for part, size in margin.parts.items())
+        what = "the prompt cache" if margin.pool == RAM else f"CUDA{f' ({known})' if known else ''}"
         yield Reason(
             verdict=ReasonVerdict.NOTE,
             subject=f"headroom on {margin.pool}",

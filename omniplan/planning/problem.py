@@ -20,6 +20,7 @@ from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.ggml.cuda import HOST
 from omniplan.llamacpp.load import memory, weights
 from omniplan.llamacpp.load.context import resolve
+from omniplan.llamacpp.load.process import process
 from omniplan.planning import candidates, patterns, timing
 from omniplan.planning.advice import with_threads
 from omniplan.planning.candidates import Candidate
@@ -113,13 +114,15 @@ class Problem:
         One that ``is_plain`` gets nothing beside its own parameters, such as threads.
         """
         placement, priced = placed(self.model, self.machine, candidate.params)
-        margins = self.headroom.margins(self.machine, priced, PROMPT_CACHE)
-        short = shortfall(margins).get(RAM, 0)
-        if 0 < short <= PROMPT_CACHE:
-            size = (PROMPT_CACHE - short) // CACHE_STEP * CACHE_STEP
-            candidate = replace(candidate, params=replace(candidate.params, cache_ram=size // MIB))
-            margins = self.headroom.margins(self.machine, priced, size)
+        cache = PROMPT_CACHE
+        short = shortfall(self.headroom.margins(self.machine, priced, cache)).get(RAM, 0)
+        if 0 < short <= cache:
+            cache = (cache - short) // CACHE_STEP * CACHE_STEP
+            candidate = replace(candidate, params=replace(candidate.params, cache_ram=cache // MIB))
         params = candidate.params if is_plain else self.hosted(candidate.params, priced)
+        # Whether RAM is pinned changes what CUDA takes and no placement.
+        priced = replace(priced, process=process(self.machine, params, priced.contexts))
+        margins = self.headroom.margins(self.machine, priced, cache)
         request = self.request
         # Threads and loading change no placement, so that of the candidate will do.
         workload = (request.n_prompt, request.n_gen, 0)

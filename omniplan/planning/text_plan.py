@@ -53,6 +53,7 @@ def _memory_text(footprint: Footprint) -> str:
         *_checkpoints(footprint),
         "",
         *_pools(footprint),
+        *_process(footprint),
     ]
     return "\n".join(lines)
 
@@ -160,8 +161,16 @@ def headroom_lines(margins: Sequence[Margin]) -> list[str]:
         )
         for margin in margins
     ]
-    header = ("headroom", "free before", "plan", "CUDA context / prompt cache", "growth", "spare", "stays free")
+    header = ("headroom", "free before", "plan", "CUDA / prompt cache", "growth", "spare", "stays free")
     return [table(header, rows)] if rows else ["No pool of known size is in use."]
+
+
+def _process(footprint: Footprint) -> Iterator[str]:
+    """One line a card: what CUDA takes of it for what, and the range of that."""
+    for name, share in footprint.process.items():
+        parts = ", ".join(f"{part} {mib(size)}" for part, size in share.parts.items())
+        kind = "seen" if share.is_measured else "assumed"
+        yield f"CUDA on {name}: {parts}; together {kind} between {mib(share.low)} and {mib(share.high)}"
 
 
 def reason_lines(reasons: Sequence[Reason]) -> list[str]:

@@ -16,6 +16,7 @@ from omniplan.llamacpp.load.beside import beside
 from omniplan.llamacpp.load.context import Context
 from omniplan.llamacpp.load.place import place, sizes_of
 from omniplan.llamacpp.load.placement import Placement
+from omniplan.llamacpp.load.process import process
 from omniplan.llamacpp.load.unpriced import unpriced
 
 
@@ -62,6 +63,7 @@ def price(model: Model, machine: Machine, params: ServerParams, placement: Place
         assumptions=tuple(_assumptions(model)),
         is_graph_known=families.is_known(model.arch),
         unpriced=tuple(unpriced(model, params, gpus)),
+        process=process(machine, params, contexts),
         output_buffer=_output_buffer(model, context),
         checkpoint=saved,
         n_checkpoints=checkpoints.most(params) if saved else 0,
