@@ -25,7 +25,7 @@ _UNPRICED: Final = 500 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Margin:
+class Margin(Record):
     """The headroom of one pool in bytes: what the policy keeps free and what the plan leaves.
 
     ``context`` is what the process takes of a GPU beside its buffers, less what the machine counts as in use already;

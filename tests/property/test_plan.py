@@ -65,7 +65,7 @@ def test_headroom_is_left(problem: Problem) -> None:
 
     for gpu in machine.gpus:
         used = priced.buffers[gpu.name].total if gpu.name in priced.buffers else 0
-        assert not used or used <= gpu.free - policy.context_of(gpu) - policy.growth_of(gpu)
+        assert not used or used <= gpu.free - policy.context_of(gpu, priced) - policy.growth_of(gpu)
     if machine.memory is not None:
         host = sum(size.total for buffer, size in priced.buffers.items() if buffer in ("CPU", "CUDA_Host"))
         prompts = int(option(plan, "-cram", "8192")) * MIB
@@ -126,7 +126,8 @@ def changes_of_device(name: str, machine: Machine, args: tuple[str, ...]) -> int
         for source in prepared.home_sources[i]:
             device = homes.home(prepared.tensors[source])
             if device in ("CPU", "CUDA_Host"):
-                takes = placement.gpus and prepared.offloads(placement.gpus[0].backend).get(i)
+                offers = placement.gpus if homes.op_offload else ()
+                takes = offers and prepared.offloads(offers[0].backend).get(i)
                 device = placement.devices[0] if takes else "CPU"
             if device != runs[-1]:
                 runs.append(device)

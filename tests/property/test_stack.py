@@ -25,7 +25,6 @@ from omniplan.units import GIB, MIB
 from tests import stacks
 from tests.property.strategies import examples
 
-CONTEXT = 500 * MIB
 FURTHER = 256 * MIB
 N_CTX = 2048
 
@@ -123,10 +122,10 @@ def kept(machine: Machine, priced: Mapping[str, Footprint]) -> bool:
     """Whether models together keep the headroom policy, by its definition: once per GPU, a context for each process."""
     policy = Headroom()
     for gpu in machine.gpus:
-        sizes = [each.buffers[gpu.name].total for each in priced.values() if gpu.name in each.buffers]
-        used = [size for size in sizes if size]
+        using = [each for each in priced.values() if gpu.name in each.buffers and each.buffers[gpu.name].total]
+        used = [each.buffers[gpu.name].total for each in using]
         already = sum(item.size for item in gpu.reserved)
-        contexts = max(0, len(used) * CONTEXT - already)
+        contexts = max(0, sum(each.process[gpu.name].total for each in using) - already)
         growth = policy.growth_of(gpu) + FURTHER * max(0, len(used) - 1)
         if used and sum(used) + contexts + growth > gpu.free:
             return False
