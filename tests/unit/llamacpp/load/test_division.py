@@ -16,6 +16,7 @@ from omniplan.errors import ArgumentError, InputError
 from omniplan.llamacpp.load.division import Division, row
 from omniplan.llamacpp.load.weights import slots
 from omniplan.units import MIB
+from tests.oracle import cases
 
 DATA: Final = Path(__file__).parents[3] / "data" / "models"
 ARCHS: Final = sorted((DATA / "archs").glob("*.gguf"))
@@ -174,8 +175,7 @@ def test_slots_share_or_divide_the_context(extra: tuple[str, ...]) -> None:
 )
 def test_caches_of_real_loads(model: str, args: tuple[str, ...], mib: float) -> None:
     """What two RTX 3090 printed for KV and recurrent states of 32,768 tokens (avafloww/ananke, July 2026)."""
-    path = DATA / "zoo" / f"{model}.gguf"
-    priced = omniplan.footprint(path, machine(2), ["-sm", "tensor", "-c", "32768", "-ngl", "99", *args])
+    priced = omniplan.footprint(cases.model(model), machine(2), ["-sm", "tensor", "-c", "32768", "-ngl", "99", *args])
     main = priced.contexts[ContextKind.MAIN]
 
     assert [main[gpu].context / MIB for gpu in ("CUDA0", "CUDA1")] == pytest.approx([mib, mib], abs=0.01)
