@@ -11,7 +11,7 @@ from omniplan.check.hit import Hit
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
 from omniplan.domain.footprint import Footprint
-from omniplan.domain.params import ServerParams
+from omniplan.domain.params import Pooling, ServerParams
 from omniplan.llamacpp.ggml import buffers
 from omniplan.units import mib
 
@@ -45,6 +45,24 @@ def ubatch_over_batch(case: Case) -> Iterator[Hit]:
     given, params = case.option("ubatch-size"), case.params
     if given is not None and params.n_ubatch > params.n_batch > 0:
         yield Hit(message=f"-ub {params.n_ubatch} is over -b {params.n_batch} and is cut down to it", at=given.at)
+
+
+def embedding_input(case: Case) -> Iterator[Hit]:
+    """An embedding server whose slots hold more than a micro-batch, which is the longest input that it takes."""
+    params, given = case.params, case.option("ctx-size")
+    header = case.model.hparams.pooling_type if case.model else 0
+    pooling = Pooling(params.pooling) if params.pooling else dict(enumerate(Pooling)).get(header)
+    # A decoder whose last row is the result may take its input in pieces.
+    if given is None or not params.embedding or pooling is Pooling.LAST:
+        return
+    longest = min(params.n_batch, params.n_ubatch)
+    slot = params.n_ctx if params.is_kv_unified else params.n_ctx // params.n_seq_max
+    if slot > longest:
+        yield Hit(
+            message=f"slots hold {slot} tokens, but an input over one micro-batch, {longest} tokens, is refused",
+            at=given.at,
+            fix=f"-b {slot} -ub {slot}, or a smaller -c",
+        )
 
 
 def ubatch_raised(case: Case) -> Iterator[Hit]:
@@ -94,6 +112,7 @@ def _cost(priced: Footprint, usual: Footprint) -> str:
 
 RULES: Final[Mapping[str, CommandRule]] = {
     "batch-equals-ubatch": batch_equals_ubatch,
+    "embedding-input": embedding_input,
     "ubatch-over-batch": ubatch_over_batch,
     "ubatch-raised": ubatch_raised,
 }
