@@ -9,7 +9,7 @@ from typing import Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.request import add_beside, add_headroom, add_workload, request_of
-from omniplan.cli.verbs import Verb, add_machine, add_model
+from omniplan.cli.verbs import Verb, add_build, add_machine, add_model
 from omniplan.errors import ExitCode
 
 
@@ -54,6 +54,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
         "--parallel", dest="parallels", type=_numbers, default=[1], metavar="N,N", help="slots, default 1"
     )
     add_beside(command)
+    add_build(command)
     add_headroom(command)
     add_workload(command)
     command.add_argument("--plot", metavar="FILE", help="also draw tokens/s over context into an .svg or .png file")

@@ -145,10 +145,9 @@ def _cache_types(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.llamacpp.build import build_number
     from omniplan.planning.text_plan import plan_text
 
-    request = request_of(options, **options.ctx, **_cache_types(options), build=build_number(options.llama_cpp))
+    request = request_of(options, **options.ctx, **_cache_types(options))
     try:
         plan = api.plan(options.model, options.machine, request, calibration=_calibration(options))
     except Infeasible as refusal:

@@ -16,7 +16,7 @@ from omniplan.cli.request import (
     add_workload,
     request_of,
 )
-from omniplan.cli.verbs import Verb, add_json, add_machine
+from omniplan.cli.verbs import Verb, add_build, add_json, add_machine
 from omniplan.domain.request import DEFAULT
 from omniplan.errors import ExitCode
 
@@ -47,6 +47,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
         help=f"type of the K and V cache, default {DEFAULT.cache_type_k}",
     )
     add_beside(command)
+    add_build(command)
     add_headroom(command)
     add_workload(command)
     add_objective(command)

@@ -17,8 +17,9 @@ from omniplan.predict.hits import SOURCE, even_from
 from omniplan.units import MIB
 
 # Parts of the room that experts and a cache have on the GPUs together. What is used last is used again, so that the
-# first slots count most: hits fall slower than a cache shrinks, and experts that stay on a GPU never miss.
-_PARTS: Final = (0.95, 0.5)
+# first slots count most: hits fall slower than a cache shrinks, and experts that stay on a GPU never miss. So time
+# falls with the size up to a point, and grows from there.
+_PARTS: Final = (0.08, 0.2, 0.5, 0.95)
 # MiB; a number that is easier to read.
 _STEP: Final = 64
 
@@ -28,26 +29,28 @@ def with_expert_cache(ladder: Ladder, found: Solution | None) -> tuple[Ladder, S
     problem = ladder.problem
     if problem.request.moe_cache != AUTO or found is None or not (found.candidate.moved and problem.is_moe):
         return ladder, found
-    tried: list[tuple[Ladder, Solution]] = []
+    best: tuple[Ladder, Solution] | None = None
     for size in _sizes(ladder, found):
         try:
             rival, result = best_batching(problem.settled(replace(problem.settings, moe_cache=size)))
         except ArgumentError:
             # Too few slots for the experts of one token.
             continue
-        if result is not None and result.prediction.cached_experts:
-            tried.append((rival, result))
-    if not tried:
+        if result is None or result.prediction.cached_experts is None:
+            continue
+        if best is not None and best[1].seconds < result.seconds:
+            break
+        best = rival, result
+    if best is None:
         return ladder, found
-    best, result = min(tried, key=lambda pair: pair[1].seconds)
-    is_worth_it = is_clearly_faster(result, found, problem.request.objective)
-    chosen = best if is_worth_it else ladder
-    chosen.reporter.note(_reason(result, found, is_worth_it=is_worth_it))
-    return (best, result) if is_worth_it else (ladder, found)
+    is_worth_it = is_clearly_faster(best[1], found, problem.request.objective)
+    chosen = best if is_worth_it else (ladder, found)
+    chosen[0].reporter.note(_reason(best[1], found, is_worth_it=is_worth_it))
+    return chosen
 
 
 def _sizes(ladder: Ladder, found: Solution) -> Iterator[int]:
-    """MiB to try, the largest first: parts of what experts on the GPUs take now, with what is left over there."""
+    """MiB to try, the least first: parts of what experts on the GPUs take now, with what is left over there."""
     problem = ladder.problem
     moved = set(found.candidate.moved)
     held = sum(size for il, size in enumerate(problem.costs.movable) if il not in moved)

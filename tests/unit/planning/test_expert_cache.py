@@ -45,6 +45,14 @@ def test_it_is_sized_where_it_pays() -> None:
     assert [r.verdict for r in cached.reasons if r.subject == f"{FLAG} {size}"] == ["chosen"]
 
 
+def test_no_size_by_hand_is_clearly_better() -> None:
+    """Neither a smaller nor a larger one than those that were tried."""
+    found = plan(desk(), moe_cache="auto")
+    by_hand = [plan(desk(), moe_cache=size) for size in (1024, 3000, 9000)]
+
+    assert all(sum(found.prediction.terms.values()) < 1.05 * sum(each.prediction.terms.values()) for each in by_hand)
+
+
 def test_it_is_left_out_where_it_costs() -> None:
     """On four lanes; the plan says what it would have been."""
     plain, left = plan(desk(lanes=4)), plan(desk(lanes=4), moe_cache="auto")
