@@ -64,7 +64,8 @@ _DRAFTING: Final = (
 )
 _SMALL: Final = (
     "qwen35-dense", "qwen35moe-moe", "qwen3next-moe", "deepseek2-moe", "deepseek32-moe", "glm-dsa-moe", "glm4moe-moe",
-    "hy_v3-moe", "cohere2moe-moe", "mimo2-moe", "bailingmoe3-moe", "nemotron_h_moe-moe", "Step-3.5-Flash-Q4_K_M",
+    "hy_v3-moe", "cohere2moe-moe", "deepseek4-moe", "mimo2-moe", "bailingmoe3-moe", "nemotron_h_moe-moe",
+    "Step-3.5-Flash-Q4_K_M",
 )  # fmt: skip
 _NEXTN: Final = (
     "-ngl 99 -np 1",
@@ -106,6 +107,7 @@ def _cases() -> Iterator[Case]:
     yield _case("nextn:qwen35-dense", "dual-4090-5070ti", "-ngl 99 -np 2", "alone:qwen35-dense")
     yield _case("nextn:glm4moe-moe", "single-3090", "-ngl 99 -ngld 1 -np 2", "alone:glm4moe-moe")
     yield _case("nextn:qwen35-dense", "mixed-3", "-ngl 99 -np 1 -devd CUDA2", "nextn:qwen35-dense")
+    yield _case("heads:qwen35-dense", "single-3090", "-ngl 99 --spec-type draft-mtp")
     # Loaded, not measured.
     for model in ("qwen35-dense", "glm4moe-moe", "hy_v3-moe", "nemotron_h_moe-moe"):
         for machine, args in (("quad-3090", "-ngl 99 -np 2"), ("single-3090", "-ngl 99 -np 3"), ("mixed-3", "-ngl 1")):

@@ -21,11 +21,14 @@ class Nextn:
 
     norms: tuple[str, ...] = ("nextn.shared_head_norm",)
     fuses_qkv: bool = False
+    zeroed: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 _USUAL: Final = Nextn()
 _KINDS: Final[Mapping[str, Nextn]] = {
     "bailingmoe3": Nextn(norms=("layer_output_norm",)),
+    "deepseek4": Nextn(zeroed=("attention.compress_ratios",), without=("attn_compressor", "indexer")),
     "mimo2": Nextn(fuses_qkv=True),
     "nemotron_h_moe": Nextn(norms=("nextn.shared_head_norm", "post_attention_norm")),
 }
@@ -40,7 +43,8 @@ def write_nextn(model: Model, path: Path, *, count: int = 1, own_head: bool = Fa
     metadata = {key: _item(key, value) for key, value in model.header.metadata.items()}
     for key, value in model.header.metadata.items():
         if isinstance(value, tuple) and key.startswith(f"{arch}.") and len(value) == h.n_layer:
-            metadata[key] = _item(key, (*value, *[value[_attending(model)]] * count))
+            is_zero = key.removeprefix(f"{arch}.") in _KINDS.get(arch, _USUAL).zeroed
+            metadata[key] = _item(key, (*value, *[0 if is_zero else value[_attending(model)]] * count))
     metadata |= {f"{arch}.block_count": h.n_layer + count, f"{arch}.nextn_predict_layers": count}
     kept = (t for t in model.header.tensors if not (alone and t.name.startswith("blk.")))
     rows: list[TensorRow] = [(t.name, t.type.name, t.shape) for t in kept]
@@ -69,7 +73,7 @@ def _attending(model: Model) -> int:
 def _layer(model: Model, il: int, *, own_head: bool) -> Iterator[TensorRow]:
     n_embd, kind = model.hparams.n_embd, _KINDS.get(model.arch, _USUAL)
     matrix = next(t.type.name for t in model.header.tensors if len(t.shape) == 2 and t.name.startswith("blk."))
-    copied = _copied(model)
+    copied = {name: t for name, t in _copied(model).items() if not name.startswith(kind.without or "/")}
     split = [copied.pop(f"attn_{part}.weight") for part in "qkv"] if kind.fuses_qkv else []
     for name, tensor in copied.items():
         yield (f"blk.{il}.{name}", tensor.type.name, tensor.shape)

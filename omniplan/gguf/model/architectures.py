@@ -56,6 +56,7 @@ class ArchRow:
     causal: bool = True
     skips_nextn: bool = False
     mtp: bool = False
+    several_heads: bool = False
     nextn_loaded: Words = ()
     nextn_cached: bool = False
     n_layer_kv_from_start: int = -1

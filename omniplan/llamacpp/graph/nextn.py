@@ -18,8 +18,8 @@ from omniplan.llamacpp.graph.recipe import Inputs, Recipe, Rows, When
 Block = Callable[[Builder, Recipe, Inputs, int, Node], Node]
 
 
-def build(b: Builder, recipe: Recipe, *, block: Block = decoder.layer, head_norm: str = "") -> None:
-    """Fill ``b.graph``; ``recipe`` is of the nextn layer, ``block`` builds it, ``head_norm`` is the kind of its norm.
+def build(b: Builder, recipe: Recipe, *, block: Block = decoder.layer, norm: str = "") -> None:
+    """Fill ``b.graph``; ``recipe`` is of the nextn layer, ``block`` builds it, ``norm`` is the kind of the last norm.
 
     Rows without logits are dropped by the layer itself (``Rows.LAST``), after it, or behind the norm.
     """
@@ -30,7 +30,7 @@ def build(b: Builder, recipe: Recipe, *, block: Block = decoder.layer, head_norm
     if recipe.rows is Rows.END:
         x = get_rows(x, inputs.out_ids)
         b.graph.output(x)
-    x = normed(head_norm or recipe.norm, x, _head_norm(b, il), None, -1)
+    x = normed(norm or recipe.norm, x, head_norm(b, il), None, -1)
     if recipe.rows is not Rows.END:
         b.graph.output(x)
     if recipe.rows is Rows.NORMED:
@@ -52,7 +52,8 @@ def looked_up(b: Builder, il: int) -> Node:
     return get_rows(table, b.input("inp_tokens", I32, b.n_tokens))
 
 
-def _head_norm(b: Builder, il: int) -> Node | None:
+def head_norm(b: Builder, il: int) -> Node | None:
+    """The weight of the norm before the logits: the layer's own, or the model's."""
     own = b.layer(il, "nextn.shared_head_norm.weight") or b.layer(il, "layer_output_norm.weight")
     return own or b.shared("output_norm.weight", b.hparams.n_layer_all)
 

@@ -11,6 +11,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.errors import ArgumentError
+from omniplan.gguf.model.architectures import row
 from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.load.place import measure, place
 from omniplan.llamacpp.load.placement import Placement
@@ -33,10 +34,8 @@ def is_known(asked: SecondContext) -> bool:
 
 def measured(asked: SecondContext, machine: Machine, *, no_alloc: bool) -> Mapping[str, BufferSize]:
     """Bytes per buffer type that the context adds, loaded or not; raises ArgumentError where llama.cpp refuses it."""
-    if asked.is_mtp and not asked.model.hparams.n_layer_nextn:
-        raise ArgumentError(
-            "--spec-type", f"llama.cpp aborts, {asked.model.arch} has no nextn layers here", remedy="drop draft-mtp"
-        )
+    if asked.is_mtp:
+        _check_heads(asked.model)
     try:
         placement = place(asked.model, machine, asked.params, is_mtp=asked.is_mtp, no_alloc=no_alloc)
         sizes = measure(asked.model, placement)
@@ -46,6 +45,14 @@ def measured(asked: SecondContext, machine: Machine, *, no_alloc: bool) -> Mappi
         return sizes
     # The main model holds the weights.
     return {name: replace(size, model=0) for name, size in sizes.items()}
+
+
+def _check_heads(model: Model) -> None:
+    """The assertions of the ``graph_mtp`` constructors (src/models/*.cpp)."""
+    count = model.hparams.n_layer_nextn
+    if count == 0 or (count > 1 and not row(model.arch).several_heads):
+        problem = f"llama.cpp aborts, it drafts with one nextn layer of {model.arch}, and there are {count or 'none'}"
+        raise ArgumentError("--spec-type", problem, remedy="drop draft-mtp")
 
 
 def price_draft(model: Model, machine: Machine, params: ServerParams, placement: Placement) -> Mapping[str, BufferSize]:

@@ -133,6 +133,7 @@ MTP: Final[Mapping[str, Callable[[Builder], None]]] = {
     "cohere2moe": cohere2moe.build_nextn,
     "deepseek2": deepseek2.build_nextn,
     "deepseek32": deepseek32.build_nextn,
+    "deepseek4": deepseek4.build_nextn,
     "glm-dsa": deepseek32.build_nextn,
     "glm4moe": _nextn("glm4moe", rows=Rows.NORMED),
     "hy_v3": _nextn("hy_v3", rows=Rows.NORMED),

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Final
 
 from omniplan.llamacpp.graph import attention as attn
-from omniplan.llamacpp.graph import decoder, hyper
+from omniplan.llamacpp.graph import decoder, hyper, nextn
 from omniplan.llamacpp.graph import inputs as inp
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.families import deepseek4_compressor as comp
 from omniplan.llamacpp.graph.indexer import best, by_stream, sparse_mask
 from omniplan.llamacpp.graph.kernels import dsv4_hc_comb, dsv4_hc_post, dsv4_hc_pre
-from omniplan.llamacpp.graph.linear import layer_norm, scaled
+from omniplan.llamacpp.graph.linear import layer_norm, normed, project, scaled
 from omniplan.llamacpp.graph.moe import Gating, Moe, Shared, routed, shared
 from omniplan.llamacpp.graph.node import WEIGHT, Dims, Node, strides
 from omniplan.llamacpp.graph.ops import (
@@ -63,6 +63,47 @@ def build(b: Builder) -> None:
     mixer = hyper.head_mixer(b)
     x = hyper.reduced(x, hyper.head_weights(hyper.mixes(x, mixer.matrix), mixer))
     decoder.head(b, Recipe(output_scale=False), x)
+
+
+def build_nextn(b: Builder) -> None:
+    """The nextn layer: the same around attention over its window, or all cells, without compressed ones."""
+    il, n = b.hparams.n_layer, b.n_tokens
+    n_embd, n_stream = b.hparams.n_embd, hyper.count(b)
+    hidden = b.input("mtp_h_input", F32, n_embd * n_stream, n)
+    state = layer_norm(b, il, "nextn.hnorm", reshape(hidden, n_embd, n_stream, n))
+    token = hyper.streams(b, layer_norm(b, il, "nextn.enorm", nextn.looked_up(b, il)))
+    x = project(b, il, "nextn.eh_proj", concat(token, state, 0), bias=False)
+    positions, out_ids, given = inp.positions(b), inp.output_ids(b), inp.attention(b, keys_only=True, sliding=True)
+    mix = _Mix(b, il, "attn", x)
+    latent = _Latent(b, il, layer_norm(b, il, "attn_norm", mix.before), positions)
+    attended = attn.cached(b, given, il, latent.q, latent.kv, latent.kv, sinks=b.layer(il, "attn_sinks.weight"), out="")
+    x = mix.after(b, latent.projected(b, il, attended, positions))
+    mix = _Mix(b, il, "ffn", x)
+    x = mix.after(b, _feed(b, il, layer_norm(b, il, "ffn_norm", mix.before)))
+    rows = get_rows(reshape(x, x.ne[0] * x.ne[1], n), out_ids)
+    b.graph.output(rows)
+    x, mixer = reshape(rows, *x.ne[:2], out_ids.ne[0]), hyper.head_mixer(b)
+    x = hyper.reduced(x, hyper.head_weights(hyper.mixes(x, mixer.matrix), mixer))
+    x = normed("rms", x, nextn.head_norm(b, il), None, -1)
+    b.graph.output(x)
+    nextn.unembed(b, il, x)
+
+
+class _Latent:
+    """Q and the one K and V of every token, normalised and rotated, and how attended values leave."""
+
+    def __init__(self, b: Builder, il: int, x: Node, positions: Node) -> None:
+        head, n_head, n = b.hparams.n_embd_head_k[il], b.hparams.n_head[il], b.n_tokens
+        self.row = layer_norm(b, il, "attn_q_a_norm", scaled(b.need(il, "attn_q_a.weight"), x, None))
+        q = reshape(scaled(b.need(il, "attn_q_b.weight"), self.row, None), head, n_head, n)
+        self.q = rope(rms_norm(q), positions)
+        kv = layer_norm(b, il, "attn_kv_a_norm", scaled(b.need(il, "attn_kv.weight"), x, None))
+        self.kv = rope(reshape(kv, head, 1, n), positions)
+
+    def projected(self, b: Builder, il: int, attended: Node, positions: Node) -> Node:
+        """The output projection of values that are rotated back."""
+        head, n_head = b.hparams.n_embd_head_k[il], b.hparams.n_head[il]
+        return _projected(b, il, rope_back(reshape(attended, head, n_head, b.n_tokens), positions), head * n_head)
 
 
 def _feed(b: Builder, il: int, x: Node) -> Node:
@@ -153,20 +194,14 @@ class _Attention:
 
     def __call__(self, b: Builder, il: int, x: Node) -> Node:
         """Attention of layer ``il``, projected in two steps."""
-        h, n = b.hparams, b.n_tokens
-        head, n_head, positions = h.n_embd_head_k[il], h.n_head[il], self._positions
-        latent_q = layer_norm(b, il, "attn_q_a_norm", scaled(b.need(il, "attn_q_a.weight"), x, None))
-        q = reshape(scaled(b.need(il, "attn_q_b.weight"), latent_q, None), head, n_head, n)
-        q = rope(rms_norm(q), positions)
-        kv = layer_norm(b, il, "attn_kv_a_norm", scaled(b.need(il, "attn_kv.weight"), x, None))
-        kv = rope(reshape(kv, head, 1, n), positions)
+        h, head = b.hparams, b.hparams.n_embd_head_k[il]
+        latent = _Latent(b, il, x, self._positions)
         kinds = {comp.CSA.ratio: (comp.CSA, comp.LID), comp.HCA.ratio: (comp.HCA,)}.get(h.compress_ratios[il], ())
         for kind in kinds:
             comp.compress(b, kind, self._inputs[kind.part], il, x, h.indexer_head_size if kind is comp.LID else head)
-        chosen = self._chosen(b, il, x, latent_q) if comp.LID in kinds else None
-        result = self._attended(b, il, q, kv, kinds[0] if kinds else None, chosen)
-        result = rope_back(reshape(result, head, n_head, n), positions)
-        return _projected(b, il, result, head * n_head)
+        chosen = self._chosen(b, il, x, latent.row) if comp.LID in kinds else None
+        result = self._attended(b, il, latent.q, latent.kv, kinds[0] if kinds else None, chosen)
+        return latent.projected(b, il, result, self._positions)
 
     def _chosen(self, b: Builder, il: int, x: Node, latent_q: Node) -> Node:
         """The compressed cells that the indexer ranks highest."""

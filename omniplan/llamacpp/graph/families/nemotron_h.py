@@ -48,7 +48,7 @@ def _latent_experts(b: Builder, il: int, x: Node) -> Node:
 
 def build_nextn(b: Builder) -> None:
     """The nextn layer: attention and experts, behind a norm of its own kind."""
-    nextn.build(b, replace(RECIPE, rows=Rows.LAST), block=_nextn_block, head_norm="layer")
+    nextn.build(b, replace(RECIPE, rows=Rows.LAST), block=_nextn_block, norm="layer")
 
 
 def _nextn_block(b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node) -> Node:

@@ -1,0 +1,194 @@
+"""What ``--fit`` of llama.cpp's own library chooses beside a draft (``tests/data/oracle/fit_drafts.jsonl``).
+
+``python -m tests.oracle.fits`` has it choose again and writes the file; ``make certify`` compares without writing. Each
+choice runs in a process of its own (``--one``), because devices are registered for good.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import cycle
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from omniplan.certify import library
+from omniplan.certify.devices import SimulatedBackend
+from omniplan.certify.job import Asked, Job
+from omniplan.certify.parameters import Structs
+from omniplan.certify.sparse import complete_file
+from omniplan.domain.fit import FitResult
+from omniplan.domain.footprint import ContextKind
+from omniplan.domain.machine import Machine
+from omniplan.domain.params import MAX_DEVICES, MAX_OVERRIDES
+from omniplan.llamacpp.fit.fit import fit
+from omniplan.llamacpp.flags.args import parse
+from tests.contracts.sources import ROOT
+from tests.oracle import drafts
+
+RECORDED: Final = ROOT / "tests" / "data" / "oracle" / "fit_drafts.jsonl"
+_FIT: Final = (
+    "_Z17common_fit_paramsPKcP18llama_model_paramsP20llama_context_paramsPfP32llama_model_tensor_buft_overridePmj"
+    "PK22common_fit_extra_model14ggml_log_level"
+)
+_DECLARED: Final = f"""
+struct extra_model {{
+    const char * path; struct llama_model_params * model; struct llama_context_params * context; bool shares_model;
+}};
+int {_FIT}(
+    const char *, struct llama_model_params *, struct llama_context_params *, float *, struct buft_override *, size_t *,
+    uint32_t, const struct extra_model *, int);
+"""
+_ERRORS_ONLY: Final = 4  # ggml.h: GGML_LOG_LEVEL_ERROR
+Case = dict[str, Any]
+
+
+def _cases() -> Iterator[Case]:
+    models = (
+        ("Qwen3.6-27B-MTP-Q4_K_M", ""), ("GLM-4.7-Q4_K_M", ""), ("DeepSeek-V3.2-Q3_K_M", ""),
+        ("nextn:Step-3.5-Flash-Q4_K_M", ""), ("Llama-3.3-70B-Q4_K_M", "Llama-3.1-8B-Q4_K_M"),
+        ("Qwen3-8B-Q4_K_M", "Qwen3-0.6B-Q8_0"), ("gpt-oss-120b-MXFP4_MOE", "gpt-oss-20b-MXFP4_MOE"),
+        ("Qwen3-30B-A3B-Q4_K_M", "Qwen3-0.6B-Q8_0"), ("Qwen3.6-27B-MTP-Q4_K_M", "Qwen3-0.6B-Q8_0"),
+    )  # fmt: skip
+    sizes = cycle(((24000,), (16000, 24000), (12000, 8000, 16000), (48000,), (32000, 32000), (6000,)))
+    asked = cycle(
+        ("-np 4", "-c 16384 -np 1", "", "-c 32768 -np 4 --spec-draft-n-max 6", "-np 2 -ctkd q8_0 -ctvd q8_0 -fa on",
+         "-c 8192 -np 8 -ub 1024", "-np 1 -fitt 512 -fitc 8192")
+    )  # fmt: skip
+    for model, draft in models:
+        kind = "draft-simple" if draft else "draft-mtp"
+        for i in range(12):
+            elsewhere = ("", " -ngld 5", "", " -devd CUDA0")[i % 4] if draft else ""
+            args = f"{next(asked)} --spec-type {kind}{elsewhere}".split()
+            yield {"model": model, "draft": draft, "free_mib": list(next(sizes)), "args": args}
+
+
+CASES: Final = tuple(_cases())
+
+
+def label(case: Case) -> str:
+    """A test id that can be typed back."""
+    return f"{case['model']} {case['draft']} {case['free_mib']} {' '.join(case['args'])}"
+
+
+def machine(case: Case) -> Machine:
+    """RTX 3090s with so much free."""
+    usual = {"description": "RTX 3090", "compute_capability": "8.6"}
+    gpus = [
+        {"name": f"CUDA{i}", "total_mib": mib + 512, "free_mib": mib, **usual} for i, mib in enumerate(case["free_mib"])
+    ]
+    return Machine.from_dict({"name": "fit", "gpus": gpus})
+
+
+def ours(case: Case, *, build: int = library.BUILD) -> FitResult:
+    """Our choice for a case."""
+    model, args = drafts.served(case)
+    return fit(model, machine(case), parse(args, build=build))
+
+
+def differences(case: Case) -> list[str]:
+    """What we choose otherwise than recorded."""
+    chosen, said = ours(case), case["fit"]
+    mine = _plain(
+        chosen.n_ctx, chosen.n_gpu_layers, chosen.tensor_split, ((o.pattern, o.buffer_type) for o in chosen.overrides)
+    )
+    return [f"{key}: {mine[key]}, recorded {said[key]}" for key in mine if mine[key] != said[key]]
+
+
+def _plain(n_ctx: int, n_gpu_layers: int, split: Any, overrides: Any) -> Case:
+    return {
+        "n_ctx": n_ctx,
+        "n_gpu_layers": n_gpu_layers,
+        "tensor_split": [int(count) for count in split],
+        "overrides": [list(pair) for pair in overrides],
+    }
+
+
+def choose(case: Case) -> Case:
+    """The case with the library's choice."""
+    command = [sys.executable, "-m", "tests.oracle.fits", "--one"]
+    done = subprocess.run(command, input=json.dumps(case), capture_output=True, text=True, check=True, cwd=ROOT)
+    return {key: case[key] for key in ("model", "draft", "free_mib", "args")} | {"fit": json.loads(done.stdout)}
+
+
+def _one(case: Case) -> Case:
+    """The choice, in this process."""
+    model, args = drafts.served(case)
+    ffi, lib = library.load()
+    ffi.cdef(_DECLARED)
+    lib.llama_backend_init()
+    with TemporaryDirectory(prefix="omniplan-") as folder:
+        job = Job.of(lambda header: str(complete_file(header, Path(folder))), model, machine(case), tuple(args), {})
+        structs = Structs(ffi, lib, SimulatedBackend(ffi, lib, job.gpus))
+        params = parse(job.main.args)
+        own, context = _pair(structs, job.main, params.n_ctx_asked)
+        assert job.beside is not None
+        other, drafting = _pair(structs, job.beside, 0)
+        path = ffi.new("char[]", (job.beside.path or job.main.path).encode())
+        extra = ffi.new("struct extra_model *", (path, other, drafting, job.beside_kind is ContextKind.MTP))
+        split, overrides = ffi.new("float[]", MAX_DEVICES), ffi.new("struct buft_override[]", MAX_OVERRIDES)
+        margins = ffi.new("size_t[]", list(params.fit_target))
+        own.tensor_split = split
+        getattr(lib, _FIT)(
+            job.main.path.encode(), own, context, split, overrides, margins, params.fit_ctx, extra, _ERRORS_ONLY
+        )
+        n_devices = len(job.gpus)
+        found = []
+        for row in overrides:
+            if not row.pattern:
+                break
+            found.append((ffi.string(row.pattern).decode(), ffi.string(lib.ggml_backend_buft_name(row.buft)).decode()))
+        given = list(split)[:n_devices]
+        return _plain(context.n_ctx, own.n_gpu_layers, given if any(given) else (), found)
+
+
+def _pair(structs: Structs, asked: Asked, n_ctx: int) -> tuple[Any, Any]:
+    """Pointers to both structs of a context."""
+    params = parse(asked.args)
+    context = structs.context(params, asked, structs.ffi.NULL)
+    context.n_ctx = n_ctx
+    model = structs.model(params, no_alloc=True)
+    return structs.ffi.new("struct llama_model_params *", model), structs.ffi.new(
+        "struct llama_context_params *", context
+    )
+
+
+def load() -> list[Case]:
+    """Every recorded case."""
+    return [json.loads(line) for line in RECORDED.read_text(encoding="utf-8").splitlines()]
+
+
+def report(pool: Executor) -> bool:
+    """Have the library choose for every case again, and print how often we choose the same; whether always."""
+    wrong = {label(case): lines for case in pool.map(choose, CASES) if (lines := differences(case))}
+    print(f"--fit beside a draft: {len(CASES) - len(wrong)} of {len(CASES)} choices are the same")
+    for name, lines in wrong.items():
+        print(f"{name}: {'; '.join(lines)}")
+    return not wrong
+
+
+def main(names: list[str]) -> int:
+    """Choose for the cases and write them down, or those with one of ``names`` in their label."""
+    if names == ["--one"]:
+        print(json.dumps(_one(json.load(sys.stdin))))
+        sys.stdout.flush()
+        os._exit(0)
+    chosen = [case for case in CASES if not names or any(name in label(case) for name in names)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        rows = list(pool.map(choose, chosen))
+    wrong = {label(row): lines for row in rows if (lines := differences(row))}
+    print(f"{len(rows) - len(wrong)} of {len(rows)} choices are the same")
+    for name, lines in wrong.items():
+        print(f"{name}:", *lines, sep="\n  ")
+    if not names:
+        RECORDED.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
