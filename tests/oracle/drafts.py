@@ -108,6 +108,11 @@ def _cases() -> Iterator[Case]:
     yield _case("nextn:glm4moe-moe", "single-3090", "-ngl 99 -ngld 1 -np 2", "alone:glm4moe-moe")
     yield _case("nextn:qwen35-dense", "mixed-3", "-ngl 99 -np 1 -devd CUDA2", "nextn:qwen35-dense")
     yield _case("heads:qwen35-dense", "single-3090", "-ngl 99 --spec-type draft-mtp")
+    # Its main context is the one figure known to differ (docs/verbs/certify.md).
+    for args in ("-np 1", "-np 3 -ctkd q8_0 -ctvd q8_0 -fa on"):
+        yield _case("nextn:qwen4exp-moe", "single-3090", f"-ngl 99 {args} --spec-type draft-mtp") | {
+            "differs": ["CUDA0 compute"]
+        }
     # Loaded, not measured.
     for model in ("qwen35-dense", "glm4moe-moe", "hy_v3-moe", "nemotron_h_moe-moe"):
         for machine, args in (("quad-3090", "-ngl 99 -np 2"), ("single-3090", "-ngl 99 -np 3"), ("mixed-3", "-ngl 1")):
@@ -172,7 +177,7 @@ def price(case: Case, *, build: int = library.BUILD) -> Footprint:
 def count(case: Case) -> Case:
     """The case with what the library says of it."""
     model, args = served(case)
-    named = {key: case[key] for key in ("model", "draft", "machine", "args", "no_alloc") if key in case}
+    named = {key: case[key] for key in ("model", "draft", "machine", "args", "no_alloc", "differs") if key in case}
     machine, no_alloc = cases.machines()[case["machine"]], cases.is_measured(case)
     try:
         counted = simulate(model, machine, tuple(args), env={}, timeout=SECONDS, no_alloc=no_alloc)
@@ -215,7 +220,8 @@ def differences(case: Case) -> list[str]:
         n_ctx=case["n_ctx"],
     )
     checks = compare(Tally.of(priced), recorded)
-    return [f"{c.what}: {c.planned}, recorded {c.counted}" for c in checks if c.planned != c.counted]
+    wrong = [check for check in checks if check.planned != check.counted and check.what not in case.get("differs", ())]
+    return [f"{check.what}: {check.planned}, recorded {check.counted}" for check in wrong]
 
 
 def load() -> list[Case]:

@@ -28,7 +28,7 @@ from omniplan.errors import ArgumentError
 from omniplan.llamacpp.build import build_number
 from omniplan.machines.files import shipped
 from tests.contracts.sources import ROOT
-from tests.oracle import cases, drafts, projectors
+from tests.oracle import cases, drafts, fits, projectors
 from tests.oracle.cases import Case
 
 # A busy machine is no verdict.
@@ -182,6 +182,9 @@ def row(outcome: Outcome) -> Case:
     }
 
 
+_REPORTS: Final = (report_loads, report_plans, projectors.report, drafts.report, fits.report)
+
+
 def main() -> int:
     """Price the sample and the plans; 1 when anything differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -205,7 +208,7 @@ def main() -> int:
             options.record.write_text("".join(f"{json.dumps(row)}\n" for row in recorded(outcomes[: len(sample)])))
         if not options.names:
             # Every report, whatever the one before says.
-            kept &= min([part(pool) for part in (report_loads, report_plans, projectors.report, drafts.report)])
+            kept &= min([part(pool) for part in _REPORTS])
     return int(not kept)
 
 

@@ -48,24 +48,41 @@ _ERRORS_ONLY: Final = 4  # ggml.h: GGML_LOG_LEVEL_ERROR
 Case = dict[str, Any]
 
 
+_LARGE: Final = (
+    ("Qwen3.6-27B-MTP-Q4_K_M", "", 20),
+    ("Qwen3-8B-Q4_K_M", "Qwen3-0.6B-Q8_0", 16),
+    ("Llama-3.3-70B-Q4_K_M", "Llama-3.1-8B-Q4_K_M", 12),
+    ("Qwen3.6-27B-MTP-Q4_K_M", "Qwen3-0.6B-Q8_0", 8),
+    ("Qwen3-30B-A3B-Q4_K_M", "Qwen3-0.6B-Q8_0", 3),
+    ("GLM-4.7-Q4_K_M", "", 2),
+)
+_SMALL: Final = (
+    "qwen35-dense", "qwen35moe-moe", "qwen3next-moe", "deepseek2-moe", "glm4moe-moe", "hy_v3-moe", "mimo2-moe",
+    "bailingmoe3-moe", "nemotron_h_moe-moe", "glm-dsa-moe",
+)  # fmt: skip
+_SIZES: Final = ((24000,), (16000, 24000), (12000, 8000, 16000), (48000,), (32000, 32000), (6000,))
+_ASKED: Final = (
+    "-np 4", "-c 16384 -np 1", "", "-c 32768 -np 4 --spec-draft-n-max 6", "-np 2 -ctkd q8_0 -ctvd q8_0 -fa on",
+    "-c 8192 -np 8 -ub 1024", "-np 1 -fitt 512 -fitc 8192",
+)  # fmt: skip
+_SMALL_SIZES: Final = ((24,), (16, 20), (10, 8, 14), (40,), (12, 12))
+_SMALL_ASKED: Final = ("-fitt 1 -c 4096 -np 1", "-fitt 1 -np 2 -fitc 512", "-fitt 2 -c 16384 -np 4 -ub 64")
+
+
 def _cases() -> Iterator[Case]:
-    models = (
-        ("Qwen3.6-27B-MTP-Q4_K_M", ""), ("GLM-4.7-Q4_K_M", ""), ("DeepSeek-V3.2-Q3_K_M", ""),
-        ("nextn:Step-3.5-Flash-Q4_K_M", ""), ("Llama-3.3-70B-Q4_K_M", "Llama-3.1-8B-Q4_K_M"),
-        ("Qwen3-8B-Q4_K_M", "Qwen3-0.6B-Q8_0"), ("gpt-oss-120b-MXFP4_MOE", "gpt-oss-20b-MXFP4_MOE"),
-        ("Qwen3-30B-A3B-Q4_K_M", "Qwen3-0.6B-Q8_0"), ("Qwen3.6-27B-MTP-Q4_K_M", "Qwen3-0.6B-Q8_0"),
-    )  # fmt: skip
-    sizes = cycle(((24000,), (16000, 24000), (12000, 8000, 16000), (48000,), (32000, 32000), (6000,)))
-    asked = cycle(
-        ("-np 4", "-c 16384 -np 1", "", "-c 32768 -np 4 --spec-draft-n-max 6", "-np 2 -ctkd q8_0 -ctvd q8_0 -fa on",
-         "-c 8192 -np 8 -ub 1024", "-np 1 -fitt 512 -fitc 8192")
-    )  # fmt: skip
-    for model, draft in models:
-        kind = "draft-simple" if draft else "draft-mtp"
-        for i in range(12):
-            elsewhere = ("", " -ngld 5", "", " -devd CUDA0")[i % 4] if draft else ""
-            args = f"{next(asked)} --spec-type {kind}{elsewhere}".split()
-            yield {"model": model, "draft": draft, "free_mib": list(next(sizes)), "args": args}
+    sizes, asked, elsewhere = cycle(_SIZES), cycle(_ASKED), cycle(("", " -ngld 5", "", " -devd CUDA0"))
+    for model, draft, count in _LARGE:
+        for _ in range(count):
+            kind = f"draft-simple{next(elsewhere)}" if draft else "draft-mtp"
+            yield _case(model, draft, next(sizes), f"{next(asked)} --spec-type {kind}")
+    sizes, asked = cycle(_SMALL_SIZES), cycle(_SMALL_ASKED)
+    for name in _SMALL:
+        for _ in range(5):
+            yield _case(f"nextn:{name}", "", next(sizes), f"{next(asked)} --spec-type draft-mtp")
+
+
+def _case(model: str, draft: str, sizes: tuple[int, ...], args: str) -> Case:
+    return {"model": model, "draft": draft, "free_mib": list(sizes), "args": args.split()}
 
 
 CASES: Final = tuple(_cases())
@@ -104,7 +121,8 @@ def _plain(n_ctx: int, n_gpu_layers: int, split: Any, overrides: Any) -> Case:
     return {
         "n_ctx": n_ctx,
         "n_gpu_layers": n_gpu_layers,
-        "tensor_split": [int(count) for count in split],
+        # All zeros is what it looks like before, too.
+        "tensor_split": [int(count) for count in split] if any(split) else [],
         "overrides": [list(pair) for pair in overrides],
     }
 
@@ -137,14 +155,12 @@ def _one(case: Case) -> Case:
         getattr(lib, _FIT)(
             job.main.path.encode(), own, context, split, overrides, margins, params.fit_ctx, extra, _ERRORS_ONLY
         )
-        n_devices = len(job.gpus)
         found = []
         for row in overrides:
             if not row.pattern:
                 break
             found.append((ffi.string(row.pattern).decode(), ffi.string(lib.ggml_backend_buft_name(row.buft)).decode()))
-        given = list(split)[:n_devices]
-        return _plain(context.n_ctx, own.n_gpu_layers, given if any(given) else (), found)
+        return _plain(context.n_ctx, own.n_gpu_layers, list(split)[: len(job.gpus)], found)
 
 
 def _pair(structs: Structs, asked: Asked, n_ctx: int) -> tuple[Any, Any]:

@@ -13,6 +13,10 @@ from tests.headers import Item, TensorRow, Typed, write_gguf
 
 # Arrays of integers that llama.cpp reads as signed ones.
 _SIGNED: Final = frozenset({"tokenizer.ggml.token_type"})
+# Ones that it reads as 64 bits.
+_LONG: Final = (".ple.layer_multipliers", ".ple.head_offsets", ".ple.head_vocab_sizes")
+# Its shape is a row for every residual stream.
+_STREAMS: Final = "output_hc_norm.weight"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +27,7 @@ class Nextn:
     fuses_qkv: bool = False
     zeroed: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    ends_streams: bool = False
 
 
 _USUAL: Final = Nextn()
@@ -30,6 +35,7 @@ _KINDS: Final[Mapping[str, Nextn]] = {
     "bailingmoe3": Nextn(norms=("layer_output_norm",)),
     "deepseek4": Nextn(zeroed=("attention.compress_ratios",), without=("attn_compressor", "indexer")),
     "mimo2": Nextn(fuses_qkv=True),
+    "qwen4exp": Nextn(norms=(), ends_streams=True),
     "nemotron_h_moe": Nextn(norms=("nextn.shared_head_norm", "post_attention_norm")),
 }
 
@@ -59,6 +65,8 @@ def _item(key: str, value: Value) -> Item:
         return Typed("i32", value) if isinstance(value, int) and value < 0 else value
     if not value:
         return Typed("str", value)
+    if key.endswith(_LONG):
+        return Typed("u64", value)
     is_signed = key in _SIGNED or any(isinstance(item, int) and item < 0 for item in value)
     return Typed("i32", value) if is_signed else list(value)
 
@@ -82,7 +90,11 @@ def _layer(model: Model, il: int, *, own_head: bool) -> Iterator[TensorRow]:
         yield (f"blk.{il}.attn_qkv.weight", matrix, (n_embd, width))
     yield (f"blk.{il}.nextn.eh_proj.weight", matrix, (2 * n_embd, n_embd))
     for name in ("nextn.enorm", "nextn.hnorm", *kind.norms):
-        yield (f"blk.{il}.{name}.weight", "f32", (n_embd,))
+        is_wide = kind.ends_streams and name == "nextn.hnorm"
+        yield (f"blk.{il}.{name}.weight", "f32", model.header.by_name[_STREAMS].shape if is_wide else (n_embd,))
+    for name in ("norm", "down", "up") if kind.ends_streams else ():
+        tensor = model.header.by_name[f"output_hc_{name}.weight"]
+        yield (f"blk.{il}.nextn.hc_head_{name}.weight", tensor.type.name, tensor.shape)
     for name in ("embed_tokens", "shared_head_head") if own_head else ():
         yield (f"blk.{il}.nextn.{name}.weight", matrix, (n_embd, model.hparams.n_vocab))
 

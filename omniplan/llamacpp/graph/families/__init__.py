@@ -142,6 +142,7 @@ MTP: Final[Mapping[str, Callable[[Builder], None]]] = {
     "qwen35": _nextn("qwen35", rows=Rows.NORMED),
     "qwen35moe": _nextn("qwen35moe", rows=Rows.NORMED),
     "qwen3next": _nextn("qwen3next", rows=Rows.LAST),
+    "qwen4exp": qwen4exp.build_nextn,
     "step35": _nextn("step35", rows=Rows.END),
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from omniplan.llamacpp.graph import decoder, hyper, pooled, recurrent
+from omniplan.llamacpp.graph import decoder, hyper, nextn, pooled, recurrent
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.families.qwen3next import attention, linear_attention
 from omniplan.llamacpp.graph.inputs import AttentionInput
@@ -65,6 +65,30 @@ def build(b: Builder) -> None:
         cur, share = _enter(b, il, "ffn", x)
         x = _leave(b, il, decoder.feed(b, _RECIPE, il, cur), x, share)
     x, _ = _mixed(b, -1, x, lambda part: b.need_shared(f"output_hc_{part}.weight", h.n_layer_all))
+    decoder.unembed(b, _RECIPE, x)
+
+
+def build_nextn(b: Builder) -> None:
+    """The nextn layer, between streams that begin and end in it."""
+    h, il, n = b.hparams, b.hparams.n_layer, b.n_tokens
+    n_stream = hyper.count(b)
+    token = layer_norm(b, il, "nextn.enorm", nextn.looked_up(b, il))
+    hidden = reshape(b.input("mtp_h_input", F32, h.n_embd * n_stream, n), h.n_embd, n_stream, n)
+    # No layer recurs, but the host fills the ids of states all the same.
+    b.graph.expand(b.input("rs_s_copy", I32, b.context.n_seq_max))
+    inputs = decoder.shared_inputs(b, _RECIPE)
+    pools = _Pools(b) if h.indexer_head_size and h.indexer_kpool else None
+    state = layer_norm(b, il, "nextn.hnorm", hidden)
+    x = project(b, il, "nextn.eh_proj", concat(hyper.streams(b, token), state, 0), scale=False, bias=False)
+    cur, share = _enter(b, il, "attn", x)
+    x = _leave(b, il, _mixer(b, inputs, pools, il, cur), x, share)
+    cur, share = _enter(b, il, "ffn", x)
+    x = _leave(b, il, decoder.feed(b, _RECIPE, il, cur), x, share)
+    flat = reshape(x, h.n_embd * n_stream, n)
+    b.graph.output(flat)
+    b.graph.expand(flat)
+    x = reshape(get_rows(flat, inputs.out_ids), h.n_embd, n_stream, inputs.out_ids.ne[0])
+    x, _ = _mixed(b, il, x, lambda part: b.need(il, f"nextn.hc_head_{part}.weight"))
     decoder.unembed(b, _RECIPE, x)
 
 
