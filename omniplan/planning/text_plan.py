@@ -90,7 +90,7 @@ def _splits(footprint: Footprint) -> Iterator[str]:
 
 def _checkpoints(footprint: Footprint) -> Iterator[str]:
     if footprint.n_checkpoints:
-        each = f"{footprint.n_checkpoints // footprint.n_seq_max} a slot of at most {mib(footprint.checkpoint)} MiB"
+        each = f"{footprint.n_checkpoints // footprint.n_seq_max} a slot of at most {mib(footprint.checkpoint)}"
         yield f"checkpoints in RAM: up to {each}, as prompts come (--ctx-checkpoints)"
 
 
