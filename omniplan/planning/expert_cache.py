@@ -70,7 +70,7 @@ def _reason(result: Solution, found: Solution, *, is_worth_it: bool) -> Reason:
     return Reason(
         verdict=ReasonVerdict.CHOSEN if is_worth_it else ReasonVerdict.REJECTED,
         subject=f"--moe-cache-mib {result.params.moe_cache}",
-        statement=f"experts in RAM cached on the GPUs: predicted {with_it} against {without} without, a token {even}"
-        f"{'' if is_worth_it else ', which is not clearly faster'}",
+        statement=f"experts in RAM cached on the GPUs: predicted {with_it} against {without} without"
+        f"{'' if is_worth_it else ', which is not clearly faster'}; a token is {even}",
         source=f"{MODEL}; {SOURCE}",
     )

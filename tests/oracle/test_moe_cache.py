@@ -6,8 +6,10 @@ import os
 
 import pytest
 
+from omniplan.certify import library
 from omniplan.errors import ArgumentError
-from tests.oracle import cases
+from omniplan.units import MIB
+from tests.oracle import cases, drift
 from tests.oracle.cases import Case, differences
 
 BUILD = 11549
@@ -32,6 +34,15 @@ def test_what_the_library_refuses(case: Case) -> None:
         cases.price(case, build=BUILD)
 
     assert refused.value.flag == FLAG
+
+
+@pytest.mark.skipif(not library.is_available(), reason="the pinned xllamacpp is not installed")
+def test_the_library_counts_it_here_too() -> None:
+    """The recorded figures again, from the library itself."""
+    outcome = drift.ask(next(case for case in PRICED if case["model"].startswith("llama-moe")), build=BUILD)
+
+    assert [check for check in outcome.checks if check.planned != check.counted] == []
+    assert any(check.what == "CUDA0 context" and int(check.counted) > 4 * MIB for check in outcome.checks)
 
 
 def test_there_are_enough_cases() -> None:
