@@ -16,7 +16,9 @@ import omniplan
 from benchmarks.measured.headers import ROOT, path_of
 from omniplan.domain.header import Tensor
 from omniplan.domain.tensor_type import TYPE_BY_NAME
+from omniplan.errors import OmniplanError
 from omniplan.gguf.model import build_model
+from omniplan.llamacpp.quant.table import quantize_rules
 from omniplan.machines.gpus import find_gpus
 
 FILE: Final = ROOT / "tests/data/measurements/speculative.jsonl"
@@ -26,6 +28,7 @@ RULE: Final = (
     "a decode speed with and without drafts",
     "every flag is one of b11434: no expert cache",
     "a header of the model's shape is in this repository, and what drafts is a part of it",
+    "its placement can be written as arguments of llama-server",
 )
 
 # Tokens in the cache when the answer starts: the prompts of these rows are short.
@@ -36,6 +39,10 @@ _QUANT: Final = "Q4_K_M"
 _HEADERS: Final = {
     "Qwen3.6-27B": "Qwen3.6-27B-MTP-Q4_K_M.gguf",
     "Qwen3.8-27B": "Qwen3.6-27B-MTP-Q4_K_M.gguf",
+    "Qwen3.5-27B": "Qwen3.6-27B-MTP-Q4_K_M.gguf",
+    "Qwen3.5-35B-A3B": "Qwen3.5-35B-A3B-Q6_K.gguf",
+    "GLM-4.5-Air": "GLM-4.5-Air-Q4_K_M.gguf",
+    "GLM-4.7": "GLM-4.7-Q4_K_M.gguf",
     "Qwen3.6-35B-A3B": "Qwen3.5-35B-A3B-Q6_K.gguf",
     "GLM-5.2": "GLM-5.2-Q5_K_M.gguf",
 }
@@ -73,8 +80,11 @@ def rows(path: Path) -> tuple[list[SpeculativeRow], Counter[str]]:
         row = json.loads(line)
         if reason := _reason(row):
             left_out[reason] += 1
-        else:
+            continue
+        try:
             kept.append(_row(row))
+        except OmniplanError:
+            left_out[RULE[3]] += 1
     return kept, left_out
 
 
@@ -120,7 +130,7 @@ def _row(row: dict[str, Any]) -> SpeculativeRow:
 
 
 def _kind(row: dict[str, Any], args: Sequence[str]) -> str:
-    name = row["gpus"][0]["name"]
+    name = " ".join(gpu["name"] for gpu in row["gpus"])
     if re.search(r"unified|Ryzen|iGPU|Apple", name):
         return "unified memory"
     *_, layers = [int(value) for flag, value in pairwise(args) if flag == "-ngl"] or [99]
@@ -138,10 +148,13 @@ def _acceptance(said: float | str | None) -> float | None:
 
 
 def _quant(said: str) -> str:
-    """The plain quant that a dynamic one goes by: UD-Q4_K_XL is made from Q4_K_M."""
-    found = re.search(r"I?Q\d(?:_K|_0)?(?:_[SMXL]+)?", said)
-    name = found[0] if found else _QUANT
-    return {"Q8_K_XL": "Q8_0", "Q2_K_XL": "Q2_K"}.get(name, name.replace("_XL", "_M"))
+    """The plain quant that a dynamic one goes by: UD-Q4_K_XL is made from Q4_K_M, UD-Q8_K_XL from Q8_0."""
+    mixes = sorted(quantize_rules().mixes, key=len, reverse=True)
+    if stated := [mix for mix in mixes if re.search(rf"(?<![A-Z\d_]){mix}(?![A-Z\d])", said)]:
+        return stated[0]
+    dynamic = re.search(r"Q\d_K(?=_XL)", said)
+    stem = dynamic[0] if dynamic else ""
+    return next(mix for mix in (f"{stem}_M", stem.replace("_K", "_0"), _QUANT) if mix in mixes)
 
 
 @cache
@@ -188,7 +201,7 @@ def _machine(row: dict[str, Any]) -> omniplan.Machine:
         if rate := stated.get("mem_bandwidth_gbs"):
             entry["bandwidth_gbs"] = rate
         raw["gpus"].append(entry)
-    cpu = row["cpu"]
+    cpu = row["cpu"] or {}
     raw["cpu"] = {"n_sockets": 1, **({"n_cores": cpu["cores"]} if cpu.get("cores") else {})}
     if measured := cpu.get("measured_bandwidth_gbs"):
         raw["memory"] |= {"bandwidth_gbs": measured, "bandwidth_basis": "measured"}
