@@ -80,12 +80,26 @@ def test_fit_does_not_count_adapters(adapter: str) -> None:
     assert omniplan.fit(model, MACHINE, args).args == omniplan.fit(QWEN, MACHINE, ARGS).args
 
 
-@pytest.mark.parametrize("flags", [("-sm", "tensor"), ()])
-def test_what_is_not_priced_is_not_known(flags: tuple[str, ...], adapter: str) -> None:
-    """An adapter of divided tensors, and one whose file is not there."""
-    model, args = with_adapter("--lora", adapter if flags else "missing.gguf")
+def test_what_is_not_priced_is_not_known() -> None:
+    """An adapter whose file is not there."""
+    model, args = with_adapter("--lora", "missing.gguf")
 
-    assert omniplan.footprint(model, cases.machines()["dual-4090-5070ti"], [*args, *flags]).fits is None
+    assert omniplan.footprint(model, cases.machines()["dual-4090-5070ti"], args).fits is None
+
+
+@pytest.mark.parametrize("how", [("--lora-init-without-apply",), ()])
+def test_devices_that_divide_tensors_hold_adapters_whole(how: tuple[str, ...], adapter: str) -> None:
+    """The library allocates every factor on each of them; it aborts once one is added to a slice."""
+    model, args = with_adapter("--lora", adapter)
+    machine, divided = cases.machines()["dual-4090-5070ti"], [*args, "-sm", "tensor", *how]
+    if not how:
+        with pytest.raises(ArgumentError, match=r"--lora: llama.cpp aborts, blk\.0\.\w+\.weight is divided"):
+            omniplan.footprint(model, machine, divided)
+        return
+
+    alone = omniplan.footprint(model, MACHINE, [*args, *how]).contexts[ContextKind.ADAPTERS]
+    found = omniplan.footprint(model, machine, divided).contexts[ContextKind.ADAPTERS]
+    assert found == {"CUDA0": alone["CUDA0"], "CUDA1": alone["CUDA0"]}
 
 
 def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:

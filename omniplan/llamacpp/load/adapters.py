@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from omniplan.domain.footprint import BufferSize
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
-from omniplan.domain.params import ServerParams, SplitMode
+from omniplan.domain.params import ServerParams
 from omniplan.domain.tensor_type import TYPE_BY_NAME
 from omniplan.gguf.adapter import pairs
 from omniplan.llamacpp.ggml import buffers, registry
@@ -18,10 +18,11 @@ from omniplan.llamacpp.load.placement import Placement
 
 
 def price(model: Model, machine: Machine, params: ServerParams, placement: Placement) -> Mapping[str, BufferSize]:
-    """Bytes per buffer type: factors lie where the tensor does that they change, vectors with their layer."""
+    """Bytes per buffer type: factors lie where the tensor does that they change, vectors with their layer.
+
+    Devices that divide tensors hold both whole (``llama_meta_device_get_split_state`` has no rule for them).
+    """
     del machine
-    if params.split_mode is SplitMode.TENSOR:
-        return {}
     held: Counter[str] = Counter()
     memories = {gpu.buffer: gpu.memory for gpu in placement.gpus}
     for header, _ in zip(model.companions.adapters, params.adapters, strict=False):
@@ -31,6 +32,10 @@ def price(model: Model, machine: Machine, params: ServerParams, placement: Place
             held[buffer] += sum(memory.size(tensor.type, tensor.shape[0], tensor.nbytes) for tensor in factors)
     if params.control_vectors:
         held.update(_vectors(model, params, placement, memories))
+    parts = {gpu.buffer: gpu.parts for gpu in placement.gpus if gpu.members}
+    for buffer in parts.keys() & held.keys():
+        size = held.pop(buffer)
+        held.update({part.buffer: size for part in parts[buffer]})
     return {name: BufferSize(model=size) for name, size in held.items()}
 
 

@@ -94,6 +94,16 @@ class Division:
         """The same of a cache."""
         return self._slices(f"blk.{cache.il}.cache_{cache.part}", cache.type, (cache.row, cache.cells, cache.streams))
 
+    def check_adapters(self, names: Iterable[str]) -> None:
+        """Raise ArgumentError where an adapter of one of the weights called ``names`` is applied to slices.
+
+        Its factors are whole on every device, and no rule joins the two (``ggml_backend_meta_get_split_state``).
+        """
+        cut = next((name for name in names if row(name.split(".", 2)[-1], self.model.arch).axis is not None), None)
+        if cut:
+            problem = f"llama.cpp aborts, {cut} is divided and its adapter is not"
+            raise ArgumentError("--lora", problem, remedy="use -sm layer, or merge the adapter into the model")
+
     def check_readers(self, caches: Iterable[CacheTensor]) -> None:
         """Raise ArgumentError where a layer without a cache would look for its heads on another device.
 

@@ -11,6 +11,7 @@ from omniplan.domain.footprint import BufferSize, sum_of
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import FlashAttn, LazyMode, ServerParams, SplitMode
+from omniplan.gguf.adapter import pairs
 from omniplan.gguf.model.architectures import row
 from omniplan.llamacpp.flags import overrides, refusals
 from omniplan.llamacpp.ggml import registry
@@ -82,6 +83,8 @@ def place(
 def _divided(model: Model, placement: Placement, division: Division, *, mtp: bool) -> Placement:
     """The same with weights spread over the members of its one device."""
     device = placement.gpus[0]
+    adapted = (name for at in placement.context.adapters for name in pairs(model.companions.adapters[at]))
+    division.check_adapters(name for name in adapted if placement.weights.buffer_of[name] == device.buffer)
     caches = memory.caches(model, placement.context)
     division.check_readers(cache for cache in caches if placement.cache_device(cache.il) == device.buffer)
     return replace(placement, weights=weights.divide(placement.weights, model, device, division, mtp=mtp))

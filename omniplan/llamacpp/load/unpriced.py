@@ -13,7 +13,7 @@ from omniplan.documents.source import read_table
 from omniplan.domain.footprint import Unpriced
 from omniplan.domain.machine import Gpu
 from omniplan.domain.model import Model
-from omniplan.domain.params import ServerParams, SplitMode
+from omniplan.domain.params import ServerParams
 from omniplan.llamacpp.build import Build, known
 from omniplan.llamacpp.ggml.registry import BACKENDS, backend_name
 from omniplan.llamacpp.load import expert_cache
@@ -63,12 +63,6 @@ def unpriced(model: Model, params: ServerParams, gpus: Sequence[Gpu]) -> Iterato
         if row.is_asked(params) and not row.is_priced(model, known(params.build)):
             yield Unpriced(subject=row.subject, what=row.what, source=row.source, only_adds=row.only_adds)
     yield from _unpriced_projector(model)
-    if params.split_mode is SplitMode.TENSOR and (params.adapters or params.control_vectors):
-        yield Unpriced(
-            subject="--lora, --control-vector",
-            what="how adapters of divided tensors are divided",
-            source="src/llama-adapter.cpp",
-        )
     keys = [item.key for item in params.override_kv if item.key.startswith((f"{model.arch}.", "general."))]
     if keys:
         yield Unpriced(
