@@ -483,6 +483,54 @@ def _parakeet(tower: Tower) -> Iterator[TensorRow]:
         yield from matrix(tower, f"mm.model.mlp.{i}", 64, 64, biased=False)
 
 
+def _mobilenet(tower: Tower) -> Iterator[TensorRow]:
+    def conv(name: str, side: int, n_in: int, n_out: int) -> TensorRow:
+        return f"{name}.weight", "f16", (side, side, n_in, n_out)
+
+    def by_channel(name: str, side: int, n: int) -> TensorRow:
+        return conv(name, side, 1, n)
+
+    yield from (
+        conv("v.conv_stem.conv", 3, 3, 64),
+        vector("v.conv_stem.conv.bias", 1, 1, 64),
+        vector("v.conv_stem.bn.weight", 64),
+    )
+    wide = 64
+    for stage, (n, blocks) in enumerate(((128, "ee"), (256, "uuu"), (640, "uua"), (1280, "uaa"))):
+        for i, kind in enumerate(blocks):
+            name = f"v.blk.{stage}.{i}"
+            if kind == "e":
+                yield from (conv(f"{name}.conv_exp", 3, wide, 4 * wide), vector(f"{name}.bn1.weight", 4 * wide))
+                yield from (conv(f"{name}.conv_pwl", 1, 4 * wide, n), vector(f"{name}.bn2.weight", n))
+            elif kind == "u":
+                yield from (by_channel(f"{name}.dw_start.conv", 5, wide), vector(f"{name}.dw_start.bn.weight", wide))
+                yield from (
+                    conv(f"{name}.pw_exp.conv", 1, wide, 6 * wide),
+                    vector(f"{name}.pw_exp.bn.weight", 6 * wide),
+                )
+                if not i:
+                    yield from (
+                        by_channel(f"{name}.dw_mid.conv", 5, 6 * wide),
+                        vector(f"{name}.dw_mid.bn.weight", 6 * wide),
+                    )
+                yield from (conv(f"{name}.pw_proj.conv", 1, 6 * wide, n), vector(f"{name}.pw_proj.bn.weight", n))
+                yield vector(f"{name}.layer_scale.gamma", 1, 1, n)
+            else:
+                yield from (conv(f"{name}.attn.query.proj", 1, n, 768), conv(f"{name}.attn.output.proj", 1, 768, n))
+                for part in ("key", "value"):
+                    yield from (
+                        conv(f"{name}.attn.{part}.proj", 1, n, 64),
+                        vector(f"{name}.attn.{part}.norm.weight", n),
+                    )
+                    yield by_channel(f"{name}.attn.{part}.down_conv", 3, n)
+                yield from (vector(f"{name}.norm.weight", n), vector(f"{name}.layer_scale.gamma", 1, 1, n))
+            wide = n
+    yield from (conv("v.msfa.ffn.pw_exp.conv", 1, 1920, 3840), vector("v.msfa.ffn.pw_exp.bn.weight", 3840))
+    yield from (conv("v.msfa.ffn.pw_proj.conv", 1, 3840, 2048), vector("v.msfa.ffn.pw_proj.bn.weight", 2048))
+    yield from (vector("v.msfa.norm.weight", 2048), vector("mm.soft_emb_norm.weight", 2048))
+    yield from matrix(tower, "mm.input_projection", 2048, tower.output, biased=False)
+
+
 # -1 sees everything, 0 looks along rows, 1 along columns.
 _MODES: Final = (-1, 0, 0, 1, 1, 0, 1, -1)
 _SAM: Final[dict[str, Item]] = {
@@ -622,6 +670,9 @@ TOWERS: Final[Mapping[str, Tower]] = {
     "parakeet": replace(
         _WHISPER, kind="parakeet", n_embd=1024, n_ff=4096, n_layer=2, n_head=8, output=2688, rest=_parakeet,
         keys={"subsampling_factor": 8, "conv_kernel_size": 9},
+    ),
+    "gemma3n": Tower(
+        kind="gemma3nv", n_embd=2048, n_ff=8192, n_layer=0, n_head=8, output=2048, patch=16, image=768, rest=_mobilenet
     ),
     "glm-edge-v": replace(_SIGLIP, kind="adapter", output=2048, image=672, rest=_glm_edge),
     "cogvlm": replace(
