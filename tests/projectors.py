@@ -32,6 +32,8 @@ class Tower:
     gated: bool = False
     normed: str = ""
     weights: str = "f16"
+    act: str = "gelu"
+    mel_bins: int = 128
     rest: Callable[[Tower], Iterator[TensorRow]] = lambda _: iter(())
 
     @property
@@ -76,7 +78,8 @@ def norm(name: str, n: int, *, shifted: bool = True) -> Iterator[TensorRow]:
 
 def _layers(tower: Tower) -> Iterator[TensorRow]:
     n, biased = tower.n_embd, tower.biased
-    for il in range(tower.n_layer):
+    # Without heads it has layers of its own.
+    for il in range(tower.n_layer if tower.n_head else 0):
         block = f"{tower.prefix}.blk.{il}"
         for part in ("attn_qkv",) if tower.fused else ("attn_q", "attn_k", "attn_v"):
             # Whisper's keys have no bias.
@@ -130,7 +133,7 @@ def metadata(tower: Tower) -> dict[str, Item]:
         "attention.layer_norm_epsilon": 1e-6,
     }
     if tower.is_audio:
-        sizes["num_mel_bins"] = 128
+        sizes["num_mel_bins"] = tower.mel_bins
     else:
         third: Sequence[float] = (0.5, 0.5, 0.5)
         sizes |= {"image_size": tower.image, "patch_size": tower.patch, "image_mean": third, "image_std": third}
@@ -147,7 +150,7 @@ def metadata(tower: Tower) -> dict[str, Item]:
 
 def write_projector(path: Path, *towers: Tower) -> Path:
     """A header of one tower, or of one for images and one for sound."""
-    keys: dict[str, Item] = {"general.architecture": "clip", "clip.use_gelu": True}
+    keys: dict[str, Item] = {"general.architecture": "clip", f"clip.use_{towers[0].act}": True}
     tensors: list[TensorRow] = []
     for tower in towers:
         keys |= metadata(tower)

@@ -531,6 +531,89 @@ def _mobilenet(tower: Tower) -> Iterator[TensorRow]:
     yield from matrix(tower, "mm.input_projection", 2048, tower.output, biased=False)
 
 
+def _dots3note(tower: Tower) -> Iterator[TensorRow]:
+    n, n_expert = tower.n_embd, 32
+    yield from _dots_ocr(tower)
+    for il in range(tower.n_layer):
+        block = f"v.blk.{il}"
+        yield vector(f"{block}.ffn_gate_inp.weight", n, n_expert)
+        yield vector(f"{block}.exp_probs_b.weight", n_expert)
+        for part in ("gate", "up"):
+            yield f"{block}.ffn_{part}_exps.weight", tower.weights, (n, 512, n_expert)
+        yield f"{block}.ffn_down_exps.weight", tower.weights, (512, n, n_expert)
+
+
+def _convnext(tower: Tower) -> Iterator[TensorRow]:
+    yield from (*patches(tower), *norm("v.patch_ln", 192), vector("v.vision_pos_embed", 1536, 256))
+    for stage, (n, blocks) in enumerate(((192, 2), (384, 2), (768, 3), (1536, 2))):
+        if stage:
+            yield from norm(f"v.stage.{stage}.down.ln", n // 2)
+            yield f"v.stage.{stage}.down.conv.weight", "f16", (2, 2, n // 2, n)
+            yield vector(f"v.stage.{stage}.down.conv.bias", n)
+        for i in range(blocks):
+            block = f"v.stage.{stage}.blk.{i}"
+            yield f"{block}.dw.weight", "f16", (7, 7, 1, n)
+            yield from (vector(f"{block}.dw.bias", n), *norm(f"{block}.ln", n), *norm(f"{block}.grn", 4 * n))
+            yield from (*matrix(tower, f"{block}.pw1", n, 4 * n), *matrix(tower, f"{block}.pw2", 4 * n, n))
+    yield from two(tower, "mm.0", "mm.2", 1536)
+
+
+def _mimo_audio(tower: Tower) -> Iterator[TensorRow]:
+    n = tower.n_embd
+    for i, channels in enumerate((128, n), 1):
+        yield f"a.conv1d.{i}.weight", "f16", (3, channels, n)
+        yield vector(f"a.conv1d.{i}.bias", 1, n)
+    yield "a.downsample.conv.weight", "f16", (2, n, n)
+    yield from (*norm("a.downsample.norm", n), *norm("a.post_ln", n))
+    yield from (vector("a.rvq.codebook.weight", n, 1024, 3), vector("mm.a.code_embd.weight", n, 1280, 3))
+    for il in range(2):
+        block = f"mm.a.local_blk.{il}"
+        for part in ("q", "k", "v"):
+            yield from matrix(tower, f"{block}.attn_{part}", n, n)
+        yield from (*matrix(tower, f"{block}.attn_out", n, n, biased=False), *norm(f"{block}.ln1", n, shifted=False))
+        for part in ("up", "gate"):
+            yield from matrix(tower, f"{block}.ffn_{part}", n, tower.n_ff, biased=False)
+        yield from matrix(tower, f"{block}.ffn_down", tower.n_ff, n, biased=False)
+        yield from norm(f"{block}.ln2", n, shifted=False)
+    yield vector("mm.a.local_norm.weight", n)
+    yield from two(tower, "mm.a.mlp.1", "mm.a.mlp.2", 4 * n, biased=False)
+
+
+def _speaker(tower: Tower) -> Iterator[TensorRow]:
+    def conv(name: str, size: int, n_in: int, n_out: int) -> Iterator[TensorRow]:
+        yield f"{name}.weight", "f16", (size, n_in, n_out)
+        yield vector(f"{name}.bias", n_out)
+
+    n = 512
+    yield from (
+        *conv("a.conv1d.0", 5, 128, n),
+        *conv("a.conv_out", 1, 3 * n, 3 * n),
+        *conv("mm.a.fc", 1, 6 * n, tower.output),
+    )
+    yield from (*conv("a.asp_tdnn", 1, 9 * n, 128), *conv("a.asp_attn", 1, 128, 3 * n))
+    for il in (1, 2, 3):
+        block = f"a.blk.{il}"
+        yield from (*conv(f"{block}.conv_pw1", 1, n, n), *conv(f"{block}.conv_pw2", 1, n, n))
+        yield from (*conv(f"{block}.se_conv1", 1, n, 128), *conv(f"{block}.se_conv2", 1, 128, n))
+        for part in range(7):
+            yield from conv(f"{block}.res2.{part}", 3, n // 8, n // 8)
+
+
+def _voice(tower: Tower) -> Iterator[TensorRow]:
+    def conv(name: str, size: int, n_in: int, n_out: int, *, biased: bool = True) -> Iterator[TensorRow]:
+        yield f"{name}.weight", "f16", (size, n_in, n_out)
+        if biased:
+            yield vector(f"{name}.bias", n_out)
+
+    yield from (*conv("a.seanet.conv_in", 7, 1, 64), *conv("a.seanet.conv_out", 3, 512, 512))
+    for i, stride in enumerate((4, 5, 6)):
+        n, name = 64 << i, f"a.seanet.blk.{i}"
+        yield from (*conv(f"{name}.res_conv1", 3, n, n // 2), *conv(f"{name}.res_conv2", 1, n // 2, n))
+        yield from conv(f"{name}.scale_conv", 2 * stride, n, 2 * n)
+    yield from conv("a.downsample.conv", 32, 512, 32, biased=False)
+    yield from matrix(tower, "a.speaker_proj", 32, tower.output, biased=False)
+
+
 # -1 sees everything, 0 looks along rows, 1 along columns.
 _MODES: Final = (-1, 0, 0, 1, 1, 0, 1, -1)
 _SAM: Final[dict[str, Item]] = {
@@ -606,6 +689,11 @@ TOWERS: Final[Mapping[str, Tower]] = {
         _QWEN2, kind="glm4v", n_embd=1536, n_ff=10944, n_layer=24, n_head=12, output=4096, image=336, fused=True,
         biased=False, shifted=False, gated=True, rest=_glm4v,
     ),
+    "glm-5v": replace(
+        _QWEN2, kind="glm5v", n_embd=1536, n_ff=4096, n_layer=27, n_head=12, output=6144, image=336, fused=True,
+        biased=False, shifted=False, gated=True, rest=_glm4v,
+        keys={"image_min_pixels": 12544, "image_max_pixels": 9633792, "swiglu_clamp": 10.0},
+    ),
     "janus-pro": replace(
         _CLIP, kind="janus_pro", output=4096, patch=16, image=384, rest=_plain("mm.0", "mm.1")
     ),
@@ -673,6 +761,30 @@ TOWERS: Final[Mapping[str, Tower]] = {
     ),
     "gemma3n": Tower(
         kind="gemma3nv", n_embd=2048, n_ff=8192, n_layer=0, n_head=8, output=2048, patch=16, image=768, rest=_mobilenet
+    ),
+    "dots3note-vision": replace(
+        _PIXTRAL, kind="dots3note_v", n_embd=1536, n_ff=4224, n_layer=4, n_head=12, output=1536, patch=14, fused=True,
+        rest=_dots3note, act="silu",
+        keys={
+            "spatial_merge_size": 2, "image_min_pixels": 3136, "image_max_pixels": 11289600, "expert_used_count": 4
+        },
+    ),
+    "reka-yasa2": Tower(
+        kind="yasa2", n_embd=192, n_ff=768, n_layer=0, n_head=8, output=2048, patch=4, image=512, rest=_convnext
+    ),
+    "mimo-audio": replace(
+        _WHISPER, kind="mimo_audio", n_embd=1024, n_ff=4096, n_layer=4, n_head=16, output=4096, rest=_mimo_audio,
+        keys={
+            "rvq.num_quantizers": 3, "rvq.codebook_size": Typed("i32", [1024, 1024, 256]), "window_size": 100,
+            "wa_pattern_mode": Typed("i32", [-1, 0, 0, -1]), "local_block_count": 2, "local_group_size": 4,
+        },
+    ),
+    "qwen3-tts": Tower(
+        kind="qwen3tts_spkenc", n_embd=512, n_ff=512, n_layer=3, n_head=0, output=2048, is_audio=True, rest=_speaker
+    ),
+    "pocket-tts": replace(
+        _WHISPER, kind="pockettts_spkenc", n_embd=512, n_ff=2048, n_layer=2, n_head=8, output=1024, biased=False,
+        normed="ls1 ls2", mel_bins=1, rest=_voice,
     ),
     "glm-edge-v": replace(_SIGLIP, kind="adapter", output=2048, image=672, rest=_glm_edge),
     "cogvlm": replace(

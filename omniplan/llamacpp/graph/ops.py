@@ -239,6 +239,11 @@ def argsort(a: Node) -> Node:
     return fresh("ARGSORT", I32, a.ne, (a,))
 
 
+def argmax(a: Node) -> Node:
+    """The index of the largest element of every row."""
+    return fresh("ARGMAX", I32, (a.ne[1], 1, 1, 1), (a,))
+
+
 def top_k(a: Node, k: int) -> Node:
     """Indices of the ``k`` largest elements of every row, in no order."""
     return fresh("TOP_K", I32, (k, a.ne[1], a.ne[2], a.ne[3]), (a,))

@@ -6,16 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import isqrt
 
-from omniplan.domain.header import Tensor
-from omniplan.domain.tensor_type import TensorType
-from omniplan.errors import UnsupportedModel
 from omniplan.llamacpp.graph import ops, views
 from omniplan.llamacpp.graph.convolutions import conv_2d, interpolate, pool_1d
-from omniplan.llamacpp.graph.graph import Graph
-from omniplan.llamacpp.graph.node import FLAG_INPUT, WEIGHT, Dims, Node, strides
-from omniplan.llamacpp.graph.ops import F16, F32, I32
-from omniplan.llamacpp.projector.encoder import Encoder
-from omniplan.llamacpp.projector.tensors import loaded
+from omniplan.llamacpp.graph.node import Node
+from omniplan.llamacpp.graph.ops import F16
+from omniplan.llamacpp.projector.clip_leafs import ClipLeafs
+from omniplan.llamacpp.projector.experts import routed
 from omniplan.units import pad
 
 Turn = Callable[[Node], Node]
@@ -38,68 +34,8 @@ class Vit:
     post_norm: str = ""
 
 
-class ClipGraph:
-    """State of one encoder's graph under construction; ``half_masks`` are given as f16 (builds after b11434)."""
-
-    def __init__(self, encoder: Encoder, *, flash_attn: bool, half_masks: bool = False) -> None:
-        self.encoder = encoder
-        self.kind = encoder.kind
-        self.flash_attn = flash_attn
-        self.half_masks = half_masks and flash_attn
-        self.graph = Graph()
-        self.n_embd = encoder.n_embd
-        self.n_head, self.n_head_kv, self.d_head = encoder.n_head, encoder.n_head_kv, encoder.d_head
-        self.columns = encoder.width // encoder.patch_size
-        self.rows = encoder.height // encoder.patch_size
-        self.n_patches = self.columns * self.rows
-        self._tensors = {tensor.name: tensor for tensor in loaded(encoder)}
-        self._weights: dict[str, Node | None] = {}
-
-    # Leafs
-
-    def weight(self, name: str) -> Node | None:
-        """The tensor called ``name`` if it is loaded."""
-        if name not in self._weights:
-            tensor = self._tensors.get(name)
-            self._weights[name] = None if tensor is None else _weight(tensor)
-        return self._weights[name]
-
-    def need(self, name: str) -> Node:
-        """The tensor called ``name``; raises UnsupportedModel when the file has none."""
-        return self.given(self.weight(name), f"tensor {name}")
-
-    def given(self, found: Node | None, what: str) -> Node:
-        """``found``, which a file that b11434 loads has; raises UnsupportedModel where ``what`` is missing."""
-        if found is None:
-            raise UnsupportedModel(f"{self.encoder.header.paths[0]}: {what} is missing; b11434 cannot load this")
-        return found
-
-    def own(self, name: str) -> str:
-        """The name of a tensor of this modality: "v.post_ln" for "post_ln"."""
-        return f"{self.encoder.modality.prefix}.{name}"
-
-    def layer(self, il: int, name: str) -> str:
-        """The same of one of its layers."""
-        return self.own(f"blk.{il}.{name}")
-
-    def input(self, kind: TensorType, ne0: int, ne1: int = 1, ne2: int = 1, ne3: int = 1) -> Node:
-        """A tensor that is filled before every evaluation."""
-        ne: Dims = (ne0, ne1, ne2, ne3)
-        return Node("NONE", kind, ne, strides(kind, ne), flags=FLAG_INPUT)
-
-    def indices(self, n: int) -> Node:
-        """Positions or rows to choose."""
-        return self.input(I32, n)
-
-    def mask(self, n: int) -> Node:
-        """Which of ``n`` positions see which."""
-        return self.input(F16 if self.half_masks else F32, n, n)
-
-    def image(self, channels: int = 3) -> Node:
-        """The image, or the sound's spectrogram (``build_inp_raw``)."""
-        return self.input(F32, self.encoder.width, self.encoder.height, channels)
-
-    # Parts
+class ClipGraph(ClipLeafs):
+    """State of one encoder's graph under construction."""
 
     def patches(self, image: Node | None = None) -> Node:
         """The image cut into patches, one a row (``build_inp``)."""
@@ -154,11 +90,20 @@ class ClipGraph:
         return self.linear(y, down)
 
     def layer_ffn(self, il: int, x: Node) -> Node:
-        """That of a layer; old files have the names of its ends swapped."""
+        """That of a layer, or its experts; old files have the names of its ends swapped."""
+        if self.weight(self.layer(il, "ffn_gate_exps.weight")) is not None:
+            return self._routed(il, x)
         up, gate, down = (self.layer(il, f"ffn_{part}") for part in ("up", "gate", "down"))
         if self.kind.swaps_ffn and self.need(f"{down}.weight").ne[0] == self.n_embd:
             up, down = down, up
         return self.ffn(x, up, down, gate=gate)
+
+    def _routed(self, il: int, x: Node) -> Node:
+        names = (self.layer(il, f"ffn_{part}_exps.weight") for part in ("gate", "up", "down"))
+        gate, up, down = (self.need(name) for name in names)
+        n_used = max(1, min(self.encoder.number("expert_used_count"), gate.ne[2]))
+        router = self.need(self.layer(il, "ffn_gate_inp.weight"))
+        return routed(x, router, self.weight(self.layer(il, "exp_probs_b.weight")), (gate, up, down), n_used)
 
     def attention(
         self, q: Node, k: Node, v: Node, out: str, mask: Node | None = None, sinks: Node | None = None
@@ -229,6 +174,10 @@ class ClipGraph:
 
     def vit_layer(self, il: int, x: Node, spec: Vit) -> Node:
         """One layer of it."""
+        return self.fed(il, self.attended(il, x, spec))
+
+    def attended(self, il: int, x: Node, spec: Vit) -> Node:
+        """The first half of a layer."""
         y = self.norm(x, self.layer(il, "ln1"))
         q, k, v = spec.heads(il, y) if spec.heads else self.heads(il, y, spec.n_pos)
         if spec.turn is not None:
@@ -237,7 +186,10 @@ class ClipGraph:
             v = ops.rms_norm(v)
         mask = spec.mask(il) if spec.mask else None
         y = self.attention(q, k, v, self.layer(il, "attn_out"), mask)
-        x = ops.add(self._scaled(y, il, "ls1", "attn_post_norm"), x)
+        return ops.add(self._scaled(y, il, "ls1", "attn_post_norm"), x)
+
+    def fed(self, il: int, x: Node) -> Node:
+        """The second half."""
         y = self.layer_ffn(il, self.norm(x, self.layer(il, "ln2")))
         if self.weight(self.layer(il, "ffn_post_norm.weight")) is not None:
             y = self.norm(y, self.layer(il, "ffn_post_norm"))
@@ -283,8 +235,3 @@ class ClipGraph:
 def rope_2d(x: Node, first: Node, second: Node) -> Node:
     """Half of each head turned by one position, half by the other (``build_rope_2d``)."""
     return ops.rope(ops.rope(x, first), second)
-
-
-def _weight(tensor: Tensor) -> Node:
-    ne: Dims = (*tensor.shape, 1, 1, 1)[:4] if tensor.shape else (1, 1, 1, 1)  # type: ignore[assignment]
-    return Node("NONE", tensor.type, ne, strides(tensor.type, ne), name=tensor.name, home=WEIGHT)

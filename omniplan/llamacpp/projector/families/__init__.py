@@ -12,12 +12,14 @@ from omniplan.llamacpp.projector.clip_graph import ClipGraph
 from omniplan.llamacpp.projector.encoder import Encoder
 from omniplan.llamacpp.projector.families import (
     conformer,
+    convnext,
     gemma4,
     glm4v,
     internvl,
     lfm2a,
     llama4,
     llava,
+    mimo_audio,
     mimovl,
     minicpmv,
     mobilenet,
@@ -30,6 +32,7 @@ from omniplan.llamacpp.projector.families import (
     siglip,
     sound,
     sparse,
+    speakers,
     whisper,
 )
 
@@ -39,12 +42,14 @@ FAMILIES: Final[Mapping[str, Family]] = {
     family.__name__: family
     for family in (
         conformer.gemma4a,
+        convnext.yasa2,
         gemma4.gemma4ua, gemma4.gemma4uv, gemma4.gemma4v,
         glm4v.glm4v,
         internvl.internvl, internvl.nemotron,
         lfm2a.lfm2a,
         llama4.cogvlm, llama4.llama4,
         llava.glm_edge, llava.ldp, llava.ldpv2, llava.llava,
+        mimo_audio.mimo_audio,
         mimovl.mimovl,
         minicpmv.minicpmv, minicpmv.minicpmv4_6,
         mobilenet.gemma3nv,
@@ -58,6 +63,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
         siglip.gemma3, siglip.idefics3, siglip.janus_pro, siglip.lfm2, siglip.phi4,
         sound.dots3note_a, sound.qwen3a,
         sparse.muse_glimmer, sparse.youtuvl,
+        speakers.pockettts_spkenc, speakers.qwen3tts_spkenc,
         whisper.glma, whisper.meralion, whisper.musicflamingo, whisper.qwen2a, whisper.ultravox, whisper.voxtral,
     )
 }  # fmt: skip

@@ -130,10 +130,10 @@ def _fused(clip: ClipGraph, features: list[Node]) -> Node:
     width, height = features[0].ne[:2]
     x = features[0]
     for other in features[1:]:
-        if other.ne[0] < width or other.ne[1] < height:
-            scale = width // other.ne[0]
-            other = interpolate(other, (other.ne[0] * scale, other.ne[1] * scale, other.ne[2], other.ne[3]))
-        x = ops.concat(x, other, 2)
+        columns, rows, channels, n = other.ne
+        by = width // columns
+        is_small = columns < width or rows < height
+        x = ops.concat(x, interpolate(other, (columns * by, rows * by, channels, n)) if is_small else other, 2)
     if clip.weight("v.msfa.ffn.pw_exp.conv.weight") is not None:
         x = _normed(clip, _across(clip, "v.msfa.ffn.pw_exp.conv.weight", x), "v.msfa.ffn.pw_exp.bn.weight")
         x = ops.unary("GELU", x)
