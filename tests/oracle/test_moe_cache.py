@@ -45,6 +45,16 @@ def test_the_library_counts_it_here_too() -> None:
     assert any(check.what == "CUDA0 context" and int(check.counted) > 4 * MIB for check in outcome.checks)
 
 
+def test_a_load_fills_up_the_last_row_of_each_bank() -> None:
+    """To 512 elements, as CUDA's buffers have it: 102 bytes of mxfp4 for a row of 2880, in whole steps of 128 bytes."""
+    case = next(case for case in PRICED if case["model"] == "gpt-oss-20b-MXFP4_MOE")
+
+    load, measured = (cases.price({**case, "no_alloc": which}, build=BUILD) for which in (False, True))
+    more = {name: load.buffers[name].context - size.context for name, size in measured.buffers.items()}
+
+    assert more == {name: 3 * 128 if name == "CUDA0" else 0 for name in more}
+
+
 def test_there_are_enough_cases() -> None:
     """Over twenty models, one to four GPUs, budgets from a MiB to 40 GiB; some of them really loaded."""
     assert len(PRICED) >= 50

@@ -65,6 +65,12 @@ class _Group:
         alignment = self.device.memory.alignment
         return sum(pad(tensor.nbytes // self.n_expert * (slots + 1), alignment) for tensor in self.experts)
 
+    def loaded(self, slots: int) -> int:
+        """Bytes of the same banks once they are allocated, the last row of each filled up."""
+        memory = self.device.memory
+        sizes = ((tensor, tensor.nbytes // self.n_expert * (slots + 1)) for tensor in self.experts)
+        return sum(memory.size(tensor.type, tensor.shape[0], size) for tensor, size in sizes)
+
     def slots(self, budget: float) -> int:
         """The most slots whose banks take no more than ``budget`` bytes."""
         slots = min(len(self.layers) * self.n_expert, int(budget) // self.bank(0))
@@ -85,10 +91,13 @@ def resolve(
     layers: Sequence[str],
     gpus: Sequence[Device],
     weights: Weights,
+    *,
+    no_alloc: bool,
 ) -> ExpertCache | None:
     """The cache that ``params`` ask for; None without one, of a build without it, or with no layer's experts in RAM.
 
-    ``layers`` is the device of each layer. Raises the ArgumentError of what llama.cpp refuses.
+    ``layers`` is the device of each layer, ``no_alloc`` whether bytes are only measured. Raises the ArgumentError of
+    what llama.cpp refuses.
     """
     if not is_asked(params):
         return None
@@ -102,7 +111,7 @@ def resolve(
         n_slots = group.slots(budget)
         if n_slots < used:
             continue
-        nbytes[group.device.buffer] += group.bank(n_slots)
+        nbytes[group.device.buffer] += group.bank(n_slots) if no_alloc else group.loaded(n_slots)
         nbytes[buffers.CPU] += len(group.layers) * pad(_MAP_ENTRY * group.n_expert, CPU.memory.alignment)
         for il in group.layers:
             slots[il] = n_slots

@@ -59,7 +59,7 @@ def place(
         lazy_over=_lazy_over(params, machine, devices),
         mtp=params.load_mtp,
     )
-    cache = expert_cache.resolve(model, machine, params, layer_devices, gpus, held)
+    cache = expert_cache.resolve(model, machine, params, layer_devices, gpus, held, no_alloc=no_alloc)
     placement = Placement(
         context=context if cache is None else replace(context, expert_slots=cache.slots),
         gpus=gpus,
