@@ -37,6 +37,7 @@ _QWEN: Final = (
     ("dual-4090-5070ti", "-np 4"),
     ("dual-4090-5070ti", "-c 8192 -np 4 -kvu -ts 24,16"),
     ("quad-3090", "-c 8192 -np 1 -dev CUDA2,CUDA0 -ngl 20"),
+    ("mixed-3", "-c 8192 -np 2 --embedding -ub 1024 -ts 2,1,1"),
 )
 _REFUSED: Final = (
     ("archs/llama-dense.gguf", "omni-arch", "-c 4096 -fa off"),
