@@ -7,6 +7,8 @@ from typing import Final
 
 from omniplan.domain.header import Header, Tensor
 
+# Its factors stand the other way round.
+EMBEDDING: Final = "token_embd.weight"
 _A: Final = ".lora_a"
 _B: Final = ".lora_b"
 
@@ -31,6 +33,8 @@ def faults(header: Header, tensors: Mapping[str, Tensor], arch: str) -> str:
         base = tensor.name.removesuffix(_A).removesuffix(_B)
         if not tensor.name.endswith("_norm.weight") and base not in known:
             return f"the pair of {base} is missing one part"
+    if EMBEDDING in known and "output.weight" not in tensors:
+        return f"{EMBEDDING} is the output as well, and llama.cpp aborts when it multiplies with that one's factors"
     for name, (a, b) in known.items():
         model = tensors.get(name)
         if model is None:
@@ -41,6 +45,6 @@ def faults(header: Header, tensors: Mapping[str, Tensor], arch: str) -> str:
 
 
 def _fits(name: str, model: tuple[int, ...], a: tuple[int, ...], b: tuple[int, ...]) -> bool:
-    if name.endswith("token_embd.weight"):
+    if name == EMBEDDING:
         return (model[0], model[1]) == (b[1], a[1])
     return (model[0], model[1], a[1]) == (a[0], b[1], b[0])

@@ -102,6 +102,23 @@ def test_devices_that_divide_tensors_hold_adapters_whole(how: tuple[str, ...], a
     assert found == {"CUDA0": alone["CUDA0"], "CUDA1": alone["CUDA0"]}
 
 
+def test_an_adapter_of_the_embedding_is_not_known_or_refused(tmp_path: Path) -> None:
+    """Where it is the output as well the library aborts; else its bytes are right and its compute may not be."""
+    untied = cases.model("llama-dense")
+    for model, name in ((QWEN, "tied.gguf"), (untied, "untied.gguf")):
+        n_embd, n_vocab = model.hparams.n_embd, model.hparams.n_vocab
+        rows = [("token_embd.weight.lora_a", "f32", (8, n_vocab)), ("token_embd.weight.lora_b", "f32", (8, n_embd))]
+        metadata = {"general.architecture": model.arch, "general.type": "adapter", "adapter.type": "lora"}
+        write_gguf(tmp_path / name, metadata, rows)
+    args = [*ARGS, "--lora", str(tmp_path / "untied.gguf")]
+    priced = omniplan.footprint(served(untied, parse(args)), MACHINE, args)
+
+    assert (priced.fits, [item.subject for item in priced.unpriced]) == (None, ["--lora"])
+    tied, args = with_adapter("--lora", str(tmp_path / "tied.gguf"))
+    with pytest.raises(ArgumentError, match="is the output as well"):
+        omniplan.footprint(tied, MACHINE, args)
+
+
 def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
     """By its architecture, a shape, a missing factor, or a tensor that the model does not have."""
     tensors, arch = QWEN.header.by_name, QWEN.arch

@@ -14,6 +14,7 @@ from omniplan.domain.footprint import Unpriced
 from omniplan.domain.machine import Gpu
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
+from omniplan.gguf.adapter import EMBEDDING, pairs
 from omniplan.llamacpp.build import Build, known
 from omniplan.llamacpp.ggml.registry import BACKENDS, backend_name
 from omniplan.llamacpp.load import expert_cache
@@ -63,6 +64,12 @@ def unpriced(model: Model, params: ServerParams, gpus: Sequence[Gpu]) -> Iterato
         if row.is_asked(params) and not row.is_priced(model, known(params.build)):
             yield Unpriced(subject=row.subject, what=row.what, source=row.source, only_adds=row.only_adds)
     yield from _unpriced_projector(model)
+    if params.adapters and any(EMBEDDING in pairs(header) for header in model.companions.adapters):
+        yield Unpriced(
+            subject="--lora",
+            what="where looking up an adapter's embeddings runs",
+            source="src/llama-graph.cpp: build_inp_embd",
+        )
     keys = [item.key for item in params.override_kv if item.key.startswith((f"{model.arch}.", "general."))]
     if keys:
         yield Unpriced(
