@@ -85,6 +85,8 @@ def calibrate(
 
 def _factor(model: Model, machine: Machine, run: MeasuredSpeed, base: Mapping[str, float]) -> tuple[str, float]:
     params = parse(list(run.args))
+    if params.moe_cache:
+        raise InputError(f"{run.label}: how often its cache of experts was hit is not known; run without one")
     kind = _kind(_predicted(model, machine, params, run, base), run)
 
     def rate(factor: float) -> float:

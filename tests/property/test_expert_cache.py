@@ -28,7 +28,7 @@ def held(name: str, split: Sequence[int], mib: int) -> dict[str, BufferSize]:
     return dict(priced.contexts[ContextKind.EXPERT_CACHE])
 
 
-@examples(25)
+@examples(10)
 @given(name=MODELS, split=SPLITS, less=SIZES, more=SIZES)
 def test_a_budget_is_kept_and_more_holds_no_less(name: str, split: list[int], less: int, more: int) -> None:
     """All GPUs together take no more than was asked for; a larger cache takes no less on any of them."""

@@ -74,6 +74,15 @@ def test_contradicting_runs_are_refused() -> None:
         calibrate(MODEL, MACHINE, bench_runs([row(), row(avg_ts=40.0)], MODEL))
 
 
+def test_a_cache_of_experts_teaches_nothing() -> None:
+    """How often it was hit decides the speed, and no run says it."""
+    args = ("-c", "8192", "-np", "1", "-ngl", "99", "-cmoe", "--moe-cache-mib", "4096")
+    run = MeasuredSpeed(label="tg128", args=args, n_prompt=0, n_gen=128, depth=0, rate=50.0)
+
+    with pytest.raises(InputError, match="tg128: how often its cache of experts was hit is not known"):
+        calibrate(MODEL, MACHINE, [run])
+
+
 def test_a_speed_no_such_machine_has_is_refused() -> None:
     """Ten times too fast is another model or another machine."""
     run = MeasuredSpeed(
