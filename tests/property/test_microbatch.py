@@ -20,7 +20,7 @@ from tests.property.strategies import examples, machines, names, requests
 LOADS = st.sampled_from([(128, 1024), (2048, 256), (16384, 512)])
 
 
-@examples(8)
+@examples(6)
 @given(name=names(), machine=machines(), asked=requests(), load=LOADS, load_mode=st.sampled_from(LoadMode))
 def test_no_size_is_faster(
     name: str, machine: Machine, asked: Request, load: tuple[int, int], load_mode: LoadMode

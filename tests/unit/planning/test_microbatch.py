@@ -21,7 +21,6 @@ CASES = [
     ("gpt-oss-120b-MXFP4_MOE", "quad-3090", Request(n_ctx=32768, n_prompt=16384)),
     ("GLM-4.7-Flash-Q8_0", "dual-4090-5070ti", Request(n_ctx=32768, objective=Objective.PROMPT)),
     ("GLM-4.7-Flash-Q8_0", "single-3090", Request(n_ctx=32768, n_prompt=128, n_gen=1024)),
-    ("DeepSeek-R1-Q4_K_M", "omni-nps1", Request(n_ctx=32768)),
     ("DeepSeek-R1-Q4_K_M", "omni-nps1", Request(n_ctx=32768, n_prompt=16384)),
     # A smaller one that overlaps over more GPUs; one that leaves a layer less on the CPU; one that makes two GPUs one.
     ("Mixtral-8x7B-Q4_K_M", "quad-3090", Request(n_ctx=32768)),
