@@ -97,25 +97,23 @@ class Shares:
         if left == 0:
             return low, used
 
-        def with_layers(n: int) -> Layout:
-            # The output layer, on the last device, has no experts to leave behind.
-            return low.give(d, n_layer=n, n_part=max(0, n - is_last) if self.is_moe else 0)
-
-        high = with_layers(left)
+        # The output layer, on the last device, has no experts to leave behind.
+        high = low.give(d, n_layer=left, n_part=left - is_last if self.is_moe else 0)
         used_high = measure(high)
         if used_high[d] <= self.targets[d]:
             return high, used_high
-        n_low, n_high = low.shares[d].n_layer, left
-        best = low
-        while n_high - n_low > 1:
-            n = n_low + self._step(d, n_high - n_low, used, used_high)
-            tried = with_layers(n)
+        n_high = left
+        while (delta := n_high - low.shares[d].n_layer) > 1:
+            share, step = low.shares[d], self._step(d, delta, used, used_high)
+            # The quirk: after a first step of one layer the next takes one for the output layer again.
+            more = step - (is_last and share.n_part == 0) if self.is_moe else 0
+            tried = low.give(d, n_layer=share.n_layer + step, n_part=share.n_part + more)
             used_tried = measure(tried)
             if used_tried[d] <= self.targets[d]:
-                n_low, best, used = n, tried, used_tried
+                low, used = tried, used_tried
             else:
-                n_high, used_high = n, used_tried
-        return best, used
+                n_high, used_high = tried.shares[d].n_layer, used_tried
+        return low, used
 
     def _step(self, d: int, delta: int, low: Sequence[int], high: Sequence[int]) -> int:
         """False position in fit's integer arithmetic: a negative step wraps around and is cut to ``delta - 1``."""
@@ -177,14 +175,15 @@ class Shares:
     ) -> tuple[Layout, Sequence[int], int]:
         """Part of one more layer: up and what fits with it, else attention alone; the rest goes one device on."""
         is_last = d == len(self.names) - 1
-        if layout.shares[dense].n_layer <= is_last:
+        # With all of them taken llama.cpp reads past its last device here.
+        if dense == len(self.names) or layout.shares[dense].n_layer <= is_last:
             return layout, used, dense
         source = layout.shares[dense]
         tried = layout.give(dense, n_layer=source.n_layer - 1, n_part=source.n_part - 1)
-        after = dense + (tried.shares[dense].n_part == 0)
         mine = tried.shares[d]
         spill = buffers.CPU if is_last else self.names[d + 1]
         tried = tried.give(d, n_layer=mine.n_layer + 1, n_part=mine.n_part + 1, spill=spill)
+        after = dense + (tried.shares[dense].n_part == 0)
         chosen = self._best_overflow(tried, d, measure)
         if chosen is None:
             return layout, used, dense
