@@ -226,6 +226,11 @@ class ServerParams:
         return self.fit and self.split_mode is not SplitMode.TENSOR
 
     @property
+    def samples_on_devices(self) -> bool:
+        """Whether samplers are part of the graph: not where tensors are divided (``llama_context::set_sampler``)."""
+        return self.backend_sampling and self.split_mode is not SplitMode.TENSOR
+
+    @property
     def n_seq_max(self) -> int:
         """Slots: ``n_parallel``, or llama-server's four when it is negative."""
         return self.n_parallel if self.n_parallel > 0 else AUTO_PARALLEL

@@ -52,6 +52,14 @@ def test_a_split_by_rows_is_not_known() -> None:
     assert (priced.fits, [item.subject for item in priced.unpriced]) == (None, ["SYCL0"])
 
 
+def test_divided_tensors_are_sampled_on_the_cpu() -> None:
+    """llama.cpp warns and leaves the samplers out of the graph, so that nothing is missing."""
+    args = [*ARGS, "-sm", "tensor"]
+    plain, asked = (omniplan.footprint(DENSE, machine(), [*args, *extra]) for extra in ((), ("--backend-sampling",)))
+
+    assert (asked.fits, asked.buffers) == (True, plain.buffers)
+
+
 @pytest.mark.parametrize("key", ["tokenizer.ggml.add_bos_token=bool:false", "qwen3.block_count=int:1"])
 def test_keys_that_decide_no_size_may_be_overridden(key: str) -> None:
     """Those of the tokenizer, and of other architectures."""
