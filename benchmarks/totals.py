@@ -163,8 +163,7 @@ def predicted(run: Run) -> float:
     gpus = {gpu.name for gpu in run.machine.gpus}
     held = [size for name, size in priced.buffers.items() if name in gpus]
     weights = sum(size.model for size in held) / MIB if run.weights is None else run.weights
-    rest = sum(size.total - size.model for size in held) + sum(share.total for share in priced.process.values())
-    return weights + rest / MIB
+    return weights + (sum(priced.vram.values()) - sum(size.model for size in held)) / MIB
 
 
 def moved(run: Run) -> dict[str, tuple[float, float]]:

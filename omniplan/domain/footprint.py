@@ -197,6 +197,12 @@ class Footprint(Record):
         """Missing bytes by pool, only pools that are short."""
         return {pool.name: -pool.left for pool in self.pools if pool.left is not None and pool.left < 0}
 
+    @property
+    def vram(self) -> dict[str, int]:
+        """Bytes of the process on every card that CUDA sees, as nvidia-smi shows them: buffers and what CUDA takes."""
+        sizes = self.buffers
+        return {name: share.total + (sizes[name].total if name in sizes else 0) for name, share in self.process.items()}
+
     def reserved(self, buffer: str) -> int:
         """Bytes of a buffer type beside the model's own layers and caches: its compute buffer, and other parts."""
         main = self.contexts[ContextKind.MAIN].get(buffer, BufferSize())

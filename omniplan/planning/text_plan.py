@@ -170,7 +170,8 @@ def _process(footprint: Footprint) -> Iterator[str]:
     for name, share in footprint.process.items():
         parts = ", ".join(f"{part} {mib(size)}" for part, size in share.parts.items())
         kind = "seen" if share.is_measured else "assumed"
-        yield f"CUDA on {name}: {parts}; together {kind} between {mib(share.low)} and {mib(share.high)}"
+        seen = f"together {kind} between {mib(share.low)} and {mib(share.high)}"
+        yield f"CUDA on {name}: {parts}; {seen}; with the buffers {mib(footprint.vram[name])}"
 
 
 def reason_lines(reasons: Sequence[Reason]) -> list[str]:

@@ -102,12 +102,13 @@ def unaccounted(evidence: Evidence) -> Iterator[RunFinding]:
 
 
 def _margin(evidence: Evidence, name: str, total: int) -> int:
-    """Bytes kept on a GPU for its context and for growth."""
+    """Bytes kept on a GPU for what CUDA takes and for growth."""
     if evidence.expected.plan is not None:
         return sum(margin.context + margin.growth for margin in evidence.expected.plan.margins if margin.pool == name)
     gpus = {gpu.name: gpu for gpu in evidence.machine.gpus} if evidence.machine else {}
     gpu = gpus.get(name) or Gpu(name=name, description="", total=total, free=total)
-    return Headroom().kept_on(gpu)
+    policy = Headroom()
+    return policy.context_of(gpu, evidence.expected.footprint) + policy.growth_of(gpu)
 
 
 def used_memory(evidence: Evidence) -> Iterator[RunFinding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Final
 
 from omniplan.documents.column import Column, Count, Mib, Positive
@@ -99,7 +99,7 @@ def pinned(params: ServerParams, contexts: Contexts) -> int:
 
 def _used(gpu: Gpu, params: ServerParams, contexts: Contexts) -> dict[ProcessPart, int]:
     """What a card takes for the work it is given."""
-    row, card = table().process, _card(gpu)[0]
+    row, card = table().process, _card(gpu.description, gpu.total)[0]
     touched = {kind for kind, sizes in contexts.items() if gpu.name in sizes and sizes[gpu.name].total}
     parts = {ProcessPart.CONTEXT: card.context}
     if ContextKind.MAIN not in touched:
@@ -120,7 +120,7 @@ def _cards(contexts: Contexts) -> set[str]:
 
 
 def _share(gpu: Gpu, parts: Mapping[ProcessPart, int]) -> ProcessShare:
-    card, is_measured = _card(gpu)
+    card, is_measured = _card(gpu.description, gpu.total)
     usual = card.context + card.kernels + card.requests
     total = sum(parts.values())
     return ProcessShare(
@@ -132,9 +132,10 @@ def _share(gpu: Gpu, parts: Mapping[ProcessPart, int]) -> ProcessShare:
     )
 
 
-def _card(gpu: Gpu) -> tuple[CardRow, bool]:
+@lru_cache(maxsize=256)
+def _card(description: str, total: int) -> tuple[CardRow, bool]:
     """The row of a card, and whether it was measured."""
-    rows, known = table(), find_gpu(gpu.description, gpu.total)
+    rows, known = table(), find_gpu(description, total)
     if known and known.name in rows.card:
         return rows.card[known.name], True
     if known is None or not known.multiprocessors:

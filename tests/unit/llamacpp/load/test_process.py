@@ -100,4 +100,6 @@ def test_a_footprint_says_it_of_every_card() -> None:
     priced = omniplan.footprint(model, machine("RTX 3090", "RTX 3090"), ["-c", "4096", "-ngl", "99", "-sm", "none"])
 
     assert {"CUDA0", "CUDA1"} == set(priced.process)
+    assert priced.vram["CUDA0"] == priced.buffers["CUDA0"].total + priced.process["CUDA0"].total
+    assert priced.vram["CUDA1"] == priced.process["CUDA1"].total
     assert priced.pools[0].used == priced.buffers["CUDA0"].total
