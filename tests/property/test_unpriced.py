@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import omniplan
 from omniplan.domain.machine import Machine
+from omniplan.domain.params import ServerParams
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.flags.table import load_flags
 from omniplan.llamacpp.load.unpriced import rows
@@ -73,9 +74,10 @@ def test_no_plan_for_another_back_end_fits(name: str, machine: Machine, backend:
 
 
 def test_kinds_are_asked_for_by_flags_that_exist() -> None:
-    """Flags and fields that are looked for are those of the table of flags, or nothing would be found."""
+    """Flags and fields that are looked for are those of the table of flags, or follow from them."""
     known = {row.name for row in load_flags()}
-    fields = {row.param for row in load_flags()}
+    derived = {name for name, item in vars(ServerParams).items() if isinstance(item, property)}
+    fields = {row.param for row in load_flags()} | derived
 
     assert {name for row in rows().values() for name in row.flags} - known == set()
     assert {row.param for row in rows().values() if row.param} - fields == set()
