@@ -35,9 +35,9 @@ def plan(
     nothing fits, with the shortfall and what would make it fit.
     """
     from omniplan.domain.request import DEFAULT
-    from omniplan.planning.planner import make_plan
+    from omniplan.planning.planner import advised_plan
 
-    found = make_plan(
+    found = advised_plan(
         model_of(model), calibrated(machine_of(machine), calibration), replace(request or DEFAULT, **changes)
     )
     return replace(

@@ -40,9 +40,8 @@ def best_batching(problem: Problem) -> tuple[Ladder, Solution | None]:
     return chosen, best
 
 
-def faster_size(ladder: Ladder, found: Solution) -> Reason | None:
+def faster_size(problem: Problem, found: Solution) -> Reason | None:
     """What another micro-batch would gain where the request names one, if that is clear; None where nothing would."""
-    problem = ladder.problem
     free = Ladder(Problem(problem.model, problem.machine, replace(problem.request, n_ubatch=None), problem.settings))
     objective = problem.request.objective
     most = (1 - comparison_error(objective, found.prediction)) * found.seconds

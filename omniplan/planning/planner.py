@@ -26,6 +26,15 @@ def make_plan(model: Model, machine: Machine, request: Request) -> Plan:
     return plan_of(solve(model, machine, request))
 
 
+def advised_plan(model: Model, machine: Machine, request: Request) -> Plan:
+    """The same, with what another micro-batch than the one asked for would gain, which takes searches of its own."""
+    solved = solve(model, machine, request)
+    is_asked = request.baselines and request.n_ubatch is not None
+    if is_asked and (faster := faster_size(solved.problem, solved.solution)):
+        solved.reporter.note(faster)
+    return plan_of(solved)
+
+
 def solve(model: Model, machine: Machine, request: Request) -> Solved:
     """The fastest placement that keeps every limit, before it is put into words; raises Infeasible."""
     if request.moe_cache is not None and not build_known(request.build).moe_cache:
@@ -45,8 +54,6 @@ def solve(model: Model, machine: Machine, request: Request) -> Solved:
     found = best_of(found, known, request.objective, ladder.reporter)
     if found is None:
         raise refusal(ladder)
-    if request.baselines and request.n_ubatch is not None and (faster := faster_size(ladder, found)):
-        ladder.reporter.note(faster)
     return Solved(problem=ladder.problem, reporter=ladder.reporter, solution=found, rivals=known)
 
 
