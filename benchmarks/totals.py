@@ -67,13 +67,17 @@ def runs(folder: Path) -> Iterator[Run]:
         for line in path.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             is_mainline = re.match(r"llama\.cpp( [bv]\d|$)", row["engine"] or "")
-            if (
-                is_mainline
-                and row["backend"] == "CUDA"
-                and (row["date"] or "") >= _SINCE
-                and (run := rebuilt(row, folder))
-            ):
+            is_asked = is_mainline and row["backend"] == "CUDA" and (row["date"] or "") >= _SINCE
+            if is_asked and (run := rebuilt(row, folder)) and _is_known(run):
                 yield run
+
+
+def _is_known(run: Run) -> bool:
+    """Whether llama-server takes the arguments, and everything that they load has a price."""
+    try:
+        return not omniplan.footprint(run.model, run.machine, run.args).unpriced
+    except omniplan.OmniplanError:
+        return False
 
 
 def _of_log(row: Row, folder: Path) -> Run | None:
@@ -82,12 +86,12 @@ def _of_log(row: Row, folder: Path) -> Run | None:
     header = HEADERS.get((row["arch"], h.get("n_layer"), h.get("n_embd")))
     weights = row["buffers"]["model"]
     # With -sm tensor a log prints the share of one card.
-    printed = list(_on_gpus(weights).values()) or [weights.get("Meta", 0.0)] * len(row["gpus"])
+    printed = list(_on_gpus(weights).values()) or [weights.get("Meta", 0.0)] * len(row["gpus"] or ())
     args = _arguments((row["flags"] or "").split(" (")[0], row["n_ctx"])
     if not isinstance(used, dict) or header is None or not args or not (any(printed) or _value(args, "-ngl") == "0"):
         return None
     total = used.get("llama-server process, both cards") or sum(_on_gpus(used).values())
-    gpus = [(gpu["name"], gpu["vram_mib"]) for gpu in row["gpus"]]
+    gpus = [(gpu["name"], gpu["vram_mib"]) for gpu in row["gpus"] or () if gpu.get("vram_mib")]
     probe = (row["fit_lines"] or {}).get("fit_pass_compute", {})
     return Run(
         name=row["id"],
@@ -103,7 +107,7 @@ def _of_log(row: Row, folder: Path) -> Run | None:
 
 def _of_total(row: Row, folder: Path) -> Run | None:
     """A row of totals: one whose quant is a header's own, and whose idle use is stated."""
-    header, idle = HEADERS.get(f"{row['model']} {row['quant']}"), _IDLE.search(row["other_use"])
+    header, idle = HEADERS.get(f"{row['model']} {row['quant']}"), _IDLE.search(row["other_use"] or "")
     args = _arguments(row["command"].split(" (")[0], None)
     size = re.search(r"(\d+) ?GB|\((\d+) MiB", row["gpu"])
     if header is None or idle is None or not args or not size:
@@ -132,7 +136,10 @@ def _value(args: list[str], flag: str) -> str:
 
 def _arguments(command: str, n_ctx: int | None) -> list[str]:
     """The command's own arguments without the model; empty where it says no context or names other files."""
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return []
     if not words or not words[0].endswith("llama-server") or set(words) & set(_FILES):
         return []
     args = words[1:]
