@@ -1,4 +1,4 @@
-"""What a log shows of every part of a process: the model itself, a second context of it, a draft model, a projector."""
+"""What a log shows of each part of a process: the model itself, a second context, a draft, a projector, adapters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from omniplan.domain.footprint import BufferColumn, ContextKind
-from omniplan.verify.logs.report import Load, LoadReport, LogBuffer
+from omniplan.verify.logs.report import BufferKind, Load, LoadReport, LogBuffer
 from omniplan.verify.pools import COLUMNS, pool_of, pools, pools_of
 
 # Bytes of one column per pool.
@@ -19,6 +19,7 @@ def shown(report: LoadReport, load: Load) -> dict[ContextKind, Columns]:
         ContextKind.MTP: [buffer for context in load.contexts[1:] for buffer in context.buffers],
         ContextKind.DRAFT: list(_draft(report, load)),
         ContextKind.PROJECTOR: list(_projector(load)),
+        ContextKind.ADAPTERS: list(_adapters(load)),
         ContextKind.EXPERT_CACHE: list(load.expert_cache),
     }
     main = {column: _of_model(load, column) for column in COLUMNS}
@@ -33,6 +34,13 @@ def _of_model(load: Load, column: BufferColumn) -> Mapping[str, int]:
         return found
     table = load.breakdown or (() if load.has_buffers else load.projected)
     return {pool_of(row.device): int(getattr(row, column)) for row in table}
+
+
+def _adapters(load: Load) -> Iterator[LogBuffer]:
+    """Factors of adapters, which are weights; control vectors are not printed."""
+    for buffer in load.all_buffers():
+        if buffer.kind is BufferKind.LORA:
+            yield replace(buffer, kind=BufferKind.MODEL)
 
 
 def _projector(load: Load) -> Iterator[LogBuffer]:

@@ -119,6 +119,7 @@ def test_a_buffer_may_differ_by_what_is_tolerated(column: str, tolerated: float)
 BESIDE: Mapping[ContextKind, Mapping[str, BufferSize]] = {
     ContextKind.MTP: {"CUDA0": BufferSize(context=32 * MIB, compute=520 * MIB)},
     ContextKind.PROJECTOR: {"CUDA0": BufferSize(model=888 * MIB, compute=248 * MIB)},
+    ContextKind.ADAPTERS: {"CUDA0": BufferSize(model=96 * MIB), "CUDA_Host": BufferSize(model=MIB)},
     # The slots of a layer's experts are in RAM, and in no line.
     ContextKind.EXPERT_CACHE: {"CUDA0": BufferSize(context=4095 * MIB), "CPU": BufferSize(context=24576)},
 }
@@ -126,6 +127,8 @@ BESIDE: Mapping[ContextKind, Mapping[str, BufferSize]] = {
 BESIDE_LINES = {
     "projector": "load_hparams: model size: 888.00 MiB",
     "image": "reserve_compute_meta: CUDA0 compute buffer size = 248.00 MiB",
+    "factors": "llama_adapter_lora_init_impl: CUDA0 LoRA buffer size = 96.00 MiB",
+    "factors in RAM": "llama_adapter_lora_init_impl: CUDA_Host LoRA buffer size = 1.00 MiB",
     "experts": "impl:      CUDA0 MoE cache size =  4095.00 MiB for 16905.94 MiB of host experts",
     "second": "llama_context: n_ctx         = 8192",
     "cache": "llama_kv_cache: CUDA0 KV buffer size = 32.00 MiB",
@@ -141,7 +144,7 @@ def beside(compute: float, parts: Mapping[ContextKind, Mapping[str, BufferSize]]
 
 
 def test_every_part_is_held_against_its_own_lines() -> None:
-    """A second context and a projector are compared by themselves; one that deviates leaves the others in order."""
+    """A second context, projector and adapters are compared by themselves; one that deviates leaves the others alone."""
     found = beside(520.0, BESIDE)
     others = beside(620.0, BESIDE)
 
