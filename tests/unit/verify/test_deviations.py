@@ -144,7 +144,7 @@ def beside(compute: float, parts: Mapping[ContextKind, Mapping[str, BufferSize]]
 
 
 def test_every_part_is_held_against_its_own_lines() -> None:
-    """A second context, projector and adapters are compared by themselves; one that deviates leaves the others alone."""
+    """A second context, projector and adapters are compared by themselves; one that deviates leaves others alone."""
     found = beside(520.0, BESIDE)
     others = beside(620.0, BESIDE)
 
