@@ -82,7 +82,8 @@ def focused(report: LoadReport, path: str, name: str) -> LoadReport:
 def of_model(report: LoadReport, model: Model, machine: Machine | None, args: Sequence[str]) -> Expected:
     """A footprint of ``args``, else of the command in the log, else of the settings it shows.
 
-    Free memory is what the log says was free, since llama.cpp divides layers by it. Raises InputError where neither
+    Free memory is what the log says was free, since llama.cpp divides layers by it. A rehearsal is held against a
+    rehearsal, whose compute buffers can be larger than a load's. Raises InputError where neither
     a machine is given nor the log describes its devices.
     """
     load = report.load
@@ -94,7 +95,7 @@ def of_model(report: LoadReport, model: Model, machine: Machine | None, args: Se
     chosen = _fitted(model, base, params, words, load)
     # A run of the settings shown is priced as it ran, whatever --fit had in mind.
     params = parse(chosen)
-    priced = footprint(with_companions(model, params), base, params)
+    priced = footprint(with_companions(model, params), base, params, no_alloc=load.is_dry)
     return Expected(
         basis=basis,
         args=tuple(chosen),

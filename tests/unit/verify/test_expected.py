@@ -1,0 +1,31 @@
+"""What a log is held against."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import omniplan
+from omniplan.verify.expected import of_model
+from omniplan.verify.logs import parse_log
+from tests import diary
+from tests.log_writer import ERAS, render
+
+ARGS = ("-c", "8192", "-np", "1", "-ngl", "99", "-ts", "32,16", "--fit", "off")
+
+
+@pytest.mark.parametrize("is_dry", [True, False], ids=["rehearsal", "load"])
+def test_a_rehearsal_is_held_against_a_rehearsal(*, is_dry: bool) -> None:
+    """Over two GPUs it prints more compute than a load does, and that is no deviation."""
+    report = parse_log(render(diary.glm(), next(iter(ERAS.values()))))
+    (load, *others) = report.loads
+    report = replace(report, loads=(replace(load, is_dry=is_dry), *others))
+    model, machine = omniplan.load_model(diary.MODEL), omniplan.load_machine(diary.MACHINE)
+
+    priced = of_model(report, model, machine, ARGS).footprint
+
+    assert priced is not None
+    expected = omniplan.footprint(model, machine, ARGS, no_alloc=is_dry)
+    other = omniplan.footprint(model, machine, ARGS, no_alloc=not is_dry)
+    assert priced.buffers == expected.buffers != other.buffers
