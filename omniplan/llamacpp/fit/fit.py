@@ -13,7 +13,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import MAX_DEVICES, NEVER_SHRINK, LoadMode, Override, ServerParams, SplitMode
 from omniplan.errors import ArgumentError
-from omniplan.llamacpp.fit.fit_layers import Layout, Shares
+from omniplan.llamacpp.fit.fit_layers import Layout, Shares, WrappedAround
 from omniplan.llamacpp.flags import refusals
 from omniplan.llamacpp.flags.refusals import devices_in_use
 from omniplan.llamacpp.ggml import buffers
@@ -217,7 +217,12 @@ class _Fitter:
         shares = Shares(names=self.names, n_layer=self._n_layer, is_moe=is_moe, targets=self.targets)
         layout = shares.fill_back_to_front(self._used_by)
         if is_moe and surplus > 0:
-            layout = shares.fill_front_to_back(layout, self._used_by)
+            try:
+                layout = shares.fill_front_to_back(layout, self._used_by)
+            except WrappedAround:
+                raise _GaveUp(
+                    "the first of several GPUs can take every layer, and llama.cpp's counts of the others wrap around"
+                ) from None
         self.chosen = layout
 
     def _used_by(self, layout: Layout) -> Sequence[int]:

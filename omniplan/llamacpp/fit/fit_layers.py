@@ -70,6 +70,10 @@ class Layout:
         return replace(self, shares=(*self.shares[:index], share, *self.shares[index + 1 :]))
 
 
+class WrappedAround(Exception):
+    """llama.cpp's own counts of layers fall below zero, and its search ends among garbage."""
+
+
 Measure = Callable[[Layout], Sequence[int]]
 _WRAP: Final = 1 << 32
 
@@ -124,7 +128,10 @@ class Shares:
     def fill_front_to_back(self, layout: Layout, measure: Measure) -> Layout:
         """Step 4: turn layers without experts into full ones, first device first, one partial layer at each border."""
         used = measure(layout)
-        dense = next((d for d, share in enumerate(layout.shares) if share.n_layer), len(layout.shares) - 1)
+        # The quirk: layers of devices before one that has none stay as they are.
+        dense = len(self.names)
+        while dense and layout.shares[dense - 1].n_layer:
+            dense -= 1
         d = 0
         while d <= dense < len(self.names):
             layout, used, dense = self._convert(layout, used, dense, d, measure)
@@ -153,6 +160,8 @@ class Shares:
         for j in range(dense, len(self.names)):
             share = layout.shares[j]
             moved = share.n_layer - (j == len(self.names) - 1)
+            if moved < 0 and j != d:
+                raise WrappedAround
             layout = layout.give(d, n_layer=layout.shares[d].n_layer + moved)
             layout = layout.give(j, n_layer=layout.shares[j].n_layer - moved, n_part=0)
         return layout
