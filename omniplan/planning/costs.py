@@ -64,19 +64,19 @@ class LayerCosts:
         return sum(self.base) + sum(self.movable)
 
 
-def layer_costs(model: Model, context: Context, pins: Pins) -> LayerCosts:
-    """Costs of every layer of ``model`` in ``context``, exact to the byte."""
+def layer_costs(model: Model, context: Context, pins: Pins, *, mtp: bool = False) -> LayerCosts:
+    """Costs of every layer of ``model`` in ``context``, exact to the byte; of nextn layers with ``mtp`` alone."""
     # How a batch is computed changes no bytes of a layer.
     context = replace(context, op_offload=True)
-    return _costs(model, context, pins) if pins.homes else _free_costs(model, context)
+    return _costs(model, context, pins, mtp=mtp) if pins.homes else _free_costs(model, context, mtp=mtp)
 
 
 @lru_cache(maxsize=64)
-def _free_costs(model: Model, context: Context) -> LayerCosts:
-    return _costs(model, context, Pins())
+def _free_costs(model: Model, context: Context, *, mtp: bool) -> LayerCosts:
+    return _costs(model, context, Pins(), mtp=mtp)
 
 
-def _costs(model: Model, context: Context, pins: Pins) -> LayerCosts:
+def _costs(model: Model, context: Context, pins: Pins, *, mtp: bool) -> LayerCosts:
     h = model.hparams
     is_moe = model.is_moe
     tensors = patterns.EXPERTS if is_moe else patterns.DENSE_FFN
@@ -89,7 +89,7 @@ def _costs(model: Model, context: Context, pins: Pins) -> LayerCosts:
     shared: dict[str, int] = {}
     fixed: Counter[str] = Counter()
     rest = 0.0
-    for slot in weights.slots(model):
+    for slot in weights.slots(model, mtp=mtp):
         size, is_movable = weights.size(slot, CUDA.memory), bool(moves.search(slot.name))
         if home := pins.homes.get(slot.tensor.name):
             fixed[home] += size

@@ -59,7 +59,7 @@ class Problem:
     @cached_property
     def costs(self) -> LayerCosts:
         """Bytes per layer."""
-        return layer_costs(self.model, self.context, self.pins)
+        return layer_costs(self.model, self.context, self.pins, mtp=self.params.load_mtp)
 
     @cached_property
     def times(self) -> Mapping[str, DeviceTimes]:
@@ -74,7 +74,7 @@ class Problem:
             return False
         apart = [gpu for gpu in self.machine.gpus if not gpu.draws_on_ram]
         kept = min(ram, self.headroom.ram) + sum(max(0, gpu.room - self.headroom.budget_of(gpu)) for gpu in apart)
-        held = {slot.tensor.name: slot.tensor.nbytes for slot in weights.slots(self.model)}
+        held = {slot.tensor.name: slot.tensor.nbytes for slot in weights.slots(self.model, mtp=self.params.load_mtp)}
         cached = sum(cache.nbytes for cache in memory.caches(self.model, self.context))
         return sum(held.values()) + cached > most - kept
 

@@ -13,7 +13,7 @@ from omniplan.domain.machine import Machine
 from omniplan.errors import InputError
 from omniplan.machines.cpus import cpu_rows
 from omniplan.machines.files import machine_toml, parse_machine
-from omniplan.machines.gpus import gpu_rows, key_of
+from omniplan.machines.gpus import find_gpus, gpu_rows, key_of
 from omniplan.machines.probe.words import machine_from_words
 from omniplan.units import GIB, MIB
 from tests.launches import DATA
@@ -194,7 +194,9 @@ def test_every_row_can_be_named(gpus: list[object], cpu: object, size: int, join
 
     machine = machine_from_words(joint.join([*names, f"{size} GB"]), name="drawn")
 
-    assert [gpu.description for gpu in machine.gpus] == names[:-1]
+    # A processor whose GPU draws on the RAM brings it along.
+    own = [row.name for row in find_gpus(names[-1])]
+    assert [gpu.description for gpu in machine.gpus] == [*names[:-1], *own]
     assert machine.cpu is not None
     assert machine.cpu.model == names[-1]
     assert parse_machine(machine_toml(machine)) == machine
