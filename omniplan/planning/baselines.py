@@ -45,14 +45,14 @@ class Rival:
     asked: ServerParams | None = None
 
 
-def rivals(problem: Problem, plain: Problem, reporter: Reporter) -> dict[str, Rival]:
+def rivals(problem: Problem, plain: Problem, ours: Solution | None, reporter: Reporter) -> dict[str, Rival]:
     """Every baseline that llama.cpp would accept, by name.
 
     ``plain`` is what the user asked for; ``problem`` has what the search settled besides, which only
-    "fit, plan's settings" shares.
+    "fit, plan's settings" shares, as it shares what ``ours``, the search's own, takes of a GPU beside buffers.
     """
     found: dict[str, Rival] = {}
-    for name, owner, params in _entries(problem, plain, found):
+    for name, owner, params in _entries(problem, plain, ours, found):
         try:
             found[name] = _rival(owner, name, params, is_plain=owner is plain)
         except ArgumentError as error:
@@ -62,7 +62,7 @@ def rivals(problem: Problem, plain: Problem, reporter: Reporter) -> dict[str, Ri
     return found
 
 
-def _entries(problem: Problem, plain: Problem, found: Mapping[str, Rival]) -> Iterator[_Entry]:
+def _entries(problem: Problem, plain: Problem, ours: Solution | None, found: Mapping[str, Rival]) -> Iterator[_Entry]:
     """All but the best -ngl, none for more GPUs than llama.cpp can use; ``found`` are those so far."""
     machine, h = plain.machine, plain.model.hparams
     asked = _asked(plain)
@@ -75,7 +75,7 @@ def _entries(problem: Problem, plain: Problem, found: Mapping[str, Rival]) -> It
     if kept and problem.hosted(asked, found[FIT].solution.footprint) != asked:
         yield FIT_SET, problem, asked
     elif not kept and len(machine.gpus) < MAX_DEVICES:
-        yield FIT_SET, problem, replace(_asked(problem), fit_target=_margins(problem))
+        yield FIT_SET, problem, replace(_asked(problem), fit_target=_margins(problem, ours))
     every = replace(asked, n_gpu_layers=candidates.all_layers(h.n_layer_all), fit=False)
     yield ALL, plain, every
     if h.n_expert:
@@ -89,9 +89,14 @@ def _asked(problem: Problem) -> ServerParams:
     return replace(problem.params, overrides=problem.pins.overrides, moe_cache=0)
 
 
-def _margins(problem: Problem) -> tuple[int, ...]:
-    """Bytes that --fit must leave on each GPU to keep the headroom, in whole MiB."""
-    kept = tuple(-(-problem.headroom.kept_on(gpu) // MIB) * MIB for gpu in problem.machine.gpus)
+def _margins(problem: Problem, ours: Solution | None) -> tuple[int, ...]:
+    """Bytes that --fit must leave on each GPU to keep the headroom of a process like ``ours``, in whole MiB."""
+    headroom, priced = problem.headroom, ours and ours.footprint
+    sizes = [
+        headroom.kept_on(gpu) + (max(0, headroom.beyond(gpu, priced)) if priced and gpu.name in priced.buffers else 0)
+        for gpu in problem.machine.gpus
+    ]
+    kept = tuple(-(-size // MIB) * MIB for size in sizes)
     return kept * MAX_DEVICES if len(kept) == 1 else (*kept, *problem.params.fit_target[len(kept) :])
 
 

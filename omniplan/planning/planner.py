@@ -50,7 +50,7 @@ def solve(model: Model, machine: Machine, request: Request) -> Solved:
     if request.baselines and not problem.is_beyond_all:
         # Whoever does without a planner leaves alone what only a search would settle.
         usual = replace(settled, n_ubatch=problem.settings.n_ubatch, op_offload=True, head_on_cpu=False, moe_cache=0)
-        known = rivals(ladder.problem, ladder.problem.settled(usual), ladder.reporter)
+        known = rivals(ladder.problem, ladder.problem.settled(usual), found, ladder.reporter)
     found = best_of(found, known, request.objective, ladder.reporter)
     if found is None:
         raise refusal(ladder)

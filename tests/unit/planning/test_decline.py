@@ -16,7 +16,7 @@ GLM = "GLM-4.7-Flash-Q8_0"
 
 @pytest.mark.parametrize(
     ("name", "machine", "n_ctx"),
-    [(GLM, "dual-4090-5070ti", 32768), (GLM, "single-3090", 16384), ("DeepSeek-R1-Q4_K_M", "omni-nps1", 32768)],
+    [(GLM, "dual-4090-5070ti", 32768), (GLM, "single-3090", 16384), ("DeepSeek-R1-Q4_K_M", "omni-nps1", 16384)],
 )
 def test_the_command_is_fit_s_and_keeps_the_headroom(name: str, machine: str, n_ctx: int) -> None:
     """--fit, run on the command, chooses the layout that is priced; it keeps the margins and is as fast as it says."""
