@@ -74,7 +74,9 @@ def _entries(problem: Problem, plain: Problem, ours: Solution | None, found: Map
     kept = FIT in found and found[FIT].baseline.fits and problem.settings == plain.settings
     if kept and problem.hosted(asked, found[FIT].solution.footprint) != asked:
         yield FIT_SET, problem, asked
-    elif not kept and len(machine.gpus) < MAX_DEVICES:
+        # RAM that is pinned takes page tables of the GPU.
+        kept = FIT_SET in found and found[FIT_SET].baseline.fits
+    if not kept and len(machine.gpus) < MAX_DEVICES:
         yield FIT_SET, problem, replace(_asked(problem), fit_target=_margins(problem, ours))
     every = replace(asked, n_gpu_layers=candidates.all_layers(h.n_layer_all), fit=False)
     yield ALL, plain, every
