@@ -64,22 +64,23 @@ class Case:
     given_machine: Machine | None = None
     model_problem: OmniplanError | None = None
     companions: tuple[Companion, ...] = ()
+    adapters: tuple[Header, ...] = ()
     comments: tuple[Word, ...] = ()
     is_literal: bool = False
 
     @cached_property
     def served(self) -> Model | None:
-        """The model with the projector and the draft that the command loads beside it, as far as they are there."""
+        """The model with what the command loads beside it, as far as that is there."""
         rows = {item.option.row.key: item for item in self.companions if item.option.row}
         draft, projector = rows.get("spec-draft-model"), rows.get("mmproj")
-        if self.model is None or not rows:
+        if self.model is None or not (rows or self.adapters):
             return self.model
-        return replace(
-            self.model,
-            companions=Companions(
-                draft=draft.model if draft else None, projector=projector.header if projector else None
-            ),
+        beside = Companions(
+            draft=draft.model if draft else None,
+            projector=projector.header if projector else None,
+            adapters=self.adapters,
         )
+        return replace(self.model, companions=beside)
 
     @cached_property
     def reading(self) -> Reading:

@@ -108,6 +108,7 @@ def _case(document: Document, command: Command, models: Models, named: frozenset
         model_problem=found if isinstance(found, OmniplanError) else None,
         given_machine=machine,
         companions=tuple(models.companions(Case(command=command))),
+        adapters=models.adapters(Case(command=command)),
         comments=document.comments(command),
         is_literal=document.kind is FileKind.ARGS,
     )

@@ -60,6 +60,15 @@ class Models:
                 nbytes = header.file_bytes if header else path.stat().st_size
                 yield Companion(option=option, nbytes=nbytes, header=header, model=model)
 
+    def adapters(self, case: Case) -> tuple[Header, ...]:
+        """Headers of a command's adapters; none unless every one of them is there."""
+        found = [
+            header
+            for file in case.params.adapters
+            if (path := next(filter(_is_file, self._places(file.path)), None)) and (header := _header(path))
+        ]
+        return tuple(found) if len(found) == len(case.params.adapters) else ()
+
     def _places(self, named: str) -> Iterator[Path]:
         """Where the file may be: as written, beside the file that names it, in the folder mounted as /models."""
         if "\0" in named:

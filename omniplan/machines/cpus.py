@@ -72,13 +72,25 @@ def _key(name: str) -> str:
     return " ".join(word for word in words if word not in _NOISE and word != "pro")
 
 
+@cache
+def _index() -> Mapping[str, tuple[CpuRow, ...]]:
+    """Rows by their keys, and by what their keys end with where that is no row's own: "14900k" for "i9 14900k"."""
+    whole: dict[str, tuple[CpuRow, ...]] = {}
+    ends: dict[str, tuple[CpuRow, ...]] = {}
+    for row in cpu_rows():
+        words = _key(row.name).split()
+        whole[" ".join(words)] = (*whole.get(" ".join(words), ()), row)
+        for start in range(1, len(words)):
+            end = " ".join(words[start:])
+            ends[end] = (*ends.get(end, ()), row) if len(end) > 3 else ()
+    return {**ends, **whole}
+
+
 def find_cpu(name: str) -> CpuRow | None:
     """The row called ``name``, with or without its family; None when no row, or more than one, has that name."""
     wanted = _key(name)
-    found = [row for row in cpu_rows() if _key(row.name) == wanted]
-    if not found and len(wanted) > 3:
-        found = [row for row in cpu_rows() if _key(row.name).endswith(f" {wanted}")]
-    return found[0] if len(found) == 1 else None
+    rows = _index().get(wanted, ())
+    return rows[0] if len(rows) == 1 else None
 
 
 def known_names() -> Iterable[str]:

@@ -9,6 +9,7 @@ import pytest
 import omniplan
 from omniplan.check.values import Finding
 from tests.headers import Item, TensorRow, make_header, write_gguf
+from tests.oracle import adapters, cases
 
 LLAMA: dict[str, Item] = {
     "general.architecture": "llama",
@@ -97,3 +98,18 @@ def test_a_given_model_is_for_the_command_that_names_it(tmp_path: Path) -> None:
     script.write_text("llama-server -m /else/a.gguf -c 512\nllama-server -m /else/b.gguf -c 512\n")
 
     assert omniplan.check(script, model=tmp_path / "a.gguf").n_models == 1
+
+
+def test_adapters_beside_the_script_are_priced(tmp_path: Path) -> None:
+    """Whether it fits is known where their files are there, and not without one of them."""
+    model = cases.model("Qwen3-8B-Q4_K_M")
+    adapters.write(model, tmp_path / "a.gguf", 8, "f16")
+    command = "llama-server -m Qwen3-8B-Q4_K_M.gguf -c 4096 -np 1 -ngl 99 --fit off --lora"
+    script = tmp_path / "run.sh"
+
+    def subjects(*names: str) -> set[str]:
+        script.write_text(f"{command} {','.join(names)}\n")
+        return {item.subject for item in omniplan.check(script, model=model, machine="single-3090").unpriced}
+
+    assert subjects("a.gguf") == set()
+    assert subjects("a.gguf", "b.gguf") == {"--lora"}
