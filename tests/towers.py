@@ -353,9 +353,8 @@ def _glimmer(tower: Tower) -> Iterator[TensorRow]:
         yield from matrix(tower, f"mm.{i}", n_in, n_out, biased=False)
 
 
-def _lfm2_audio(tower: Tower) -> Iterator[TensorRow]:
-    n = tower.n_embd
-    yield from (positions(tower, 1500), *matrix(tower, "a.pre_encode.out", 4096, n))
+def _subsampling() -> Iterator[TensorRow]:
+    """The convolutions before a conformer."""
     for i, shape in (
         (0, (3, 3, 1, 256)),
         (2, (3, 3, 1, 256)),
@@ -365,6 +364,12 @@ def _lfm2_audio(tower: Tower) -> Iterator[TensorRow]:
     ):
         yield f"a.conv1d.{i}.weight", "f16", shape
         yield vector(f"a.conv1d.{i}.bias", 1, 1, 256)
+
+
+def _lfm2_audio(tower: Tower) -> Iterator[TensorRow]:
+    n = tower.n_embd
+    yield from (positions(tower, 1500), *matrix(tower, "a.pre_encode.out", 4096, n))
+    yield from _subsampling()
     yield from (*norm("mm.a.mlp.0", n), *two(tower, "mm.a.mlp.1", "mm.a.mlp.3", n))
     for il in range(tower.n_layer):
         block = f"a.blk.{il}"
@@ -461,15 +466,7 @@ def _granite_speech(tower: Tower) -> Iterator[TensorRow]:
 def _parakeet(tower: Tower) -> Iterator[TensorRow]:
     n = tower.n_embd
     yield from (*_speech_layers(tower), *matrix(tower, "a.pre_encode.out", 4096, n))
-    for i, shape in (
-        (0, (3, 3, 1, 256)),
-        (2, (3, 3, 1, 256)),
-        (3, (1, 1, 256, 256)),
-        (5, (3, 3, 1, 256)),
-        (6, (1, 1, 256, 256)),
-    ):
-        yield f"a.conv1d.{i}.weight", "f16", shape
-        yield vector(f"a.conv1d.{i}.bias", 1, 1, 256)
+    yield from _subsampling()
     for il in range(tower.n_layer):
         block = f"a.blk.{il}"
         yield from matrix(tower, f"{block}.linear_pos", n, n, biased=False)

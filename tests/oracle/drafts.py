@@ -10,10 +10,9 @@ with three of them that have heads of their own, or the nextn layer without the 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import replace
 from functools import cache
 from itertools import cycle
@@ -32,6 +31,7 @@ from omniplan.errors import ArgumentError
 from tests.contracts.sources import ROOT
 from tests.oracle import cases
 from tests.oracle.nextn import write_nextn
+from tests.oracle.recording import record
 
 # A busy machine is no verdict.
 SECONDS: Final = 600.0
@@ -241,17 +241,7 @@ def report(pool: Executor) -> bool:
 
 def main(names: Sequence[str]) -> int:
     """Count the cases and write them down, or those with one of ``names`` in their label; 1 when any differs."""
-    chosen = [case for case in CASES if not names or any(name in label(case) for name in names)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        rows = list(pool.map(count, chosen))
-    wrong = {label(row): lines for row in rows if (lines := differences(row))}
-    n_refused = sum("error" in row for row in rows)
-    print(f"{len(rows) - len(wrong)} of {len(rows)} agree in every figure, {n_refused} of them refused")
-    for name, lines in wrong.items():
-        print(f"{name}:", *lines, sep="\n  ")
-    if not names:
-        RECORDED.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
-    return int(bool(wrong))
+    return record(CASES, names, RECORDED, label=label, ask=count, differences=differences)
 
 
 if __name__ == "__main__":

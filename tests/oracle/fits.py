@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,6 +30,7 @@ from omniplan.llamacpp.fit.fit import fit
 from omniplan.llamacpp.flags.args import parse
 from tests.contracts.sources import ROOT
 from tests.oracle import drafts
+from tests.oracle.recording import record
 
 RECORDED: Final = ROOT / "tests" / "data" / "oracle" / "fit_drafts.jsonl"
 _FIT: Final = (
@@ -203,16 +204,7 @@ def main(names: list[str]) -> int:
         print(json.dumps(_one(json.load(sys.stdin))))
         sys.stdout.flush()
         os._exit(0)
-    chosen = [case for case in CASES if not names or any(name in label(case) for name in names)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        rows = list(pool.map(choose, chosen))
-    wrong = {label(row): lines for row in rows if (lines := differences(row))}
-    print(f"{len(rows) - len(wrong)} of {len(rows)} choices are the same")
-    for name, lines in wrong.items():
-        print(f"{name}:", *lines, sep="\n  ")
-    if not names:
-        RECORDED.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
-    return int(bool(wrong))
+    return record(CASES, names, RECORDED, label=label, ask=choose, differences=differences)
 
 
 if __name__ == "__main__":
