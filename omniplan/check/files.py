@@ -11,9 +11,8 @@ from omniplan.check.hit import Hit
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
 from omniplan.domain.footprint import RAM, BufferSize, ContextKind, Footprint
-from omniplan.domain.header import ArrayInfo, Value
-from omniplan.domain.model import Model
 from omniplan.formats.command import Word
+from omniplan.gguf.companions import foreign
 from omniplan.gguf.model import architectures
 from omniplan.units import gib, mib
 
@@ -90,28 +89,8 @@ def _beside(case: Case, name: str, at: Word, found: Companion | None) -> Hit:
 def draft_of_another_kind(case: Case) -> Iterator[Hit]:
     """A draft model whose vocabulary is not the model's."""
     for item in case.companions:
-        if case.model is None or item.model is None or item.option.row is None:
-            continue
-        own, other = _vocabulary(case.model), _vocabulary(item.model)
-        if None in (*own, *other):
-            continue
-        if own[0] != other[0] or abs((own[1] or 0) - (other[1] or 0)) > _VOCABULARIES_DIFFER:
-            yield Hit(
-                message=f"the draft model has the tokenizer {other[0]} with {other[1]:,} tokens, "
-                f"the model {own[0]} with {own[1]:,}",
-                at=item.option.at,
-            )
-
-
-# common/speculative.cpp: SPEC_VOCAB_MAX_SIZE_DIFFERENCE.
-_VOCABULARIES_DIFFER: Final = 128
-
-
-def _vocabulary(model: Model) -> tuple[Value | None, int | None]:
-    """Kind of tokenizer and number of tokens."""
-    tokens = model.header.metadata.get("tokenizer.ggml.tokens")
-    count = tokens.length if isinstance(tokens, ArrayInfo) else len(tokens) if isinstance(tokens, tuple) else None
-    return model.header.metadata.get("tokenizer.ggml.model"), count
+        if case.model is not None and item.model is not None and (other := foreign(case.model, item.model)):
+            yield Hit(message=f"the draft model has {other}", at=item.option.at)
 
 
 def in_ram(case: Case) -> Iterator[Hit]:

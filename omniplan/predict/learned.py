@@ -186,5 +186,7 @@ def load(path: str | Path) -> Learned:
 def beside(machine: str | Path) -> Path | None:
     """The file that belongs to a machine file, ``NAME.calibration.toml`` beside ``NAME.toml``, where there is one."""
     path = path_of(machine)
+    if not path.name:
+        return None
     found = path.with_name(f"{path.stem}{CALIBRATION}")
     return found if path.is_file() and found.is_file() else None

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import omniplan
 from omniplan.domain.footprint import ContextKind, sum_of
+from omniplan.domain.header import Value
 from omniplan.domain.headroom import shortfall
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Companions, Model
-from omniplan.errors import Infeasible
+from omniplan.errors import Infeasible, RequestError
+from omniplan.gguf.companions import foreign
 from tests.oracle import cases
 from tests.property.strategies import examples, machines
 
@@ -58,3 +61,20 @@ def test_a_draft_model_is_planned_beside(machine: Machine, n_ctx: int) -> None:
     assert sum(size.total for size in plan.footprint.contexts[ContextKind.DRAFT].values()) > 0
     assert set(alone.footprint.contexts) == {ContextKind.MAIN}
     assert shortfall(alone.margins) == {}
+
+
+def worded(name: str, tokenizer: str, count: int) -> Model:
+    """A model with a vocabulary, which headers without one leave open."""
+    model = cases.model(name)
+    words: dict[str, Value] = {"tokenizer.ggml.model": tokenizer, "tokenizer.ggml.tokens": ("a",) * count}
+    return replace(model, header=replace(model.header, metadata={**model.header.metadata, **words}))
+
+
+@pytest.mark.parametrize(("tokenizer", "count"), [("llama", 1000), ("gpt2", 1129)])
+def test_a_draft_of_another_family_is_refused(tokenizer: str, count: int) -> None:
+    """llama-server would not draft with it, so no plan does; a few tokens more or less are of one family."""
+    model, draft = worded(DRAFTED, "gpt2", 1000), worded(DRAFT, tokenizer, count)
+
+    with pytest.raises(RequestError, match="llama-server refuses it"):
+        omniplan.plan(replace(model, companions=Companions(draft=draft)), "single-3090", draft="draft.gguf")
+    assert foreign(model, worded(DRAFT, "gpt2", 1128)) == foreign(model, cases.model(DRAFT)) == ""
