@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from omniplan.cli.main import main
-from omniplan.errors import InputError
+from omniplan.errors import OmniplanError
 
 
 def check_refused(argv: Sequence[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,6 +22,6 @@ def check_refused(argv: Sequence[str], says: str, capsys: pytest.CaptureFixture[
     assert says in shown.err
 
 
-def check_one_line(error: InputError) -> None:
+def check_one_line(error: OmniplanError) -> None:
     """What the command prints of an error is one line."""
     assert "\n" not in str(error)

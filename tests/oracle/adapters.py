@@ -93,12 +93,13 @@ def _ask(case: Case, folder: Path) -> Case:
 
 def main() -> int:
     """Ask for every case; 1 when a figure has changed."""
-    known = FILE.read_text(encoding="utf-8") if FILE.exists() else ""
+    known = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()] if FILE.exists() else []
     with tempfile.TemporaryDirectory() as folder:
         asked = (dict(zip(("model", "machine", "args", "adapters"), row, strict=True)) for row in ASKED)
-        text = "".join(f"{json.dumps(_ask(case, Path(folder)))}\n" for case in asked)
-    FILE.write_text(text, encoding="utf-8")
-    return int(text != known)
+        rows = [_ask(case, Path(folder)) for case in asked]
+    if is_other := json.loads(json.dumps(rows)) != known:
+        FILE.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return int(is_other)
 
 
 if __name__ == "__main__":

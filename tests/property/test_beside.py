@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,14 +13,18 @@ from hypothesis import strategies as st
 
 import omniplan
 from omniplan.domain.footprint import ContextKind, sum_of
-from omniplan.domain.header import Value
+from omniplan.domain.header import Header, Value
 from omniplan.domain.headroom import shortfall
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Companions, Model
 from omniplan.errors import Infeasible, RequestError
+from omniplan.gguf import read_header
 from omniplan.gguf.companions import foreign
 from tests.oracle import cases
+from tests.projectors import write_projector
 from tests.property.strategies import examples, machines
+from tests.refusals import check_one_line
+from tests.towers import TOWERS
 
 DRAFTED = "Qwen3-8B-Q4_K_M"
 HEADED = "Qwen3.6-27B-MTP-Q4_K_M"
@@ -78,3 +85,52 @@ def test_a_draft_of_another_family_is_refused(tokenizer: str, count: int) -> Non
     with pytest.raises(RequestError, match="llama-server refuses it"):
         omniplan.plan(replace(model, companions=Companions(draft=draft)), "single-3090", draft="draft.gguf")
     assert foreign(model, worded(DRAFT, "gpt2", 1128)) == foreign(model, cases.model(DRAFT)) == ""
+
+
+@cache
+def projector(kind: str) -> Header:
+    """A projector's header of that kind."""
+    with tempfile.TemporaryDirectory() as folder:
+        return read_header(write_projector(Path(folder) / "projector.gguf", TOWERS[kind]))
+
+
+DAMAGE: st.SearchStrategy[Value] = st.sampled_from(
+    [
+        0,
+        1,
+        -1,
+        3,
+        10**6,
+        2**31 - 1,
+        2**40,
+        -(2**31),
+        0.0,
+        float("nan"),
+        float("inf"),
+        True,
+        "x",
+        "",
+        (),
+        (1,),
+        (1.0, 2.0),
+    ]
+)
+
+
+@examples(60)
+@given(kind=st.sampled_from(sorted(TOWERS)), data=st.data())
+def test_a_damaged_projector_is_priced_or_refused(kind: str, data: st.DataObject) -> None:
+    """Whatever one of its keys says, and whichever tensor is missing: a price, or one clear error."""
+    header = projector(kind)
+    key = data.draw(st.sampled_from(sorted(header.metadata)))
+    metadata: dict[str, Value] = {**header.metadata, key: data.draw(DAMAGE)}
+    gone = data.draw(st.integers(-1, len(header.tensors) - 1))
+    tensors = tuple(tensor for index, tensor in enumerate(header.tensors) if index != gone)
+    broken = replace(header, metadata=metadata, tensors=tensors)
+    model = replace(cases.model(DRAFT), companions=Companions(projector=broken))
+    try:
+        priced = omniplan.footprint(model, "single-3090", ["-c", "512", "-ngl", "99", "--mmproj", "projector.gguf"])
+    except omniplan.OmniplanError as error:
+        check_one_line(error)
+    else:
+        assert all(size.total >= 0 for size in priced.contexts.get(ContextKind.PROJECTOR, {}).values())
