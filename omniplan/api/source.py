@@ -44,6 +44,14 @@ def served(source: ModelSource, params: ServerParams) -> Model:
     return with_companions(model_of(source), params)
 
 
+def is_described(name_or_path: str | Path) -> bool:
+    """Whether it is a profile or a machine file, rather than words or this host."""
+    from omniplan.machines import files
+
+    text = str(name_or_path)
+    return isinstance(name_or_path, Path) or text in files.profiles() or text.endswith(_FILES) or os.path.exists(text)
+
+
 def load_machine(name_or_path: str | Path) -> Machine:
     """A profile by name, a machine file, a machine in words, or ``this-host``, which is probed.
 
@@ -55,17 +63,15 @@ def load_machine(name_or_path: str | Path) -> Machine:
     from omniplan.machines.probe.host import probe_machine
     from omniplan.machines.probe.words import machine_from_words
 
-    known, text = files.profiles(), str(name_or_path)
-    is_file = isinstance(name_or_path, Path) or text in known or text.endswith(_FILES) or os.path.exists(text)
-    if is_file:
+    if is_described(name_or_path):
         return files.load_machine(name_or_path)
-    if text == THIS_HOST:
+    if name_or_path == THIS_HOST:
         return probe_machine()
     try:
-        return machine_from_words(text)
+        return machine_from_words(str(name_or_path))
     except InputError as error:
         raise InputError(
-            f"{error}; no profile or file is called that either, profiles are {', '.join(known)}"
+            f"{error}; no profile or file is called that either, profiles are {', '.join(files.profiles())}"
         ) from error
 
 

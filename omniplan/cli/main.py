@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from omniplan.api import load_machine
+from omniplan.api.source import is_described
 from omniplan.cli import (
     bench_verb,
     certify_verb,
@@ -88,17 +89,19 @@ def _run(arguments: list[str]) -> int:
     namespace.server_groups = list(_groups(rest)) if len(own) < len(arguments) else []
     if len(namespace.server_groups) > 1 and not namespace.takes_groups:
         raise InputError("--: this verb takes one set of llama-server arguments; compare takes several")
-    if getattr(namespace, "machine", None) == THIS_HOST:
-        namespace.machine = _this_host()
+    machine = getattr(namespace, "machine", None)
+    if machine and not is_described(machine):
+        namespace.machine = _told(machine)
     return int(namespace.run(namespace))
 
 
-def _this_host() -> Machine:
-    """The machine at hand, or a profile that has its name; what could not be seen is said beside the answer."""
-    found = load_machine(THIS_HOST)
+def _told(text: str) -> str | Machine:
+    """A machine in words, or the one at hand: what was taken for granted, or not seen, is said beside the answer."""
+    found = load_machine(text)
     for note in found.notes:
         print(f"note: {note}", file=sys.stderr)
-    return found
+    # A host is probed once; words are kept, so that a file can say how it is made again.
+    return found if text == THIS_HOST else text
 
 
 def _cut(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -60,6 +60,16 @@ BAD = [
 ]
 
 
+def test_what_words_leave_open_is_said_beside_the_answer(capsys: Run) -> None:
+    """The answer itself is the same as without it."""
+    words = ["footprint", TINY, "--machine", "Tesla V100 32GB, 64 GB", "--", "-c", "64", "-ngl", "99"]
+    assert main(words) == ExitCode.GOOD
+    shown = capsys.readouterr()
+
+    assert "note: Tesla V100: taken for Tesla V100 PCIe 32GB, the slowest; it could be" in shown.err
+    assert "note:" not in shown.out
+
+
 def test_without_a_machine_it_is_this_host(capsys: Run) -> None:
     """The host at hand is probed, and what could not be seen stands beside the answer."""
     assert main(["footprint", TINY, "--", "-c", "64", "-ngl", "0"]) in (ExitCode.GOOD, ExitCode.BAD)
