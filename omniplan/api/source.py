@@ -60,11 +60,13 @@ def load_machine(name_or_path: str | Path) -> Machine:
     from omniplan.domain.defaults import THIS_HOST
     from omniplan.errors import InputError
     from omniplan.machines import files
-    from omniplan.machines.probe.host import probe_machine
-    from omniplan.machines.probe.words import machine_from_words
 
     if is_described(name_or_path):
         return files.load_machine(name_or_path)
+    # A profile needs neither of these, which take as long to import as all the rest.
+    from omniplan.machines.probe.host import probe_machine
+    from omniplan.machines.probe.words import machine_from_words
+
     if name_or_path == THIS_HOST:
         return probe_machine()
     try:

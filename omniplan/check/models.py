@@ -32,11 +32,15 @@ class Models:
     def found(self, named: str) -> Found:
         """The model that a command calls ``named``, the error of a file that is there, None for no file."""
         for path in self._places(named):
-            if path not in self._known:
-                self._known[path] = _load(path)
-            if self._known[path] is not None:
-                return self._known[path]
+            if (known := self._read(path)) is not None:
+                return known
         return None
+
+    def _read(self, path: Path) -> Found:
+        """What lies at ``path``, read once."""
+        if path not in self._known:
+            self._known[path] = _load(path)
+        return self._known[path]
 
     def model_of(self, command: Command, all_named: frozenset[str]) -> Found:
         """The model of ``command``; the given one only where the file does not name it for another command."""
@@ -54,7 +58,7 @@ class Models:
             option = case.option(key)
             path = next(filter(_is_file, self._places(option.value)), None) if option and option.value else None
             if option is not None and path is not None:
-                known = self._known.setdefault(path, _load(path))
+                known = self._read(path)
                 model = known if isinstance(known, Model) else None
                 header = model.header if model else _header(path)
                 nbytes = header.file_bytes if header else path.stat().st_size

@@ -24,7 +24,7 @@ def with_companions(model: Model, params: ServerParams) -> Model:
     Raises HeaderError or UnsupportedModel for one that is there and cannot be read.
     """
     adapters = tuple(file.path for file in params.adapters)
-    return companied(
+    return _companied(
         model,
         draft=_if_there(params.draft.model),
         projector=_if_there(params.mmproj),
@@ -33,8 +33,12 @@ def with_companions(model: Model, params: ServerParams) -> Model:
 
 
 def with_requested(model: Model, request: Request) -> Model:
-    """``model`` with what ``request`` loads beside it; raises as ``companied`` does, and RequestError."""
-    served = companied(model, draft=request.draft, projector=request.mmproj, adapters=request.lora)
+    """``model`` with what ``request`` loads beside it.
+
+    Raises HeaderError or UnsupportedModel for a file that cannot be read, RequestError for a draft that llama-server
+    refuses.
+    """
+    served = _companied(model, draft=request.draft, projector=request.mmproj, adapters=request.lora)
     draft = served.companions.draft
     if draft is not None and not request.mtp and (other := foreign(model, draft)):
         raise RequestError(
@@ -43,11 +47,8 @@ def with_requested(model: Model, request: Request) -> Model:
     return served
 
 
-def companied(model: Model, *, draft: str | None, projector: str | None, adapters: tuple[str, ...] = ()) -> Model:
-    """``model`` with the files at these paths beside it; what it has already stays.
-
-    Raises HeaderError or UnsupportedModel for one that cannot be read.
-    """
+def _companied(model: Model, *, draft: str | None, projector: str | None, adapters: tuple[str, ...]) -> Model:
+    """``model`` with the files at these paths beside it; what it has already stays."""
     known = model.companions
     if draft and known.draft is None:
         known = replace(known, draft=build_model(read_header(draft)))

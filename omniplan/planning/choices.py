@@ -11,9 +11,9 @@ from omniplan.errors import ArgumentError, RequestError
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load import weights
 from omniplan.llamacpp.load.context import CELL_PAD
-from omniplan.planning.drafting import Outcome, best_drafting
+from omniplan.planning.drafting import best_drafting
 from omniplan.planning.expert_cache import with_expert_cache
-from omniplan.planning.ladder import Ladder
+from omniplan.planning.ladder import Ladder, Outcome
 from omniplan.planning.microbatch import best_batching
 from omniplan.planning.problem import Problem
 from omniplan.planning.solution import EARNS, Solution, is_clearly_faster

@@ -7,12 +7,10 @@ from dataclasses import replace
 
 from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.params import DraftParams
-from omniplan.planning.ladder import Ladder
+from omniplan.planning.ladder import Outcome
 from omniplan.planning.problem import Problem
 from omniplan.planning.solution import Solution, is_clearly_faster
 from omniplan.planning.timing import MODEL
-
-Outcome = tuple[Ladder, Solution | None]
 
 
 def best_drafting(problem: Problem, search: Callable[[Problem], Outcome]) -> Outcome:

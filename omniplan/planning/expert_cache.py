@@ -9,7 +9,7 @@ from typing import Final
 from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.request import AUTO
 from omniplan.errors import ArgumentError
-from omniplan.planning.ladder import Ladder
+from omniplan.planning.ladder import Ladder, Outcome
 from omniplan.planning.microbatch import best_batching
 from omniplan.planning.solution import Solution, is_clearly_faster
 from omniplan.planning.timing import MODEL
@@ -24,7 +24,7 @@ _PARTS: Final = (0.08, 0.2, 0.5, 0.95)
 _STEP: Final = 64
 
 
-def with_expert_cache(ladder: Ladder, found: Solution | None) -> tuple[Ladder, Solution | None]:
+def with_expert_cache(ladder: Ladder, found: Solution | None) -> Outcome:
     """The search with the cache that is clearly faster, where the request leaves its size free; else as it was."""
     problem = ladder.problem
     if problem.request.moe_cache != AUTO or found is None or not (found.candidate.moved and problem.is_moe):

@@ -207,3 +207,7 @@ class Ladder:
             self.reporter.rejected(candidate, missing, solution.footprint.source)
             return None
         return solution
+
+
+# A search, and the best that it found.
+Outcome = tuple[Ladder, Solution | None]

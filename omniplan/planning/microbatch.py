@@ -14,7 +14,7 @@ from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.footprint import ComputePart, Footprint
 from omniplan.domain.plan import Settings
 from omniplan.domain.prediction import Cause
-from omniplan.planning.ladder import Ladder
+from omniplan.planning.ladder import Ladder, Outcome
 from omniplan.planning.problem import Problem
 from omniplan.planning.solution import EARNS, Solution, is_clearly_faster
 from omniplan.planning.timing import MODEL, seconds
@@ -28,7 +28,7 @@ _FIXED: Final = (ComputePart.OFFLOAD, ComputePart.KV_COPIES)
 _Found = tuple[Ladder, Solution]
 
 
-def best_batching(problem: Problem) -> tuple[Ladder, Solution | None]:
+def best_batching(problem: Problem) -> Outcome:
     """The search of the best micro-batch and op offload, and what it found."""
     usual, found = first_fit(problem)
     if found is None:
@@ -57,7 +57,7 @@ def faster_size(problem: Problem, found: Solution) -> Reason | None:
     )
 
 
-def first_fit(problem: Problem) -> tuple[Ladder, Solution | None]:
+def first_fit(problem: Problem) -> Outcome:
     """The usual settings, else the first of the smallest size that fit; the usual ones where nothing does.
 
     No size fits where the smallest does not, since a compute buffer shrinks with the micro-batch.

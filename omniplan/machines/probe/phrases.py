@@ -15,6 +15,7 @@ from omniplan.machines.probe.vocabulary import (
     FAMILIES,
     LONGEST,
     NOISE,
+    OF_MEMORY,
     RATES,
     SEPARATOR,
     UNIT,
@@ -24,6 +25,8 @@ from omniplan.machines.probe.vocabulary import (
     number_of,
     unknown,
 )
+
+_PLAIN_COUNT: Final = re.compile(r"(\d{1,2})\s+(?=\S)")
 
 
 def read(text: str) -> Said:
@@ -114,7 +117,7 @@ class _Scanner:
 
     def _counted(self) -> bool:
         """A plain number before a device: "3 RTX 3090"."""
-        match = re.compile(r"(\d{1,2})\s+(?=\S)").match(self.text, self.at)
+        match = _PLAIN_COUNT.match(self.text, self.at)
         if match is None or self.count != 1:
             return False
         start, self.at, self.count = self.at, match.end(), int(match[1])
@@ -185,9 +188,7 @@ def _size(scanner: _Scanner, match: re.Match[str]) -> bool:
         return False
     count, number, unit = match.groups()
     size = in_bytes(number, unit)
-    is_memory = count or re.compile(
-        r"[\s,]*(?:of\s+|de\s+)*(?:LP)?(?:DDR|RAM\b|ECC|system|memory|main|@\s?\d)", re.IGNORECASE
-    ).match(scanner.text, match.end())
+    is_memory = count or OF_MEMORY.match(scanner.text, match.end())
     if scanner.last is not None and not is_memory and scanner.last.takes(size, is_sure=False):
         return True
     scanner.said.take_memory((int(count) if count else 1) * size, match[0])
