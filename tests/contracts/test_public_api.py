@@ -12,7 +12,9 @@ import pytest
 import omniplan
 from omniplan import api, errors
 
-HEAVY = ("cffi", "cpuinfo", "httpx", "matplotlib", "numpy", "pynvml", "rich", "ruamel")
+# What is installed with the package, by the names they are imported under.
+DEPENDENCIES = ("cffi", "cpuinfo", "numpy", "pydantic", "pynvml")
+HEAVY = (*DEPENDENCIES, "httpx", "matplotlib", "rich", "ruamel")
 # Names that other programs call; they never change meaning.
 FIXED = {"Footprint", "Header", "Machine", "Model", "OmniplanError", "Plan"}
 FIXED |= {"footprint", "inspect", "load_machine", "load_model", "plan", "read_header"}
@@ -44,6 +46,25 @@ def test_import_is_cheap(statement: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == ""
+
+
+BARE = """
+import sys
+sys.modules.update(dict.fromkeys({missing!r}))  # None: an import of it fails
+import omniplan
+machine = omniplan.probe()
+asked = omniplan.Request(n_ctx=512)
+found = omniplan.plan("tests/data/models/archs/llama-moe.gguf", "RTX 4090, 64 GB DDR4-3600", asked)
+print(found.footprint.fits, found.prediction.decode_tokens_per_second.value > 0, len(machine.notes) > 0)
+"""
+
+
+def test_the_core_plans_without_what_is_installed_with_it() -> None:
+    """Without any dependency it imports, plans with speeds, and probes what it can; the probe says what is missing."""
+    code = BARE.format(missing=DEPENDENCIES)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+
+    assert done.stdout.split() == ["True"] * 3, done.stderr
 
 
 def _below(cls: type[Exception]) -> Iterator[type[Exception]]:

@@ -94,7 +94,7 @@ def load(library: str = LIBRARY) -> Hwloc:
     try:
         import cffi
     except ImportError as error:
-        raise HwlocMissing('cffi is not installed: pip install "omniplan[probe]"') from error
+        raise HwlocMissing("cffi is not installed: pip install cffi") from error
     ffi = cffi.FFI()
     ffi.cdef(_DECLARATIONS)
     try:

@@ -43,7 +43,7 @@ def _library() -> Any:
     try:
         import pynvml
     except ImportError as error:
-        raise NvmlMissing('nvidia-ml-py is not installed: pip install "omniplan[probe]"') from error
+        raise NvmlMissing("nvidia-ml-py is not installed: pip install nvidia-ml-py") from error
     return pynvml
 
 
