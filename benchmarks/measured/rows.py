@@ -17,12 +17,12 @@ from omniplan.domain.machine import LearnedConstant
 from omniplan.predict.accuracy import Devices
 from omniplan.predict.learned import load
 
-FILE: Final = ROOT / "tests/data/measurements/throughput.jsonl"
+FILES: Final = tuple(ROOT / "tests/data/measurements" / name for name in ("throughput.jsonl", "throughput_2026.jsonl"))
 
 # In this order; the first that is not met is the reason a row is left out.
 RULE: Final = (
     "the engine is llama.cpp itself or ik_llama.cpp: no fork, no patched build, no ollama, no KTransformers",
-    "the backend is CUDA or the CPU",
+    "one back end is named: CUDA, ROCm, Vulkan, Metal, SYCL or the CPU",
     "a GPU is named as a product, and no driver paging (unified memory beyond VRAM) is involved",
     "a header of the same model is in this repository",
     "the file size is stated, or the header is of the same quantisation",
@@ -38,6 +38,8 @@ _TOLD: Final = re.compile(r"exps|experts|ffn|on CPU|semi")
 
 
 _DEVICES: Final = {"GPU + CPU": Devices.MIXED, "CPU only": Devices.CPU}
+# What llama.cpp calls the devices of a row's back end.
+_NAMES: Final = {"CUDA": "CUDA", "ROCm": "ROCm", "Vulkan": "Vulkan", "Metal": "MTL", "SYCL": "SYCL"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,7 @@ class Case:
 def cases() -> tuple[list[Case], Counter[str]]:
     """Every row the rule keeps, and how many rows each part of it leaves out."""
     kept, left_out = [], Counter[str]()
-    for line in FILE.read_text(encoding="utf-8").splitlines():
+    for line in (line for path in FILES for line in path.read_text(encoding="utf-8").splitlines()):
         row = json.loads(line)
         if (reason := _reason(row)) is not None:
             left_out[RULE[reason]] += 1
@@ -78,8 +80,8 @@ def _reason(row: dict[str, Any]) -> int | None:
     if not re.match(r"(ik_)?llama\.cpp", engine) or re.search(r"fork|patch|PR ?\d|ollama", engine):
         return 0
     checks = (
-        row["backend"] in ("CUDA", "CPU", "CUDA+CPU"),
-        all(re.search(r"\d{3}", gpu["name"]) or "GB10" in gpu["name"] for gpu in row.get("gpus") or ())
+        row["backend"] in ("CPU", "CUDA+CPU") or _backend(row) in _NAMES,
+        all(re.search(r"\d{3}|GB10|^M\d", gpu["name"]) for gpu in row.get("gpus") or ())
         and bool(row.get("gpus") or row["backend"] == "CPU")
         and not any(word in flags for word in _PAGING),
         row["model"] in HEADERS,
@@ -92,6 +94,11 @@ def _reason(row: dict[str, Any]) -> int | None:
     if arguments(row) is None:
         return 5
     return None if row.get("tg_tps") or row.get("pp_tps") else 6
+
+
+def _backend(row: dict[str, Any]) -> str:
+    """The back end a row names, without its version or driver; "ROCm 7.2.3" and "Vulkan RADV" have one."""
+    return re.sub(r" .*|\+CPU$", "", str(row["backend"]))
 
 
 def arguments(row: dict[str, Any]) -> tuple[str, ...] | None:
@@ -142,8 +149,16 @@ def _context(row: dict[str, Any]) -> list[str]:
         found += ["--numa", numa[1]]
     if threads := row.get("threads"):
         found += ["-t", str(threads)]
-    if re.search(r"--no-mmap|-mmp 0|-rtr", flags):
+    if re.search(r"--no-mmap|-mmp 0|-rtr|load mode none", flags):
         found += ["--load-mode", "none"]
+    if re.search(r"-nopo 1|--no-op-offload", flags):
+        found += ["--no-op-offload"]
+    if split := re.search(r"-ts ([\d.,]*\d)", flags):
+        found += ["-ts", split[1]]
+    if "-sm tensor" in flags:
+        found += ["-sm", "tensor"]
+    if cached := re.search(r"--moe-cache-mib (\d+)", flags):
+        found += ["--moe-cache-mib", cached[1]]
     return found
 
 
@@ -160,7 +175,12 @@ def _machine(text: str) -> omniplan.Machine:
     raw: dict[str, Any] = {"name": row["rig"], "gpus": []}
     for index, gpu in enumerate(row["gpus"] or ()):
         name = re.sub(r" \(.*", "", gpu["name"])
-        entry = {"name": f"CUDA{index}", "description": name, "total_mib": int((gpu.get("vram_gb") or 24) * 1024)}
+        entry = {
+            "name": f"{row['device']}{index}",
+            "description": name,
+            "total_mib": int((gpu.get("vram_gb") or 24) * 1024),
+            "unified": "unified" in gpu["name"] or bool(re.match(r"M\d", name)),
+        }
         if gpu.get("mem_bandwidth_gbs"):
             entry["bandwidth_gbs"] = gpu["mem_bandwidth_gbs"]
         raw["gpus"].append(entry)
@@ -191,6 +211,7 @@ def _case(row: dict[str, Any]) -> Case:
     name = " + ".join(f"{count} x {gpu}" for gpu, count in Counter(gpus).items())
     rig = " / ".join(part for part in (name, (cpu or {}).get("name", "")) if part)
     gist = {"rig": rig, "gpus": row.get("gpus") if gpus else None, "cpu": cpu, "numa": row.get("numa")}
+    gist["device"] = _NAMES.get(_backend(row), "CUDA")
     model = model_of(row["model"], row["quant"], row.get("file_size_gib"))
     args = arguments(row)
     machine = _machine(json.dumps(gist, sort_keys=True))
