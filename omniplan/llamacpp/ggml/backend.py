@@ -39,7 +39,9 @@ class Backend:
     ``memory`` is that of its devices, ``host`` the RAM from which they copy fastest, None where there is no such thing.
     ``supports`` says whether there is a kernel for a node, wherever its sources are; ``scratch`` are the bytes that a
     node keeps behind its result on a device of some compute capability. ``offload_batch`` is how many rows of work
-    make a device ask for a node whose weight lies in RAM, None for never.
+    make a device ask for a node whose weight lies in RAM, None for never; ``offload_ops`` are the only operations that
+    it asks for, all where empty. ``pipelines``: it is asynchronous and has events. ``in_place``: weights are read where
+    the mapped file lies. ``integrated_maps``: files are mapped with an integrated device in use too.
     """
 
     name: str
@@ -48,11 +50,17 @@ class Backend:
     supports: Callable[[Node], bool]
     scratch: Callable[[Node, int], int]
     offload_batch: int | None = None
+    offload_ops: frozenset[str] = frozenset()
     optimizer: type[Optimizer] | None = None
+    pipelines: bool = False
+    in_place: bool = False
+    integrated_maps: bool = False
 
     def offloads(self, node: Node) -> bool:
         """Whether a device asks for a node whose weight lies in RAM (``offload_op``)."""
-        return self.offload_batch is not None and batch(node) >= self.offload_batch
+        if self.offload_batch is None or batch(node) < self.offload_batch:
+            return False
+        return not self.offload_ops or node.op.partition(":")[0] in self.offload_ops
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

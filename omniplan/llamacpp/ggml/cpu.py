@@ -5,13 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from omniplan.llamacpp.ggml import buffers
-from omniplan.llamacpp.ggml.backend import Backend
-from omniplan.llamacpp.ggml.buffers import BufferType
+from omniplan.llamacpp.ggml.table import backend
 
-CPU: Final = Backend(
-    name="cpu",
-    # ggml-impl.h:TENSOR_ALIGNMENT
-    memory=BufferType(name=buffers.CPU, alignment=32),
-    supports=lambda _: True,
-    scratch=lambda *_: 0,
-)
+CPU: Final = backend("cpu", buffer=buffers.CPU, supports=lambda _: True)

@@ -1,4 +1,4 @@
-"""The CUDA back end of llama.cpp b11434: its memory, and which nodes have a kernel (ggml-cuda.cu)."""
+"""The CUDA back end of llama.cpp b11434: which nodes have a kernel (ggml-cuda.cu)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Final
 
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
 from omniplan.llamacpp.ggml import cuda_fattn
-from omniplan.llamacpp.ggml.backend import Backend
-from omniplan.llamacpp.ggml.buffers import BufferType
 from omniplan.llamacpp.ggml.cuda_fusion import Fuser
+from omniplan.llamacpp.ggml.table import backend
 from omniplan.llamacpp.graph.node import Node, has_contiguous_rows, is_contiguous
 
 
@@ -169,16 +168,6 @@ def _supports(node: Node) -> bool:
     return rule is not None and rule(node)
 
 
-# Pinned memory comes out of the oracle with 64.
-HOST: Final = BufferType(name="CUDA_Host", alignment=64)
-CUDA: Final = Backend(
-    name="cuda",
-    # ggml_backend_cuda_buffer_type_get_alignment; common.cuh:MATRIX_ROW_PADDING.
-    memory=BufferType(alignment=128, row_padding=512),
-    host=HOST,
-    supports=_supports,
-    scratch=cuda_fattn.scratch,
-    # GGML_OP_OFFLOAD_MIN_BATCH, unless the environment changes it.
-    offload_batch=32,
-    optimizer=Fuser,
-)
+CUDA: Final = backend("cuda", supports=_supports, scratch=cuda_fattn.scratch, optimizer=Fuser)
+assert CUDA.host is not None
+HOST: Final = CUDA.host

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from omniplan.domain.machine import Gpu
 from omniplan.llamacpp.ggml.backend import Backend, Device
 from omniplan.llamacpp.ggml.cpu import CPU
 from omniplan.llamacpp.ggml.cuda import CUDA
+from omniplan.llamacpp.ggml.table import rows
 
 BACKENDS: Final = {backend.name: backend for backend in (CPU, CUDA)}
 _PREFIX: Final = re.compile("[A-Za-z]*")
@@ -18,12 +20,23 @@ _PREFIX: Final = re.compile("[A-Za-z]*")
 def backend_name(gpu: Gpu) -> str:
     """The back end that a GPU states, else that of its name: cuda for CUDA0."""
     prefix = _PREFIX.match(gpu.name)
-    return gpu.backend or (prefix[0].lower() if prefix else "")
+    return gpu.backend or (_words().get(prefix[0], prefix[0].lower()) if prefix else "")
+
+
+@cache
+def _words() -> dict[str, str]:
+    """The word of each back end by what its devices are called."""
+    return {row.device: name for name, row in rows().items()}
 
 
 def backend_of(gpu: Gpu) -> Backend:
     """The back end of a GPU; CUDA stands in for one that is not known."""
     return BACKENDS.get(backend_name(gpu), CUDA)
+
+
+def maps_files(gpu: Gpu) -> bool:
+    """Whether load mode auto maps files with this GPU in use; an integrated one of some back ends cannot."""
+    return backend_of(gpu).integrated_maps or not gpu.is_unified
 
 
 def device(gpu: Gpu) -> Device:

@@ -10,6 +10,7 @@ from typing import Final
 from omniplan.domain.machine import Machine
 from omniplan.domain.params import ServerParams, SplitMode
 from omniplan.llamacpp.ggml import buffers
+from omniplan.llamacpp.ggml.backend import Device
 from omniplan.llamacpp.load import expert_cache
 from omniplan.units import single
 
@@ -50,11 +51,12 @@ def layer_devices(params: ServerParams, machine: Machine, names: Sequence[str], 
 _PIPELINE_COPIES: Final = 4
 
 
-def pipeline_copies(params: ServerParams, n_layer_all: int, devices: Sequence[str]) -> int:
+def pipeline_copies(params: ServerParams, n_layer_all: int, devices: Sequence[Device]) -> int:
     """Copies of inputs that pipeline parallelism keeps, 1 when it is off (``llama_context`` constructor)."""
     n_gpu_layers = params.n_gpu_layers if params.n_gpu_layers >= 0 else n_layer_all + 1
     is_on = (
         len(devices) > 1
+        and all(device.backend.pipelines for device in devices)
         and n_gpu_layers > n_layer_all
         and params.split_mode is SplitMode.LAYER
         and params.offload_kqv

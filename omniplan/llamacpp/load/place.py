@@ -65,7 +65,7 @@ def place(
         gpus=gpus,
         layers=layer_devices,
         weights=held,
-        n_copies=layers.pipeline_copies(params, model.hparams.n_layer_all, devices),
+        n_copies=layers.pipeline_copies(params, model.hparams.n_layer_all, gpus),
         expert_cache=cache,
         division=division,
         no_alloc=no_alloc,
@@ -93,8 +93,7 @@ def _divided(model: Model, placement: Placement, division: Division, *, mtp: boo
 def _lazy_over(params: ServerParams, machine: Machine, devices: tuple[str, ...]) -> int | None:
     """Bytes over which rows are read on demand, None for never (src/llama-model-loader.cpp: ``lazy_read::add``)."""
     if params.lazy_mode is LazyMode.AUTO:
-        # An integrated GPU cannot map files.
-        return None if any(machine.gpu(name).is_unified for name in devices) else _LAZY_AUTO
+        return _LAZY_AUTO if all(map(registry.maps_files, map(machine.gpu, devices))) else None
     return 0 if params.lazy_mode is LazyMode.ON else None
 
 

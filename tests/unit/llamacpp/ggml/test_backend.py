@@ -29,7 +29,13 @@ NORM = tensor("RMS_NORM", (64, 40), PRODUCT)
 
 @pytest.mark.parametrize(
     ("name", "stated", "expected"),
-    [("CUDA0", "", "cuda"), ("Vulkan1", "", "vulkan"), ("RPC0[host:50052]", "", "rpc"), ("CUDA0", "rocm", "rocm")],
+    [
+        ("CUDA0", "", "cuda"),
+        ("MTL0", "", "metal"),
+        ("Other1", "", "other"),
+        ("RPC0[host:50052]", "", "rpc"),
+        ("CUDA0", "rocm", "rocm"),
+    ],
 )
 def test_the_name_says_the_back_end_unless_the_machine_does(name: str, stated: str, expected: str) -> None:
     """llama.cpp numbers devices behind the name of their back end."""

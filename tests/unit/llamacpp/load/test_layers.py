@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import omniplan
 from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.ggml import registry
+from omniplan.llamacpp.ggml.cpu import CPU
 from omniplan.llamacpp.load.layers import layer_devices, pipeline_copies, split
 from omniplan.units import MIB
 
@@ -66,4 +70,13 @@ def test_a_pipeline_needs_everything_on_several_gpus(
     args: tuple[str, ...], devices: tuple[str, ...], expected: int
 ) -> None:
     """All layers and the output, their caches too, split by layer, and no tensor elsewhere."""
-    assert pipeline_copies(parse(list(args)), 7, devices) == expected
+    gpus = [registry.device(MACHINE.gpu(name)) for name in devices]
+
+    assert pipeline_copies(parse(list(args)), 7, gpus) == expected
+
+
+def test_a_pipeline_needs_back_ends_with_events() -> None:
+    """One device that cannot signal that it is done, such as a remote one, makes all wait for each other."""
+    gpu, other = map(registry.device, MACHINE.gpus)
+
+    assert pipeline_copies(parse([]), 7, [gpu, replace(other, backend=CPU)]) == 1
