@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/
 
 FOR ?=
 
-.PHONY: demo test check certify fuzz lint types bench clean
+.PHONY: demo test check certify track fuzz lint types bench clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,10 @@ bench: $(VENV)/installed
 certify: $(VENV)/installed
 	$(RUN)python -m tests.oracle.drift
 	$(RUN)python -m tests.oracle.adapters
+
+# Another build: LIBRARY is the file of a wheel, name==version of one, or a folder of libllama and libggml.
+track: $(VENV)/installed
+	$(RUN)python -m tests.oracle.track "$(LIBRARY)"
 
 # Fresh draws for every property test, over and over: until one fails, until it is stopped, or FOR=10m.
 fuzz: $(VENV)/installed

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 from omniplan.certify import fit_params
+from omniplan.certify.library import pinned
 from omniplan.certify.measure import Refused
-from omniplan.certify.simulate import SOURCE, simulate
+from omniplan.certify.simulate import simulate
 from omniplan.certify.values import Certificate, Check, Tally, compare
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
@@ -41,7 +42,9 @@ def certify(plan: Plan, model: Model, *, binary: str | None, timeout: float) -> 
     if binary is None:
         loads = model.header.tensor_bytes <= _LOADS_UP_TO
         notes = (_SIMULATED, _LOADED if loads else _MEASURED)
-        return _certificate(plan, SOURCE, 1, notes, lambda: _simulated(plan, model, timeout, no_alloc=not loads))
+        return _certificate(
+            plan, pinned().source, 1, notes, lambda: _simulated(plan, model, timeout, no_alloc=not loads)
+        )
     source = f"{binary}, on this machine's devices"
     return _certificate(plan, source, MIB, fit_params.NOTES, lambda: _on_devices(plan, model, binary, timeout))
 

@@ -14,8 +14,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from omniplan.certify.job import Simulated
+from omniplan.certify.library import BUILD
 from omniplan.certify.optimize import optimize
 from omniplan.certify.tensors import Tensors
+from omniplan.llamacpp.build import Build, known
 from omniplan.llamacpp.ggml.backend import Device
 from omniplan.llamacpp.ggml.cuda import CUDA, HOST
 from omniplan.llamacpp.graph.node import Node
@@ -32,13 +34,16 @@ class SimulatedBackend:
 
     ``no_alloc``: llama.cpp will only measure, so neither the CPU's memory nor pinned memory holds bytes. ``devices``
     are the GPUs and ``types`` the buffer types that arguments can name, the CPU's too, by name; ``held`` are the sizes
-    of all buffers without bytes, by name of their type. An error in a callback ends the process with code 2: llama.cpp
-    would go on with a made-up answer.
+    of all buffers without bytes, by name of their type. ``build`` is whose fusions hold, by default the pinned one. An
+    error in a callback ends the process with code 2: llama.cpp would go on with a made-up answer.
     """
 
-    def __init__(self, ffi: Any, lib: Any, gpus: Sequence[Simulated], *, no_alloc: bool = True) -> None:
+    def __init__(
+        self, ffi: Any, lib: Any, gpus: Sequence[Simulated], *, no_alloc: bool = True, build: Build | None = None
+    ) -> None:
         self._ffi = ffi
         self._lib = lib
+        self._build = build or known(BUILD)
         self._tensors = Tensors(ffi, lib)
         self._alive: list[Any] = []
         self._texts: dict[str, Any] = {}
@@ -150,7 +155,10 @@ class SimulatedBackend:
         self._set(device, init_backend=lambda *_: stream)
 
     def _optimize(self, _: Any, graph: Any, params: Any) -> None:
-        optimize(self._tensors, graph, lambda tensor, until: params.add_alloc_dep(params.user_data, tensor, until))
+        fusions = self._build.fusions
+        optimize(
+            self._tensors, graph, fusions, lambda tensor, until: params.add_alloc_dep(params.user_data, tensor, until)
+        )
 
     def _device(self, gpu: Simulated) -> Any:
         device = self._new("struct ggml_backend_device")

@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from omniplan.certify.library import BUILD, Library
 from omniplan.certify.values import Tally
 from omniplan.documents.record import plain, read
 from omniplan.domain.footprint import ContextKind
 from omniplan.domain.header import Header
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
+from omniplan.llamacpp.build import nearest
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.flags.write import write
 from omniplan.llamacpp.ggml.registry import capability
@@ -57,7 +59,7 @@ class Job:
 
     ``adapters`` are the paths of those that its arguments name, if they are at hand.
     ``projector`` is the path of the file that the main context's arguments name, if it is at hand.
-    ``no_alloc``: measured as ``--fit`` does, without loading.
+    ``no_alloc``: measured as ``--fit`` does, without loading. ``library`` is who is asked, the pinned one for None.
     """
 
     gpus: tuple[Simulated, ...]
@@ -67,6 +69,12 @@ class Job:
     projector: str = ""
     adapters: tuple[str, ...] = ()
     no_alloc: bool = True
+    library: Library | None = None
+
+    @property
+    def build(self) -> int:
+        """The build whose command line and rules hold."""
+        return self.library.build if self.library else BUILD
 
     @classmethod
     def of(
@@ -78,9 +86,10 @@ class Job:
         env: Mapping[str, str],
         *,
         no_alloc: bool = True,
+        library: Library | None = None,
     ) -> Job:
         """The job of pricing ``model``; every header's bytes or sparse stand-in are where ``path_of`` says."""
-        given = parse(args, env=env)
+        given = parse(args, env=env, build=nearest(library.build if library else BUILD).number)
         params = settled(model, given)
         kinds = () if params == given else ("--spec-type", ",".join(params.spec_types))
         context = resolve(model, params, flash_attn=True)
@@ -113,6 +122,7 @@ class Job:
             projector=path_of(projector) if (projector := model.companions.projector) else "",
             adapters=tuple(map(path_of, model.companions.adapters)),
             no_alloc=no_alloc,
+            library=library,
         )
 
     def to_json(self) -> str:

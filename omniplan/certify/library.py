@@ -1,20 +1,22 @@
-"""The pinned llama.cpp library: found in its wheel, checked against the declarations, opened through cffi."""
+"""A library of llama.cpp: the pinned one in its wheel or another, opened by cffi, checked against its declarations."""
 
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from omniplan.certify import abi
+from omniplan.certify.declarations import declarations
 from omniplan.domain.tensor_type import TENSOR_TYPES
 from omniplan.errors import InputError
 
 PACKAGE: Final = "xllamacpp"
 VERSION: Final = "2026.10.11549"
 BUILD: Final = 11549
-API_VERSION: Final = 3  # ggml-backend-impl.h: GGML_BACKEND_API_VERSION
+# ggml-backend-impl.h: GGML_BACKEND_API_VERSION, by the first build that is known to have it.
+INTERFACES: Final = {8672: 2, 11434: 3}
 _INSTALL: Final = "pip install 'omniplan[certify]'"
 _OBJECT_SIZE: Final = 32  # ggml.c: struct ggml_object, which stands before every tensor
 # Defaults that only fall on the declared fields when the declared layout is the library's.
@@ -28,6 +30,25 @@ _PROJECTOR_DEFAULTS: Final = {
     "use_gpu": True, "n_threads": 4, "flash_attn_type": -1, "warmup": True, "image_min_tokens": -1,
     "image_max_tokens": -1, "batch_max_tokens": 1024,
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Library:
+    """One library that can be asked: ``name`` is what it came in, ``build`` its release.
+
+    ``path`` is the object that is opened; what it is linked with lies beside it. ``bindings`` is the path of a Python
+    module with its own declarations, empty where there is none.
+    """
+
+    name: str
+    build: int
+    path: str
+    bindings: str = ""
+
+    @property
+    def source(self) -> str:
+        """The library as the source of a figure."""
+        return f"llama.cpp b{self.build} in {self.name}, GPUs simulated"
 
 
 def is_available() -> bool:
@@ -67,47 +88,64 @@ def path() -> Path:
     return objects[0]
 
 
-def load(where: Path | None = None) -> tuple[Any, Any]:
-    """The cffi interface and the opened, checked library, by default the wheel's; InputError where they differ."""
-    from cffi import FFI
+def pinned() -> Library:
+    """The library of the pinned wheel; raises InputError as ``path`` does."""
+    return Library(name=f"{PACKAGE} {VERSION}", build=BUILD, path=str(path()))
 
-    where = where or path()
+
+def load(library: Library | None = None) -> tuple[Any, Any]:
+    """The cffi interface and the opened, checked library, by default the pinned one; InputError where they differ."""
+    from cffi import FFI, CDefError
+
+    library = library or pinned()
     ffi = FFI()
-    ffi.cdef(abi.TYPES + abi.FUNCTIONS)
     try:
-        lib = ffi.dlopen(str(where))
-        wrong = _mismatch(ffi, lib)
-    except (AttributeError, OSError) as error:
+        bindings = Path(library.bindings).read_text(encoding="utf-8") if library.bindings else ""
+        ffi.cdef(declarations(library.build, bindings))
+        lib = ffi.dlopen(library.path)
+        wrong = _mismatch(ffi, lib, library.build)
+    except (AttributeError, OSError, CDefError) as error:
         wrong = str(error)
     if wrong:
-        raise InputError(f"{where}: {wrong}; only the library of {PACKAGE} {VERSION} is known; {_INSTALL}")
+        raise InputError(f"{library.path}: {wrong}; it is not driven as b{library.build}")
     return ffi, lib
 
 
-def _mismatch(ffi: Any, lib: Any) -> str:
+def _mismatch(ffi: Any, lib: Any, build: int) -> str:
     """The first way in which the library is not what is declared, empty when it is."""
-    version = lib.ggml_backend_reg_by_name(b"CPU").api_version
-    if version != API_VERSION:
-        return f"its backend interface is version {version}, not {API_VERSION}"
+    version, expected = lib.ggml_backend_reg_by_name(b"CPU").api_version, interface(build)
+    if version != expected:
+        return f"its backend interface is version {version}, not {expected}"
     checks = (_defaults, _tensor_types, _devices, _tensors)
     return next((wrong for check in checks if (wrong := check(ffi, lib))), "")
 
 
+def interface(build: int) -> int:
+    """The version of the interface of back ends that ``build`` has, 0 for one before all that are known."""
+    return next((version for since, version in reversed(INTERFACES.items()) if build >= since), 0)
+
+
 def _defaults(_: Any, lib: Any) -> str:
-    for name, struct, expected in (
-        ("model", lib.llama_model_default_params(), _MODEL_DEFAULTS),
-        ("context", lib.llama_context_default_params(), _CONTEXT_DEFAULTS),
-        ("projector", lib.mtmd_context_params_default(), _PROJECTOR_DEFAULTS),
+    for name, function, expected in (
+        ("model", "llama_model_default_params", _MODEL_DEFAULTS),
+        ("context", "llama_context_default_params", _CONTEXT_DEFAULTS),
+        ("projector", "mtmd_context_params_default", _PROJECTOR_DEFAULTS),
     ):
-        for field, value in expected.items():
-            if getattr(struct, field) != value:
-                return f"the {name} parameter {field} is {getattr(struct, field)} by default, not {value}"
+        # Not every library comes with the multimodal one.
+        struct = getattr(lib, function)() if hasattr(lib, function) else None
+        for field in (name for name in expected if hasattr(struct, name)):
+            if getattr(struct, field) != expected[field]:
+                return f"the {name} parameter {field} is {getattr(struct, field)} by default, not {expected[field]}"
     return ""
 
 
 def _tensor_types(ffi: Any, lib: Any) -> str:
     for kind in TENSOR_TYPES.values():
-        name = ffi.string(lib.ggml_type_name(kind.id)).decode()
+        found = lib.ggml_type_name(kind.id)
+        if not found:
+            # An older build ends before it.
+            continue
+        name = ffi.string(found).decode()
         if (name, lib.ggml_blck_size(kind.id), lib.ggml_type_size(kind.id)) != (kind.name, kind.block, kind.size):
             return f"tensor type {kind.id} is {name}, not {kind.name} of {kind.size} bytes per {kind.block}"
     return ""

@@ -16,6 +16,7 @@ from omniplan.certify.projectors import usage
 from omniplan.certify.values import Tally
 from omniplan.domain.footprint import BufferSize, ContextKind, GraphSplits
 from omniplan.errors import OmniplanError
+from omniplan.llamacpp.build import nearest
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.ggml.meta import NAME as META
 
@@ -38,10 +39,9 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
     listener = ffi.callback(
         "void (int, const char *, void *)", lambda level, text, _: log.append((level, _string(ffi, text)))
     )
-    lib.llama_log_set(listener, ffi.NULL)
-    lib.mtmd_log_set(listener, ffi.NULL)
+    _log(ffi, lib, listener)
     lib.llama_backend_init()
-    backend = SimulatedBackend(ffi, lib, job.gpus, no_alloc=job.no_alloc)
+    backend = SimulatedBackend(ffi, lib, job.gpus, no_alloc=job.no_alloc, build=nearest(job.build))
     structs = Structs(ffi, lib, backend)
     main = _start(structs, job.main, log, no_alloc=job.no_alloc)
     adapt(structs, job, main.loaded, main.context)
@@ -58,9 +58,15 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
         if not sizes:
             raise Refused(_reason(log))
         found = replace(found, beside={**found.beside, ContextKind.PROJECTOR: sizes})
-    lib.llama_log_set(ffi.NULL, ffi.NULL)
-    lib.mtmd_log_set(ffi.NULL, ffi.NULL)
+    _log(ffi, lib, ffi.NULL)
     return found
+
+
+def _log(ffi: Any, lib: Any, listener: Any) -> None:
+    lib.llama_log_set(listener, ffi.NULL)
+    # Not every library comes with the multimodal one.
+    if hasattr(lib, "mtmd_log_set"):
+        lib.mtmd_log_set(listener, ffi.NULL)
 
 
 @dataclass(frozen=True, slots=True)

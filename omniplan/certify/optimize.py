@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from omniplan.certify import library
 from omniplan.certify.tensors import Tensors
 from omniplan.domain.tensor_type import TYPE_BY_NAME
-from omniplan.llamacpp import build
+from omniplan.llamacpp.build import Fusions
 from omniplan.llamacpp.ggml.cuda_fusion import Fuser
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.graph.node import Node
@@ -16,7 +15,7 @@ from omniplan.llamacpp.graph.node import Node
 _WORD: Final = 32  # bits of ggml's bitset words
 
 
-def optimize(tensors: Tensors, graph: Any, add_dependency: Callable[[Any, Any], None]) -> None:
+def optimize(tensors: Tensors, graph: Any, fusions: Fusions, add_dependency: Callable[[Any, Any], None]) -> None:
     """Reorder the nodes of ``graph`` and tie tensors, as the CUDA backend does before it is allocated.
 
     ``add_dependency`` takes a tensor and the node it must outlive. The node after the split may be one of those: CUDA's
@@ -29,7 +28,7 @@ def optimize(tensors: Tensors, graph: Any, add_dependency: Callable[[Any, Any], 
     prepared = Prepared(nodes, [node for node in known.values() if id(node) not in own])
     prepared.uses[:count] = _uses(tensors, graph, addresses)
     order, keep = list(range(count + 1)), dict[int, list[int]]()
-    Fuser(prepared, order, prepared.src, (), keep, build.known(library.BUILD).fusions).run(0, count)
+    Fuser(prepared, order, prepared.src, (), keep, fusions).run(0, count)
     for i, number in enumerate(order[:count]):
         if i != number:
             graph.nodes[i] = tensors.pointer(addresses[number])

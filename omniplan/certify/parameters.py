@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from omniplan.certify.devices import SimulatedBackend
@@ -35,27 +36,40 @@ class Structs:
         self._alive.append(self.ffi.new(what, value))
         return self._alive[-1]
 
+    def _fill(self, struct: Any, values: Mapping[str, object]) -> Any:
+        """``struct`` with those of ``values`` that its build has a field for."""
+        for name, _ in self.ffi.typeof(struct).fields:
+            if name in values:
+                setattr(struct, name, values[name])
+        return struct
+
     def model(self, params: ServerParams, *, no_alloc: bool = True) -> Any:
         """``llama_model_params`` that load, or with ``no_alloc`` measure instead."""
-        struct = self.lib.llama_model_default_params()
         names = self.backend.devices if params.devices is None else params.devices
-        struct.devices = self._keep("dev_t[]", [*(self.backend.devices[name] for name in names), self.ffi.NULL])
-        struct.n_gpu_layers = params.n_gpu_layers
-        struct.split_mode = _SPLIT_MODES[params.split_mode]
-        struct.main_gpu = params.main_gpu
-        struct.load_mode, struct.lazy_mode = _LOAD_NONE, _LAZY_MODES[params.lazy_mode]
-        struct.no_alloc, struct.use_extra_bufts = no_alloc, False
-        struct.no_host, struct.load_mtp = params.no_host, params.load_mtp
         shares = [*params.tensor_split, *[0.0] * MAX_DEVICES][:MAX_DEVICES]
-        struct.tensor_split = self._keep("float[]", shares)
+        values = {
+            "devices": self._keep("dev_t[]", [*(self.backend.devices[name] for name in names), self.ffi.NULL]),
+            "n_gpu_layers": params.n_gpu_layers,
+            "split_mode": _SPLIT_MODES[params.split_mode],
+            "main_gpu": params.main_gpu,
+            "load_mode": _LOAD_NONE,
+            "use_mmap": False,
+            "lazy_mode": _LAZY_MODES[params.lazy_mode],
+            "no_alloc": no_alloc,
+            "use_extra_bufts": False,
+            "no_host": params.no_host,
+            "load_mtp": params.load_mtp,
+            "tensor_split": self._keep("float[]", shares),
+        }
         if params.overrides:
             rows = [
                 (self._keep("char[]", o.pattern.encode()), self.backend.types[o.buffer_type]) for o in params.overrides
             ]
-            struct.tensor_buft_overrides = self._keep("struct buft_override[]", [*rows, (self.ffi.NULL, self.ffi.NULL)])
+            ends = [*rows, (self.ffi.NULL, self.ffi.NULL)]
+            values["tensor_buft_overrides"] = self._keep("struct buft_override[]", ends)
         if params.override_kv:
-            struct.kv_overrides = self._keep("struct kv_override[]", [*map(self._kv, params.override_kv), {}])
-        return struct
+            values["kv_overrides"] = self._keep("struct kv_override[]", [*map(self._kv, params.override_kv), {}])
+        return self._fill(self.lib.llama_model_default_params(), values)
 
     def _kv(self, override: KvOverride) -> dict[str, object]:
         tag, field = _KV_TAGS[type(override.value)]
@@ -64,14 +78,25 @@ class Structs:
 
     def context(self, params: ServerParams, asked: Asked, other: Any) -> Any:
         """``llama_context_params`` of ``asked``; ``other`` is the main context, NULL for that itself."""
-        struct = self.lib.llama_context_default_params()
-        struct.n_ctx, struct.n_outputs_max, struct.n_rs_seq = asked.n_ctx, asked.n_outputs_max, asked.n_rs_seq
-        struct.ctx_type, struct.ctx_other = int(asked.is_mtp), other
-        struct.n_batch, struct.n_ubatch, struct.n_seq_max = params.n_batch, params.n_ubatch, params.n_seq_max
-        struct.flash_attn_type = FLASH_ATTN[params.flash_attn]
-        struct.type_k, struct.type_v = TYPE_BY_NAME[params.cache_type_k].id, TYPE_BY_NAME[params.cache_type_v].id
-        struct.embeddings, struct.swa_full, struct.kv_unified = params.embedding, params.swa_full, params.is_kv_unified
-        struct.pooling_type = tuple(Pooling).index(Pooling(params.pooling)) if params.pooling else _POOLING_OF_HEADER
-        struct.offload_kqv, struct.op_offload = params.offload_kqv, params.op_offload
-        struct.moe_cache_size = params.moe_cache * MIB
-        return struct
+        pooling = tuple(Pooling).index(Pooling(params.pooling)) if params.pooling else _POOLING_OF_HEADER
+        values = {
+            "n_ctx": asked.n_ctx,
+            "n_outputs_max": asked.n_outputs_max,
+            "n_rs_seq": asked.n_rs_seq,
+            "ctx_type": int(asked.is_mtp),
+            "ctx_other": other,
+            "n_batch": params.n_batch,
+            "n_ubatch": params.n_ubatch,
+            "n_seq_max": params.n_seq_max,
+            "flash_attn_type": FLASH_ATTN[params.flash_attn],
+            "type_k": TYPE_BY_NAME[params.cache_type_k].id,
+            "type_v": TYPE_BY_NAME[params.cache_type_v].id,
+            "embeddings": params.embedding,
+            "swa_full": params.swa_full,
+            "kv_unified": params.is_kv_unified,
+            "pooling_type": pooling,
+            "offload_kqv": params.offload_kqv,
+            "op_offload": params.op_offload,
+            "moe_cache_size": params.moe_cache * MIB,
+        }
+        return self._fill(self.lib.llama_context_default_params(), values)

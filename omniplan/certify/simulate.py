@@ -8,19 +8,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from omniplan.certify import library
 from omniplan.certify.job import Job, read_tally
+from omniplan.certify.library import Library, pinned
 from omniplan.certify.measure import Refused
 from omniplan.certify.sparse import complete_file
 from omniplan.certify.values import Tally
+from omniplan.domain.header import Header
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.errors import InputError
 
-SOURCE: Final = f"llama.cpp b{library.BUILD} in {library.PACKAGE} {library.VERSION}, GPUs simulated"
 _REFUSED: Final = 1
 # ggml.c:ggml_abort starts a debugger otherwise.
 _ENVIRONMENT: Final = {"GGML_NO_BACKTRACE": "1"}
@@ -34,19 +35,24 @@ def simulate(
     env: Mapping[str, str],
     timeout: float,
     no_alloc: bool = True,
+    library: Library | None = None,
 ) -> Tally:
     """What llama.cpp counts for ``args`` on ``machine``; half a second for a dense model, three for DeepSeek-R1.
 
-    ``no_alloc``: measured as ``--fit`` does. Else the model is loaded, all its bytes read and those of the CPU kept.
+    ``library`` is the pinned one unless given. ``no_alloc``: measured as ``--fit`` does. Else the model is loaded, all
+    its bytes read and those of the CPU kept.
     Raises Refused when llama.cpp does not take the arguments or aborts, and InputError when it cannot be asked or needs
     more than ``timeout`` seconds.
     """
-    library.path()
+    library = library or pinned()
     with tempfile.TemporaryDirectory(prefix="omniplan-") as folder:
-        job = Job.of(
-            lambda header: str(complete_file(header, Path(folder))), model, machine, args, env, no_alloc=no_alloc
-        )
+        path_of = partial(_path, folder=Path(folder))
+        job = Job.of(path_of, model, machine, args, env, no_alloc=no_alloc, library=library)
         return read_tally(_ask(job, timeout))
+
+
+def _path(header: Header, folder: Path) -> str:
+    return str(complete_file(header, folder))
 
 
 def _ask(job: Job, timeout: float) -> str:

@@ -14,7 +14,8 @@ from omniplan.errors import OmniplanError
 def main() -> int:
     """Answer the job on standard input; exit code 1 when llama.cpp refuses it, 2 when it could not be asked."""
     try:
-        answer = write_tally(measure(*library.load(), Job.from_json(sys.stdin.read())))
+        job = Job.from_json(sys.stdin.read())
+        answer = write_tally(measure(*library.load(job.library), job))
     except OmniplanError as error:
         print(error, file=sys.stderr)
         return 1 if isinstance(error, Refused) else 2

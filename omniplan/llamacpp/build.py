@@ -65,6 +65,11 @@ def known(number: int) -> Build:
     return found
 
 
+def nearest(number: int) -> Build:
+    """The build with a row that is nearest to ``number``, the older one of two."""
+    return min(builds().values(), key=lambda build: (abs(build.number - number), build.number))
+
+
 def release(number: int) -> Build:
     """Any build, for its command line: of one without a row only the number is known."""
     return builds().get(number) or Build(number=number)

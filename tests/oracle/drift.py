@@ -22,7 +22,7 @@ from typing import Final
 import omniplan
 from omniplan.certify import library
 from omniplan.certify.measure import Refused
-from omniplan.certify.simulate import SOURCE, simulate
+from omniplan.certify.simulate import simulate
 from omniplan.certify.values import Check, Tally, compare
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.build import build_number
@@ -56,8 +56,10 @@ class Outcome:
         return bool(self.ours) == bool(self.theirs)
 
 
-def ask(case: Case, *, build: int = library.BUILD, timeout: float = _SECONDS) -> Outcome:
-    """Have one case priced and counted."""
+def ask(
+    case: Case, *, build: int = library.BUILD, asked: library.Library | None = None, timeout: float = _SECONDS
+) -> Outcome:
+    """Have one case priced as ``build`` and counted by the library ``asked``, the pinned one for None."""
     machine, args, ours = cases.machines()[case["machine"]], tuple(case["args"]), ""
     try:
         planned = Tally.of(cases.price(case, build=build))
@@ -65,7 +67,7 @@ def ask(case: Case, *, build: int = library.BUILD, timeout: float = _SECONDS) ->
         ours = str(error)
     try:
         model, no_alloc = cases.model(case["model"]), cases.is_measured(case)
-        counted = simulate(model, machine, args, env={}, timeout=timeout, no_alloc=no_alloc)
+        counted = simulate(model, machine, args, env={}, timeout=timeout, no_alloc=no_alloc, library=asked)
     except Refused as error:
         return Outcome(case, ours=ours, theirs=str(error))
     return Outcome(case, counted=counted, ours=ours) if ours else Outcome(case, compare(planned, counted), counted)
@@ -202,7 +204,7 @@ def main() -> int:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         outcomes = list(pool.map(lambda case: ask(case, build=options.llama_cpp), (*sample, *later)))
         print(f"{len(sample)} cases of the oracle and {len(later)} of later flags,", end=" ")
-        print(f"priced as b{options.llama_cpp}, counted by {SOURCE}")
+        print(f"priced as b{options.llama_cpp}, counted by {library.pinned().source}")
         kept = report(outcomes)
         if options.record:
             options.record.write_text("".join(f"{json.dumps(row)}\n" for row in recorded(outcomes[: len(sample)])))

@@ -1,0 +1,123 @@
+"""Follows another build: its library counts a sample of the oracle, and what it counts otherwise than ours is named.
+
+``python -m tests.oracle.track LIBRARY [--llama-cpp BUILD] [--cases N] [--record FILE] [NAME ...]`` takes the file of a
+wheel, "name==version" of one, or a folder of libllama and libggml. Ours is the build of the library, or the nearest one
+that is known. 1 when a figure differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from omniplan.certify.library import Library
+from omniplan.certify.wheel import find
+from omniplan.llamacpp.build import build_number, nearest
+from tests.oracle import cases, drift
+from tests.oracle.cases import Case
+from tests.oracle.drift import COLUMNS, Outcome, column, row
+
+_SAMPLE: Final = 160
+# What a figure may be under, of the bytes that the library counts.
+_UNDER: Final = 0.01
+
+
+def stratified(count: int) -> list[Case]:
+    """Cases of every header and machine of the oracle: each header once or more, its cases evenly over machines."""
+    by_header = {name: list(group) for name, group in groupby(sorted(cases.load(), key=_header), key=_header)}
+    chosen: list[Case] = []
+    for depth in range(max(map(len, by_header.values()))):
+        for i, group in enumerate(by_header.values()):
+            if depth < len(group) and len(chosen) < count:
+                chosen.append(group[(i + depth) % len(group)])
+    return chosen
+
+
+def _header(case: Case) -> str:
+    return str(case["model"])
+
+
+def by_column(outcomes: Sequence[Outcome]) -> Mapping[str, tuple[int, int]]:
+    """How many cases are exact, and how many were counted, by column."""
+    priced = [outcome for outcome in outcomes if outcome.checks]
+    return {name: (sum(is_exact(outcome, name) for outcome in priced), len(priced)) for name in COLUMNS}
+
+
+def is_exact(outcome: Outcome, name: str) -> bool:
+    """Whether every figure of a column is the library's."""
+    return all(check.planned == check.counted for check in outcome.checks if column(check) == name)
+
+
+def is_under(outcome: Outcome) -> bool:
+    """Whether the compute bytes of a buffer are under by more than a hundredth."""
+    return any(
+        int(check.planned) < int(check.counted) * (1 - _UNDER)
+        for check in outcome.checks
+        if check.is_bytes and column(check) == "compute"
+    )
+
+
+def by_architecture(outcomes: Sequence[Outcome]) -> Mapping[str, list[str]]:
+    """The columns that an architecture has wrong in some case."""
+    found: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        arch = cases.model(outcome.case["model"]).arch
+        wrong = [name for name in COLUMNS if not is_exact(outcome, name)]
+        wrong += ["refusal"] * (not outcome.is_refusal_shared)
+        found[arch] = [*dict.fromkeys((*found.get(arch, ()), *wrong))]
+    return {arch: wrong for arch, wrong in sorted(found.items()) if wrong}
+
+
+def report(outcomes: Sequence[Outcome]) -> bool:
+    """Print the figures by column, then what differs by architecture; whether nothing does."""
+    kept = drift.report(outcomes)
+    under = [cases.label(outcome.case) for outcome in outcomes if is_under(outcome)]
+    print(f"compute under by more than {_UNDER:.0%}: {len(under)} of {len(outcomes)}", *under, sep="\n  ")
+    for arch, wrong in by_architecture(outcomes).items():
+        print(f"{arch}: {', '.join(wrong)}")
+    return kept
+
+
+def main() -> int:
+    """Price the sample and say what moved; 1 when anything did."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("library")
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--build", type=build_number, help="the library's build, where its name does not say it")
+    parser.add_argument("--llama-cpp", type=build_number, metavar="BUILD", help="price as this one")
+    parser.add_argument("--cases", type=int, default=_SAMPLE, help=f"how many, default {_SAMPLE}")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write the library's figures as lines of JSON")
+    options = parser.parse_args()
+    with TemporaryDirectory(prefix="omniplan-") as folder:
+        asked = find(options.library, Path(folder), build=options.build)
+        number = options.llama_cpp or nearest(asked.build).number
+        outcomes = count(asked, number, _chosen(options.names, options.cases))
+    print(f"{len(outcomes)} cases, priced as b{number}, counted by {asked.source}")
+    if options.record:
+        options.record.write_text("".join(f"{json.dumps(row(outcome))}\n" for outcome in outcomes))
+    return int(not report(outcomes))
+
+
+def _chosen(names: Sequence[str], count: int) -> list[Case]:
+    if not names:
+        return stratified(count)
+    return [case for case in (*cases.load(), *drift.own()) if any(name in cases.label(case) for name in names)]
+
+
+def count(asked: Library, number: int, chosen: Sequence[Case]) -> list[Outcome]:
+    """Every case priced as build ``number`` and counted by ``asked``."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(partial(drift.ask, build=number, asked=asked), chosen))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
