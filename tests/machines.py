@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from omniplan.domain.cpuset import format_cpus
 from omniplan.domain.evidence import Basis
-from omniplan.domain.machine import Gpu, Machine, Memory, Reservation, ReservationKind
+from omniplan.domain.machine import Gpu, Host, Machine, Memory, Reservation, ReservationKind
 from omniplan.domain.processor import Cpu, NumaNode
 
 MIB = 1 << 20
@@ -116,7 +116,21 @@ def nodes(draw: st.DrawFn) -> tuple[NumaNode, ...]:
 
 
 @st.composite
-def machines(draw: st.DrawFn) -> Machine:
+def hosts(draw: st.DrawFn) -> tuple[Host, ...]:
+    """Other machines in one network."""
+    return tuple(
+        Host(
+            address=f"10.0.0.{index + 2}:50052",
+            machine=draw(machines(with_hosts=False)),
+            link_bandwidth=draw(rates),
+            latency_us=draw(st.none() | st.integers(0, 10_000).map(float)),
+        )
+        for index in range(draw(st.integers(0, 2)))
+    )
+
+
+@st.composite
+def machines(draw: st.DrawFn, *, with_hosts: bool = True) -> Machine:
     return Machine(
         name=draw(texts),
         description=draw(texts),
@@ -127,6 +141,7 @@ def machines(draw: st.DrawFn) -> Machine:
         cpu=draw(st.none() | cpus()),
         notes=tuple(draw(st.lists(texts, max_size=2))),
         source=draw(texts),
+        hosts=draw(hosts()) if with_hosts else (),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import omniplan
 from benchmarks.measured.headers import HEADERS, ROOT, model_of
-from omniplan.domain.machine import LearnedConstant
+from omniplan.domain.evidence import LearnedConstant
 from omniplan.predict.accuracy import Devices
 from omniplan.predict.learned import load
 

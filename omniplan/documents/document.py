@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from omniplan.documents.record import read
@@ -12,13 +13,15 @@ from omniplan.errors import InputError
 T = TypeVar("T")
 
 
-def from_text(kind: type[T], text: str, *, where: str, what: str) -> T:
+def from_text(
+    kind: type[T], text: str, *, where: str, what: str, complete: Callable[[Any], Any] = lambda raw: raw
+) -> T:
     """The ``kind`` written in ``text``, a ``what`` in TOML, or in JSON where the name ``where`` says so.
 
-    Raises InputError with ``where`` and the path inside it.
+    ``complete`` fills what was read with what lies elsewhere. Raises InputError with ``where`` and the path inside it.
     """
     try:
-        return read(kind, _parse_json(text) if where.endswith(".json") else parse_toml(text, what=what))
+        return read(kind, complete(_parse_json(text) if where.endswith(".json") else parse_toml(text, what=what)))
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
 

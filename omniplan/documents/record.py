@@ -139,7 +139,7 @@ def _array(kinds: tuple[object, ...], raw: object, path: str) -> tuple[object, .
 
 def _plain(hint: object, value: Any, *, sparse: bool, depth: int = 0) -> Any:
     kind, column, _ = resolved(hint)
-    if column.parse and not isinstance(value, tuple):
+    if column.parse and not isinstance(value, tuple) and not is_dataclass(value):
         return str(value)
     if is_dataclass(value):
         return _row(value, sparse=sparse or getattr(value, "is_sparse", False), depth=depth)

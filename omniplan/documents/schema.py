@@ -34,7 +34,7 @@ def _schema(hint: object, definitions: dict[str, Any], *, depth: int) -> dict[st
         found = options[0] if len(options) == 1 else {"anyOf": options}
     if column.parse:
         text = {"type": "string"}
-        found = text if get_origin(kind) is not tuple else {"anyOf": [text, found]}
+        found = {"anyOf": [text, found]} if get_origin(kind) is tuple or is_dataclass(kind) else text
     return {"anyOf": [found, {"type": "null"}]} if is_optional else found
 
 

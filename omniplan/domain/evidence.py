@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from omniplan.documents.column import Positive
+
 
 class Basis(StrEnum):
     """How a number is known, from firmest to loosest."""
@@ -41,3 +43,11 @@ class Reason:
     subject: str
     statement: str
     source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnedConstant:
+    """One constant of the time model as runs on the machine have it."""
+
+    name: str
+    value: Positive

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final
 
-from omniplan.documents.column import Amount, Column, Count, Gbs, Mib, Positive, Tera
+from omniplan.documents.column import Amount, Column, Count, Gbs, Mib, Tera
 from omniplan.documents.record import Record, plain, read
 from omniplan.domain.cpuset import format_cpus, parse_cpus
-from omniplan.domain.evidence import Basis
+from omniplan.domain.evidence import Basis, LearnedConstant
 from omniplan.domain.processor import Cpu, NumaNode
-from omniplan.units import MIB
+from omniplan.errors import InputError
 
 _PCI: Final = r"([0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]"
+# ggml-rpc.cpp:parse_endpoint ends the host at the first colon, so an IPv6 address is none.
+Endpoint = Annotated[str, Column(pattern=r"[A-Za-z0-9._-]+:\d{1,5}", example="10.0.0.2:50052")]
 
 
 def _room(values: Mapping[str, Any]) -> int:
@@ -62,6 +64,8 @@ class Gpu(Record):
     ``backend`` is llama.cpp's back end for it, as "cuda"; empty where the name says it.
     ``beside`` and ``compute_factor`` come from runs, which ``learned`` counts: bytes in use beside a model's buffers
     (driver, CUDA context, pools, screen), and how many times its predicted compute buffer it took.
+    ``endpoint`` is the address of the rpc-server that offers it as number ``endpoint_index``, where its name is
+    ``endpoint_device``; empty for a GPU of this machine.
     None means unknown.
     """
 
@@ -93,6 +97,9 @@ class Gpu(Record):
     beside: Mib | None = None
     compute_factor: Amount | None = None
     learned: str = ""
+    endpoint: Endpoint = ""
+    endpoint_index: Count = 0
+    endpoint_device: str = ""
     reserved: tuple[Reservation, ...] = ()
 
     def faults(self) -> Iterator[tuple[str, str]]:
@@ -108,6 +115,11 @@ class Gpu(Record):
             yield given[0], "limits a share of RAM; say unified = true"
         if given and not self.limit_source:
             yield "limit_source", f"is missing: where {' and '.join(given)} come from"
+
+    @property
+    def buffer_type(self) -> str:
+        """What llama.cpp calls its memory: its name, or place and address (ggml_backend_rpc_buffer_type)."""
+        return f"RPC{self.endpoint_index}[{self.endpoint}]" if self.endpoint else self.name
 
     @property
     def draws_on_ram(self) -> bool:
@@ -165,18 +177,34 @@ class Memory:
         return self.channels * self.speed_mts * 8e6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LearnedConstant:
-    """One constant of the time model as runs on the machine have it."""
+def _unnamed(text: str) -> object:
+    raise InputError(f"{text[:40]!r} is a name, which is looked up in a machine file alone; describe the machine")
 
-    name: str
-    value: Positive
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host(Record):
+    """Another machine, whose GPUs llama.cpp's rpc-server offers at ``address``; its CPU where it has none.
+
+    ``link_bandwidth`` is bytes per second between here and there, ``latency_us`` microseconds to an answer and back;
+    None means unknown. ``machine`` may be the name of a profile or a file in a machine file.
+    """
+
+    address: Endpoint
+    machine: Annotated[Machine, Column(parse=_unnamed)]
+    link_bandwidth: Annotated[Gbs | None, Column(key="link_gbs")] = None
+    latency_us: Amount | None = None
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """What contradicts itself: the key of a machine file, and what is wrong with it."""
+        if self.machine.hosts:
+            yield "machine.hosts", "a host has none of its own: llama.cpp knows only those of the main machine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine(Record):
     """Everything a plan needs to know of a machine; GPUs in CUDA's order.
 
+    ``hosts`` are other machines that can take a part of a model over the network, in the order to ask them.
     ``constants`` stand in for the shipped ones of the time model; ``learned`` says which runs they come from.
     """
 
@@ -191,6 +219,7 @@ class Machine(Record):
     cpu: Cpu | None = None
     notes: tuple[str, ...] = ()
     source: str = ""
+    hosts: tuple[Host, ...] = ()
     constants: tuple[LearnedConstant, ...] = ()
     learned: str = ""
 
@@ -225,13 +254,13 @@ class Machine(Record):
         """Bytes of all pools, each counted once; None when RAM is unknown."""
         return None if self.ram is None else self.ram + sum(gpu.room for gpu in self.gpus if not gpu.draws_on_ram)
 
-    def free_mib(self, name: str) -> int:
-        """Free MiB of the GPU called ``name``, rounded down."""
-        return self.gpu(name).free // MIB
-
     def faults(self) -> Iterator[tuple[str, str]]:
         """What contradicts itself: the key of a machine file, and what is wrong with it."""
         yield from self._faults_of_gpus()
+        addresses = [host.address for host in self.hosts]
+        for index, address in enumerate(addresses):
+            if address in addresses[:index]:
+                yield f"hosts[{index}].address", f"{address} is already hosts[{addresses.index(address)}]"
         taken: frozenset[int] = frozenset()
         for position, node in enumerate(self.numa_nodes):
             key = f"numa_nodes[{position}]"

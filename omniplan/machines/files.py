@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from omniplan.documents.document import from_text
 from omniplan.documents.own import own_folder
@@ -39,20 +39,43 @@ def path_of(name_or_path: str | Path) -> Path:
 
 def load_machine(name_or_path: str | Path) -> Machine:
     """The profile of that name, or the machine file at that path; raises InputError with the path inside it."""
+    path, text = _text_of(name_or_path)
+    return parse_machine(text, where=str(path))
+
+
+def parse_machine(text: str, *, where: str = "machine") -> Machine:
+    """The machine written in ``text``; raises InputError with ``where`` and the path inside it.
+
+    A host's machine may be a profile's name, or a file, which is sought beside this one first.
+    """
+
+    def complete(raw: Any) -> Any:
+        hosts = raw.get("hosts") if isinstance(raw, dict) else None
+        return {**raw, "hosts": [_described(host, where) for host in hosts]} if isinstance(hosts, list) else raw
+
+    return from_text(Machine, text, where=where, what="machine file", complete=complete)
+
+
+def _text_of(name_or_path: str | Path) -> tuple[Path, str]:
     path = path_of(name_or_path)
     try:
-        text = read_utf8(path)
+        return path, read_utf8(path)
     except InputError as error:
         if not isinstance(error.__cause__, FileNotFoundError):
             raise
         names = ", ".join(profiles())
         raise InputError(f"{name_or_path}: no such profile or machine file; profiles are {names}") from error
-    return parse_machine(text, where=str(path))
 
 
-def parse_machine(text: str, *, where: str = "machine") -> Machine:
-    """The machine written in ``text``; raises InputError with ``where`` and the path inside it."""
-    return from_text(Machine, text, where=where, what="machine file")
+def _described(host: Any, where: str) -> Any:
+    """A row of hosts with the machine itself where the file has its name."""
+    name = host.get("machine") if isinstance(host, dict) else None
+    if not isinstance(name, str):
+        return host
+    beside = Path(where).parent / name
+    path, text = _text_of(name if name in profiles() or not beside.is_file() else beside)
+    machine = from_text(Machine, text, where=str(path), what="machine file")
+    return {**host, "machine": machine.to_dict()}
 
 
 def machine_toml(machine: Machine) -> str:

@@ -12,7 +12,7 @@ from omniplan.documents.column import Positive
 from omniplan.documents.own import own_path
 from omniplan.documents.record import unknown
 from omniplan.documents.source import read_table
-from omniplan.domain.machine import LearnedConstant
+from omniplan.domain.evidence import LearnedConstant
 from omniplan.errors import InputError, TableError
 
 _FILE: Final = "calibration.toml"

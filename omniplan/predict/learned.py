@@ -13,7 +13,8 @@ from omniplan.documents.frozen import FrozenMapping
 from omniplan.documents.record import Record, plain
 from omniplan.documents.text_file import read_utf8
 from omniplan.documents.toml_text import to_toml
-from omniplan.domain.machine import Gpu, LearnedConstant, Machine
+from omniplan.domain.evidence import LearnedConstant
+from omniplan.domain.machine import Gpu, Machine
 from omniplan.errors import InputError
 from omniplan.machines.files import CALIBRATION, path_of
 from omniplan.predict.constants import Constant, by_name, is_known

@@ -27,7 +27,7 @@ from omniplan.predict.decode import decode_terms
 from omniplan.predict.hits import by_layer, expected
 from omniplan.predict.prefill import Prompt, prompt_terms
 from omniplan.predict.rates import rates
-from omniplan.predict.speculation import Host, speculate
+from omniplan.predict.speculation import Conditions, speculate
 from omniplan.predict.traffic import Traffic, at_depth, cached, traffic
 
 
@@ -122,7 +122,7 @@ def predict_placed(
     terms = decode(answer, speeds, known)
     drafted = None
     if (drafting := settled(model, params)).spec_types:
-        host = Host(machine=machine, params=drafting, rates=speeds, constants=known)
+        host = Conditions(machine=machine, params=drafting, rates=speeds, constants=known)
         drafted = speculate(
             model, placement, host, partial(decode, answer, speeds, known), depth + n_prompt + n_gen // 2, acceptance
         )

@@ -44,7 +44,7 @@ class Drafter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
+class Conditions:
     """Where all of it runs."""
 
     machine: Machine
@@ -54,7 +54,7 @@ class Host:
 
 
 def speculate(
-    model: Model, placement: Placement, host: Host, decode: Decode, depth: int, stated: float | None
+    model: Model, placement: Placement, host: Conditions, decode: Decode, depth: int, stated: float | None
 ) -> tuple[Speculation, dict[Cause, float]] | str:
     """The round that ``host.params`` ask for, and its seconds by cause per token kept; or why it is not counted.
 
@@ -101,7 +101,7 @@ def _round(decode: Decode, drafter: Drafter, n: int) -> dict[Cause, float]:
 
 
 def _drafter(
-    way: Drafting, model: Model, placement: Placement, host: Host, alone: Mapping[Cause, float], depth: int
+    way: Drafting, model: Model, placement: Placement, host: Conditions, alone: Mapping[Cause, float], depth: int
 ) -> Drafter | None:
     """What drafts, as far as it is at hand: a model of its own, or the model's own heads."""
     found = second(model, host.params, placement.context.n_ctx)
@@ -112,7 +112,7 @@ def _drafter(
     return _model(found, way, host, depth)
 
 
-def _heads(source: Model, placement: Placement, host: Host, alone: Mapping[Cause, float]) -> Drafter | None:
+def _heads(source: Model, placement: Placement, host: Conditions, alone: Mapping[Cause, float]) -> Drafter | None:
     """A pass reads one head and the output matrix; besides, its layer takes what one of the model's takes."""
     h = source.hparams
     n_heads = h.n_layer_all - h.n_layer
@@ -126,12 +126,12 @@ def _heads(source: Model, placement: Placement, host: Host, alone: Mapping[Cause
     return Drafter(each=each / n_heads + layer, once=once + n_heads * layer, most=n_heads if n_heads > 1 else 0)
 
 
-def _reading(source: Model, placement: Placement, host: Host, *, with_output: bool) -> float:
+def _reading(source: Model, placement: Placement, host: Conditions, *, with_output: bool) -> float:
     found = heads(source, placement, with_output=with_output)
     return gpu_weights(found, host.rates, host.constants, 1) + cpu_weights(found, host.rates, host.constants)
 
 
-def _model(found: SecondContext, way: Drafting, host: Host, depth: int) -> Drafter:
+def _model(found: SecondContext, way: Drafting, host: Conditions, depth: int) -> Drafter:
     """A pass of the draft model is a decode of its own."""
     placement, priced = placed(found.model, host.machine, found.params)
     touched = traffic(found.model, placement, depth=depth)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from omniplan.domain.machine import Machine
 from omniplan.errors import InputError
+from omniplan.units import MIB
 from tests.machines import machines
 from tests.property.strategies import examples
 from tests.refusals import check_one_line
@@ -28,7 +29,7 @@ def test_oracle_style_gpus_are_enough() -> None:
 
     machine = Machine.from_dict({"name": "one", "gpus": [gpu]})
 
-    assert machine.free_mib("CUDA0") == 24150
+    assert machine.gpu("CUDA0").free == 24150 * MIB
     assert machine.gpu("CUDA0").description == "RTX 3090"
     with pytest.raises(KeyError):
         machine.gpu("CUDA1")
@@ -77,6 +78,35 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         r"numa_nodes\[0\].distances: expected one per node",
     ),
     "a bad distance": ({"numa_nodes": [{"index": 0, "total_mib": 1, "distances": ["far"]}]}, r"distances\[0\]"),
+    "a host without a port": (
+        {"hosts": [{"address": "10.0.0.2", "machine": {"name": "there"}}]},
+        r'hosts\[0\].address: expected a form like "10.0.0.2:50052"',
+    ),
+    "a host by IPv6": (
+        {"hosts": [{"address": "fd00::2:50052", "machine": {"name": "there"}}]},
+        r"hosts\[0\].address: expected a form",
+    ),
+    "a host that is no machine": ({"hosts": [{"address": "a:1"}]}, r"hosts\[0\].machine: is missing"),
+    "a host by a name nobody looks up": (
+        {"hosts": [{"address": "a:1", "machine": "h100"}]},
+        r"hosts\[0\].machine: 'h100' is a name, which is looked up in a machine file alone",
+    ),
+    "one host twice": (
+        {"hosts": [{"address": "a:1", "machine": {"name": "there"}}] * 2},
+        r"hosts\[1\].address: a:1 is already hosts\[0\]",
+    ),
+    "a host with hosts": (
+        {
+            "hosts": [
+                {"address": "a:1", "machine": {"name": "b", "hosts": [{"address": "c:1", "machine": {"name": "d"}}]}}
+            ]
+        },
+        r"hosts\[0\].machine.hosts: a host has none of its own",
+    ),
+    "a wrong card at a host": (
+        {"hosts": [{"address": "a:1", "machine": {"name": "there", "gpus": [{**GPU, "total_mib": -1}]}}]},
+        r"hosts\[0\].machine.gpus\[0\].total_mib: expected a number of 0 or more",
+    ),
     "fewer threads than cores": ({"cpu": {"n_cores": 8, "n_threads": 4}}, "cpu.n_threads: is less than n_cores"),
     "cores that do not add up": (
         {"cpu": {"n_cores": 8, "n_performance_cores": 8, "n_efficiency_cores": 16}},

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 import omniplan
-from omniplan.domain.machine import LearnedConstant
+from omniplan.domain.evidence import LearnedConstant
 from omniplan.errors import InputError
 from omniplan.predict import constants as calibration
 
