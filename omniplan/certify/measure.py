@@ -43,13 +43,13 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
     lib.llama_backend_init()
     backend = SimulatedBackend(ffi, lib, job.gpus, no_alloc=job.no_alloc, build=nearest(job.build))
     structs = Structs(ffi, lib, backend)
-    main = _start(structs, job.main, log, no_alloc=job.no_alloc)
+    main = start(structs, job.main, log, no_alloc=job.no_alloc)
     adapt(structs, job, main.loaded, main.context)
     found = _read(ffi, lib, main, "".join(text for _, text in log))
     if sizes := adapter_sizes("".join(text for _, text in log)):
         found = replace(found, beside={ContextKind.ADAPTERS: sizes})
     if job.beside:
-        sizes = _breakdown(ffi, lib, _start(structs, job.beside, log, main, no_alloc=job.no_alloc))
+        sizes = _breakdown(ffi, lib, start(structs, job.beside, log, main, no_alloc=job.no_alloc))
         if not job.beside.path:
             sizes = {name: replace(size, model=0) for name, size in sizes.items()}
         found = replace(found, beside={**found.beside, job.beside_kind: sizes})
@@ -70,7 +70,7 @@ def _log(ffi: Any, lib: Any, listener: Any) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Started:
+class Started:
     """A model and its context, with the bytes by GPU that loading the one and making the other took."""
 
     loaded: Any
@@ -79,9 +79,9 @@ class _Started:
     rest: Mapping[str, int]
 
 
-def _start(
-    structs: Structs, asked: Asked, log: Sequence[tuple[int, str]], main: _Started | None = None, *, no_alloc: bool
-) -> _Started:
+def start(
+    structs: Structs, asked: Asked, log: Sequence[tuple[int, str]], main: Started | None = None, *, no_alloc: bool
+) -> Started:
     """Model and context of ``asked``; of the ``main`` one's model where it names no file."""
     ffi, lib, held = structs.ffi, structs.lib, structs.backend.held
     params = parse(asked.args, env=asked.env)
@@ -95,7 +95,7 @@ def _start(
     context = lib.llama_init_from_model(loaded, wanted) if loaded else ffi.NULL
     if not context:
         raise Refused(_reason(log))
-    return _Started(loaded, context, weights=between - before, rest=held - between)
+    return Started(loaded, context, weights=between - before, rest=held - between)
 
 
 def _string(ffi: Any, text: Any) -> str:
@@ -108,7 +108,7 @@ def _reason(log: Sequence[tuple[int, str]]) -> str:
     return (telling or lines or ["llama.cpp gave no reason"])[-1]
 
 
-def _read(ffi: Any, lib: Any, started: _Started, log: str) -> Tally:
+def _read(ffi: Any, lib: Any, started: Started, log: str) -> Tally:
     graph, copies = _SPLITS.findall(log)[-1], _COPIES.findall(log)[-1]
     prefill, decode = graph
     return Tally(
@@ -120,7 +120,7 @@ def _read(ffi: Any, lib: Any, started: _Started, log: str) -> Tally:
     )
 
 
-def _breakdown(ffi: Any, lib: Any, started: _Started) -> Mapping[str, BufferSize]:
+def _breakdown(ffi: Any, lib: Any, started: Started) -> Mapping[str, BufferSize]:
     """The map of ``llama_get_memory_breakdown``, by buffer type's name.
 
     Of GPUs that act as one it tells the largest; what each holds is what it was asked for.

@@ -1,0 +1,149 @@
+"""The graph that a library builds for a model, node by node, beside ours: what another build changed shows here.
+
+``python -m tests.oracle.graphs LIBRARY MODEL [--llama-cpp BUILD] [--decode] [-- ARGS]`` prints the first difference. No
+GPU takes part, so the graph is whole.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import omniplan
+from omniplan.certify import library
+from omniplan.certify.devices import SimulatedBackend
+from omniplan.certify.job import Job
+from omniplan.certify.measure import start
+from omniplan.certify.parameters import Structs
+from omniplan.certify.sparse import complete_file
+from omniplan.certify.tensors import Tensors
+from omniplan.certify.wheel import find
+from omniplan.domain.model import Model
+from omniplan.llamacpp.build import build_number, nearest
+from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.graph import families
+from omniplan.llamacpp.graph.graph import Batch
+from omniplan.llamacpp.graph.node import Node
+from omniplan.llamacpp.load.context import Context, resolve
+from tests.contracts.sources import ROOT
+from tests.oracle import cases
+
+_ARGS: Final = ("-c", "4096", "-np", "1", "-ub", "496", "-ngl", "0", "-fa", "on")
+_RESERVE: Final = "llama_graph_reserve"
+_SYMBOL: Final = "_Z19llama_graph_reserveP13llama_contextjjj"
+_MACHINE: Final = omniplan.Machine.from_dict({"name": "none", "gpus": []})
+_AROUND: Final = 3
+
+
+def ours(model: Model, args: Sequence[str], build: int, *, decode: bool = False) -> list[str]:
+    """Our graph as lines."""
+    context = _context(model, args, build)
+    graph = families.build(model, context, _batch(context, decode=decode))
+    return list(lines(graph.nodes))
+
+
+def theirs(asked: library.Library, model: Model, args: Sequence[str], *, decode: bool = False) -> list[str]:
+    """The graph of a library as lines; raises CalledProcessError where it refuses the model."""
+    batch = _batch(_context(model, args, nearest(asked.build).number), decode=decode)
+    with TemporaryDirectory(prefix="omniplan-") as folder:
+        job = Job.of(
+            lambda header: str(complete_file(header, Path(folder))), model, _MACHINE, tuple(args), {}, library=asked
+        )
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.oracle.graphs", "--one"],
+            input=json.dumps([job.to_json(), batch.n_tokens, batch.n_seqs, batch.n_outputs]),
+            capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, "GGML_NO_BACKTRACE": "1"},
+        )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no reason given")
+    return list(json.loads(done.stdout))
+
+
+def _context(model: Model, args: Sequence[str], build: int) -> Context:
+    return resolve(model, parse(args, build=build), flash_attn="off" not in args)
+
+
+def _batch(context: Context, *, decode: bool) -> Batch:
+    return Batch.decode(context) if decode else Batch.prefill(context)
+
+
+def lines(nodes: Sequence[Node]) -> Iterator[str]:
+    """Operation, type, shape, strides and offset of each node, with its sources: number of a node or shape of a leaf."""
+    index: dict[Node, int] = {node: i for i, node in enumerate(nodes)}
+    for node in nodes:
+        sources = [f"{index[src]}" if src in index else f"{src.type} {_shape(src)}" for src in node.src]
+        strides = ",".join(map(str, node.nb))
+        op = node.op.removesuffix(":F32")
+        yield f"{op} {node.type} {_shape(node)} nb {strides} +{node.offset} <- {'; '.join(sources)}"
+
+
+def _shape(node: Node) -> str:
+    return "x".join(map(str, node.ne))
+
+
+def difference(mine: Sequence[str], counted: Sequence[str]) -> str:
+    """The first line that differs with those around it, empty for equal graphs."""
+    if list(mine) == list(counted):
+        return ""
+    at = next((i for i, pair in enumerate(zip(mine, counted, strict=False)) if pair[0] != pair[1]), -1)
+    at = min(len(mine), len(counted)) if at < 0 else at
+    shown = [f"{len(mine)} nodes, the library {len(counted)}; first difference at {at}"]
+    for name, rows in (("ours", mine), ("theirs", counted)):
+        for i in range(max(at - _AROUND, 0), min(at + 2 * _AROUND, len(rows))):
+            shown.append(f"  {'>' if i == at else ' '} {name:6} {i:4} {rows[i]}")
+    return "\n".join(shown)
+
+
+def _one() -> None:
+    """The graph of the job on standard input, in this process."""
+    text, n_tokens, n_seqs, n_outputs = json.load(sys.stdin)
+    job = Job.from_json(text)
+    ffi, lib = library.load(job.library)
+    ffi.cdef(f"graph_t {_RESERVE}(void *, uint32_t, uint32_t, uint32_t);", override=True)
+    ffi.cdef(f"graph_t {_SYMBOL}(void *, uint32_t, uint32_t, uint32_t);", override=True)
+    log: list[tuple[int, str]] = []
+    lib.llama_log_set(ffi.NULL, ffi.NULL)
+    lib.llama_backend_init()
+    structs = Structs(ffi, lib, SimulatedBackend(ffi, lib, job.gpus, build=nearest(job.build)))
+    started = start(structs, job.main, log, no_alloc=True)
+    graph = getattr(lib, _SYMBOL)(started.context, n_tokens, n_seqs, n_outputs)
+    tensors, known = Tensors(ffi, lib), dict[int, Node]()
+    addresses = [tensors.address(graph.nodes[i]) for i in range(graph.n_nodes)]
+    nodes = [tensors.leaf(address, known) for address in addresses]
+    for node, address in zip(nodes, addresses, strict=True):
+        node.src = tensors.sources_of(address, known)
+    print(json.dumps(list(lines(nodes))))
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def main() -> int:
+    """Print the first difference of one model's graph; 1 when there is one."""
+    if sys.argv[1:] == ["--one"]:
+        _one()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("library")
+    parser.add_argument("model")
+    parser.add_argument("args", nargs="*", default=_ARGS)
+    parser.add_argument("--llama-cpp", type=build_number, metavar="BUILD", help="ours is that of this one")
+    parser.add_argument("--decode", action="store_true", help="the graph of one token")
+    options = parser.parse_args()
+    model, args = cases.model(options.model), tuple(options.args) or _ARGS
+    with TemporaryDirectory(prefix="omniplan-") as folder:
+        asked = find(options.library, Path(folder))
+        counted = theirs(asked, model, args, decode=options.decode)
+    number = options.llama_cpp or nearest(asked.build).number
+    found = difference(ours(model, args, number, decode=options.decode), counted)
+    print(found or f"{len(counted)} nodes, all equal")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
