@@ -75,7 +75,7 @@ def _batch(context: Context, *, decode: bool) -> Batch:
 
 
 def lines(nodes: Sequence[Node]) -> Iterator[str]:
-    """Operation, type, shape, strides and offset of each node, with its sources: number of a node or shape of a leaf."""
+    """Operation, type, shape, strides and offset of each node, with its sources: a node's number, a leaf's shape."""
     index: dict[Node, int] = {node: i for i, node in enumerate(nodes)}
     for node in nodes:
         sources = [f"{index[src]}" if src in index else f"{src.type} {_shape(src)}" for src in node.src]
@@ -96,8 +96,8 @@ def difference(mine: Sequence[str], counted: Sequence[str]) -> str:
     at = min(len(mine), len(counted)) if at < 0 else at
     shown = [f"{len(mine)} nodes, the library {len(counted)}; first difference at {at}"]
     for name, rows in (("ours", mine), ("theirs", counted)):
-        for i in range(max(at - _AROUND, 0), min(at + 2 * _AROUND, len(rows))):
-            shown.append(f"  {'>' if i == at else ' '} {name:6} {i:4} {rows[i]}")
+        window = range(max(at - _AROUND, 0), min(at + 2 * _AROUND, len(rows)))
+        shown += [f"  {'>' if i == at else ' '} {name:6} {i:4} {rows[i]}" for i in window]
     return "\n".join(shown)
 
 
