@@ -70,7 +70,7 @@ def _log(ffi: Any, lib: Any, listener: Any) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class Opened:
     """A model and its context, with the bytes by GPU that loading the one and making the other took."""
 
     loaded: Any
@@ -80,8 +80,8 @@ class Started:
 
 
 def start(
-    structs: Structs, asked: Asked, log: Sequence[tuple[int, str]], main: Started | None = None, *, no_alloc: bool
-) -> Started:
+    structs: Structs, asked: Asked, log: Sequence[tuple[int, str]], main: Opened | None = None, *, no_alloc: bool
+) -> Opened:
     """Model and context of ``asked``; of the ``main`` one's model where it names no file."""
     ffi, lib, held = structs.ffi, structs.lib, structs.backend.held
     params = parse(asked.args, env=asked.env)
@@ -95,7 +95,7 @@ def start(
     context = lib.llama_init_from_model(loaded, wanted) if loaded else ffi.NULL
     if not context:
         raise Refused(_reason(log))
-    return Started(loaded, context, weights=between - before, rest=held - between)
+    return Opened(loaded, context, weights=between - before, rest=held - between)
 
 
 def _string(ffi: Any, text: Any) -> str:
@@ -108,7 +108,7 @@ def _reason(log: Sequence[tuple[int, str]]) -> str:
     return (telling or lines or ["llama.cpp gave no reason"])[-1]
 
 
-def _read(ffi: Any, lib: Any, started: Started, log: str) -> Tally:
+def _read(ffi: Any, lib: Any, started: Opened, log: str) -> Tally:
     graph, copies = _SPLITS.findall(log)[-1], _COPIES.findall(log)[-1]
     prefill, decode = graph
     return Tally(
@@ -120,7 +120,7 @@ def _read(ffi: Any, lib: Any, started: Started, log: str) -> Tally:
     )
 
 
-def _breakdown(ffi: Any, lib: Any, started: Started) -> Mapping[str, BufferSize]:
+def _breakdown(ffi: Any, lib: Any, started: Opened) -> Mapping[str, BufferSize]:
     """The map of ``llama_get_memory_breakdown``, by buffer type's name.
 
     Of GPUs that act as one it tells the largest; what each holds is what it was asked for.
