@@ -34,11 +34,11 @@ typedef struct ggml_cgraph * graph_t;
 struct ggml_backend_buffer_type {
     const char * (*get_name)(buft_t);
     buffer_t (*alloc_buffer)(buft_t, size_t);
-    buffer_t (*alloc_buffer_n)(buft_t, tensor_t *, int);
+    buffer_t (*alloc_buffer_n)(buft_t, tensor_t *, int); // since 11368
     size_t (*get_alignment)(buft_t);
     size_t (*get_max_size)(buft_t);
     size_t (*get_alloc_size)(buft_t, tensor_t);
-    size_t (*get_alloc_size_n)(buft_t, tensor_t *, int);
+    size_t (*get_alloc_size_n)(buft_t, tensor_t *, int); // since 11368
     bool (*is_host)(buft_t);
     dev_t device;
     void * context;
@@ -69,7 +69,8 @@ struct ggml_backend {
     int (*graph_compute)(backend_t, graph_t);
     void (*event_record)(backend_t, event_t);
     void (*event_wait)(backend_t, event_t);
-    void (*graph_optimize)(backend_t, graph_t, struct optimize_params *);
+    void (*graph_optimize)(backend_t, graph_t); // until 10698
+    void (*graph_optimize)(backend_t, graph_t, struct optimize_params *); // since 10698
     dev_t device;
     void * context;
 };
@@ -79,7 +80,8 @@ struct ggml_backend_event { dev_t device; void * context; };
 struct dev_props {
     const char * name; const char * description; size_t memory_free; size_t memory_total; int type;
     const char * device_id;
-    bool async; bool host_buffer; bool buffer_from_host_ptr; bool events; bool mmap_support;
+    bool async; bool host_buffer; bool buffer_from_host_ptr; bool events;
+    bool mmap_support; // since 10380
 };
 
 struct ggml_backend_device {
@@ -116,21 +118,33 @@ struct buft_override { const char * pattern; buft_t buft; };
 
 struct llama_model_params {
     dev_t * devices; struct buft_override * tensor_buft_overrides;
-    int32_t n_gpu_layers; int split_mode; int load_mode; int lazy_mode; int32_t main_gpu; float * tensor_split;
+    int32_t n_gpu_layers; int split_mode;
+    int load_mode; // since 10108
+    int lazy_mode; // since 10679
+    int32_t main_gpu; float * tensor_split;
     void * progress_callback; void * progress_callback_user_data; struct kv_override * kv_overrides;
-    bool vocab_only; bool check_tensors; bool use_extra_bufts; bool no_host; bool no_alloc; bool load_mtp;
+    bool vocab_only;
+    bool use_mmap; bool use_direct_io; bool use_mlock; // until 10108
+    bool check_tensors; bool use_extra_bufts; bool no_host; bool no_alloc;
+    bool load_mtp; // since 10216
 };
 
 struct llama_context_params {
-    uint32_t n_ctx; uint32_t n_batch; uint32_t n_ubatch; uint32_t n_seq_max; uint32_t n_rs_seq;
-    uint32_t n_outputs_max; uint32_t n_outputs_max_per_seq; int32_t n_threads; int32_t n_threads_batch;
-    int ctx_type; int rope_scaling_type; int pooling_type; int attention_type; int flash_attn_type;
+    uint32_t n_ctx; uint32_t n_batch; uint32_t n_ubatch; uint32_t n_seq_max;
+    uint32_t n_rs_seq; // since 9246
+    uint32_t n_outputs_max; // since 9464
+    uint32_t n_outputs_max_per_seq; // since 10355
+    int32_t n_threads; int32_t n_threads_batch;
+    int ctx_type; // since 9246
+    int rope_scaling_type; int pooling_type; int attention_type; int flash_attn_type;
     float rope_freq_base; float rope_freq_scale; float yarn_ext_factor; float yarn_attn_factor;
     float yarn_beta_fast; float yarn_beta_slow; uint32_t yarn_orig_ctx; float defrag_thold;
-    void * cb_eval; void * cb_eval_user_data; int type_k; int type_v; size_t moe_cache_size;
+    void * cb_eval; void * cb_eval_user_data; int type_k; int type_v;
+    size_t moe_cache_size; // since 11435
     void * abort_callback; void * abort_callback_data;
     bool embeddings; bool offload_kqv; bool no_perf; bool op_offload; bool swa_full; bool kv_unified;
-    void * samplers; size_t n_samplers; void * ctx_other;
+    void * samplers; size_t n_samplers;
+    void * ctx_other; // since 9553
 };
 
 struct init_params { size_t mem_size; void * mem_buffer; bool no_alloc; };
@@ -145,10 +159,13 @@ struct memory_map {
 };
 
 struct mtmd_params {
-    bool use_gpu; dev_t device; bool print_timings; int n_threads; const char * image_marker; const char * media_marker;
+    bool use_gpu;
+    dev_t device; // since 10549
+    bool print_timings; int n_threads; const char * image_marker; const char * media_marker;
     int flash_attn_type; bool warmup; int image_min_tokens; int image_max_tokens;
-    void * cb_eval; void * cb_eval_user_data; int32_t batch_max_tokens;
-    void * progress_callback; void * progress_callback_user_data;
+    void * cb_eval; void * cb_eval_user_data;
+    int32_t batch_max_tokens; // since 9621
+    void * progress_callback; void * progress_callback_user_data; // since 9754
 };
 struct usage_node {
     int color; struct usage_node * parent; struct usage_node * left; struct usage_node * right;

@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from omniplan.certify.job import Simulated
@@ -154,11 +155,11 @@ class SimulatedBackend:
         )
         self._set(device, init_backend=lambda *_: stream)
 
-    def _optimize(self, _: Any, graph: Any, params: Any) -> None:
-        fusions = self._build.fusions
-        optimize(
-            self._tensors, graph, fusions, lambda tensor, until: params.add_alloc_dep(params.user_data, tensor, until)
-        )
+    def _optimize(self, _: Any, graph: Any, params: Any = None) -> None:
+        """An older build passes no ``params``: nothing that it ties is told to the allocator."""
+        if params is not None:
+            tie = partial(params.add_alloc_dep, params.user_data)
+            optimize(self._tensors, graph, self._build.fusions, tie)
 
     def _device(self, gpu: Simulated) -> Any:
         device = self._new("struct ggml_backend_device")
@@ -171,9 +172,10 @@ class SimulatedBackend:
 
         def props(_: Any, found: Any) -> None:
             found.name, found.description, found.type, found.device_id = name, description, kind, self._ffi.NULL
-            found.memory_free, found.memory_total, found.mmap_support = gpu.free, gpu.total, not gpu.is_unified
-            for field, value in _CAPABILITIES.items():
-                setattr(found, field, value)
+            found.memory_free, found.memory_total = gpu.free, gpu.total
+            for field, value in {**_CAPABILITIES, "mmap_support": not gpu.is_unified}.items():
+                if hasattr(found, field):
+                    setattr(found, field, value)
 
         self._set(
             device,

@@ -16,7 +16,9 @@ PACKAGE: Final = "xllamacpp"
 VERSION: Final = "2026.10.11549"
 BUILD: Final = 11549
 # ggml-backend-impl.h: GGML_BACKEND_API_VERSION, by the first build that is known to have it.
-INTERFACES: Final = {8672: 2, 11434: 3}
+INTERFACES: Final = {8672: 2, 11368: 3}
+# ggml.h: GGML_TYPE_*, those that came later than the first build that can be asked.
+_TYPES_SINCE: Final = {"q2_0": 9917}
 _INSTALL: Final = "pip install 'omniplan[certify]'"
 _OBJECT_SIZE: Final = 32  # ggml.c: struct ggml_object, which stands before every tensor
 # Defaults that only fall on the declared fields when the declared layout is the library's.
@@ -116,7 +118,9 @@ def _mismatch(ffi: Any, lib: Any, build: int) -> str:
     version, expected = lib.ggml_backend_reg_by_name(b"CPU").api_version, interface(build)
     if version != expected:
         return f"its backend interface is version {version}, not {expected}"
-    checks = (_defaults, _tensor_types, _devices, _tensors)
+    if wrong := _tensor_types(ffi, lib, build):
+        return wrong
+    checks = (_defaults, _devices, _tensors)
     return next((wrong for check in checks if (wrong := check(ffi, lib))), "")
 
 
@@ -139,13 +143,12 @@ def _defaults(_: Any, lib: Any) -> str:
     return ""
 
 
-def _tensor_types(ffi: Any, lib: Any) -> str:
+def _tensor_types(ffi: Any, lib: Any, build: int) -> str:
     for kind in TENSOR_TYPES.values():
-        found = lib.ggml_type_name(kind.id)
-        if not found:
-            # An older build ends before it.
+        # The table of an older build ends before it, and nothing looks where.
+        if build < _TYPES_SINCE.get(kind.name, 0):
             continue
-        name = ffi.string(found).decode()
+        name = ffi.string(lib.ggml_type_name(kind.id)).decode()
         if (name, lib.ggml_blck_size(kind.id), lib.ggml_type_size(kind.id)) != (kind.name, kind.block, kind.size):
             return f"tensor type {kind.id} is {name}, not {kind.name} of {kind.size} bytes per {kind.block}"
     return ""
