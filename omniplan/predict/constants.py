@@ -14,10 +14,11 @@ from omniplan.documents.record import unknown
 from omniplan.documents.source import read_table
 from omniplan.domain.evidence import LearnedConstant
 from omniplan.errors import InputError, TableError
+from omniplan.llamacpp.ggml import table
 
 _FILE: Final = "calibration.toml"
-# Compute capability 8.6 at the end of a name.
-_CAPABILITY: Final = re.compile(r"_\d+_\d+$")
+# What a constant is of alone, at the end of its name: GPUs of compute capability 8.6, or of one back end.
+_OWN: Final = re.compile(r"_(?:\d+_\d+|([a-z]+))$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +67,12 @@ def known_on(learned: Iterable[LearnedConstant]) -> Mapping[str, float]:
 
 
 def is_known(name: str) -> bool:
-    """Whether there is such a constant, or one that ``name`` states for GPUs of one compute capability."""
+    """Whether there is such a constant, or one that ``name`` states for GPUs of one compute capability or back end."""
     return _is_among(name, shipped())
 
 
 def _is_among(name: str, known: Mapping[str, object]) -> bool:
-    return name in known or _CAPABILITY.sub("", name) in known
+    own = _OWN.search(name)
+    return name in known or (
+        own is not None and name[: own.start()] in known and (own[1] is None or own[1] in table.rows())
+    )

@@ -13,7 +13,7 @@ from omniplan.domain.footprint import Footprint
 from omniplan.domain.prediction import Cause
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.placement import Placement
-from omniplan.predict.rates import GpuRates, Rates
+from omniplan.predict.rates import Rates
 from omniplan.predict.traffic import Traffic
 
 # CPU kernels by how many bytes of weights one core gets through in a second; a type's bits decide, but for these.
@@ -31,7 +31,6 @@ def decode_terms(
 ) -> dict[Cause, float]:
     """Seconds of a decode of ``n_tokens`` by cause, for one sequence (``docs/prediction.md``)."""
     on_gpu = traffic.gpu_share() * priced.n_nodes
-    layers = [device for device in placement.layers[:-1] if device != buffers.CPU]
     terms = {
         Cause.GPU_WEIGHTS: gpu_weights(traffic, rates, constants, n_tokens),
         Cause.GPU_COMPUTE: (n_tokens - 1) * gpu_compute(traffic, rates, constants),
@@ -40,9 +39,7 @@ def decode_terms(
             traffic.asked(n_tokens) * size / rates.gpus[name].uploads for name, size in traffic.missing.items()
         ),
         Cause.KV_READS: sum(_attention(name, placement, traffic, rates, constants, n_tokens) for name in traffic.cache),
-        Cause.GPU_LAUNCHES: on_gpu * constants["gpu.node"]
-        + len(layers) * constants["gpu.layer"]
-        + traffic.latent_layers * constants["gpu.latent_layer"],
+        Cause.GPU_LAUNCHES: sum(_launches(name, placement, priced, traffic, rates, constants) for name in rates.gpus),
         Cause.CPU_LAYERS: (priced.n_nodes - on_gpu) * cpu_node(rates, constants),
         Cause.GRAPH_SPLITS: _splits(priced, traffic, constants),
     }
@@ -50,27 +47,42 @@ def decode_terms(
 
 
 def gpu_weights(traffic: Traffic, rates: Rates, constants: Mapping[str, float], n_tokens: int) -> float:
-    """Seconds to read the weights on the GPUs, one GPU after the other."""
+    """Seconds to read the weights on the GPUs, one GPU after the other.
+
+    A GPU whose back end unpacks them with its ordinary arithmetic takes as long as that where it is longer.
+    """
     return sum(
-        traffic.touched(name, n_tokens) / (weights_share(gpu, constants) * gpu.memory)
+        max(
+            traffic.touched(name, n_tokens) / (gpu.constant("gpu.weights_share", constants) * gpu.memory),
+            traffic.packed(name) * constants.get(f"gpu.weight_operations_{gpu.backend}", 0.0) / gpu.fp16,
+        )
         for name, gpu in rates.gpus.items()
     )
+
+
+def _launches(
+    device: str,
+    placement: Placement,
+    priced: Footprint,
+    traffic: Traffic,
+    rates: Rates,
+    constants: Mapping[str, float],
+) -> float:
+    """Seconds of a token that nodes and layers on ``device`` take beside their bytes."""
+    gpu = rates.gpus[device]
+    counts = {
+        "gpu.node": priced.n_nodes * traffic.share_of(device),
+        "gpu.layer": placement.layers[:-1].count(device),
+        "gpu.latent_layer": traffic.latent_layers[device],
+        "gpu.recurrent_layer": traffic.recurrent_layers[device],
+    }
+    return sum(count * gpu.constant(name, constants) for name, count in counts.items() if count)
 
 
 def gpu_compute(traffic: Traffic, rates: Rates, constants: Mapping[str, float]) -> float:
     """Seconds that each further token of a decode adds: kernels of few columns do its products on no tensor core."""
     active = ((gpu, traffic.dense[name] + traffic.routed[name]) for name, gpu in rates.gpus.items())
-    return sum(2 * products / (_share("gpu.columns_share", gpu, constants) * gpu.int8) for gpu, products in active)
-
-
-def weights_share(gpu: GpuRates, constants: Mapping[str, float]) -> float:
-    """Share of a GPU's nominal bandwidth that reading weights reaches."""
-    return _share("gpu.weights_share", gpu, constants)
-
-
-def _share(name: str, gpu: GpuRates, constants: Mapping[str, float]) -> float:
-    """The constant ``name`` for the GPU's compute capability where there is one, else for all."""
-    return constants.get(f"{name}_{gpu.compute_capability.replace('.', '_')}") or constants[name]
+    return sum(2 * products / (gpu.constant("gpu.columns_share", constants) * gpu.int8) for gpu, products in active)
 
 
 def cpu_weights(traffic: Traffic, rates: Rates, constants: Mapping[str, float], n_tokens: int = 1) -> float:
@@ -114,9 +126,9 @@ def _attention(
     if device == buffers.CPU:
         reading = size / (constants["cpu.kv_share"] * rates.ram)
         return max(reading, operations / (constants["cpu.attention_flops"] * min(rates.threads, rates.cores)))
-    share = constants["gpu.kv_share" if placement.context.flash_attn else "gpu.kv_share_no_fa"]
     gpu = rates.gpus[device]
-    return max(size / (share * gpu.memory), operations / (constants["gpu.attention_decode"] * gpu.fp16))
+    share = gpu.constant("gpu.kv_share" if placement.context.flash_attn else "gpu.kv_share_no_fa", constants)
+    return max(size / (share * gpu.memory), operations / (gpu.constant("gpu.attention_decode", constants) * gpu.fp16))
 
 
 def _splits(priced: Footprint, traffic: Traffic, constants: Mapping[str, float]) -> float:

@@ -11,7 +11,7 @@ from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Cause
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.placement import Placement
-from omniplan.predict.decode import cpu_node, cpu_weights, weights_share
+from omniplan.predict.decode import cpu_node, cpu_weights
 from omniplan.predict.rates import Rates
 from omniplan.predict.traffic import Traffic
 
@@ -49,8 +49,11 @@ def prompt_terms(
     offloads = params.op_offload and least is not None and prompt.n_ubatch >= least
     compute, reading = _gpus(model, placement, traffic, rates, constants, prompt, offloads=offloads)
     terms = {Cause.GPU_COMPUTE: compute, Cause.GPU_WEIGHTS: reading}
-    n_gpu = len([device for device in placement.layers[:-1] if device != buffers.CPU])
-    terms[Cause.GPU_LAUNCHES] = prompt.n_batches * n_gpu * constants["gpu.prompt_layer"]
+    terms[Cause.GPU_LAUNCHES] = prompt.n_batches * sum(
+        rates.gpus[device].constant("gpu.prompt_layer", constants)
+        for device in placement.layers[:-1]
+        if device != buffers.CPU
+    )
     if traffic.weights[buffers.CPU]:
         if offloads:
             # Pinned memory or a mapped file is copied to the first device.
@@ -78,10 +81,11 @@ def _gpus(
         owners = (name, buffers.CPU) if offloads and name == placement.devices[0] else (name,)
         seconds = sum(_products(model, owner, name, traffic, rates, constants, prompt) for owner in owners)
         attention = traffic.attention[name] * prompt.n_prompt
-        share = constants["gpu.attention_share" if placement.context.flash_attn else "gpu.attention_share_no_fa"]
-        compute.append(seconds + attention / (share * rates.gpus[name].fp16))
+        gpu = rates.gpus[name]
+        share = "gpu.attention_share" if placement.context.flash_attn else "gpu.attention_share_no_fa"
+        compute.append(seconds + attention / (gpu.constant(share, constants) * gpu.fp16))
         size = traffic.touched(name, prompt.n_ubatch)
-        reading.append(prompt.n_batches * size / (weights_share(rates.gpus[name], constants) * rates.gpus[name].memory))
+        reading.append(prompt.n_batches * size / (gpu.constant("gpu.weights_share", constants) * gpu.memory))
     overlap = _overlap(compute, placement, prompt)
     return overlap * sum(compute), overlap * sum(reading)
 
@@ -98,13 +102,14 @@ def _products(
     """Seconds of the matrix products with ``owner``'s weights on ``device``."""
     gpu, h = rates.gpus[device], model.hparams
     plain = traffic.dense[owner] - traffic.dense_f16[owner]
-    seconds = 2 * plain / (constants["gpu.mmq_share"] * gpu.int8)
-    seconds += 2 * traffic.dense_f16[owner] / (constants["gpu.f16_share"] * gpu.fp16)
+    packed_rate = gpu.constant("gpu.mmq_share", constants) * gpu.int8
+    seconds = 2 * plain / packed_rate
+    seconds += 2 * traffic.dense_f16[owner] / (gpu.constant("gpu.f16_share", constants) * gpu.fp16)
     if traffic.routed[owner]:
         # An expert's tile is only as full as the tokens of a micro-batch that ask for it.
         per_expert = prompt.n_ubatch * max(h.n_expert_used) / h.n_expert
-        fill = per_expert / (per_expert + constants["gpu.expert_tile"])
-        seconds += 2 * traffic.routed[owner] / (constants["gpu.mmq_share"] * fill * gpu.int8)
+        fill = per_expert / (per_expert + gpu.constant("gpu.expert_tile", constants))
+        seconds += 2 * traffic.routed[owner] / (fill * packed_rate)
     return seconds * prompt.n_prompt
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.params import LoadMode, Numa, ServerParams
 from omniplan.domain.processor import Cpu
+from omniplan.llamacpp.ggml.cuda import CUDA
 from omniplan.llamacpp.ggml.registry import backend_name
 from omniplan.machines.gpus import GpuRow, find_gpu, find_gpus
 from omniplan.predict import processor
@@ -26,8 +27,10 @@ class GpuRates:
     """One GPU: bytes per second from its memory and over its link, INT8 and FP16 tensor operations per second.
 
     ``copies`` and ``uploads`` are bytes per second from RAM as copied in one piece and expert by expert.
-    ``compute_capability`` is CUDA's, as "8.9", or empty.
+    ``backend`` is llama.cpp's, as "cuda"; ``compute_capability`` is CUDA's, as "8.9", or empty.
     """
+
+    backend: str
 
     memory: float
     link: float
@@ -36,6 +39,11 @@ class GpuRates:
     int8: float
     fp16: float
     compute_capability: str = ""
+
+    def constant(self, name: str, known: Mapping[str, float]) -> float:
+        """The constant ``name`` of this GPU: of its compute capability or back end where there is one, else of all."""
+        capability = f"{name}_{self.compute_capability.replace('.', '_')}"
+        return known.get(capability) or known.get(f"{name}_{self.backend}") or known[name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,17 +110,18 @@ def _gpu(gpu: Gpu, params: ServerParams, constants: Mapping[str, float], assumed
     if int8 is None:
         int8 = memory * constants[f"gpu.ops_per_byte{'_no_tensor' if _lacks_tensor_cores(capability) else ''}"]
         assumed.append(f"{gpu.name}: tensor throughput unknown, {int8 / 1e12:.0f} INT8 TOPS assumed")
-    # GeForce cards accumulate FP16 products in FP16 at the full rate, which is what cuBLAS is asked for.
-    link = _link(gpu, row, assumed)
+    link, backend = _link(gpu, row, assumed), backend_name(gpu)
     is_pinned = params.load_mode in (LoadMode.NONE, LoadMode.DIO) and not params.no_host
     share = constants["link.pinned_share" if is_pinned else "link.pageable_share"]
     return GpuRates(
+        backend=backend,
         memory=memory,
         link=link,
         copies=share * link,
-        uploads=constants.get(f"link.expert_share_{backend_name(gpu)}", share) * link,
+        uploads=constants.get(f"link.expert_share_{backend}", share) * link,
         int8=int8,
-        fp16=int8 / 2,
+        # GeForce cards accumulate FP16 products in FP16 at the full rate, which is what cuBLAS is asked for.
+        fp16=fp16 if fp16 and backend != CUDA.name else int8 / 2,
         compute_capability=capability,
     )
 
@@ -137,6 +146,9 @@ def _lacks_tensor_cores(capability: str) -> bool:
 def _link(gpu: Gpu, row: GpuRow | None, assumed: list[str]) -> float:
     if gpu.link_bandwidth:
         return gpu.link_bandwidth
+    if gpu.is_unified and (memory := gpu_bandwidth(gpu)):
+        # No link: a copy reads and writes the same memory.
+        return memory / 2
     # An idle GPU trains its link down, so what it can do counts for more than what it shows.
     generation = gpu.pcie_generation_max or gpu.pcie_generation or (row.pcie if row else None)
     width = gpu.pcie_width_max or gpu.pcie_width or (row.lanes if row else None)

@@ -31,9 +31,10 @@ class Traffic:
     every expert. ``streamed`` are all bytes of matrices on the CPU, which a prompt batch copies to the GPU, and
     ``cpu_types`` the bytes one token reads there, by tensor type.
     ``matrices`` counts matrices of layers by device, ``cpu_layers`` the layers with some on the CPU, ``latent_layers``
-    the layers whose latent attention (MLA) runs on a GPU. ``state`` are bytes of one row of recurrent state, ``used``
-    the share of a layer's experts that a token asks for. ``missing`` are bytes of experts that a GPU computes with and
-    its cache does not hold, ``looked_up`` the layers whose experts are looked for there.
+    and ``recurrent_layers`` the layers of latent attention (MLA) and of recurrent state by device. ``state`` are bytes
+    of one row of recurrent state, ``used`` the share of a layer's experts that a token asks for. ``missing`` are bytes
+    of experts that a GPU computes with and its cache does not hold, ``looked_up`` the layers whose experts are looked
+    for there.
     """
 
     weights: Counter[str] = field(default_factory=Counter)
@@ -50,9 +51,18 @@ class Traffic:
     gpu_layers: set[int] = field(default_factory=set)
     missing: Counter[str] = field(default_factory=Counter)
     looked_up: set[int] = field(default_factory=set)
-    latent_layers: int = 0
+    latent_layers: Counter[str] = field(default_factory=Counter)
+    recurrent_layers: Counter[str] = field(default_factory=Counter)
     state: Counter[str] = field(default_factory=Counter)
     used: float = 1.0
+
+    def packed(self, device: str) -> int:
+        """Weights on ``device`` that one token multiplies and that are stored in less than 16 bits."""
+        return self.dense[device] + self.routed[device] - self.dense_f16[device]
+
+    def share_of(self, device: str) -> float:
+        """Share of the layers' matrices that is on ``device``."""
+        return self.matrices[device] / self.matrices.total() if self.matrices.total() else 0.0
 
     def gpu_share(self) -> float:
         """Share of the layers' matrices that is on GPUs."""
@@ -83,7 +93,12 @@ def cached(known: Traffic, model: Model, placement: Placement, hits: Mapping[int
     """The same token where GPUs compute with the experts of layers in ``hits``, and have that share of them at hand."""
     found = _of_weights(model, placement, hits)
     return replace(
-        found, cache=known.cache, attention=known.attention, state=known.state, latent_layers=known.latent_layers
+        found,
+        cache=known.cache,
+        attention=known.attention,
+        state=known.state,
+        latent_layers=known.latent_layers,
+        recurrent_layers=known.recurrent_layers,
     )
 
 
@@ -125,17 +140,26 @@ def _home(name: str, il: int, placement: Placement) -> str:
 
 def at_depth(known: Traffic, model: Model, placement: Placement, *, depth: int) -> Traffic:
     """The same token with another ``depth``: weights do not depend on it."""
-    found = replace(known, cache=Counter(), attention=Counter(), state=Counter(), latent_layers=0)
+    found = replace(
+        known,
+        cache=Counter(),
+        attention=Counter(),
+        state=Counter(),
+        latent_layers=Counter(),
+        recurrent_layers=Counter(),
+    )
     h = model.hparams
     for cache in memory.caches(model, placement.context):
         device = _device(placement.cache_device(cache.il))
         found.cache[device] += _cache_bytes(cache, h, depth)
         found.state[device] += cache.type.row_size(cache.row) if cache.is_state else 0
     for il in range(h.n_layer):
-        if not h.is_recr[il]:
-            device = _device(placement.cache_device(il))
+        device = _device(placement.cache_device(il))
+        if h.is_recr[il]:
+            found.recurrent_layers[device] += 1
+        else:
             found.attention[device] += 2 * _width(h, il) * _reach(h, il, depth)
-            found.latent_layers += h.is_mla and device != buffers.CPU
+            found.latent_layers[device] += h.is_mla
     return found
 
 

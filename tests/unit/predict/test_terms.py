@@ -23,10 +23,20 @@ ZOO = "tests/data/models/zoo/"
 DENSE = omniplan.load_model(f"{ZOO}Llama-3.1-8B-Q4_K_M.gguf")
 MOE = omniplan.load_model(f"{ZOO}Qwen3-30B-A3B-Q4_K_M.gguf")
 MACHINE = omniplan.load_machine("dual-4090-5070ti")
-GPU = GpuRates(memory=1e12, link=10e9, copies=4e9, uploads=2e9, int8=200e12, fp16=100e12, compute_capability="8.9")
+GPU = GpuRates(
+    backend="cuda",
+    memory=1e12,
+    link=10e9,
+    copies=4e9,
+    uploads=2e9,
+    int8=200e12,
+    fp16=100e12,
+    compute_capability="8.9",
+)
 RATES = Rates(gpus={"CUDA0": GPU, "CUDA1": GPU}, ram=100e9, threads=8, cores=16, cores_batch=10, assumptions=())
 CONSTANTS = {
     "gpu.weights_share": 0.5, "gpu.node": 1e-6, "gpu.layer": 2e-6, "gpu.latent_layer": 5e-6,
+    "gpu.recurrent_layer": 3e-6,
     "gpu.columns_share": 0.05, "gpu.split": 1e-5,
     "gpu.kv_share": 0.5, "gpu.kv_share_no_fa": 0.25, "gpu.attention_decode": 0.1, "gpu.attention_share": 0.4,
     "gpu.attention_share_no_fa": 0.2, "gpu.mmq_share": 0.5, "gpu.f16_share": 0.8, "gpu.expert_tile": 32.0,
@@ -126,11 +136,36 @@ def test_the_cache_takes_the_longer_of_reading_and_scoring(
 
 def test_launches_and_nodes_are_shared_out_by_matrices() -> None:
     """A quarter of the matrices on the CPU is a quarter of the nodes there; GPU layers and latent ones cost extra."""
-    terms = decode(Traffic(matrices=counted(CUDA0=30, CPU=10), latent_layers=4))
+    latent, recurrent = counted(CUDA0=4, CPU=1), counted(CUDA0=2)
+    terms = decode(Traffic(matrices=counted(CUDA0=30, CPU=10), latent_layers=latent, recurrent_layers=recurrent))
 
-    assert terms[Cause.GPU_LAUNCHES] == pytest.approx(750e-6 + 32 * 2e-6 + 4 * 5e-6)
+    assert terms[Cause.GPU_LAUNCHES] == pytest.approx(750e-6 + 32 * 2e-6 + 4 * 5e-6 + 2 * 3e-6)
     assert terms[Cause.CPU_LAYERS] == pytest.approx(250 * 1.8e-6)
     assert Cause.GRAPH_SPLITS not in terms
+
+
+def test_a_back_end_has_constants_of_its_own() -> None:
+    """What its name says comes before what is of all GPUs, and a compute capability before either."""
+    amd = replace(GPU, backend="rocm", compute_capability="")
+    own = {**CONSTANTS, "gpu.weights_share_rocm": 1.0, "gpu.weights_share_8_9": 0.25}
+    read = Traffic(weights=counted(CUDA0=1e9))
+
+    seconds = [
+        decode(read, rates=replace(RATES, gpus={"CUDA0": gpu}), constants=own)[Cause.GPU_WEIGHTS]
+        for gpu in (GPU, amd, replace(amd, backend="vulkan"))
+    ]
+
+    assert seconds == pytest.approx([4e-3, 1e-3, 2e-3])
+
+
+def test_weights_that_are_unpacked_by_arithmetic_take_as_long_as_that() -> None:
+    """A billion packed weights of 25 operations each at 100 TFLOPS, where reading them takes less; 16-bit ones none."""
+    apple = replace(RATES, gpus={"CUDA0": replace(GPU, backend="metal", compute_capability="")})
+    own = {**CONSTANTS, "gpu.weight_operations_metal": 25.0}
+    traffic = Traffic(weights=counted(CUDA0=5e7), dense=counted(CUDA0=1.5e9), dense_f16=counted(CUDA0=5e8))
+
+    assert decode(traffic, rates=apple, constants=own)[Cause.GPU_WEIGHTS] == pytest.approx(2.5e-4)
+    assert decode(traffic, constants=own)[Cause.GPU_WEIGHTS] == pytest.approx(1e-4)
 
 
 def test_every_piece_but_the_first_two_waits() -> None:
