@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from omniplan.certify import fit_params
@@ -17,6 +18,7 @@ from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
 from omniplan.llamacpp.build import build_number
 from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.ggml.buffers import OPAQUE
 from omniplan.llamacpp.load.footprint import footprint
 from omniplan.units import GIB, MIB
 
@@ -76,10 +78,11 @@ def _certificate(
 def _simulated(plan: Plan, model: Model, timeout: float, *, no_alloc: bool) -> tuple[Tally, Tally]:
     machine, args, env = plan.machine, plan.server_args, plan.environment
     counted = simulate(model, machine, args, env=env, timeout=timeout, no_alloc=no_alloc)
-    if not no_alloc:
+    if not no_alloc and not set(OPAQUE) & plan.footprint.buffers.keys():
         return Tally.of(plan.footprint), counted
-    measured = footprint(model, machine, _params(plan), no_alloc=True)
-    return Tally.of(measured), counted
+    # What is laid out anew depends on the processor, and the library is asked on another one.
+    as_counted = footprint(model, machine, replace(_params(plan), repack=False), no_alloc=no_alloc)
+    return Tally.of(as_counted), counted
 
 
 def _on_devices(plan: Plan, model: Model, binary: str, timeout: float) -> tuple[Tally, Tally]:

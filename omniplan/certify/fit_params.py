@@ -59,7 +59,9 @@ def price(binary: str, model: Model, machine: Machine, params: ServerParams, *, 
     }
     if HOST not in counted:
         raise InputError(f"{binary}: printed no '{HOST}' line; is it a {PROGRAM} that knows -fitp?")
-    as_tool = footprint(model, machine, replace(params, embedding=True, pooling="none", fit=False), no_alloc=True)
+    as_tool = footprint(
+        model, machine, replace(params, embedding=True, pooling="none", fit=False, repack=False), no_alloc=True
+    )
     planned = dict(_by_device(as_tool.buffers))
     if set(planned) != set(counted):
         raise InputError(

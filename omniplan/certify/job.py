@@ -65,6 +65,7 @@ class Job:
     ``adapters`` are the paths of those that its arguments name, if they are at hand.
     ``projector`` is the path of the file that the main context's arguments name, if it is at hand.
     ``no_alloc``: measured as ``--fit`` does, without loading. ``library`` is who is asked, the pinned one for None.
+    ``repack``: weights on the CPU are laid out anew as the processor of this host wants them.
     """
 
     gpus: tuple[Simulated, ...]
@@ -75,6 +76,7 @@ class Job:
     adapters: tuple[str, ...] = ()
     no_alloc: bool = True
     library: Library | None = None
+    repack: bool = False
 
     @property
     def build(self) -> int:
@@ -92,6 +94,7 @@ class Job:
         *,
         no_alloc: bool = True,
         library: Library | None = None,
+        repack: bool = False,
     ) -> Job:
         """The job of pricing ``model``; every header's bytes or sparse stand-in are where ``path_of`` says."""
         given = parse(args, env=env, build=nearest(library.build if library else BUILD).number)
@@ -129,6 +132,7 @@ class Job:
             adapters=tuple(map(path_of, model.companions.adapters)),
             no_alloc=no_alloc,
             library=library,
+            repack=repack,
         )
 
     def to_json(self) -> str:

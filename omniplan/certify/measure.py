@@ -42,7 +42,7 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
     _log(ffi, lib, listener)
     lib.llama_backend_init()
     backend = SimulatedBackend(ffi, lib, job.gpus, no_alloc=job.no_alloc, build=nearest(job.build))
-    structs = Structs(ffi, lib, backend)
+    structs = Structs(ffi, lib, backend, repack=job.repack)
     main = start(structs, job.main, log, no_alloc=job.no_alloc)
     adapt(structs, job, main.loaded, main.context)
     found = _read(ffi, lib, main, "".join(text for _, text in log))

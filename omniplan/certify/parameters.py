@@ -23,13 +23,15 @@ _KV_TAGS: Final = {int: (0, "i"), float: (1, "f"), bool: (2, "b"), str: (3, "s")
 class Structs:
     """Both structs of one set of parameters, and everything they point to.
 
-    Weights are taken as loaded without mmap and without repacking, as omniplan prices them.
+    Weights are taken as loaded without mmap, as omniplan prices them. With ``repack`` they are laid out anew as the
+    library does for the processor of this host.
     """
 
-    def __init__(self, ffi: Any, lib: Any, backend: SimulatedBackend) -> None:
+    def __init__(self, ffi: Any, lib: Any, backend: SimulatedBackend, *, repack: bool = False) -> None:
         self.ffi = ffi
         self.lib = lib
         self.backend = backend
+        self.repack = repack
         self._alive: list[Any] = []
 
     def _keep(self, what: str, value: Any) -> Any:
@@ -56,7 +58,7 @@ class Structs:
             "use_mmap": False,
             "lazy_mode": _LAZY_MODES[params.lazy_mode],
             "no_alloc": no_alloc,
-            "use_extra_bufts": False,
+            "use_extra_bufts": self.repack and params.repack,
             "no_host": params.no_host,
             "load_mtp": params.load_mtp,
             "tensor_split": self._keep("float[]", shares),

@@ -36,18 +36,19 @@ def simulate(
     timeout: float,
     no_alloc: bool = True,
     library: Library | None = None,
+    repack: bool = False,
 ) -> Tally:
     """What llama.cpp counts for ``args`` on ``machine``; half a second for a dense model, three for DeepSeek-R1.
 
     ``library`` is the pinned one unless given. ``no_alloc``: measured as ``--fit`` does. Else the model is loaded, all
-    its bytes read and those of the CPU kept.
+    its bytes read and those of the CPU kept. ``repack``: weights on the CPU are laid out for this host's processor.
     Raises Refused when llama.cpp does not take the arguments or aborts, and InputError when it cannot be asked or needs
     more than ``timeout`` seconds.
     """
     library = library or pinned()
     with tempfile.TemporaryDirectory(prefix="omniplan-") as folder:
         path_of = partial(_path, folder=Path(folder))
-        job = Job.of(path_of, model, machine, args, env, no_alloc=no_alloc, library=library)
+        job = Job.of(path_of, model, machine, args, env, no_alloc=no_alloc, library=library, repack=repack)
         return read_tally(_ask(job, timeout))
 
 

@@ -18,6 +18,7 @@ _FOLDERS: Final = (
     DATA / "models" / "archs",
     DATA / "models" / "small",
     DATA / "models" / "cut",
+    DATA / "models" / "types",
     DATA / "models",
     DATA.parents[1] / "data" / "models",
 )
@@ -37,9 +38,10 @@ def label(case: Case) -> str:
 
 @cache
 def machines() -> dict[str, omniplan.Machine]:
-    """The oracle's machines: GPUs alone."""
+    """The oracle's machines: GPUs alone, or also the processor that the pinned library is made for."""
     rows = json.loads((DATA / "oracle" / "machines.json").read_text())
-    return {name: omniplan.Machine.from_dict({"name": name, "gpus": gpus}) for name, gpus in rows.items()}
+    parts = {name: {"gpus": row} if isinstance(row, list) else row for name, row in rows.items()}
+    return {name: omniplan.Machine.from_dict({"name": name, **part}) for name, part in parts.items()}
 
 
 @cache

@@ -67,7 +67,16 @@ def ask(
         ours = str(error)
     try:
         model, no_alloc = cases.model(case["model"]), cases.is_measured(case)
-        counted = simulate(model, machine, args, env={}, timeout=timeout, no_alloc=no_alloc, library=asked)
+        counted = simulate(
+            model,
+            machine,
+            args,
+            env={},
+            timeout=timeout,
+            no_alloc=no_alloc,
+            library=asked,
+            repack=machine.cpu is not None,
+        )
     except Refused as error:
         return Outcome(case, ours=ours, theirs=str(error))
     return Outcome(case, counted=counted, ours=ours) if ours else Outcome(case, compare(planned, counted), counted)
@@ -124,9 +133,9 @@ def certify(pair: tuple[Path, str]) -> str | None:
 
 
 def report_loads(pool: Executor) -> bool:
-    """Print how far the recorded cases that load for real (``tests.oracle.loads``) are ours; whether all are."""
-    outcomes = list(pool.map(ask, (*cases.load("loads"), *cases.load("tensor_split"))))
-    print(f"{len(outcomes)} cases that load")
+    """Print how far the recorded cases that load for real, and those on a CPU alone, are ours; whether all are."""
+    outcomes = list(pool.map(ask, (*cases.load("loads"), *cases.load("tensor_split"), *cases.load("cpu"))))
+    print(f"{len(outcomes)} cases that load, or that run on a CPU alone")
     return report(outcomes)
 
 

@@ -9,6 +9,8 @@ from omniplan.domain.tensor_type import TensorType
 from omniplan.units import pad
 
 CPU: Final = "CPU"
+# RAM that only the CPU can read, since weights are laid out anew in it.
+OPAQUE: Final = ("CPU_REPACK", "AMX")
 # The row of everything in RAM in llama.cpp's breakdown of memory.
 HOST: Final = "Host"
 # ggml-alloc.c: SIZE_MAX / 2, the room of a buffer without a limit.
@@ -16,8 +18,13 @@ ENDLESS: Final = 1 << 62
 
 
 def is_host(buffer: str) -> bool:
-    """Whether a buffer type is ordinary or pinned RAM."""
-    return buffer == CPU or buffer.endswith("_Host")
+    """Whether a buffer type is RAM: ordinary, pinned, or with weights laid out anew."""
+    return buffer == CPU or buffer in OPAQUE or buffer.endswith("_Host")
+
+
+def is_readable(buffer: str) -> bool:
+    """Whether a buffer type is RAM that devices can copy from."""
+    return is_host(buffer) and buffer not in OPAQUE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from omniplan.errors import OmniplanError
 from omniplan.llamacpp.build import Fusions
 from omniplan.llamacpp.ggml.backend import Device
+from omniplan.llamacpp.ggml.buffers import OPAQUE
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.graph.node import Node
-
-# CPU buffer types that only the CPU can read: their weights are never offloaded.
-_OPAQUE = ("CPU_REPACK", "AMX")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +107,7 @@ class _Passes:
                 continue
             if buffer[-1].isdigit():
                 raise CannotRun(tensors[i].name, buffer)
-            if buffer in _OPAQUE:
+            if buffer in OPAQUE:
                 self.opaque.add(i)
             backend[i] = self.cpu
 

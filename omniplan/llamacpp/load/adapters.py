@@ -28,6 +28,8 @@ def price(model: Model, machine: Machine, params: ServerParams, placement: Place
     for header, _ in zip(model.companions.adapters, params.adapters, strict=False):
         for name, factors in pairs(header).items():
             buffer = placement.weights.buffer_of[name]
+            # Nothing of an adapter is laid out anew.
+            buffer = buffers.CPU if buffer in buffers.OPAQUE else buffer
             memory = memories.get(buffer, CPU.memory)
             held[buffer] += sum(memory.size(tensor.type, tensor.shape[0], tensor.nbytes) for tensor in factors)
     if params.control_vectors:

@@ -138,7 +138,7 @@ def _groups(model: Model, layers: Sequence[str], gpus: Sequence[Device], weights
     first: dict[tuple[object, ...], tuple[Device, tuple[Tensor, ...]]] = {}
     for il, name in enumerate(layers):
         experts = tuple(_experts(model, il, weights))
-        if name in devices and experts and all(buffers.is_host(weights.buffer_of[t.name]) for t in experts):
+        if name in devices and experts and all(buffers.is_readable(weights.buffer_of[t.name]) for t in experts):
             key: tuple[object, ...] = (name, *((tensor.type, tensor.shape) for tensor in experts))
             members.setdefault(key, []).append(il)
             first.setdefault(key, (devices[name], experts))

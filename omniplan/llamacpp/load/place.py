@@ -15,6 +15,7 @@ from omniplan.gguf.adapter import pairs
 from omniplan.gguf.model.architectures import row
 from omniplan.llamacpp.flags import overrides, refusals
 from omniplan.llamacpp.ggml import registry
+from omniplan.llamacpp.ggml.cpu_buffers import repacked
 from omniplan.llamacpp.ggml.meta import meta
 from omniplan.llamacpp.load import compute, expert_cache, layers, memory, weights
 from omniplan.llamacpp.load.context import resolve
@@ -56,6 +57,7 @@ def place(
         tuple({**known, **{gpu.name: gpu for gpu in gpus}}.values()),
         forced,
         host=None if params.no_host else registry.host(gpus),
+        repacked=repacked(machine.cpu.features) if params.repack and machine.cpu else (),
         lazy_over=_lazy_over(params, machine, devices),
         mtp=params.load_mtp,
     )

@@ -19,6 +19,7 @@ from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.ggml.backend import Backend, Device
 from omniplan.llamacpp.ggml.buffers import BufferType
 from omniplan.llamacpp.ggml.cpu import CPU
+from omniplan.llamacpp.ggml.cpu_buffers import Repacked
 from omniplan.llamacpp.graph import kernels, ops
 from omniplan.llamacpp.graph.node import Node, strides
 from omniplan.llamacpp.load.division import Division
@@ -29,6 +30,9 @@ TOKEN_EMBEDDING: Final = "token_embd.weight"
 _LAZY_ROWS: Final = "per_layer_token_embd.weight"
 _ROWS: Final = 512  # src/llama-model-loader.cpp:weight_buft_supported, the batch that is asked about
 _CONVOLUTION: Final = re.compile(r"\.(ssm_conv1d|ple_conv1d|shortconv\.conv)\.weight$")
+# src/llama-arch.cpp: LLM_TENSOR_INFOS, the operations of weights
+_LOOKED_UP: Final = re.compile(r"\.(nextn\.embed_tokens|(attn|indexer)_compressor_ape)\.weight$")
+_EXPERTS: Final = re.compile(r"\.ffn_\w+_(ch|)exps\.weight$")
 _AFFIXES: Final = re.compile(r"^blk\.\d+\.|\.(weight|bias|scale)$")
 _ROPE_FACTORS: Final = re.compile(r"^rope_(freqs|factors_long|factors_short)\.")
 
@@ -112,6 +116,7 @@ def place(
     overridden: Mapping[str, str],
     *,
     host: Backend | None,
+    repacked: Sequence[Repacked] = (),
     lazy_over: int | None = None,
     mtp: bool = False,
 ) -> Weights:
@@ -119,8 +124,9 @@ def place(
 
     ``layers`` is the device of each layer, output last; ``overridden`` maps names in the file to the buffer type their
     first matching override asks for, of any of ``devices``; ``host`` is the back end whose pinned memory takes weights
-    on the CPU, None where they lie in plain RAM. Rows that are read on demand stay in plain RAM, if they have more than
-    ``lazy_over`` bytes. ``mtp``: nextn blocks are loaded.
+    on the CPU, None where there is none; ``repacked`` are the CPU's own buffer types, which are asked after that. Rows
+    that are read on demand stay in plain RAM, if they have more than ``lazy_over`` bytes. ``mtp``: nextn blocks are
+    loaded.
     """
     buffer_of: dict[str, str] = {}
     factors: dict[int, str] = {}
@@ -131,6 +137,9 @@ def place(
     pinned = host.host if host else None
     if host and pinned:
         usable[pinned.name], sizes[pinned.name] = _usable(model, host, mtp=mtp), _sizes(model, pinned, mtp=mtp)
+    for kind in repacked:
+        usable[kind.name], sizes[kind.name] = _usable(model, kind, mtp=mtp), _sizes(model, kind, mtp=mtp)
+    in_ram = [*([pinned.name] if pinned else []), *(kind.name for kind in repacked)]
     nbytes: Counter[str] = Counter()
     for i, priced in enumerate(_priced(model, mtp=mtp)):
         forced = overridden.get(priced.tensor)
@@ -139,8 +148,8 @@ def place(
         if forced is None or forced == buffers.CPU:
             if buffer != buffers.CPU and not usable[buffer][i]:
                 buffer = buffers.CPU
-            if buffer == buffers.CPU and pinned and usable[pinned.name][i]:
-                buffer = pinned.name
+            if buffer == buffers.CPU:
+                buffer = next((name for name in in_ram if usable[name][i]), buffer)
         if priced.is_lazy and lazy_over is not None and priced.nbytes > lazy_over:
             buffer = buffers.CPU
         buffer_of.setdefault(priced.name, buffer)
@@ -205,18 +214,20 @@ def _priced(model: Model, *, mtp: bool) -> tuple[_Priced, ...]:
 
 
 @lru_cache(maxsize=64)
-def _sizes(model: Model, memory: BufferType, *, mtp: bool) -> tuple[int, ...]:
+def _sizes(model: Model, memory: BufferType | Repacked, *, mtp: bool) -> tuple[int, ...]:
     return tuple(size(slot, memory) for slot in slots(model, mtp=mtp))
 
 
-def size(slot: Slot, memory: BufferType) -> int:
+def size(slot: Slot, memory: BufferType | Repacked) -> int:
     """Bytes a slot takes in ``memory``, padding included."""
     return memory.size(slot.tensor.type, slot.tensor.shape[0], slot.tensor.nbytes)
 
 
 @lru_cache(maxsize=64)
-def _usable(model: Model, backend: Backend, *, mtp: bool) -> tuple[bool, ...]:
-    return tuple(backend.supports(node) if (node := _probe(slot, model)) else True for slot in slots(model, mtp=mtp))
+def _usable(model: Model, backend: Backend | Repacked, *, mtp: bool) -> tuple[bool, ...]:
+    """Which slots can be used there; those that any back end can are none that are laid out anew."""
+    plain = isinstance(backend, Backend)
+    return tuple(backend.supports(node) if (node := _probe(slot, model)) else plain for slot in slots(model, mtp=mtp))
 
 
 def _probe(slot: Slot, model: Model) -> Node | None:
@@ -224,14 +235,19 @@ def _probe(slot: Slot, model: Model) -> Node | None:
     tensor = slot.tensor
     a, b, c, d = (*tensor.shape, 1, 1, 1)[:4]
     weight = _given(tensor.type, a, b, c, d)
-    if slot.il < 0 and slot.name != OUTPUT:
+    if (slot.il < 0 and slot.name != OUTPUT) or _LOOKED_UP.search(slot.name):
         return ops.get_rows(weight, _given(ops.I32, _ROWS))
     if tensor.name.endswith(".ssm_a") and f"blk.{slot.il}.ssm_d" in model.header.by_name:
         return _scan(weight, model.hparams)
     if _CONVOLUTION.search(tensor.name) and len(tensor.shape) > 1:
         return kernels.ssm_conv(_given(ops.F32, a - 1 + _ROWS, b), weight)
-    # Weights that are not quantised are added and multiplied as well, which takes no special kernel.
-    return ops.mul_mat(weight, _given(ops.F32, a, _ROWS)) if tensor.type.is_quantized else None
+    if not (tensor.type.is_quantized or (tensor.type is ops.F16 and len(tensor.shape) > 1)):
+        # Weights in full are added and multiplied as well, which takes no special kernel.
+        return None
+    if _EXPERTS.search(slot.name):
+        n_used = max(model.hparams.n_expert_used)
+        return ops.mul_mat_id(weight, _given(ops.F32, a, n_used, _ROWS), _given(ops.I32, n_used, _ROWS))
+    return ops.mul_mat(weight, _given(ops.F32, a, _ROWS, c, d))
 
 
 def _scan(weight: Node, h: Hparams) -> Node:
