@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from omniplan.api.source import calibrated, machine_of, model_of
+from omniplan.api.source import calibrated, machine_of, model_of, requested
 
 if TYPE_CHECKING:
     from omniplan.api.source import MachineSource, ModelSource
@@ -22,23 +22,24 @@ def plan(
     request: Request | None = None,
     *,
     calibration: str | Path | None = None,
+    build: int | str | None = None,
     **changes: Unpack[RequestChanges],
 ) -> Plan:
     """Choose a placement that keeps the headroom on every pool of ``machine``, with its price and its reasons.
 
     ``machine`` is one, the name of a shipped one, or a machine file; ``calibration`` what its own runs taught, a file
-    of ``omniplan calibrate``. ``changes`` are fields of ``Request`` that differ from ``request``, or from the default.
+    of ``omniplan calibrate``. ``changes`` are fields of ``Request`` that differ from ``request``, or from the default,
+    and ``build`` is the llama.cpp that is meant, as for ``footprint``.
 
     The plan's ``prediction`` is for the request's prompt and answer. It carries ``baselines``, what one would do
     without it, and is never predicted slower than one that fits; ``plan.fit_instead`` is --fit's own command where the
     plan gains less over it than the time model is off by. Raises InputError for what cannot be asked, Infeasible when
     nothing fits, with the shortfall and what would make it fit.
     """
-    from omniplan.domain.request import DEFAULT
     from omniplan.planning.planner import advised_plan
 
     found = advised_plan(
-        model_of(model), calibrated(machine_of(machine), calibration), replace(request or DEFAULT, **changes)
+        model_of(model), calibrated(machine_of(machine), calibration), requested(request, build, changes)
     )
     return replace(
         found,
@@ -56,21 +57,22 @@ def frontier(
     cache_types: Sequence[str] = ("f16", "q8_0"),
     ubatches: Sequence[int] = (512, 2048),
     parallels: Sequence[int] = (1,),
+    build: int | str | None = None,
     **changes: Unpack[PlacementChanges],
 ) -> Frontier:
     """What context, cache type, micro-batch and slots trade against speed and bytes: a plan for every combination.
 
     ``contexts`` are totals in tokens over the slots (None: powers of two from 4,096 and the training context, at most
     eight); a type is that of K and V. Combinations that do not fit say why instead of raising. The default grid is at
-    most 32 plans, each about half a second. Everything else is as in ``request`` and ``changes``, as for ``plan``.
+    most 32 plans, each about half a second. Everything else is as in ``request``, ``build`` and ``changes``, as for
+    ``plan``.
     """
-    from omniplan.domain.request import DEFAULT
     from omniplan.planning.frontier import make_frontier
 
     return make_frontier(
         model_of(model),
         machine_of(machine),
-        replace(request or DEFAULT, **changes),
+        requested(request, build, changes),
         contexts=contexts,
         cache_types=cache_types,
         ubatches=ubatches,

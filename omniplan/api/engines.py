@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Unpack
 
-from omniplan.api.source import machine_of, model_of
+from omniplan.api.source import machine_of, model_of, requested
 from omniplan.errors import Infeasible, InputError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def weigh_engines(
     site: Site | Sequence[str] | Mapping[str, object] = (),
     as_of: date | str | None = None,
     versions: Mapping[str, str] | None = None,
+    build: int | str | None = None,
     **changes: Unpack[RequestChanges],
 ) -> Weighing:
     """Whether llama.cpp, ik_llama.cpp, KTransformers, SGLang + kt-kernel, vLLM and others can run a model on a machine.
@@ -33,15 +34,14 @@ def weigh_engines(
     ``site`` says what no machine file holds: names of shipped sites, paths and ``key=value`` texts, or plain data;
     what nobody says stays unknown, and turns a rule that hangs on it into a condition. ``as_of`` is a day, as
     "2026-01-23": only facts recorded by then count (None: all). ``versions`` replace the newest known of an engine.
-    ``request`` and ``changes`` are as for ``plan``. llama.cpp's bytes are simulated, all others' modelled.
+    ``request``, ``build`` and ``changes`` are as for ``plan``. llama.cpp's bytes are simulated, all others' modelled.
     Raises InputError for an unknown site, day or engine.
     """
-    from omniplan.domain.request import DEFAULT
     from omniplan.engines.weigh import EngineQuestion, weigh
     from omniplan.planning.planner import make_plan, usual_context
 
     known, host = model_of(model), machine_of(machine)
-    asked = replace(request or DEFAULT, **changes)
+    asked = requested(request, build, changes)
     found: Plan | Infeasible
     try:
         found = make_plan(known, host, replace(asked, baselines=False))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import calibrated, machine_of, model_of, served
+from omniplan.api.source import build_of, calibrated, machine_of, model_of, served
 from omniplan.domain.defaults import DEFAULT_ANSWER, DEFAULT_BUILD, DEFAULT_PROMPT
 from omniplan.errors import InputError
 
@@ -38,35 +38,41 @@ def footprint(
 ) -> Footprint:
     """Price llama-server's ``args`` for a model on ``machine`` in llama.cpp's own bytes.
 
-    ``args`` are given without ``-m``; ``env`` may hold ``LLAMA_ARG_*`` variables, ``build`` is 11434 or
-    another known release, such as "b11549". Weights are taken as loaded without mmap, as llama.cpp's own memory probe
-    does. Raises ArgumentError for what llama-server would refuse, InputError for a build that is not known.
+    ``args`` are given without ``-m``; ``env`` may hold ``LLAMA_ARG_*`` variables. ``build`` is any release, such as
+    10505 or "b10505", an image's tag that ends with one, "latest known", or "auto" for the llama-server at hand: one
+    whose bytes are not known is priced as the nearest that is, with a margin (``Footprint.build``). Weights are taken
+    as loaded without mmap, as llama.cpp's own memory probe does. Raises ArgumentError for what llama-server would
+    refuse, InputError for what is no build.
 
     Compute buffers are those of a load. ``no_alloc`` prices the probe instead that loads nothing
     (``llama_model_params.no_alloc``), as ``--fit`` and ``llama-fit-params`` print it: with pipeline copies over several
     GPUs, and with ``-nkvo``, llama.cpp forgets there which device some nodes are meant for, and mostly counts more.
     """
-    from omniplan.llamacpp.build import build_number
     from omniplan.llamacpp.flags.args import parse
     from omniplan.llamacpp.load.footprint import footprint as price
 
-    params = parse(args, env=env or {}, build=build_number(build))
+    params = parse(args, env=env or {}, build=build_of(build))
     return price(served(model, params), machine_of(machine), params, no_alloc=no_alloc)
 
 
 def fit(
-    model: ModelSource, machine: MachineSource, args: Sequence[str] = (), *, env: Mapping[str, str] | None = None
+    model: ModelSource,
+    machine: MachineSource,
+    args: Sequence[str] = (),
+    *,
+    env: Mapping[str, str] | None = None,
+    build: int | str = DEFAULT_BUILD,
 ) -> FitResult:
     """What llama.cpp's ``--fit on`` would choose by itself for ``args``, given the free memory of ``machine``.
 
-    Reproduces ``common_params_fit`` of b11434, quirks included; the GPUs need not be there. ``fits`` is the verdict on
-    what it chooses.
+    Reproduces ``common_params_fit`` of b11434, quirks included, by the bytes of ``build``; the GPUs need not be there.
+    ``fits`` is the verdict on what it chooses.
     """
     from omniplan.llamacpp.fit.fit import fit as choose
     from omniplan.llamacpp.flags.args import parse
     from omniplan.llamacpp.load.footprint import footprint as price
 
-    params = parse(args, env=env or {})
+    params = parse(args, env=env or {}, build=build_of(build))
     known, host = served(model, params), machine_of(machine)
     chosen = choose(known, host, params)
     priced = price(known, host, chosen.settled(params))
@@ -115,7 +121,6 @@ def predict(
     ``calibration`` is a machine's own file, as ``omniplan calibrate`` writes it. Raises InputError or ArgumentError.
     """
     from omniplan.domain.request import check_count
-    from omniplan.llamacpp.build import build_number
     from omniplan.llamacpp.flags.args import parse
     from omniplan.predict.request import predict as price
 
@@ -124,7 +129,7 @@ def predict(
     for name, share in (("acceptance", acceptance), ("hit_rate", hit_rate)):
         if share is not None and not 0 <= share <= 1:
             raise InputError(f"{name}: needs a share from 0 to 1, got {share:g}")
-    params = parse(args, env=env or {}, build=build_number(build))
+    params = parse(args, env=env or {}, build=build_of(build))
     return price(
         served(model, params),
         calibrated(machine_of(machine), calibration),
@@ -153,10 +158,14 @@ def compare(
     ``n_gen`` tokens, by the bytes of ``build``. Raises ArgumentError with the number of the set that llama-server would
     refuse.
     """
-    from omniplan.llamacpp.build import build_number
     from omniplan.planning.compare import compare as side_by_side
 
-    number = build_number(build)
     return side_by_side(
-        model_of(model), machine_of(machine), groups, n_prompt=n_prompt, n_gen=n_gen, env=env or {}, build=number
+        model_of(model),
+        machine_of(machine),
+        groups,
+        n_prompt=n_prompt,
+        n_gen=n_gen,
+        env=env or {},
+        build=build_of(build),
     )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
-from omniplan.api.source import load_model, machine_of, model_of
+from omniplan.api.source import load_model, machine_of, model_of, requested
 from omniplan.errors import HeaderError, UnsupportedModel
 
 if TYPE_CHECKING:
@@ -39,21 +38,21 @@ def recommend(
     request: Request | None = None,
     *,
     what_if: Sequence[str] = (),
+    build: int | str | None = None,
     **changes: Unpack[RequestChanges],
 ) -> Recommendation:
     """Rank several files of one model by predicted speed on ``machine``, each with its own plan.
 
     ``models`` are files (any shard of a set), folders searched for them, or models. Files that cannot be read and
     files of another model than most are named in ``left_out``. ``what_if`` are quants to estimate beside them, from the
-    file with the most bits per weight. ``request`` and ``changes`` are as for ``plan``. Nothing that fits is an answer,
-    not an error.
+    file with the most bits per weight. ``request``, ``build`` and ``changes`` are as for ``plan``. Nothing that fits is
+    an answer, not an error.
     """
     from omniplan.domain.model import Model
-    from omniplan.domain.request import DEFAULT
     from omniplan.planning.recommend import make_recommendation
 
     read, left_out = _load([models] if isinstance(models, str | Path | Model) else list(models))
-    asked = replace(request or DEFAULT, **changes)
+    asked = requested(request, build, changes)
     return make_recommendation(read, machine_of(machine), asked, what_if=what_if, left_out=left_out)
 
 

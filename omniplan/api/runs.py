@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import machine_of, model_of
+from omniplan.api.source import build_of, machine_of, model_of
 
 if TYPE_CHECKING:
     from omniplan.api.source import MachineSource, ModelSource
@@ -34,11 +34,13 @@ def verify(
     machine: MachineSource | None = None,
     args: Sequence[str] = (),
     nvidia_smi: str | Path | None = None,
+    build: int | str | None = None,
 ) -> Verification:
     """Hold a run's ``log`` against ``plan``, or against a footprint of ``model``.
 
     Without a plan, ``args`` are what is priced, without ``-m``; when empty, the command in the log, else the settings
-    it shows. Without ``machine`` the log's own devices are taken. ``nvidia_smi`` is a CSV file of memory in use.
+    it shows. It is priced as ``build``, else as the build that wrote the log. Without ``machine`` the log's own devices
+    are taken. ``nvidia_smi`` is a CSV file of memory in use.
     Without plan and model the log is read and judged by itself. Raises InputError, ArgumentError or HeaderError.
     """
     from omniplan.api.documents import load_plan
@@ -47,8 +49,9 @@ def verify(
     from omniplan.verify.nvidia_csv import read_usage
     from omniplan.verify.verify import verify as hold
 
-    if plan is not None and (model is not None or args):
-        raise InputError("verify: a plan has its own model and arguments; give either the plan or the model")
+    if plan is not None and (model is not None or args or build is not None):
+        raise InputError("verify: a plan has its own model, arguments and build; give either the plan or the model")
+    number = None if build is None else build_of(build)
     host = None if machine is None else machine_of(machine)
     report = read_log(log) if isinstance(log, str | Path) else log
     if plan is not None:
@@ -58,7 +61,7 @@ def verify(
         ran = model_of(model)
         header = ran.header
         report = focused(report, header.paths[0], str(header.metadata.get("general.name", "")))
-        expected = of_model(report, ran, host, args)
+        expected = of_model(report, ran, host, args, number)
     else:
         expected = Expected(args=tuple(args))
     known = host or expected.machine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from omniplan.domain.model import Model
     from omniplan.domain.params import ServerParams
     from omniplan.domain.plan import Plan
+    from omniplan.domain.request import PlacementChanges, Request, RequestChanges
 
     ModelSource = str | Path | Model
     MachineSource = str | Path | Machine
@@ -80,6 +82,29 @@ def load_machine(name_or_path: str | Path) -> Machine:
 def machine_of(source: MachineSource) -> Machine:
     """The machine itself, or the one of that name or file."""
     return load_machine(source) if isinstance(source, str | Path) else source
+
+
+def build_of(build: int | str) -> int:
+    """The number of a build: its name, an image's tag, "latest known", or ``auto`` for the llama-server at hand.
+
+    Raises InputError for anything else, and where no llama-server is found or it does not say.
+    """
+    from omniplan.domain.defaults import AUTO_BUILD
+    from omniplan.llamacpp.build import build_number
+
+    if build != AUTO_BUILD:
+        return build_number(build)
+    from omniplan.machines.probe import llama_server
+
+    return llama_server.version(llama_server.find())
+
+
+def requested(request: Request | None, build: int | str | None, changes: RequestChanges | PlacementChanges) -> Request:
+    """``request``, or the default one, with these changes, for ``build`` where one is given; raises InputError."""
+    from omniplan.domain.request import DEFAULT
+
+    asked = replace(request or DEFAULT, **changes)
+    return asked if build is None else replace(asked, build=build_of(build))
 
 
 def calibrated(machine: Machine, calibration: str | Path | None) -> Machine:

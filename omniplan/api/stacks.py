@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import load_model, machine_of
+from omniplan.api.source import build_of, load_model, machine_of
 
 if TYPE_CHECKING:
     from omniplan.api.source import MachineSource
@@ -14,20 +15,23 @@ if TYPE_CHECKING:
     from omniplan.stack.values import Stack
 
 
-def stack(source: str | Path | StackFile, machine: MachineSource) -> Stack:
+def stack(source: str | Path | StackFile, machine: MachineSource, *, build: int | str | None = None) -> Stack:
     """Place all models of a stack file jointly on ``machine``, within its budget of VRAM and RAM.
 
     ``source`` is the path of a stack file (``docs/verbs/stack.md``) or what one says; models of its paths are read once
-    each. Every model gets one set of arguments, good in every group that fits; the sum over models of priority times
-    predicted seconds, beside neighbours that are busy as the file says, is the least of all its places. A group that
-    does not fit says by how much and which changes would help, least loss first; nothing is raised for it. Raises
-    InputError with the path inside the file, HeaderError, UnsupportedModel or ArgumentError.
+    each. ``build`` is the llama.cpp that serves them (None: the file's own). Every model gets one set of arguments,
+    good in every group that fits; the sum over models of priority times predicted seconds, beside neighbours that are
+    busy as the file says, is the least of all its places. A group that does not fit says by how much and which changes
+    would help, least loss first; nothing is raised for it. Raises InputError with the path inside the file,
+    HeaderError, UnsupportedModel or ArgumentError.
     """
     from omniplan.stack.asked import StackFile
     from omniplan.stack.document import load_stack
     from omniplan.stack.planner import make_stack
 
     asked = source if isinstance(source, StackFile) else load_stack(source)
+    if build is not None:
+        asked = replace(asked, build=build_of(build))
     known: dict[str, Model] = {}
     for model in asked.models:
         if model.path not in known:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from omniplan.api.source import build_of
+
 if TYPE_CHECKING:
     from omniplan.domain.plan import Plan
 
@@ -16,7 +18,7 @@ def emit(
     into: str | None = None,
     model_path: str | None = None,
     models_dir: str | None = None,
-    llama_cpp: str | None = None,
+    llama_cpp: int | str | None = None,
     ttl: int = 0,
 ) -> str:
     """``plan`` as a file: argv, shell, models.conf, preset, llama-swap, compose, systemd, env or k8s.
@@ -25,8 +27,8 @@ def emit(
     ``bench-`` follows the rules of benchmarks in models.conf. ``into`` is the text of a file that has several: the
     section takes the place of the one with its name, or comes last, and no other byte changes. ``model_path`` is where
     the model is on the machine that runs it, ``models_dir`` the folder that a container sees as ``/models`` (None: the
-    nearest one named ``models``, else the model's own). ``llama_cpp`` is a build such as "b8022", whose flags are
-    written; ``ttl`` the seconds after which llama-swap unloads an idle model, 0 for never.
+    nearest one named ``models``, else the model's own). ``llama_cpp`` is a build such as "b8022" or "auto", whose
+    flags are written; ``ttl`` the seconds after which llama-swap unloads an idle model, 0 for never.
 
     Raises InputError for what the format cannot carry, and ArgumentError for a flag that the build lacks.
     """
@@ -34,5 +36,6 @@ def emit(
     from omniplan.formats.launch import launch
     from omniplan.formats.registry import render
 
-    item = launch(plan, id=section, model=model_path, llama_cpp=llama_cpp)
+    build = build_of(plan.llama_cpp if llama_cpp is None else llama_cpp)
+    item = launch(plan, id=section, model=model_path, build=build)
     return render([item], format, into=into, options=Options(models_dir=models_dir, ttl=ttl))

@@ -7,7 +7,7 @@ from typing import Final
 
 from omniplan import api
 from omniplan.cli.output import show
-from omniplan.cli.verbs import Verb, add_json
+from omniplan.cli.verbs import Verb, add_build, add_json
 from omniplan.errors import InputError
 
 
@@ -23,6 +23,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--timeout", type=float, default=60, metavar="S", help="seconds to wait for llama.cpp, default 60"
     )
+    add_build(command, default=None, usual="the plan's")
     add_json(command)
 
 
@@ -37,6 +38,7 @@ def _run(options: argparse.Namespace) -> int:
         fit_params=options.fit_params,
         simulate=options.simulate,
         timeout=options.timeout,
+        build=options.llama_cpp,
     )
     show(found.to_json() if options.json else certificate_text(found))
     return 0 if found.agrees else 1

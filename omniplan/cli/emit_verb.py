@@ -9,7 +9,7 @@ from typing import Final
 
 from omniplan import api
 from omniplan.cli.output import show
-from omniplan.cli.verbs import Verb
+from omniplan.cli.verbs import Verb, add_build
 from omniplan.errors import ExitCode
 
 
@@ -27,7 +27,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--output", metavar="FILE", help="write a whole file instead of printing")
     command.add_argument("--model", metavar="PATH", help="where the model is on the machine that runs it")
     command.add_argument("--models-dir", metavar="DIR", help="the folder that a container sees as /models")
-    command.add_argument("--llama-cpp", metavar="BUILD", help="write flags as this build knows them, such as b8022")
+    add_build(command, default=None, usual="the plan's")
     command.add_argument("--ttl", type=int, default=0, metavar="S", help="llama-swap: unload after S idle seconds")
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.request import add_context, request_of
-from omniplan.cli.verbs import Verb, add_json, add_machine, add_model
+from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model
 from omniplan.errors import InputError
 
 
@@ -27,6 +27,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
         "--engine-version", action="append", default=[], metavar="E=V", help="weigh this version, such as vllm=0.13.0"
     )
     add_context(command)
+    add_build(command)
     add_json(command)
 
 

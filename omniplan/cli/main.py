@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from omniplan.api import load_machine
-from omniplan.api.source import is_described
+from omniplan.api.source import build_of, is_described
 from omniplan.cli import (
     bench_verb,
     certify_verb,
@@ -26,7 +26,7 @@ from omniplan.cli import (
 )
 from omniplan.cli.output import put
 from omniplan.cli.said import said
-from omniplan.domain.defaults import THIS_HOST
+from omniplan.domain.defaults import AUTO_BUILD, THIS_HOST
 from omniplan.errors import ExitCode, InputError, OmniplanError
 
 if TYPE_CHECKING:
@@ -92,6 +92,9 @@ def _run(arguments: list[str]) -> int:
     machine = getattr(namespace, "machine", None)
     if machine and not is_described(machine):
         namespace.machine = _told(machine)
+    build = getattr(namespace, "llama_cpp", None)
+    if isinstance(build, str):
+        namespace.llama_cpp = _numbered(build)
     return int(namespace.run(namespace))
 
 
@@ -102,6 +105,14 @@ def _told(text: str) -> str | Machine:
         print(f"note: {note}", file=sys.stderr)
     # A host is probed once; words are kept, so that a file can say how it is made again.
     return found if text == THIS_HOST else text
+
+
+def _numbered(build: str) -> int:
+    """The number of a build by name; that of the llama-server at hand is said beside the answer."""
+    number = build_of(build)
+    if build == AUTO_BUILD:
+        print(f"note: --llama-cpp {build}: llama-server here is b{number}", file=sys.stderr)
+    return number
 
 
 def _cut(arguments: list[str]) -> tuple[list[str], list[str]]:

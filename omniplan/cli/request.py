@@ -15,10 +15,8 @@ _NONE: Final = argparse.SUPPRESS
 
 def request_of(options: argparse.Namespace, **more: Any) -> Request:
     """The request that ``options`` and ``more`` fields make; ``--llama-cpp`` is its build."""
-    from omniplan.llamacpp.build import build_number
-
     if "llama_cpp" in vars(options):
-        more = {"build": build_number(options.llama_cpp), **more}
+        more = {"build": options.llama_cpp, **more}
     known = {item.name for item in fields(Request)}
     given = {name: value for name, value in vars(options).items() if name in known}
     return Request(**given, **more)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.said import said
-from omniplan.cli.verbs import Verb, add_json, add_machine
+from omniplan.cli.verbs import Verb, add_build, add_json, add_machine
 from omniplan.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _FILES: Final = {
 def _declare(command: argparse.ArgumentParser) -> None:
     command.add_argument("stack", metavar="STACK.toml", help="a stack file: models, groups and a budget")
     add_machine(command)
+    add_build(command, default=None, usual="the stack file's, else b11434")
     command.add_argument(
         "--as", dest="as_", metavar="FORMAT", help="table (default), models.conf, preset, llama-swap or compose"
     )
@@ -42,7 +43,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    found = api.stack(options.stack, options.machine)
+    found = api.stack(options.stack, options.machine, build=options.llama_cpp)
     if options.output:
         _write(found, options)
     if options.json:

@@ -51,10 +51,14 @@ def add_machine(command: argparse.ArgumentParser) -> None:
     command.add_argument("--machine", metavar="M", default=THIS_HOST, help=_MACHINE_HELP)
 
 
-def add_build(command: argparse.ArgumentParser) -> None:
-    """The llama.cpp whose bytes count."""
+def add_build(command: argparse.ArgumentParser, *, default: int | None = DEFAULT_BUILD, usual: str = "") -> None:
+    """The llama.cpp that is meant; ``usual`` says which one where ``default`` is None."""
     command.add_argument(
-        "--llama-cpp", default=DEFAULT_BUILD, metavar="BUILD", help="count bytes as this build does, such as b11549"
+        "--llama-cpp",
+        default=default,
+        metavar="BUILD",
+        help="the llama.cpp that is meant: a release such as b10505, an image's tag that ends with one, "
+        f"auto (the llama-server here) or 'latest known'; default {usual or f'b{default}'}",
     )
 
 
@@ -94,19 +98,22 @@ def _footprint(options: argparse.Namespace) -> int:
 def _declare_fit(command: argparse.ArgumentParser) -> None:
     add_model(command)
     add_machine(command)
+    add_build(command)
     add_json(command)
-    command.usage = "omniplan fit MODEL [--machine M] [--json] [-- <llama-server arguments>]"
+    command.usage = "omniplan fit MODEL [--machine M] [--llama-cpp BUILD] [--json] [-- <llama-server arguments>]"
 
 
 def _fit(options: argparse.Namespace) -> int:
     from omniplan.planning.text_plan import fit_text
 
     machine = api.load_machine(options.machine)
-    chosen = api.fit(options.model, machine, options.server_args)
+    build = options.llama_cpp
+    chosen = api.fit(options.model, machine, options.server_args, build=build)
     if options.json:
         show(chosen.to_json())
     else:
-        show(fit_text(chosen, api.footprint(options.model, machine, [*options.server_args, *chosen.args])))
+        args = [*options.server_args, *chosen.args]
+        show(fit_text(chosen, api.footprint(options.model, machine, args, build=build)))
     return ExitCode.of(chosen.fits)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from omniplan import api
 from omniplan.cli.output import show
-from omniplan.cli.verbs import Verb, add_json
+from omniplan.cli.verbs import Verb, add_build, add_json
 
 
 def _declare(command: argparse.ArgumentParser) -> None:
@@ -18,10 +18,11 @@ def _declare(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model", metavar="MODEL", help="instead: the model it ran, a GGUF file or its header")
     command.add_argument("--machine", metavar="M", help="the machine it ran on; default: the devices in the log")
     command.add_argument("--nvidia-smi", metavar="CSV", help="memory in use, from nvidia-smi --query-gpu --format=csv")
+    add_build(command, default=None, usual="the one that wrote the log")
     add_json(command)
     command.usage = (
-        "omniplan verify LOG [--plan PLAN.json | --model MODEL [--machine M]] [--nvidia-smi CSV] [--json]\n"
-        "                       [-- <llama-server arguments>]"
+        "omniplan verify LOG [--plan PLAN.json | --model MODEL [--machine M]] [--nvidia-smi CSV] [--llama-cpp BUILD]\n"
+        "                       [--json] [-- <llama-server arguments>]"
     )
 
 
@@ -35,6 +36,7 @@ def _run(options: argparse.Namespace) -> int:
         machine=options.machine,
         args=options.server_args,
         nvidia_smi=options.nvidia_smi,
+        build=options.llama_cpp,
     )
     show(found.to_json() if options.json else verification_text(found))
     return 0 if found.is_ok else 1

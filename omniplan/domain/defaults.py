@@ -6,6 +6,8 @@ from typing import Final
 
 # The llama.cpp whose bytes count.
 DEFAULT_BUILD: Final = 11434
+# Stands for the build of the llama-server at hand.
+AUTO_BUILD: Final = "auto"
 # Tokens of context of a request that names none, unless the model was trained for less.
 DEFAULT_CONTEXT: Final = 32768
 # Tokens of the prompt and of the answer that a plan and a prediction are for.

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from omniplan.documents.record import Record
+from omniplan.domain.build import PricedBuild
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.process import ProcessShare
 
@@ -145,7 +146,7 @@ def best(verdicts: Iterable[bool | None]) -> bool | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footprint(Record):
-    """The price of one process in bytes, as the build ``llama_cpp`` counts them.
+    """The price of one process in bytes, for the build ``llama_cpp``; ``build`` says whose rules counted them.
 
     ``buffers`` is keyed by llama.cpp's names ("CUDA0", "CUDA_Host", "CPU") and the sum over ``contexts``; the rest is
     of the main context. ``layers`` is the device of each layer, output layer last. ``output_buffer`` is the logits
@@ -156,7 +157,7 @@ class Footprint(Record):
     leaves that open.
     """
 
-    llama_cpp: str
+    build: PricedBuild
     layers: tuple[str, ...]
     contexts: Mapping[ContextKind, Mapping[str, BufferSize]]
     buffers: Mapping[str, BufferSize]
@@ -209,6 +210,11 @@ class Footprint(Record):
         return self.buffers[buffer].total - main.model - main.context
 
     @property
+    def llama_cpp(self) -> str:
+        """The build that was asked for."""
+        return self.build.asked
+
+    @property
     def source(self) -> str:
         """Where the figures come from."""
-        return f"simulation of llama.cpp {self.llama_cpp}"
+        return f"simulation of llama.cpp {self.build.priced}"

@@ -152,12 +152,12 @@ class Headroom(Record):
         """What its compute buffer may take beyond its price.
 
         As runs of the machine's own build say, and a quarter of it where the graph is assumed. Below 0 where runs take
-        less, which frees no more than growth.
+        less, which frees no more than growth. A build that is not known itself may take its margin beyond that.
         """
         compute = priced.buffers[gpu.name].compute
         learned = round(compute * ((gpu.compute_factor or 1.0) - 1))
         unsure = 0 if priced.is_graph_known else compute // 4
-        return max(-self.growth_of(gpu), learned + unsure)
+        return max(-self.growth_of(gpu), learned + unsure) + priced.build.margin.get(gpu.name, 0)
 
     def margins(self, machine: Machine, priced: Footprint, prompt_cache: int) -> tuple[Margin, ...]:
         """What one process keeps on every GPU in use, and of RAM where its size is known.
@@ -181,12 +181,14 @@ class Headroom(Record):
         if machine.ram is None:
             return gpus
         drawing = [margin for margin in gpus if machine.gpu(margin.pool).draws_on_ram]
+        devices = {gpu.name for gpu in machine.gpus}
+        on_host = sum(size for name, size in priced.build.margin.items() if name not in devices)
         ram = Margin(
             pool=RAM,
             capacity=machine.ram,
             used=used[RAM] + priced.output_buffer,
             context=prompt_cache + sum(margin.context for margin in drawing),
-            growth=self.ram + sum(margin.growth for margin in drawing),
+            growth=self.ram + sum(margin.growth for margin in drawing) + on_host,
         )
         return (*gpus, ram)
 

@@ -123,7 +123,7 @@ DEFAULT: Final = Request()
 
 
 class PlacementChanges(TypedDict, total=False):
-    """The fields of a ``Request`` but for those that a frontier varies, all optional."""
+    """The fields of a ``Request`` but for those that a frontier varies and the build, all optional."""
 
     mmproj: str | None
     draft: str | None
@@ -139,12 +139,11 @@ class PlacementChanges(TypedDict, total=False):
     cpu_weights: bool
     load_mode: LoadMode
     headroom: Headroom
-    build: int
     baselines: bool
 
 
 class RequestChanges(PlacementChanges, total=False):
-    """The fields of a ``Request``, all optional: what may differ from the one that is given."""
+    """The fields of a ``Request`` but for the build, all optional: what may differ from the one that is given."""
 
     n_ctx: int | None
     n_ctx_least: int | None

@@ -64,8 +64,8 @@ class Launch:
         return replace(self, args=args, flags=spoken(args, self.build))
 
 
-def launch(plan: Plan, *, id: str | None = None, model: str | None = None, llama_cpp: str | None = None) -> Launch:
-    """The command of ``plan``, for ``model`` on the machine that runs it and the build ``llama_cpp``.
+def launch(plan: Plan, *, id: str | None = None, model: str | None = None, build: int | None = None) -> Launch:
+    """The command of ``plan``, for ``model`` on the machine that runs it, in the words of ``build``, else the plan's.
 
     Raises InputError for a path that is no text, and ArgumentError for a flag the build lacks.
     """
@@ -75,9 +75,9 @@ def launch(plan: Plan, *, id: str | None = None, model: str | None = None, llama
     if not path:
         raise InputError("model path: empty; give the one on the machine that runs it")
     chosen = default_id(plan) if id is None else id
-    build = release(build_number(plan.llama_cpp if llama_cpp is None else llama_cpp))
+    spoken_by = release(build_number(plan.llama_cpp) if build is None else build)
     args = plan.server_args
-    return Launch(plan=plan, id=chosen, model=path, args=args, flags=spoken(args, build), build=build)
+    return Launch(plan=plan, id=chosen, model=path, args=args, flags=spoken(args, spoken_by), build=spoken_by)
 
 
 def default_id(plan: Plan) -> str:

@@ -15,7 +15,11 @@ from omniplan.documents.source import read_table
 from omniplan.errors import InputError, TableError
 
 _FILE: Final = "builds.toml"
-_NAME: Final = re.compile(r"b?(\d{3,6})")
+_NAME: Final = re.compile(r"b?(\d{3,6})", re.ASCII)
+# "ghcr.io/ggml-org/llama.cpp:server-cuda-b10505", "server-b10505@sha256:...".
+_TAG: Final = re.compile(r"[\w./:-]{0,200}?[:-]b(\d{3,6})(?:@sha256:[0-9a-f]{0,64})?", re.ASCII)
+# The newest build with rows of its own.
+LATEST: Final = "latest known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,20 +53,22 @@ class Build:
 
 
 def build_number(name: int | str) -> int:
-    """The number of a build such as 8022 or "b8022"; raises InputError for anything else."""
-    match = _NAME.fullmatch(str(name))
+    """The number of a build such as 8022 or "b8022", of an image's tag, or of "latest known"; raises InputError."""
+    text = str(name)
+    if text == LATEST:
+        return max(builds())
+    match = _NAME.fullmatch(text) or _TAG.fullmatch(text)
     if not match:
-        raise InputError(f"llama.cpp build {name!r}: expected a release such as b8022")
+        raise InputError(
+            f"llama.cpp build {text[:80]!r}: expected a release such as b8022, an image's tag that ends with one, "
+            f"auto, or '{LATEST}'"
+        )
     return int(match[1])
 
 
 def known(number: int) -> Build:
-    """The build whose bytes are known; raises InputError for every other number."""
-    found = builds().get(number)
-    if found is None:
-        names = ", ".join(build.name for build in builds().values())
-        raise InputError(f"llama.cpp b{number}: its bytes are not known; known are {names}")
-    return found
+    """The build whose bytes are known that is nearest to ``number``, of two as near the newer one."""
+    return min(builds().values(), key=lambda build: (abs(build.number - number), -build.number))
 
 
 def nearest(number: int) -> Build:

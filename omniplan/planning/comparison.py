@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from omniplan.documents.record import Record
+from omniplan.domain.build import PricedBuild
 from omniplan.domain.footprint import Footprint, GraphSplits, Unpriced, best
 from omniplan.domain.prediction import Prediction
 
@@ -16,7 +17,7 @@ class Compared(Record):
 
     ``used`` are bytes by pool, ``shortfall`` the missing ones; ``fits`` says that no pool is short, headroom aside,
     None where ``unpriced`` leaves that open. ``prediction`` takes for granted that it runs; there is none where
-    something is not priced or nothing is known about the speed.
+    something is not priced or nothing is known about the speed. ``build`` says whose bytes these are.
     """
 
     args: tuple[str, ...]
@@ -25,6 +26,7 @@ class Compared(Record):
     shortfall: Mapping[str, int]
     graph_splits: GraphSplits | None
     prediction: Prediction | None
+    build: PricedBuild
     unpriced: tuple[Unpriced, ...] = ()
 
     @classmethod
@@ -37,6 +39,7 @@ class Compared(Record):
             shortfall=priced.shortfall,
             graph_splits=priced.graph_splits,
             prediction=prediction,
+            build=priced.build,
             unpriced=priced.unpriced,
         )
 

@@ -17,6 +17,7 @@ from omniplan.domain.request import Request
 from omniplan.errors import ArgumentError, Infeasible, InputError
 from omniplan.gguf.companions import with_requested
 from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.load.margin import unpriced_build
 from omniplan.llamacpp.load.unpriced import unpriced_devices
 from omniplan.planning.frontier_values import Frontier, Outcome, Point
 from omniplan.planning.planner import make_plan
@@ -58,7 +59,7 @@ def make_frontier(
         n_prompt=request.n_prompt,
         n_gen=request.n_gen,
         points=_marked(sorted(points, key=lambda point: point.n_ctx)),
-        unpriced=tuple(unpriced_devices(machine.gpus)),
+        unpriced=(*unpriced_build(request.build), *unpriced_devices(machine.gpus)),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from omniplan.documents.record import Record
+from omniplan.domain.build import PricedBuild
 from omniplan.domain.footprint import Unpriced
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Estimate
@@ -17,7 +18,7 @@ class Outcome(Record):
 
     ``server_args`` are llama-server's arguments without ``-m``; ``environment`` what must be set beside them. ``used``
     is bytes by pool in use, ``spare`` the bytes of each pool beyond the plan and the headroom policy. Rates are tokens
-    per second of one sequence with nothing else running, however many slots there are.
+    per second of one sequence with nothing else running, however many slots there are. ``build`` says whose bytes.
     """
 
     strategy: str
@@ -28,6 +29,7 @@ class Outcome(Record):
     request_seconds: Estimate
     used: Mapping[str, int]
     spare: Mapping[str, int]
+    build: PricedBuild
 
     @classmethod
     def of(cls, plan: Plan) -> Outcome:
@@ -41,6 +43,7 @@ class Outcome(Record):
             request_seconds=plan.prediction.request_seconds,
             used={pool.name: pool.used for pool in plan.footprint.pools if pool.used},
             spare={margin.pool: margin.left for margin in plan.margins},
+            build=plan.footprint.build,
         )
 
 

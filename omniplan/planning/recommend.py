@@ -13,6 +13,7 @@ from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Objective
 from omniplan.domain.request import Request
 from omniplan.errors import Infeasible, InputError, UnsupportedModel
+from omniplan.llamacpp.load.margin import unpriced_build
 from omniplan.llamacpp.load.unpriced import unpriced_devices
 from omniplan.llamacpp.quant.requantise import bits_per_weight, quant_name, requantise
 from omniplan.llamacpp.quant.same_model import Identity, commonest
@@ -56,7 +57,7 @@ def make_recommendation(
         request=request,
         options=_ranked(options, _RATE[request.objective]),
         left_out=(*left_out, *others, *refused),
-        unpriced=tuple(unpriced_devices(machine.gpus)),
+        unpriced=(*unpriced_build(request.build), *unpriced_devices(machine.gpus)),
     )
 
 

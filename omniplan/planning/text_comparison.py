@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from omniplan.domain.build import build_lines
 from omniplan.planning.comparison import Compared, Comparison
 from omniplan.text.speed import NEVER, SPEEDS, speeds
 from omniplan.text.table import table
@@ -17,7 +18,8 @@ def comparison_text(found: Comparison) -> str:
     pools = list(dict.fromkeys(name for row in found.rows for name in row.used))
     rows = [_row(number, row, pools) for number, row in enumerate(found.rows, 1)]
     lines = [f"{number}: {shlex.join(row.args) or '(no arguments)'}" for number, row in enumerate(found.rows, 1)]
-    body = [*lines, "", table(("", *pools, "fits", "splits", *SPEEDS), rows), *_short(found)]
+    body = [*lines, "", table(("", *pools, "fits", "splits", *SPEEDS), rows), *_short(found), ""]
+    body += build_lines(row.build for row in found.rows)
     return "\n".join([*_unknown(found), *body])
 
 

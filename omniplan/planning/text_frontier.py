@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from omniplan.domain.build import build_lines
 from omniplan.planning.frontier_values import Frontier, Outcome, Point
 from omniplan.text.speed import digits, span
 from omniplan.text.table import table
@@ -21,6 +22,7 @@ def frontier_text(frontier: Frontier) -> str:
     lines = [f"{frontier.model} on {frontier.machine}: {len(frontier.points)} combinations, {request}"]
     if frontier.fits is not False:
         lines += ["", _table(frontier), "", f"{_MARK} {_MEANING}"]
+        lines += build_lines(point.outcome.build for point in frontier.points if point.outcome is not None)
     refused = list(_refused(frontier))
     if refused:
         lines += ["", "Does not fit:", *refused]

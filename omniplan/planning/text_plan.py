@@ -36,7 +36,7 @@ def layer_map(layers: Sequence[str]) -> str:
 
 def footprint_text(footprint: Footprint, *, before: Sequence[str] = ()) -> str:
     """The memory table, the layer map, whether it fits, and what was taken for true, after what comes ``before``."""
-    lines = [*before, _memory_text(footprint), "", f"Bytes: {footprint.source}"]
+    lines = [*before, _memory_text(footprint), "", footprint.build.text]
     lines += _assumption_lines(footprint.assumptions)
     return "\n".join(headed(footprint.unpriced, lines, fits=footprint.fits))
 
@@ -135,6 +135,8 @@ def plan_text(plan: Plan) -> str:
         "",
         *baseline_lines(plan),
         *headroom_lines(plan.margins),
+        "",
+        plan.footprint.build.text,
         "",
         "Why:",
         *reason_lines(plan.reasons),

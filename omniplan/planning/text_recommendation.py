@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Final
 
+from omniplan.domain.build import build_lines
 from omniplan.planning.frontier_values import Outcome
 from omniplan.planning.recommendation import QuantOption, Recommendation
 from omniplan.planning.text_frontier import pool_cells
@@ -33,6 +34,7 @@ def recommendation_text(found: Recommendation) -> str:
     pairs = [(option, option.outcome) for option in found.options if option.outcome is not None]
     if pairs:
         lines += ["", _table(pairs), "", *_legend(found), "", *_commands(pairs)]
+        lines += ["", *build_lines(outcome.build for _, outcome in pairs)]
     missed = [
         f"- {_name(option)}, {gib(option.tensor_bytes)}: {option.why_not}"
         for option in found.options

@@ -8,6 +8,7 @@ from functools import lru_cache
 from operator import add
 from typing import Final
 
+from omniplan.domain.build import PricedBuild
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
@@ -23,7 +24,7 @@ from omniplan.predict.request import predict_priced, unsized
 
 # Seconds per layer do not depend on how finely the scheduler cuts the graph.
 _UNPRICED: Final = Footprint(
-    llama_cpp="",
+    build=PricedBuild.known(""),
     layers=(),
     contexts={},
     buffers={},

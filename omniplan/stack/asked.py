@@ -15,6 +15,7 @@ from omniplan.domain.headroom import Headroom
 from omniplan.domain.prediction import Objective
 from omniplan.domain.request import DEFAULT
 from omniplan.errors import InputError
+from omniplan.llamacpp.build import build_number
 from omniplan.units import MIB
 
 # Where an external entry may lie on any GPU, in any division.
@@ -143,7 +144,8 @@ class StackFile(Record):
     """What a stack file asks for.
 
     ``n_prompt`` and ``n_gen`` are the request to be fast at in tokens, ``objective`` the part of it that counts.
-    ``busy`` is the share of its time that a neighbour is taken to be computing.
+    ``build`` is the llama.cpp that serves them, ``busy`` the share of its time that a neighbour is taken to be
+    computing.
     """
 
     is_sparse: ClassVar = True
@@ -156,6 +158,7 @@ class StackFile(Record):
     n_prompt: Count = DEFAULT.n_prompt
     n_gen: Count = DEFAULT.n_gen
     objective: Objective = DEFAULT.objective
+    build: Annotated[int, Column(key="llama_cpp", parse=build_number, least=1)] = DEFAULT.build
     busy: Annotated[float, Column(least=0, most=1, expected="a share from 0 to 1")] = 0.5
 
     @property

@@ -96,6 +96,7 @@ class Offers:
             n_prompt=self.asked.n_prompt,
             n_gen=self.asked.n_gen,
             objective=self.asked.objective,
+            build=self.asked.build,
             baselines=False,
         )
 

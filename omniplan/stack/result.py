@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.evidence import Assumption, Reason, ReasonVerdict
 from omniplan.domain.footprint import RAM, Footprint
 from omniplan.domain.headroom import PROMPT_CACHE
@@ -50,7 +49,7 @@ def stack_of(search: Search) -> Stack:
     )
     return Stack(
         version=__version__,
-        llama_cpp=f"b{DEFAULT_BUILD}",
+        llama_cpp=f"b{search.asked.build}",
         name=search.asked.name,
         machine=search.machine,
         asked=search.asked,

@@ -172,9 +172,11 @@ def limits_of_the_log(evidence: Evidence) -> Iterator[RunFinding]:
     if not said and (load.model.path or load.n_slots):
         level = report.verbosity if report.verbosity is not None else _QUIET
         yield finding("quiet-log", level=level)
-    if evidence.rows and not is_same_build(report):
+    priced = evidence.expected.footprint.build if evidence.expected.footprint else None
+    if evidence.rows and priced and not is_same_build(report, priced):
         name = f"b{report.build.number}" if report.build and report.build.number else "an unknown build"
-        yield finding("other-build", build=name, share=f"{tolerance_of(report, BufferColumn.COMPUTE).share:.0%}")
+        share = tolerance_of(report, priced, BufferColumn.COMPUTE).share
+        yield finding("other-build", build=name, priced=priced.priced, share=f"{share:.0%}")
     kind = backend(device_order(report))
     if evidence.rows and kind not in {CUDA, ""}:
         yield finding("other-backend", backend=kind)

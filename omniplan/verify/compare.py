@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Final
 
-from omniplan.domain.defaults import DEFAULT_BUILD
+from omniplan.domain.build import PricedBuild
 from omniplan.domain.footprint import BufferColumn, ContextKind, Footprint
 from omniplan.domain.prediction import Phase
 from omniplan.llamacpp.ggml.buffers import HOST
@@ -18,7 +18,6 @@ from omniplan.verify.pools import COLUMNS, CUDA, backend, device_order, is_mappe
 from omniplan.verify.table import Tolerance, tolerances
 from omniplan.verify.values import ComparedColumn, ComparedSpeed
 
-# The build that predictions reproduce.
 _MAPPED: Final = "a mapping of the file"
 _NOT_PRINTED: Final = "not in the log"
 _NOT_PREDICTED: Final = "not in the prediction"
@@ -40,6 +39,7 @@ def _part(
 ) -> Iterator[ComparedColumn]:
     """Every column of every pool of one part; GPUs first."""
     order = device_order(report)
+    limits = {column: tolerance_of(report, priced.build, column) for column in COLUMNS}
     wanted = {column: _predicted(priced, kind, column) for column in COLUMNS}
     names = dict.fromkeys([*order, *(pool for sizes in seen.values() for pool in sizes)])
     known = {predicted_name(pool, order) for pool in names}
@@ -51,18 +51,18 @@ def _part(
             actual = sizes.get(pool, 0) if sizes else None
             if size or actual:
                 is_priced = kind in priced.contexts
-                yield _row(report, load, (kind, pool, column), size if is_priced else None, actual)
+                yield _row(limits, load, (kind, pool, column), size if is_priced else None, actual)
 
 
 def _row(
-    report: LoadReport,
+    limits: Mapping[BufferColumn, Tolerance],
     load: Load,
     where: tuple[ContextKind, str, BufferColumn],
     predicted: int | None,
     actual: int | None,
 ) -> ComparedColumn:
     kind, pool, column = where
-    tolerance = tolerance_of(report, column).of(predicted or 0)
+    tolerance = limits[column].of(predicted or 0)
     remark = _NOT_PREDICTED if predicted is None else _incomparable(load, pool, column, actual)
     is_within = None if remark or actual is None else abs(actual - (predicted or 0)) <= tolerance
     return ComparedColumn(
@@ -77,15 +77,15 @@ def _row(
     )
 
 
-def tolerance_of(report: LoadReport, column: BufferColumn) -> Tolerance:
+def tolerance_of(report: LoadReport, priced: PricedBuild, column: BufferColumn) -> Tolerance:
     """What is tolerated in a column; compute buffers differ between builds."""
-    is_other = column is BufferColumn.COMPUTE and not is_same_build(report)
+    is_other = column is BufferColumn.COMPUTE and not is_same_build(report, priced)
     return tolerances()["compute-other" if is_other else column]
 
 
-def is_same_build(report: LoadReport) -> bool:
-    """Whether the log is of the build that predictions reproduce; a build without a number may be any."""
-    return report.build is not None and report.build.number == DEFAULT_BUILD
+def is_same_build(report: LoadReport, priced: PricedBuild) -> bool:
+    """Whether the log is of the build whose bytes are known; a build without a number may be any."""
+    return report.build is not None and f"b{report.build.number}" == priced.priced
 
 
 def _incomparable(load: Load, pool: str, column: BufferColumn, actual: int | None) -> str:

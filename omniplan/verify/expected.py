@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath, PureWindowsPath
 from typing import Final
 
+from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.machine import Gpu, Machine, Memory
@@ -79,29 +80,32 @@ def focused(report: LoadReport, path: str, name: str) -> LoadReport:
     return report
 
 
-def of_model(report: LoadReport, model: Model, machine: Machine | None, args: Sequence[str]) -> Expected:
+def of_model(
+    report: LoadReport, model: Model, machine: Machine | None, args: Sequence[str], build: int | None = None
+) -> Expected:
     """A footprint of ``args``, else of the command in the log, else of the settings it shows.
 
-    Free memory is what the log says was free, since llama.cpp divides layers by it. A rehearsal is held against a
-    rehearsal, whose compute buffers can be larger than a load's. Raises InputError where neither
-    a machine is given nor the log describes its devices.
+    It is that of ``build``, else of the log's own, else of the default. Free memory is what the log says was free,
+    since llama.cpp divides layers by it. A rehearsal is held against a rehearsal, whose compute buffers can be larger
+    than a load's. Raises InputError where neither a machine is given nor the log describes its devices.
     """
     load = report.load
     if load is None:
         raise InputError(f"{report.source}: shows no load of a model to hold against {model.header.paths[0]}")
     base = _freed(report, machine) if machine else machine_in(report)
     basis, words = _words(load, args)
-    params, dropped = _tolerant(words)
+    number = build or (report.build.number if report.build else 0) or DEFAULT_BUILD
+    params, dropped = _tolerant(words, number)
     chosen = _fitted(model, base, params, words, load)
     # A run of the settings shown is priced as it ran, whatever --fit had in mind.
-    params = parse(chosen)
+    params = parse(chosen, build=number)
     priced = footprint(with_companions(model, params), base, params, no_alloc=load.is_dry)
     return Expected(
         basis=basis,
         args=tuple(chosen),
         machine=base,
         footprint=priced,
-        prediction=_predicted(model, base, chosen, report),
+        prediction=_predicted(model, base, params, report),
         assumptions=(*priced.assumptions, *_left_out(priced), *dropped, *_unseen(basis, base)),
         model=_identity(model.arch, model.hparams.n_layer, model.hparams.n_layer_nextn),
     )
@@ -161,12 +165,12 @@ def settings_args(load: Load) -> list[str]:
     return args
 
 
-def _tolerant(words: list[str]) -> tuple[ServerParams, tuple[Assumption, ...]]:
-    """``words`` without what b11434 does not take, which is taken out of them; each is an assumption."""
+def _tolerant(words: list[str], build: int) -> tuple[ServerParams, tuple[Assumption, ...]]:
+    """``words`` without what no build takes, which is taken out of them; each is an assumption."""
     dropped: list[Assumption] = []
     for _ in range(_MOST_WRONG):
         try:
-            return parse(words), tuple(dropped)
+            return parse(words, build=build), tuple(dropped)
         except ArgumentError as error:
             at = next((index for index, word in enumerate(words) if word.replace("_", "-") == error.flag), None)
             if at is None:
@@ -193,11 +197,11 @@ def _fitted(model: Model, machine: Machine, params: ServerParams, words: list[st
     return [*words, *fit(model, machine, params).args, "--fit", "off"]
 
 
-def _predicted(model: Model, machine: Machine, args: Sequence[str], report: LoadReport) -> Prediction | None:
+def _predicted(model: Model, machine: Machine, params: ServerParams, report: LoadReport) -> Prediction | None:
     """Speed at the sizes of the requests in the log; None where it shows none."""
     prompts = [timing.tokens for timing in report.timings if timing.phase is Phase.PROMPT]
     answers = [timing.tokens for timing in report.timings if timing.phase is Phase.DECODE]
-    if not is_known(params := parse(args)) or not (prompts or answers):
+    if not is_known(params) or not (prompts or answers):
         return None
     n_prompt, n_gen = (sorted(sizes)[len(sizes) // 2] if sizes else 0 for sizes in (prompts, answers))
     return predict(model, machine, params, n_prompt=n_prompt, n_gen=max(1, n_gen), depth=0)

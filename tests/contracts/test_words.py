@@ -83,7 +83,7 @@ def test_an_error_is_about_a_field_and_the_command_about_an_option(
 
 def test_every_field_of_a_request_has_its_option() -> None:
     """All that can be wrong about a request has a word, which the command takes."""
-    assert set(OPTIONS) == set(RequestChanges.__annotations__)
+    assert set(OPTIONS) == {"build", *RequestChanges.__annotations__}
     assert set(OPTIONS.values()) <= set(options(parser()))
 
 

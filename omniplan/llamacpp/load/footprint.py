@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import RAM, BufferSize, ContextKind, Footprint, Pool, sum_of
@@ -11,7 +12,7 @@ from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.graph import families
-from omniplan.llamacpp.load import checkpoints, compute
+from omniplan.llamacpp.load import checkpoints, compute, margin
 from omniplan.llamacpp.load.beside import beside
 from omniplan.llamacpp.load.context import Context
 from omniplan.llamacpp.load.place import place, sizes_of
@@ -43,15 +44,21 @@ def price(model: Model, machine: Machine, params: ServerParams, placement: Place
     main = sizes_of(model, placement, reserved.nbytes)
     contexts = {ContextKind.MAIN: main, **beside(model, machine, params, placement)}
     sizes = sum_of(contexts.values())
+    held = tuple(pools(machine, sizes))
+    build = margin.priced_build(
+        params.build,
+        sizes,
+        lambda other: _buffers(model, machine, replace(params, build=other.number), no_alloc=placement.no_alloc),
+    )
     gpus = tuple(machine.gpu(name) for name in placement.members)
     saved = checkpoints.largest(model, context, params)
     return Footprint(
-        llama_cpp=context.build.name,
+        build=build,
         layers=placement.layers,
         contexts=contexts,
         buffers=sizes,
         graph_splits=reserved.splits,
-        pools=tuple(pools(machine, sizes)),
+        pools=held,
         n_ctx=context.n_ctx,
         n_ctx_seq=context.n_ctx_seq,
         n_seq_max=context.n_seq_max,
@@ -60,14 +67,22 @@ def price(model: Model, machine: Machine, params: ServerParams, placement: Place
         n_nodes=reserved.n_nodes,
         sched_copies=placement.n_copies,
         compute_parts=reserved.parts,
-        assumptions=tuple(_assumptions(model)),
+        assumptions=(*margin.assumptions(build), *_assumptions(model)),
         is_graph_known=families.is_known(model.arch),
-        unpriced=tuple(unpriced(model, params, gpus)),
+        unpriced=(
+            *margin.unpriced_build(params.build),
+            *margin.unpriced_margin(build, held),
+            *unpriced(model, params, gpus),
+        ),
         process=process(machine, params, contexts),
         output_buffer=_output_buffer(model, context),
         checkpoint=saved,
         n_checkpoints=checkpoints.most(params) if saved else 0,
     )
+
+
+def _buffers(model: Model, machine: Machine, params: ServerParams, *, no_alloc: bool) -> Mapping[str, BufferSize]:
+    return footprint(model, machine, params, no_alloc=no_alloc).buffers
 
 
 def _output_buffer(model: Model, context: Context) -> int:

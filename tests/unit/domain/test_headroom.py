@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omniplan.domain.build import PricedBuild
 from omniplan.domain.footprint import RAM, BufferSize, ContextKind, Footprint, Pool
 from omniplan.domain.headroom import Headroom, Margin, shortfall
 from omniplan.domain.machine import Gpu, Machine, Memory, Reservation, ReservationKind
@@ -26,7 +27,7 @@ def priced(compute: int, *, host: int = 0, is_assumed: bool = False) -> Footprin
     size = BufferSize(model=4 * GIB, compute=compute)
     buffers = {"CUDA0": size, "CPU": BufferSize(model=host)}
     return Footprint(
-        llama_cpp="b11434",
+        build=PricedBuild.known("b11434"),
         layers=(),
         contexts={ContextKind.MAIN: buffers},
         buffers=buffers,

@@ -76,6 +76,7 @@ def test_a_point_is_the_plan_of_its_settings() -> None:
         request_seconds=plan.prediction.request_seconds,
         used={pool.name: pool.used for pool in plan.footprint.pools},
         spare={margin.pool: margin.left for margin in plan.margins},
+        build=plan.footprint.build,
     )
 
 

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from omniplan.domain.build import PricedBuild
 from omniplan.domain.prediction import Estimate
 from omniplan.errors import InputError
 from omniplan.planning import plot
@@ -28,6 +29,7 @@ def point(n_ctx: int, cache_type: str, *, rate: float, n_parallel: int = 1, is_e
         request_seconds=speed.inverse() if rate else speed,
         used={"CUDA0": 3 * GIB},
         spare={"CUDA0": GIB},
+        build=PricedBuild.known("b11434"),
     )
     return Point(
         n_ctx=n_ctx,

@@ -1,0 +1,100 @@
+"""What a build without rows of its own may take beyond its price, which is that of the nearest known build."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from omniplan.domain.build import BuildBasis, PricedBuild
+from omniplan.domain.evidence import Assumption
+from omniplan.domain.footprint import BufferSize, Pool, Unpriced
+from omniplan.errors import ArgumentError
+from omniplan.llamacpp.build import Build
+from omniplan.llamacpp.ggml import buffers
+from omniplan.llamacpp.nearest import Neighbours, drift, neighbours
+
+_SUBJECT: Final = "llama.cpp"
+_TABLES: Final = "data/builds.toml, data/drift.toml"
+Sizes = Mapping[str, BufferSize]
+
+
+def priced_build(number: int, sizes: Sizes, price_as: Callable[[Build], Sizes]) -> PricedBuild:
+    """Whose bytes ``sizes`` are for the build ``number``, and how far that one may differ.
+
+    ``price_as`` makes the sizes of the same command as another build's: a build between two known ones does, of all in
+    which these differ, some as one of them and some as the other.
+    """
+    where = neighbours(number)
+    if where.basis is BuildBasis.KNOWN:
+        return PricedBuild.known(where.build.name)
+    if where.basis is BuildBasis.BETWEEN and where.other is not None:
+        margin, why = _between(where, where.other, sizes, price_as)
+    elif where.basis is BuildBasis.BEYOND:
+        margin, why = _beyond(where, sizes)
+    else:
+        margin, why = (
+            {},
+            f"priced as {where.build.name}, the oldest build known, which is newer: what differs is not known",
+        )
+    asked = f"b{number}"
+    return PricedBuild(asked=asked, priced=where.build.name, basis=where.basis, margin=margin, why=why)
+
+
+def _between(
+    where: Neighbours, other: Build, sizes: Sizes, price_as: Callable[[Build], Sizes]
+) -> tuple[dict[str, int], str]:
+    why = f"priced as {where.build.name}, the nearest build known; {other.name} is the next on its other side"
+    try:
+        there = price_as(other)
+    except ArgumentError as error:
+        return {}, f"{why}, and refuses the command: {error.flag}: {error.problem}"
+    more = {name: size.total - sizes.get(name, BufferSize()).total for name, size in there.items()}
+    return {name: size for name, size in more.items() if size > 0}, f"{why}, and the margin is what that takes more"
+
+
+def _beyond(where: Neighbours, sizes: Sizes) -> tuple[dict[str, int], str]:
+    known, beyond = drift(), where.number - where.build.number
+    share = known.per_hundred * beyond / 100
+    margin = {name: size for name, held in sizes.items() if (size := math.ceil(held.compute * share)) > 0}
+    why = f"priced as {where.build.name}, the newest build known, which is {beyond:,} builds older; {known.text}"
+    return margin, why
+
+
+def assumptions(build: PricedBuild) -> Iterator[Assumption]:
+    """What was taken for true of a build that is not known."""
+    if build.why:
+        yield Assumption(subject=f"llama.cpp {build.asked}", statement=build.kept, source=_TABLES)
+
+
+def unpriced_build(number: int) -> Iterator[Unpriced]:
+    """All that a build before the known ones does otherwise."""
+    where = neighbours(number)
+    if where.basis is BuildBasis.BEFORE:
+        yield Unpriced(
+            subject=_SUBJECT,
+            what=f"what b{number} does otherwise than {where.build.name}, the oldest build known",
+            source=_TABLES,
+            only_adds=False,
+            keeps_weights=True,
+        )
+
+
+def unpriced_margin(build: PricedBuild, pools: Sequence[Pool]) -> Iterator[Unpriced]:
+    """A margin that is more than a pool has left."""
+    short = [pool.label for pool in pools if pool.left is not None and 0 <= pool.left < margin_of(build, pool)]
+    if short:
+        yield Unpriced(
+            subject=_SUBJECT,
+            what=f"what {build.asked} may take beyond {build.priced}, more than is left on {' and '.join(short)}",
+            source=_TABLES,
+        )
+
+
+def margin_of(build: PricedBuild, pool: Pool) -> int:
+    """The part of the margin that ``pool`` has to hold."""
+    return sum(size for name, size in build.margin.items() if _device(name) in pool.members)
+
+
+def _device(name: str) -> str:
+    return buffers.CPU if buffers.is_host(name) else name
