@@ -109,7 +109,7 @@ def refused(case: Case) -> Iterator[Hit]:
     if case.model is None or case.machine is None or case.is_open:
         return
     try:
-        refusals.check(case.params, case.model, tuple(gpu.name for gpu in case.machine.gpus))
+        refusals.check(case.params, case.model, case.machine.gpus)
     except ArgumentError as error:
         explained = {"--override-tensor": overrides.unused_device, "--cache-type-v": cache.v_needs_flash_attention}
         if error.flag not in explained or not any(explained[error.flag](case)):

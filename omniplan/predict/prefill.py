@@ -45,8 +45,8 @@ def prompt_terms(
     """Seconds for a prompt by cause (``docs/prediction.md``); ``traffic`` is of a token in its middle."""
     if prompt.n_prompt == 0:
         return {}
-    least = placement.offload_batch
-    offloads = params.op_offload and least is not None and prompt.n_ubatch >= least
+    taker = placement.offloader if params.op_offload else None
+    offloads = taker is not None and prompt.n_ubatch >= (taker.backend.offload_batch or 0)
     compute, reading = _gpus(model, placement, traffic, rates, constants, prompt, offloads=offloads)
     terms = {Cause.GPU_COMPUTE: compute, Cause.GPU_WEIGHTS: reading}
     terms[Cause.GPU_LAUNCHES] = prompt.n_batches * sum(
@@ -55,9 +55,9 @@ def prompt_terms(
         if device != buffers.CPU
     )
     if traffic.weights[buffers.CPU]:
-        if offloads:
-            # Pinned memory or a mapped file is copied to the first device.
-            terms[Cause.STREAMING] = prompt.n_batches * traffic.streamed / rates.gpus[placement.devices[0]].copies
+        if taker and offloads:
+            # Pinned memory or a mapped file is copied to the first device that takes them.
+            terms[Cause.STREAMING] = prompt.n_batches * traffic.streamed / rates.gpus[taker.name].copies
         else:
             terms[Cause.CPU_COMPUTE] = _cpu(traffic, rates, constants, prompt)
     attention = traffic.attention[buffers.CPU] * prompt.n_prompt

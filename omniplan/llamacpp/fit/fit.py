@@ -44,7 +44,7 @@ def fit(model: Model, machine: Machine, params: ServerParams) -> FitResult:
     Raises ArgumentError for what llama-server would refuse.
     """
     params = settled(model, params)
-    refusals.check(params, model, tuple(gpu.name for gpu in machine.gpus))
+    refusals.check(params, model, machine.gpus)
     fitter = _Fitter(model, machine, replace(params, fit_target=_margins(model, machine, params)))
     if len(fitter.names) > MAX_DEVICES:
         # common/common.h: fit_params_target has room for llama_max_devices().

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from omniplan.documents.source import read_table
+from omniplan.domain.machine import Gpu
 from omniplan.domain.model import Model
 from omniplan.domain.params import MAX_SEQUENCES, FlashAttn, ServerParams, SplitMode
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
@@ -36,24 +37,24 @@ class SplitModes:
     row: RowSplit
 
 
-def check(params: ServerParams, model: Model, device_names: Sequence[str]) -> None:
-    """Raise the ``ArgumentError`` that ``params`` earn with ``model`` where ``device_names`` are the registered GPUs.
+def check(params: ServerParams, model: Model, gpus: Sequence[Gpu]) -> None:
+    """Raise the ``ArgumentError`` that ``params`` earn with ``model`` where ``gpus`` are registered, also hosts'.
 
-    Names are ggml's (``CUDA0``), in registry order. Checks stand in the order in which llama.cpp reaches them.
+    Checks stand in the order in which llama.cpp reaches them.
     """
     for refuse in _CHECKS:
-        refuse(params, model, tuple(device_names))
+        refuse(params, model, tuple(gpus))
 
 
-def _adapters(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
-    del names
+def _adapters(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> None:
+    del gpus
     for file, header in zip(params.adapters, model.companions.adapters, strict=False):
         if wrong := adapter.faults(header, model.header.by_name, model.arch):
             raise ArgumentError("--lora", f"{file.path}: {wrong}", remedy="use an adapter of this model")
 
 
-def _counts(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
-    del names
+def _counts(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> None:
+    del gpus
     n_seq_max = params.n_seq_max
     if n_seq_max > MAX_SEQUENCES:
         raise ArgumentError(
@@ -68,8 +69,9 @@ def _counts(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
         raise ArgumentError("--ctx-size", "the model does not say its training context", remedy="give -c")
 
 
-def _devices(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
+def _devices(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> None:
     del model
+    names = _names(gpus)
     named = ("--device", params.devices), ("--spec-draft-device", params.draft.devices)
     projector = ("--mmproj-device", None if params.mmproj_device is None else (params.mmproj_device,))
     for flag, devices in (*named, projector):
@@ -79,9 +81,9 @@ def _devices(params: ServerParams, model: Model, names: tuple[str, ...]) -> None
                 raise ArgumentError(flag, problem, remedy=_available(device, (*names, "none")))
 
 
-def _buffer_types(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
+def _buffer_types(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> None:
     del model
-    known = (buffers.CPU, *names)
+    known = (buffers.CPU, *(gpu.buffer_type for gpu in gpus))
     flags = ("--override-tensor", params.overrides), ("--spec-draft-override-tensor", params.draft.overrides)
     for flag, overrides in flags:
         for override in overrides:
@@ -96,16 +98,16 @@ def _available(wrong: str, known: Sequence[str]) -> str:
     return f"{hint}this machine has {', '.join(known)}"
 
 
-def _main_gpu(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
+def _main_gpu(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> None:
     del model
-    devices = _selected(params, names)
+    devices = _selected(params, _names(gpus))
     if params.split_mode is SplitMode.NONE and devices and params.main_gpu >= len(devices):
         problem = f"{params.main_gpu} is out of range, {len(devices)} devices are available"
         raise ArgumentError("--main-gpu", problem, remedy=f"use 0 to {len(devices) - 1}")
 
 
-def _split_mode(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
-    devices = _selected(params, names)
+def _split_mode(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> None:
+    devices = _selected(params, _names(gpus))
     table = read_table("split_mode_tensor.toml", SplitModes)
     if params.split_mode is SplitMode.ROW:
         for device in devices:
@@ -124,11 +126,11 @@ def _split_mode(params: ServerParams, model: Model, names: tuple[str, ...]) -> N
         raise ArgumentError("--split-mode", "tensor needs flash attention", remedy="use -fa on or -fa auto")
 
 
-def _unused_devices(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
+def _unused_devices(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> None:
     """Weights on a device that computes nothing make the scheduler abort: no back end can run their operation."""
     # What divides every tensor is one device, and none that an override can name.
-    devices = () if params.split_mode is SplitMode.TENSOR else devices_in_use(params, names)
-    used = {buffers.CPU, *devices}
+    devices = () if params.split_mode is SplitMode.TENSOR else devices_in_use(params, _names(gpus))
+    used = {buffers.CPU, *(gpu.buffer_type for gpu in gpus if gpu.name in devices)}
     if not any(override.buffer_type not in used for override in params.overrides):
         return
     for name, override in first_match(params.overrides, _loaded(params, model)).items():
@@ -136,6 +138,10 @@ def _unused_devices(params: ServerParams, model: Model, names: tuple[str, ...]) 
             problem = f"'{override.pattern}={override.buffer_type}' puts {name} on a device that is not in use"
             remedy = f"in use are {', '.join(sorted(used))}: change the override, --split-mode, --main-gpu or --device"
             raise ArgumentError("--override-tensor", problem, remedy=remedy)
+
+
+def _names(gpus: Sequence[Gpu]) -> tuple[str, ...]:
+    return tuple(gpu.name for gpu in gpus)
 
 
 def devices_in_use(params: ServerParams, names: Sequence[str]) -> tuple[str, ...]:
@@ -164,9 +170,9 @@ def _loaded(params: ServerParams, model: Model) -> Iterable[str]:
     return (tensor.name for tensor in model.header.tensors if tensor.name not in skipped)
 
 
-def _cache_types(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
+def _cache_types(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> None:
     """``llama_init_from_model``: one type for MLA, flash attention for quantised V, whole blocks per head."""
-    del names
+    del gpus
     arch = row(model.arch)
     type_k, type_v = TYPE_BY_NAME[params.cache_type_k], TYPE_BY_NAME[params.cache_type_v]
     if (model.hparams.is_mla or arch.memory is MemoryKind.DSV4) and type_k is not type_v:
@@ -182,9 +188,9 @@ def _cache_types(params: ServerParams, model: Model, names: tuple[str, ...]) -> 
         _whole_blocks("--cache-type-v", "V", type_v, model.hparams.n_embd_head_v[: model.hparams.n_layer])
 
 
-def _sequences(params: ServerParams, model: Model, names: tuple[str, ...]) -> None:
+def _sequences(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> None:
     """``llama_context::graph_reserve`` rounds the batch up to a multiple of the slots, which some graphs abort on."""
-    del names
+    del gpus
     context = resolve(model, params, flash_attn=True)
     if row(model.arch).whole_sequences and context.n_stream > 1 and context.n_tokens % context.n_seq_max:
         problem = f"llama.cpp aborts, {context.n_seq_max} slots do not divide a batch of {context.n_tokens} tokens"
@@ -198,7 +204,7 @@ def _whole_blocks(flag: str, which: str, kind: TensorType, head_sizes: Sequence[
             raise ArgumentError(flag, problem, remedy="use f16 or bf16")
 
 
-_CHECKS: Final[tuple[Callable[[ServerParams, Model, tuple[str, ...]], None], ...]] = (
+_CHECKS: Final[tuple[Callable[[ServerParams, Model, tuple[Gpu, ...]], None], ...]] = (
     _devices,
     _buffer_types,
     _counts,

@@ -11,6 +11,7 @@ from omniplan.domain.machine import Gpu
 from omniplan.llamacpp.ggml.backend import Backend, Device
 from omniplan.llamacpp.ggml.cpu import CPU
 from omniplan.llamacpp.ggml.cuda import CUDA
+from omniplan.llamacpp.ggml.rpc import rpc
 from omniplan.llamacpp.ggml.table import rows
 
 BACKENDS: Final = {backend.name: backend for backend in (CPU, CUDA)}
@@ -18,8 +19,8 @@ _PREFIX: Final = re.compile("[A-Za-z]*")
 
 
 def backend_name(gpu: Gpu) -> str:
-    """The back end that a GPU states, else that of its name: cuda for CUDA0."""
-    prefix = _PREFIX.match(gpu.name)
+    """The back end that a GPU states, else that of its name where it is plugged in: cuda for CUDA0."""
+    prefix = _PREFIX.match(gpu.endpoint_device or gpu.name)
     return gpu.backend or (_words().get(prefix[0], prefix[0].lower()) if prefix else "")
 
 
@@ -30,8 +31,9 @@ def _words() -> dict[str, str]:
 
 
 def backend_of(gpu: Gpu) -> Backend:
-    """The back end of a GPU; CUDA stands in for one that is not known."""
-    return BACKENDS.get(backend_name(gpu), CUDA)
+    """The back end of a GPU, RPC's for one of another host; CUDA stands in for one that is not known."""
+    found = BACKENDS.get(backend_name(gpu), CUDA)
+    return rpc(found) if gpu.endpoint else found
 
 
 def maps_files(gpu: Gpu) -> bool:

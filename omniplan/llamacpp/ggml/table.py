@@ -24,7 +24,7 @@ class BackendRow:
     source: str
     host: str = ""
     host_alignment: Count = 1
-    alignment: Count
+    alignment: Count = 1
     row_padding: Count = 1
     largest: Mib | None = None
     offload_batch: Count | None = None

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import RAM, BufferSize, ContextKind, Footprint, Pool, sum_of
+from omniplan.domain.hosts import joined
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
@@ -33,13 +34,14 @@ def placed(
     model: Model, machine: Machine, params: ServerParams, *, no_alloc: bool = False
 ) -> tuple[Placement, Footprint]:
     """The same with the placement behind it."""
+    machine = joined(machine, params.rpc)
     placement = place(model, machine, params, no_alloc=no_alloc)
     return placement, price(model, machine, params, placement)
 
 
 def price(model: Model, machine: Machine, params: ServerParams, placement: Placement) -> Footprint:
     """Bytes of a resolved placement and of what ``params`` load beside it, and whether each pool holds its share."""
-    context = placement.context
+    context, machine = placement.context, joined(machine, params.rpc)
     reserved = compute.reserve(model, placement)
     main = sizes_of(model, placement, reserved.nbytes)
     contexts = {ContextKind.MAIN: main, **beside(model, machine, params, placement)}
@@ -72,7 +74,7 @@ def price(model: Model, machine: Machine, params: ServerParams, placement: Place
         unpriced=(
             *margin.unpriced_build(params.build),
             *margin.unpriced_margin(build, held),
-            *unpriced(model, params, gpus),
+            *unpriced(model, machine, params, gpus),
         ),
         process=process(machine, params, contexts),
         output_buffer=_output_buffer(model, context),

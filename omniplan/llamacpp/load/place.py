@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from omniplan.domain.footprint import BufferSize, sum_of
+from omniplan.domain.hosts import joined
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import FlashAttn, LazyMode, ServerParams, SplitMode
@@ -34,8 +35,8 @@ def place(
 
     ``is_mtp``: the context is the one that drafts with the model's nextn layers.
     """
-    params = settled(model, params)
-    refusals.check(params, model, tuple(gpu.name for gpu in machine.gpus))
+    params, machine = settled(model, params), joined(machine, params.rpc)
+    refusals.check(params, model, machine.gpus)
     devices = refusals.devices_in_use(params, tuple(gpu.name for gpu in machine.gpus))
     known = {gpu.name: registry.device(gpu) for gpu in machine.gpus}
     gpus = tuple(known[name] for name in devices)
@@ -45,7 +46,8 @@ def place(
         gpus = (meta(gpus),)
     layer_devices = layers.layer_devices(params, machine, [gpu.name for gpu in gpus], model.hparams.n_layer_all)
     matched = overrides.first_match(params.overrides, model.header.by_name)
-    forced = {name: override.buffer_type for name, override in matched.items()}
+    named = {gpu.buffer_type: gpu.name for gpu in machine.gpus}
+    forced = {name: named.get(override.buffer_type, override.buffer_type) for name, override in matched.items()}
     wanted = params.flash_attn is not FlashAttn.OFF and row(model.arch).flash_attention
     context = replace(resolve(model, params, flash_attn=wanted), is_mtp=is_mtp)
     if is_mtp or no_alloc:

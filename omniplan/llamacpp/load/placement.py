@@ -60,9 +60,9 @@ class Placement:
             yield part.buffer, part.memory.size(cache.type, slice_.ne0, slice_.nbytes)
 
     @property
-    def offload_batch(self) -> int | None:
-        """Rows of work from which the first GPU takes over nodes whose weight is on the CPU; None for never."""
-        return self.gpus[0].backend.offload_batch if self.gpus else None
+    def offloader(self) -> Device | None:
+        """The first GPU that takes over nodes whose weight is on the CPU, None where none does."""
+        return next((gpu for gpu in self.gpus if gpu.backend.offload_batch is not None), None)
 
     @property
     def is_offloaded(self) -> bool:

@@ -11,9 +11,9 @@ from typing import Annotated, Final
 from omniplan.documents.column import Column
 from omniplan.documents.source import read_table
 from omniplan.domain.footprint import Unpriced
-from omniplan.domain.machine import Gpu
+from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
-from omniplan.domain.params import ServerParams
+from omniplan.domain.params import ServerParams, SplitMode
 from omniplan.gguf.adapter import EMBEDDING, pairs
 from omniplan.llamacpp.build import Build, known
 from omniplan.llamacpp.ggml.registry import BACKENDS, backend_name
@@ -58,8 +58,8 @@ def rows() -> Mapping[str, UnpricedRow]:
     return read_table(_FILE, Mapping[str, UnpricedRow])  # type: ignore[type-abstract]
 
 
-def unpriced(model: Model, params: ServerParams, gpus: Sequence[Gpu]) -> Iterator[Unpriced]:
-    """Everything that ``params`` bring in, or the ``gpus`` in use are, and that is not priced."""
+def unpriced(model: Model, machine: Machine, params: ServerParams, gpus: Sequence[Gpu]) -> Iterator[Unpriced]:
+    """Everything that ``params`` bring in, or the ``gpus`` of ``machine`` in use are, and that is not priced."""
     for row in rows().values():
         if row.is_asked(params) and not row.is_priced(model, known(params.build)):
             yield Unpriced(subject=row.subject, what=row.what, source=row.source, only_adds=row.only_adds)
@@ -70,6 +70,7 @@ def unpriced(model: Model, params: ServerParams, gpus: Sequence[Gpu]) -> Iterato
             what="where looking up an adapter's embeddings runs",
             source="src/llama-graph.cpp: build_inp_embd",
         )
+    yield from _unpriced_hosts(machine, params, gpus)
     keys = [item.key for item in params.override_kv if item.key.startswith((f"{model.arch}.", "general."))]
     if keys:
         yield Unpriced(
@@ -94,6 +95,25 @@ def unpriced(model: Model, params: ServerParams, gpus: Sequence[Gpu]) -> Iterato
             source="no such graph in omniplan.llamacpp.graph.families",
         )
     yield from unpriced_devices(gpus)
+
+
+def _unpriced_hosts(machine: Machine, params: ServerParams, gpus: Sequence[Gpu]) -> Iterator[Unpriced]:
+    """Addresses of rpc-servers that ``machine`` knows nothing of, and what is not known of those that it knows."""
+    described = {host.address for host in machine.hosts}
+    if others := [address for address in dict.fromkeys(params.rpc) if address not in described]:
+        yield Unpriced(
+            subject="--rpc",
+            what=f"the devices of {', '.join(others)}, which no [[hosts]] of the machine describes",
+            source="ggml/src/ggml-rpc/ggml-rpc.cpp",
+            only_adds=False,
+        )
+    if params.split_mode is SplitMode.TENSOR and any(gpu.endpoint for gpu in gpus):
+        yield Unpriced(
+            subject="--split-mode",
+            what="tensors divided over devices of several hosts",
+            source="ggml/src/ggml-backend-meta.cpp",
+            only_adds=False,
+        )
 
 
 def _unpriced_projector(model: Model) -> Iterator[Unpriced]:

@@ -80,8 +80,9 @@ def _device(machine: Machine, params: ServerParams) -> Device:
     if name is None and params.devices is not None:
         name = next(iter(params.devices), None)
     elif name is None:
-        # ggml_backend_init_by_type: integrated GPUs come after all others.
-        name = next((gpu.name for gpu in sorted(machine.gpus, key=lambda gpu: gpu.is_unified)), None)
+        # ggml_backend_init_by_type: other hosts' are registered last, and integrated GPUs come after all others.
+        ranked = sorted(machine.gpus, key=lambda gpu: (gpu.is_unified, bool(gpu.endpoint)))
+        name = next((gpu.name for gpu in ranked), None)
     return registry.device(machine.gpu(name)) if name and params.mmproj_offload else _CPU
 
 

@@ -9,13 +9,15 @@ import pytest
 from omniplan.documents.source import read_table
 from omniplan.domain.header import ByteOrder, Header, Tensor
 from omniplan.domain.hparams import Hparams
+from omniplan.domain.machine import Gpu
 from omniplan.domain.model import FeedForwardKind, Layer, MixerKind, Model
 from omniplan.domain.tensor_type import TYPE_BY_NAME
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.flags.refusals import SplitModes, check, devices_in_use
+from omniplan.units import GIB
 
-GPUS = ("CUDA0", "CUDA1")
+GPUS = tuple(Gpu(name=name, total=GIB, free=GIB) for name in ("CUDA0", "CUDA1"))
 
 
 def make_model(arch: str = "llama", *, head: int = 128, mla: int = 0, n_ctx_train: int = 4096) -> Model:
