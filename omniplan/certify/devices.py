@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -65,6 +65,11 @@ class SimulatedBackend:
         if gpus:
             self._host.device = self.devices[gpus[0].name]
             self._register([self.devices[gpu.name] for gpu in gpus])
+
+    def put_before(self, devices: Mapping[str, Any], types: Mapping[str, Any]) -> None:
+        """Let arguments name devices that are really there too, and take them first where none are named."""
+        self.devices = {**devices, **self.devices}
+        self.types |= types
 
     def _new(self, what: str) -> Any:
         self._alive.append(self._ffi.new(f"{what} *"))

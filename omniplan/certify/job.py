@@ -63,6 +63,7 @@ class Job:
     """One pricing on a machine's GPUs: the main context, and the one of ``beside_kind`` that drafts for it, if any.
 
     ``adapters`` are the paths of those that its arguments name, if they are at hand.
+    ``rpc`` are the addresses of rpc-servers whose devices stand before ``gpus``.
     ``projector`` is the path of the file that the main context's arguments name, if it is at hand.
     ``no_alloc``: measured as ``--fit`` does, without loading. ``library`` is who is asked, the pinned one for None.
     ``repack``: weights on the CPU are laid out anew as the processor of this host wants them.
@@ -74,6 +75,7 @@ class Job:
     beside_kind: ContextKind = ContextKind.DRAFT
     projector: str = ""
     adapters: tuple[str, ...] = ()
+    rpc: tuple[str, ...] = ()
     no_alloc: bool = True
     library: Library | None = None
     repack: bool = False
@@ -115,6 +117,7 @@ class Job:
                 is_unified=gpu.is_unified,
             )
             for gpu in machine.gpus
+            if not gpu.endpoint
         )
         return cls(
             gpus=tuple(gpus),
@@ -130,6 +133,7 @@ class Job:
             beside_kind=drafts.kind if drafts else ContextKind.DRAFT,
             projector=path_of(projector) if (projector := model.companions.projector) else "",
             adapters=tuple(map(path_of, model.companions.adapters)),
+            rpc=params.rpc,
             no_alloc=no_alloc,
             library=library,
             repack=repack,

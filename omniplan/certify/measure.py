@@ -13,6 +13,7 @@ from omniplan.certify.devices import SimulatedBackend
 from omniplan.certify.job import Asked, Job
 from omniplan.certify.parameters import Structs
 from omniplan.certify.projectors import usage
+from omniplan.certify.remote import RemoteDevices
 from omniplan.certify.values import Tally
 from omniplan.domain.footprint import BufferSize, ContextKind, GraphSplits
 from omniplan.errors import OmniplanError
@@ -42,6 +43,8 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
     _log(ffi, lib, listener)
     lib.llama_backend_init()
     backend = SimulatedBackend(ffi, lib, job.gpus, no_alloc=job.no_alloc, build=nearest(job.build))
+    remote = RemoteDevices(ffi, lib, job.rpc)
+    backend.put_before(remote.devices, remote.types)
     structs = Structs(ffi, lib, backend, repack=job.repack)
     main = start(structs, job.main, log, no_alloc=job.no_alloc)
     adapt(structs, job, main.loaded, main.context)
@@ -59,7 +62,17 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
             raise Refused(_reason(log))
         found = replace(found, beside={**found.beside, ContextKind.PROJECTOR: sizes})
     _log(ffi, lib, ffi.NULL)
-    return found
+    return _by_device(found, remote.owners)
+
+
+def _by_device(found: Tally, owners: Mapping[str, str]) -> Tally:
+    """The same with buffers of other hosts by the names of their devices."""
+
+    def renamed(sizes: Mapping[str, BufferSize]) -> Mapping[str, BufferSize]:
+        return {owners.get(name, name): size for name, size in sizes.items()}
+
+    beside = {kind: renamed(sizes) for kind, sizes in found.beside.items()}
+    return replace(found, buffers=renamed(found.buffers), beside=beside)
 
 
 def _log(ffi: Any, lib: Any, listener: Any) -> None:

@@ -38,7 +38,7 @@ def label(case: Case) -> str:
 
 @cache
 def machines() -> dict[str, omniplan.Machine]:
-    """The oracle's machines: GPUs alone, or also the processor that the pinned library is made for."""
+    """The oracle's machines: GPUs alone, or also a processor, RAM and other hosts."""
     rows = json.loads((DATA / "oracle" / "machines.json").read_text())
     parts = {name: {"gpus": row} if isinstance(row, list) else row for name, row in rows.items()}
     return {name: omniplan.Machine.from_dict({"name": name, **part}) for name, part in parts.items()}

@@ -83,8 +83,9 @@ def process(machine: Machine, params: ServerParams, contexts: Contexts) -> dict[
     """What each CUDA card of ``machine`` gives to a process beside ``contexts``, cards without a layer too."""
     page = table().process
     tables = pinned(params, contexts) // page.page_size * page.page_bytes
+    # Pinned RAM is mapped into the cards of its own host.
     return {
-        gpu.name: _share(gpu, {**_used(gpu, params, contexts), ProcessPart.PAGE_TABLES: tables})
+        gpu.name: _share(gpu, {**_used(gpu, params, contexts), ProcessPart.PAGE_TABLES: 0 if gpu.endpoint else tables})
         for gpu in machine.gpus
         if backend_name(gpu) == CUDA.name
     }

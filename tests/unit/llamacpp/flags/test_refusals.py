@@ -17,7 +17,8 @@ from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.flags.refusals import SplitModes, check, devices_in_use
 from omniplan.units import GIB
 
-GPUS = tuple(Gpu(name=name, total=GIB, free=GIB) for name in ("CUDA0", "CUDA1"))
+NAMES = ("CUDA0", "CUDA1")
+GPUS = tuple(Gpu(name=name, total=GIB, free=GIB) for name in NAMES)
 
 
 def make_model(arch: str = "llama", *, head: int = 128, mla: int = 0, n_ctx_train: int = 4096) -> Model:
@@ -113,13 +114,13 @@ def test_acceptance(line: str, model: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("line", "names", "expected"),
     [
-        pytest.param("", GPUS, GPUS, id="all"),
+        pytest.param("", NAMES, NAMES, id="all"),
         pytest.param("", ("CUDA0", "RPC0", "RPC1"), ("RPC0", "RPC1", "CUDA0"), id="rpc-first"),
-        pytest.param("-dev CUDA1,CUDA0", GPUS, ("CUDA1", "CUDA0"), id="as-given"),
-        pytest.param("-dev none", GPUS, (), id="none"),
-        pytest.param("-sm none", GPUS, ("CUDA0",), id="sm-none"),
-        pytest.param("-sm none -mg 0 -dev CUDA1,CUDA0", GPUS, ("CUDA1",), id="main-gpu-counts-in-dev"),
-        pytest.param("-sm none -mg -1", GPUS, (), id="negative-main-gpu"),
+        pytest.param("-dev CUDA1,CUDA0", NAMES, ("CUDA1", "CUDA0"), id="as-given"),
+        pytest.param("-dev none", NAMES, (), id="none"),
+        pytest.param("-sm none", NAMES, ("CUDA0",), id="sm-none"),
+        pytest.param("-sm none -mg 0 -dev CUDA1,CUDA0", NAMES, ("CUDA1",), id="main-gpu-counts-in-dev"),
+        pytest.param("-sm none -mg -1", NAMES, (), id="negative-main-gpu"),
     ],
 )
 def test_devices_in_use(line: str, names: tuple[str, ...], expected: tuple[str, ...]) -> None:
