@@ -24,7 +24,7 @@ def _room(values: Mapping[str, Any]) -> int:
     return int(values["total"] - sum(item.size for item in values["reserved"]))
 
 
-ComputeCapability = Annotated[str, Column(pattern=r"\d{1,2}\.\d", example="8.9")]
+ComputeCapability = Annotated[str, Column(pattern=r"\d{1,2}\.\d|gfx[0-9a-f]{3,4}", example="8.9")]
 # How a bandwidth of a machine may be known: no header tells it.
 BandwidthBasis = Annotated[Basis, Column(choices=tuple(basis for basis in Basis if basis is not Basis.HEADER))]
 
@@ -57,7 +57,7 @@ class Gpu(Record):
     ``total`` and ``free`` are bytes, ``bandwidth`` and ``link_bandwidth`` (host to GPU) bytes per second,
     ``fp16_flops`` and ``int8_ops`` dense tensor operations per second, ``power_limit`` watts.
     ``pcie_generation`` and ``pcie_width`` are the current link, which an idle GPU trains down; the ``_max`` ones what
-    GPU and slot can do. ``compute_capability`` is CUDA's, as "8.9".
+    GPU and slot can do. ``compute_capability`` is CUDA's, as "8.9", or AMD's target, as "gfx1151".
     ``is_unified`` says that the memory is the RAM. Then the system may set limits, each from ``limit_source``: ``gtt``
     is the most that amdgpu maps of RAM, ``working_set`` what Metal recommends at most, ``carve_out`` what the firmware
     keeps from the system for the GPU, no part of RAM.

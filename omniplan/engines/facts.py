@@ -101,6 +101,8 @@ def is_unequal(gpus: tuple[Gpu, ...]) -> bool:
 
 def _capability(gpu: Gpu) -> str:
     """CUDA's compute capability as stated, else of the model by that name; "none" for other makers', "" for unknown."""
+    if gpu.compute_capability.startswith("gfx"):
+        return "none"
     row = find_gpu(gpu.description, gpu.total)
     return gpu.compute_capability or ("" if row is None else row.compute_capability or "none")
 

@@ -155,7 +155,7 @@ _RULES: Final[dict[str, Callable[[Node], bool]]] = {
 }
 
 
-def _supports(node: Node) -> bool:
+def supports(node: Node) -> bool:
     """Whether a CUDA device has a kernel for ``node``, wherever its sources are."""
     op, _, variant = node.op.partition(":")
     if op == "UNARY" and (variant not in _UNARY or (variant == "XIELU" and node.src[0].type is _BF16)):
@@ -168,6 +168,6 @@ def _supports(node: Node) -> bool:
     return rule is not None and rule(node)
 
 
-CUDA: Final = backend("cuda", supports=_supports, scratch=cuda_fattn.scratch, optimizer=Fuser)
+CUDA: Final = backend("cuda", supports=supports, scratch=cuda_fattn.scratch, optimizer=Fuser)
 assert CUDA.host is not None
 HOST: Final = CUDA.host

@@ -10,7 +10,15 @@ from omniplan.units import pad
 
 VOLTA: Final = 700
 TURING: Final = 750
+AMPERE: Final = 800
 ADA_LOVELACE: Final = 890
+# common.cuh: GGML_CUDA_CC_OFFSET_AMD; a target's hexadecimal digits follow.
+AMD: Final = 0x1000000
+_CDNA: Final = AMD + 0x908
+_RDNA: Final = AMD + 0x1010
+_RDNA3: Final = AMD + 0x1100
+# GGML_CUDA_CC_IS_GCN_APU
+_GCN_LATE: Final = (AMD + 0x909, AMD + 0x90C)
 _ALIGNMENT: Final = 128  # fattn-common.cuh:ggml_cuda_flash_attn_ext_get_f16_extra_data
 _KQ_STRIDE: Final = 256  # fattn-common.cuh:FATTN_KQ_STRIDE
 
@@ -85,8 +93,13 @@ def _takes_vector_kernel(node: Node, capability: int) -> bool:
         return False
     quantized = k.type.is_quantized or v.type.is_quantized
     tokens, ratio, grouped = q.ne[1], q.ne[2] // k.ne[2], _grouped(node)
+    columns = tokens * min(ratio & -ratio, 8)
     if VOLTA <= capability < TURING:
-        return tokens * min(ratio & -ratio, 8) <= 2
+        return columns <= 2
+    if capability >= AMD:
+        if _has_matrix_cores(capability, q.ne[0], columns, grouped=grouped):
+            return False
+        return tokens <= 2 if quantized else tokens == 1 and not grouped
     if tokens == 1 and not grouped:
         return True
     if quantized:
@@ -94,3 +107,10 @@ def _takes_vector_kernel(node: Node, capability: int) -> bool:
     if capability < ADA_LOVELACE or tokens != 1 or q.ne[3] != 1:
         return False
     return not (ratio > 4 and (q.ne[0] >= 256 or k.ne[1] >= 8192))
+
+
+def _has_matrix_cores(capability: int, head: int, columns: int, *, grouped: bool) -> bool:
+    """Whether an AMD GPU has tensor cores that are faster for heads this long and so many columns of work."""
+    if _CDNA <= capability < _RDNA and capability not in _GCN_LATE:
+        return columns > (8 if head <= 64 else 16 if head <= 128 else 64)
+    return capability >= _RDNA3 and grouped and columns > (8 if head <= 128 else 16)

@@ -11,10 +11,12 @@ from omniplan.domain.machine import Gpu
 from omniplan.llamacpp.ggml.backend import Backend, Device
 from omniplan.llamacpp.ggml.cpu import CPU
 from omniplan.llamacpp.ggml.cuda import CUDA
+from omniplan.llamacpp.ggml.cuda_fattn import AMD, AMPERE
+from omniplan.llamacpp.ggml.rocm import ROCM
 from omniplan.llamacpp.ggml.rpc import rpc
 from omniplan.llamacpp.ggml.table import rows
 
-BACKENDS: Final = {backend.name: backend for backend in (CPU, CUDA)}
+BACKENDS: Final = {backend.name: backend for backend in (CPU, CUDA, ROCM)}
 _PREFIX: Final = re.compile("[A-Za-z]*")
 
 
@@ -65,6 +67,11 @@ def cpu(gpus: Sequence[Device]) -> Device:
 
 
 def capability(text: str) -> int:
-    """890 for "8.9"; an unknown GPU counts as Ampere, which has the same kernels as everything later."""
+    """890 for "8.9", AMD's numbers for a target such as "gfx1151" (ggml-cuda.cu: ggml_cuda_parse_id).
+
+    An unknown GPU counts as Ampere, which has the same kernels as everything later.
+    """
+    if text.startswith("gfx"):
+        return AMD + int(text.removeprefix("gfx"), 16)
     major, _, minor = text.partition(".")
-    return int(major) * 100 + int(minor or 0) * 10 if major.isdigit() else 800
+    return int(major) * 100 + int(minor or 0) * 10 if major.isdigit() else AMPERE

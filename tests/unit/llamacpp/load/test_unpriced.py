@@ -92,9 +92,9 @@ def test_devices_of_a_back_end_that_is_not_priced(args: list[str], fits: bool | 
 def test_the_machine_may_say_that_the_back_end_is_another() -> None:
     """The name of the device is not the last word."""
     (gpu,) = machine().gpus
-    other = replace(machine(), gpus=(replace(gpu, backend="rocm"),))
+    other = replace(machine(), gpus=(replace(gpu, backend="opencl"),))
 
-    assert "rocm" in omniplan.footprint(DENSE, other, ARGS).unpriced[0].what
+    assert "opencl" in omniplan.footprint(DENSE, other, ARGS).unpriced[0].what
 
 
 def test_bytes_are_free_of_it() -> None:
