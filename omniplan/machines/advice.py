@@ -60,7 +60,10 @@ class LimitKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareLimit:
-    """The share of RAM that GPUs of one maker may take unless told otherwise; another up to ``small`` bytes of RAM."""
+    """The share of RAM that GPUs of one maker may take unless told otherwise; another up to ``small`` bytes of RAM.
+
+    ``raising`` is how it is made ``{mib}`` MiB, or ``{pages}`` pages of 4 KiB.
+    """
 
     group: Name
     kind: LimitKind
@@ -68,6 +71,7 @@ class ShareLimit:
     small: Mib = 0
     small_share: Amount = 0.0
     statement: str
+    raising: str
     source: str
 
     def of(self, total: int) -> int:

@@ -16,6 +16,7 @@ from omniplan.llamacpp.build import known as build_known
 from omniplan.planning.baselines import best_of, rivals
 from omniplan.planning.choices import search
 from omniplan.planning.microbatch import faster_size
+from omniplan.planning.one_memory import all_on_gpus
 from omniplan.planning.problem import Problem
 from omniplan.planning.remedies import refusal
 from omniplan.planning.result import Solved, plan_of
@@ -27,8 +28,10 @@ def make_plan(model: Model, machine: Machine, request: Request) -> Plan:
 
 
 def advised_plan(model: Model, machine: Machine, request: Request) -> Plan:
-    """The same, with what another micro-batch than the one asked for would gain, which takes searches of its own."""
+    """The same, with what takes searches of its own: other micro-batches, and what has all on GPUs that share RAM."""
     solved = solve(model, machine, request)
+    for reason in all_on_gpus(solved.problem, solved.solution):
+        solved.reporter.note(reason)
     is_asked = request.baselines and request.n_ubatch is not None
     if is_asked and (faster := faster_size(solved.problem, solved.solution)):
         solved.reporter.note(faster)

@@ -80,10 +80,14 @@ class Problem:
 
     @property
     def streaming(self) -> ServerParams:
-        """What was asked for, loaded so that GPUs copy weights from RAM well; pinning needs RAM of known size."""
+        """What was asked for, loaded so that GPUs copy weights from RAM well; pinning needs RAM of known size.
+
+        A GPU whose memory is the RAM copies as fast from a mapped file.
+        """
         copies = self.params.op_offload or self.params.moe_cache > 0
         is_free = self.params.load_mode is LoadMode.AUTO and copies
-        is_pinned = is_free and self.machine.gpus and self.machine.memory is not None
+        is_apart = any(not gpu.draws_on_ram for gpu in self.machine.gpus)
+        is_pinned = is_free and is_apart and self.machine.memory is not None
         return replace(self.params, load_mode=_PINNED) if is_pinned else self.params
 
     @property
@@ -143,19 +147,19 @@ class Problem:
 
     def hosted(self, params: ServerParams, priced: Footprint) -> ServerParams:
         """A priced placement with what it takes of the host: how it loads, and threads."""
-        load_mode = self.streaming.load_mode if self._streams(priced) else params.load_mode
+        load_mode = self.streaming.load_mode if self.streams(priced) else params.load_mode
         return with_threads(replace(params, load_mode=load_mode), self.machine, priced)
 
     def keeps(self, solution: Solution) -> bool:
         """Whether a solution from elsewhere keeps what was asked, beside the limits."""
-        request, on_cpu = self.request, self._streams(solution.footprint)
+        request, on_cpu = self.request, self.streams(solution.footprint)
         if request.max_patterns is not None and solution.n_patterns > request.max_patterns:
             return False
         if isinstance(request.moe_cache, int) and on_cpu and solution.params.moe_cache != request.moe_cache:
             return False
         return not on_cpu or (request.cpu_weights and (request.cpu_experts or not self.is_moe))
 
-    def _streams(self, priced: Footprint) -> bool:
+    def streams(self, priced: Footprint) -> bool:
         """Whether anything but what tokens are looked up in is in RAM."""
         held = sum(size.model for name, size in priced.buffers.items() if buffers.is_host(name))
         return held > self._inputs

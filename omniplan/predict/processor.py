@@ -42,11 +42,15 @@ def bandwidth(machine: Machine, constants: Mapping[str, float], assumed: list[st
 
     A measured figure is taken as it is. A nominal one is of all sockets; pages of a process that is not told to spread
     them (``is_spread``) lie on one. With several NUMA nodes per socket and nothing told, most reads leave their node;
-    a figure that says it was "modelled" or "assumed" already has that in it.
+    a figure that says it was "modelled" or "assumed" already has that in it. Of memory that a GPU shares the cores of a
+    CPU reach a part, unless it was measured.
     """
     memory = machine.memory
     sockets = machine.cpu.n_sockets if machine.cpu else 1
     rate, basis = _stated(machine, memory, sockets, constants, assumed)
+    shared = [gpu.bandwidth for gpu in machine.gpus if gpu.draws_on_ram and gpu.bandwidth]
+    if shared and basis is Basis.SPEC:
+        rate = min(rate, constants["cpu.unified_share"] * max(shared))
     if is_spread:
         return rate * (1 + (sockets - 1) * constants["cpu.numa_share"]) if basis is Basis.SPEC else rate
     nodes = machine.nodes_per_socket or 1

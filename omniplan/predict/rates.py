@@ -112,7 +112,8 @@ def _gpu(gpu: Gpu, params: ServerParams, constants: Mapping[str, float], assumed
         assumed.append(f"{gpu.name}: tensor throughput unknown, {int8 / 1e12:.0f} INT8 TOPS assumed")
     link, backend = _link(gpu, row, assumed), backend_name(gpu)
     is_pinned = params.load_mode in (LoadMode.NONE, LoadMode.DIO) and not params.no_host
-    share = constants["link.pinned_share" if is_pinned else "link.pageable_share"]
+    # What the driver copies out of pages and what it copies out of pinned memory lie in one memory.
+    share = 1.0 if gpu.is_unified else constants["link.pinned_share" if is_pinned else "link.pageable_share"]
     return GpuRates(
         backend=backend,
         memory=memory,

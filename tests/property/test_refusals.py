@@ -12,7 +12,7 @@ import omniplan
 from omniplan.domain.machine import Machine, Memory
 from omniplan.llamacpp.quant.requantise import smaller_quants
 from omniplan.planning.planner import solve
-from omniplan.planning.remedies import contexts_below
+from omniplan.planning.smaller import contexts_below
 from omniplan.units import GIB
 from tests.oracle import cases
 from tests.property.strategies import examples, machines, names, requests

@@ -12,6 +12,7 @@ from omniplan.domain.machine import Gpu, Machine, Memory, Reservation, Reservati
 from omniplan.domain.processor import Cpu
 from omniplan.errors import InputError
 from omniplan.machines.advice import LimitKind, reserves, share_limits
+from omniplan.machines.cpus import find_cpu
 from omniplan.machines.gpus import GpuRow
 from omniplan.machines.probe.phrases import read
 from omniplan.machines.probe.said import Said, SaidGpu
@@ -46,9 +47,12 @@ def machine_from_words(text: str, *, name: str = "") -> Machine:
 
 
 def _take_shared(said: Said) -> None:
-    """RAM that nobody named is that of the GPU which draws on it, in the largest configuration there is."""
+    """What nobody named of a chip that has both: its processor, and RAM in the largest configuration there is."""
     row = next((row for gpu in said.gpus for row in gpu.rows if row.is_unified), None)
-    if row is not None and said.memory is None:
+    if row is None:
+        return
+    said.cpu = said.cpu or next(filter(None, map(find_cpu, (row.name, *row.aliases))), None)
+    if said.memory is None:
         said.memory = row.memory
         said.notes.append(f"RAM taken for {row.memory // GIB} GiB, the most that {row.name} comes with: name yours")
 
@@ -131,12 +135,16 @@ def _memory(found: Said) -> Memory | None:
         return None
     total, speed, channels = found.memory, found.speed_mts, found.channels
     cpu = found.cpu
+    # Memory that a GPU has too is soldered, all of it as fast as the chip's.
+    is_soldered = any(gpu.is_unified for gpu in found.gpus)
     if speed is None and cpu is not None:
         speed = cpu.speed_mts
-        found.notes.append(f"memory speed taken for {speed} MT/s, the fastest {cpu.name} supports")
+        told = f"memory speed taken for {speed} MT/s, the fastest {cpu.name} supports"
+        found.notes += [] if is_soldered else [told]
     if channels is None and cpu is not None:
         channels = cpu.channels * found.sockets
-        found.notes.append(f"memory channels taken for {channels}, all that {cpu.name} has")
+        told = f"memory channels taken for {channels}, all that {cpu.name} has"
+        found.notes += [] if is_soldered else [told]
     if not (speed and channels):
         found.notes.append("memory bandwidth unknown: name the CPU, or the channels and the speed")
     per_socket = channels // found.sockets if channels else None

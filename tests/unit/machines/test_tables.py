@@ -29,9 +29,11 @@ GPU_FACTS: dict[str, Callable[[GpuRow], bool]] = {
     "a compute capability on NVIDIA's and there alone": lambda row: (
         bool(row.compute_capability) == (row.group in NVIDIA)
     ),
-    "tensor speed of a known size": lambda row: not row.fp16_flops or 2e12 <= row.fp16_flops <= 2500e12,
-    "INT8 is two or four times as fast as FP16": lambda row: (
-        not row.fp16_flops or row.int8_ops is None or 1.9 <= row.int8_ops / row.fp16_flops <= 4.1
+    "tensor speed of a known size": lambda row: not row.fp16_flops or 2e12 <= row.fp16_flops <= 2600e12,
+    "INT8 is as fast as FP16, two or four times": lambda row: (
+        not row.fp16_flops
+        or row.int8_ops is None
+        or any(abs(row.int8_ops / row.fp16_flops / times - 1) < 0.05 for times in (1, 2, 4))
     ),
     "a link and its lanes, or neither": lambda row: (row.pcie is None) == (row.lanes is None),
     "a link that exists": lambda row: row.pcie in (None, 1, 3, 4, 5) and row.lanes in (None, 1, 4, 8, 16),
@@ -107,9 +109,11 @@ CPU_FACTS: dict[str, Callable[[CpuRow], bool]] = {
     "one or two threads a core": lambda row: (
         row.threads in (row.cores, 2 * row.cores, 2 * row.performance_cores + row.efficiency_cores)
     ),
-    "channels of a known number": lambda row: row.channels in (2, 4, 6, 8, 12),
-    "memory of a known speed": lambda row: 1600 <= row.speed_mts <= 8800 and 25e9 < row.bandwidth < 650e9,
-    "a cache of a known size": lambda row: 4 * MIB <= row.l3 <= 1152 * MIB,
+    "channels of a known number": lambda row: row.channels in (2, 3, 4, 6, 8, 12, 16),
+    "memory of a known speed": lambda row: 1600 <= row.speed_mts <= 9600 and 25e9 < row.bandwidth < 850e9,
+    "a cache of a known size, but for Apple": lambda row: (
+        row.l3 == 0 if row.name.startswith("Apple") else 4 * MIB <= row.l3 <= 1152 * MIB
+    ),
     "is found by its name": lambda row: find_cpu(row.name) is row,
 }
 

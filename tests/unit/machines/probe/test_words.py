@@ -6,12 +6,12 @@ import json
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from omniplan.domain.machine import Machine
 from omniplan.errors import InputError
-from omniplan.machines.cpus import cpu_rows
+from omniplan.machines.cpus import cpu_rows, find_cpu
 from omniplan.machines.files import machine_toml, parse_machine
 from omniplan.machines.gpus import find_gpus, gpu_rows, key_of
 from omniplan.machines.probe.words import machine_from_words
@@ -190,15 +190,18 @@ def test_what_was_taken_for_granted_is_told() -> None:
 )
 def test_every_row_can_be_named(gpus: list[object], cpu: object, size: int, joint: str) -> None:
     """Any GPUs, any CPU, any RAM, in any punctuation, give a machine that a file can hold."""
-    names = [row.name for row in (*gpus, cpu)]  # type: ignore[attr-defined]
+    cards = [row.name for row in gpus]  # type: ignore[attr-defined]
+    # A chip's name is that of its processor and of its GPU, which draws on the RAM.
+    chips = list(dict.fromkeys(name for name in cards if find_cpu(name)))
+    assume(len(chips) < 2)
+    names = [*cards, *([] if chips else [cpu.name])]  # type: ignore[attr-defined]
 
     machine = machine_from_words(joint.join([*names, f"{size} GB"]), name="drawn")
 
-    # A processor whose GPU draws on the RAM brings it along.
-    own = [row.name for row in find_gpus(names[-1])]
-    assert [gpu.description for gpu in machine.gpus] == [*names[:-1], *own]
+    own = [] if chips else [row.name for row in find_gpus(names[-1])]
+    assert [gpu.description for gpu in machine.gpus] == [*cards, *own]
     assert machine.cpu is not None
-    assert machine.cpu.model == names[-1]
+    assert machine.cpu.model == (chips or names[-1:])[0]
     assert parse_machine(machine_toml(machine)) == machine
 
 
