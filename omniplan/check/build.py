@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from omniplan.check.document import File, FileKind
+from omniplan.check.document import File
 from omniplan.check.hit import Hit
+from omniplan.check.kinds import FileKind
 from omniplan.check.rule import FileRule
 
 _NO_VMM: Final = re.compile(

@@ -56,7 +56,7 @@ class Case:
     """A command and what is known around it.
 
     ``model_problem`` is why the model file that is there cannot be read; ``comments`` are the texts around the
-    command with their lines. ``is_literal`` says that nothing fills in variables any more.
+    command with their lines.
     """
 
     command: Command
@@ -66,7 +66,6 @@ class Case:
     companions: tuple[Companion, ...] = ()
     adapters: tuple[Header, ...] = ()
     comments: tuple[Word, ...] = ()
-    is_literal: bool = False
 
     @cached_property
     def served(self) -> Model | None:
@@ -85,7 +84,7 @@ class Case:
     @cached_property
     def reading(self) -> Reading:
         """The command option by option."""
-        return read(self.command, is_literal=self.is_literal)
+        return read(self.command)
 
     @cached_property
     def params(self) -> ServerParams:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Final
 
-from omniplan.check.document import File, FileKind
+from omniplan.check.document import File
 from omniplan.check.hit import Hit, LineEdit
+from omniplan.check.kinds import FileKind
 from omniplan.check.rule import FileRule
 from omniplan.formats import dotenv, models_conf, wrapper
 from omniplan.formats.sections import Entry, Section
-from omniplan.llamacpp.flags.table import load_flags
+from omniplan.llamacpp.flags.table import load_flags, spellings
 
+_PREFIX: Final = "LLAMA_ARG_"
+# How llama.cpp is told no by a variable.
+_OFF: Final = frozenset({"off", "disabled", "false", "0"})
 _SHOWN: Final = ("NAME", "DESCRIPTION", "SPEED")
 _INLINE: Final = re.compile(r"\s#")
 _SHELL: Final = re.compile(r"""["'`]|\$[A-Za-z_{(]""")
@@ -112,10 +116,20 @@ def unknown_variable(file: File) -> Iterator[Hit]:
     if file.document.kind is FileKind.ENV:
         named = list(dotenv.parse(file.document.text))
     for name, word in named:
-        if name.startswith("LLAMA_ARG_") and name not in known:
-            close = get_close_matches(name, sorted(known), n=1, cutoff=0.85)
-            hint = f"did you mean {close[0]}?" if close else ""
-            yield Hit(message=f"llama-server does not read {name}", at=word, fix=hint)
+        if name.startswith(_PREFIX) and name not in known:
+            yield Hit(message=f"llama-server does not read {name}", at=word, fix=_instead(name, word.text, known))
+
+
+def _instead(name: str, value: str, known: Collection[str]) -> str:
+    """What to write for a variable: what took the place of its flag, or the one whose name is nearest."""
+    row = spellings().get(f"--{name.removeprefix(_PREFIX).lower().replace('_', '-')}")
+    if row is not None and row.is_removed:
+        flag = row.negated[0] if row.negated and value.lower() in _OFF else row.names[-1]
+        modes = spellings()["--load-mode"]
+        mode = next((mode for mode, flags in modes.before.items() if flags == flag), "")
+        return f"write {modes.env}={mode}" if mode else f"use {row.instead}"
+    close = get_close_matches(name, sorted(known), n=1, cutoff=0.85)
+    return f"did you mean {close[0]}?" if close else ""
 
 
 RULES: Final[Mapping[str, FileRule]] = {

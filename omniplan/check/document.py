@@ -4,42 +4,23 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from pathlib import PurePath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from omniplan.check.case import Case
+from omniplan.check.kinds import EXPORT, FileKind, kind_of, read_as
 from omniplan.check.options import split_options
 from omniplan.documents.text_file import lines_of
 from omniplan.domain.machine import Machine
 from omniplan.errors import InputError
-from omniplan.formats import compose, dotenv, kubernetes, llama_swap, models_conf, preset_ini, shell, systemd, wrapper
+from omniplan.formats import models_conf
 from omniplan.formats.command import Command, Word
-from omniplan.formats.format import Format
-from omniplan.formats.registry import FORMATS, others
+from omniplan.formats.traced import Source
 
 
-class FileKind(StrEnum):
-    """What a file is."""
-
-    ARGS = "arguments"
-    ARGV = "argument list"
-    SHELL = "shell script"
-    MODELS_CONF = "models.conf"
-    PRESET = "preset INI"
-    ENV = ".env"
-    LLAMA_SWAP = "llama-swap"
-    COMPOSE = "Compose file"
-    SYSTEMD = "systemd unit"
-    KUBERNETES = "Kubernetes Deployment"
-    BUILD = "build file"
-    LOG = "log"
-    OTHER = "file of another format"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Document:
     """One file: ``commands`` are the llama-server commands it starts, ``text`` every byte of it."""
 
@@ -48,18 +29,21 @@ class Document:
     kind: FileKind
     commands: tuple[Command, ...]
 
-    @property
+    @cached_property
     def lines(self) -> list[str]:
         """Lines with their ends."""
         return lines_of(self.text)
 
-    def places(self, word: Word) -> list[int]:
-        """Lines that ``word`` may stand on: its own, and those below it in YAML, where folded text begins there."""
-        if self.kind not in _FOLDS:
-            return [word.line]
-        lines = self.lines[word.line - 1 : word.line - 1 + _FOLDED]
-        found = [number for number, line in enumerate(lines, word.line) if stands_in(word.text).search(line)]
-        return found or [word.line]
+    @property
+    def shift(self) -> int:
+        """How many characters of the text stand before those that words count from."""
+        return int(self.text.startswith(_MARK_OF_ORDER))
+
+    @cached_property
+    def mentioned(self) -> int:
+        """The first line that speaks of llama.cpp, 0 for none."""
+        match = None if self.kind in _SILENT else _MENTION.search(self.text)
+        return self.text.count("\n", 0, match.start()) + 1 if match else 0
 
     def code(self) -> Iterator[tuple[int, str]]:
         """Lines that are no comment, numbered from 1, without the comment at their end."""
@@ -93,17 +77,15 @@ class Document:
                     yield section.last_line
 
 
-_FOLDS: Final = (FileKind.COMPOSE, FileKind.LLAMA_SWAP, FileKind.KUBERNETES)
-_FOLDED: Final = 60
+# What a file says that speaks of llama.cpp; logs and build files do without starting it.
+_MENTION: Final = re.compile(
+    r"llama[-_. ]?(?:server|cli|bench|cpp|swap)\b|koboldcpp|ggml-org|\bLLAMA_ARG_", re.IGNORECASE
+)
+_SILENT: Final = (FileKind.LOG, FileKind.BUILD, FileKind.ARGS)
 # What editors on Windows put before UTF-8.
 _MARK_OF_ORDER: Final = "\ufeff"
 _MARKS: Final = ("#", ";")
 _TITLES: Final = ("NAME=", "DESCRIPTION=")
-
-
-def stands_in(text: str) -> re.Pattern[str]:
-    """A pattern that finds ``text`` where it is not part of a longer word."""
-    return re.compile(rf"(?<![\w.-]){re.escape(text)}(?![\w.-])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,120 +103,27 @@ def read(path: str, text: str, kind: FileKind | None = None) -> Document:
     kind = kind_of(path, bare) if kind is None else kind
     if "\0" in text and kind is not FileKind.LOG:
         raise InputError(f"{path}: holds NUL bytes, so it is no text in UTF-8")
-    commands = tuple(_READERS[kind](bare, path))
-    if kind in _HAVE_DEFAULTS:
-        commands = tuple(map(_with_defaults, commands))
-    return Document(path=path, text=text, kind=kind, commands=commands)
+    return Document(path=path, text=text, kind=kind, commands=tuple(_all(kind, Source(bare), path, 0)))
 
 
-def _with_defaults(command: Command) -> Command:
-    """The command as it is when nobody sets its variables: ``${NAME:-99}`` is 99."""
-    return replace(
-        command,
-        words=tuple(map(_default, command.words)),
-        environment=tuple((name, _default(word)) for name, word in command.environment),
-    )
+def _all(kind: FileKind, source: Source, path: str, depth: int) -> Iterator[Command]:
+    """The commands of a file, and of the files that stand in it; one of those that nobody can read has none."""
+    found = read_as(kind, source, path)
+    yield from found.commands
+    for written in found.files if depth < _NESTED else ():
+        inner = source.inside(written.text)
+        try:
+            yield from _all(kind_of(written.name, inner.text), inner, written.name, depth + 1)
+        except InputError:
+            continue
 
 
-def _default(word: Word) -> Word:
-    return Word(text=_DEFAULT.sub(lambda match: match[1], word.text), line=word.line)
-
-
-_DEFAULT: Final = re.compile(r"\$\{\w+:?-([^\s{}$]+)\}")
+# A README with a Compose file with a script in it, and no more.
+_NESTED: Final = 3
 
 
 def of_arguments(args: Sequence[str], environment: Mapping[str, str]) -> Document:
     """Bare arguments as a document with one option a line, after one line for each variable."""
-    lines = [f"{_EXPORT} {shlex.quote(f'{name}={value}')}" for name, value in environment.items()]
+    lines = [f"{EXPORT} {shlex.quote(f'{name}={value}')}" for name, value in environment.items()]
     lines += [shlex.join(option) for option in split_options(args)]
     return read("arguments", "".join(f"{line}\n" for line in lines), FileKind.ARGS)
-
-
-_EXPORT: Final = "export"
-
-
-def kind_of(path: str, text: str) -> FileKind:
-    """The kind of a file by its name, else by what it says; a shell script when nothing tells."""
-    name = PurePath(path).name.lower()
-    for pattern, kind in _NAMES:
-        if re.search(pattern, name):
-            return kind
-    if _by_name(path):
-        return FileKind.OTHER
-    return next((kind for pattern, kind in _CONTENTS if re.search(pattern, text, re.MULTILINE)), FileKind.SHELL)
-
-
-_NAMES: Final = (
-    (r"^models.*\.conf$", FileKind.MODELS_CONF),
-    (r"\.ini$", FileKind.PRESET),
-    (r"^\.env|\.env$|\.env\.", FileKind.ENV),
-    (r"^(dockerfile|containerfile)|\.(dockerfile|cmake)$|^cmakelists\.txt$", FileKind.BUILD),
-    (r"\.log$", FileKind.LOG),
-    (r"\.service$", FileKind.SYSTEMD),
-    (r"\.(sh|bash|zsh)$", FileKind.SHELL),
-)
-_CONTENTS: Final = (
-    (r"\A#!", FileKind.SHELL),
-    (r"\A--?[a-zA-Z]", FileKind.ARGV),
-    (r"^services:", FileKind.COMPOSE),
-    (r"^kind:\s*Deployment", FileKind.KUBERNETES),
-    (r"^ExecStart\s*=", FileKind.SYSTEMD),
-    (r"^models:", FileKind.LLAMA_SWAP),
-    (r"\A(?=[\s\S]*^\[[\w-]+\]\s*$)[\s\S]*^\s*MODEL=", FileKind.MODELS_CONF),
-    (r"^\[[^\]\n]+\]$", FileKind.PRESET),
-    (r"^FROM \S", FileKind.BUILD),
-    (r"^(ggml_cuda_init|llama_model_loader|load_tensors|llm_load_tensors|print_info):", FileKind.LOG),
-)
-
-
-def _by_name(path: str) -> Format | None:
-    """The format that says its files have such a name: ours, or another package's."""
-    name = PurePath(path).name.lower()
-    known = (*FORMATS.values(), *others().values())
-    return next((item for item in known if item.files and item.files.search(name)), None)
-
-
-def _plugged(text: str, path: str) -> tuple[Command, ...]:
-    chosen = _by_name(path)
-    return tuple(chosen.read(text)) if chosen else ()
-
-
-def _nothing(_text: str, _path: str) -> tuple[Command, ...]:
-    return ()
-
-
-def _arguments(text: str, _path: str) -> tuple[Command, ...]:
-    words = shell.split(text)
-    at, environment = 0, []
-    while at + 1 < len(words) and words[at].text == _EXPORT:
-        name, _, value = words[at + 1].text.partition("=")
-        environment.append((name, Word(text=value, line=words[at].line)))
-        at += 2
-    return (Command(name="", line=1, words=words[at:], environment=tuple(environment)),)
-
-
-def _words(text: str, _path: str) -> tuple[Command, ...]:
-    return (Command(name="", line=1, words=shell.split(text)),)
-
-
-def _sections(text: str, _path: str) -> Iterator[Command]:
-    return (wrapper.section_command(section) for section in models_conf.parse(text).sections)
-
-
-_HAVE_DEFAULTS: Final = (FileKind.SHELL, FileKind.COMPOSE)
-
-_READERS: Final[Mapping[FileKind, Callable[[str, str], Iterator[Command] | tuple[Command, ...]]]] = {
-    FileKind.ARGS: _arguments,
-    FileKind.ARGV: _words,
-    FileKind.SHELL: lambda text, _path: shell.commands(text),
-    FileKind.MODELS_CONF: _sections,
-    FileKind.PRESET: lambda text, path: preset_ini.commands(text, where=path),
-    FileKind.ENV: lambda text, _path: dotenv.commands(text),
-    FileKind.LLAMA_SWAP: lambda text, path: llama_swap.commands(text, where=path),
-    FileKind.COMPOSE: lambda text, path: compose.commands(text, where=path),
-    FileKind.SYSTEMD: lambda text, _path: systemd.commands(text),
-    FileKind.KUBERNETES: lambda text, path: kubernetes.commands(text, where=path),
-    FileKind.BUILD: _nothing,
-    FileKind.LOG: _nothing,
-    FileKind.OTHER: _plugged,
-}

@@ -10,7 +10,7 @@ from typing import Final
 from omniplan.check import document as documents
 from omniplan.check import mend
 from omniplan.check.case import Case
-from omniplan.check.document import Document, File, FileKind
+from omniplan.check.document import Document, File
 from omniplan.check.hit import Hit
 from omniplan.check.models import Models
 from omniplan.check.registry import rules
@@ -44,11 +44,21 @@ def check(
         n_commands=len(file.cases),
         n_models=sum(1 for case in file.cases if case.model is not None),
         machine=machine.name if machine else "",
-        findings=tuple(dict.fromkeys(finding for finding, _, _ in found)),
+        findings=tuple(_merged(finding for finding, _, _ in found)),
         fits=_fit(file.cases),
         unpriced=tuple(dict.fromkeys(item for case in file.cases for item in _open(case))),
+        mentioned=0 if file.cases else document.mentioned,
         diff=mend.diff(document, list(_harmless(file, found, model))),
     )
+
+
+def _merged(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Findings, those of several commands about one place as one."""
+    alike: dict[Finding, dict[Finding, None]] = {}
+    for finding in findings:
+        alike.setdefault(replace(finding, command=""), {})[finding] = None
+    for first, group in alike.items():
+        yield next(iter(group)) if len(group) == 1 else replace(first, places=len(group))
 
 
 def _harmless(file: File, found: Iterable[_Found], model: Model | None) -> Iterator[mend.Group]:
@@ -110,7 +120,6 @@ def _case(document: Document, command: Command, models: Models, named: frozenset
         companions=tuple(models.companions(Case(command=command))),
         adapters=models.adapters(Case(command=command)),
         comments=document.comments(command),
-        is_literal=document.kind is FileKind.ARGS,
     )
 
 
@@ -138,7 +147,7 @@ def _finding(row: CheckRule, hit: Hit, document: Document, case: Case | None) ->
         rule=row.id,
         severity=hit.severity or row.severity,
         file=_text(document.path),
-        line=_line(hit.at, command, document),
+        line=_line(hit.at, command),
         command=_text(command.name) if command else "",
         message=_text(hit.message),
         why=row.why,
@@ -147,9 +156,9 @@ def _finding(row: CheckRule, hit: Hit, document: Document, case: Case | None) ->
     )
 
 
-def _line(at: Word | int | None, command: Command | None, document: Document) -> int:
+def _line(at: Word | int | None, command: Command | None) -> int:
     if isinstance(at, Word):
-        return max(1, document.places(at)[0])
+        return max(1, at.line)
     return max(1, at if at is not None else command.line if command else 1)
 
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from difflib import unified_diff
-from itertools import islice
+from itertools import chain
 from pathlib import PurePath
 from typing import Final
 
 from omniplan.check import document as documents
 from omniplan.check.document import Document
 from omniplan.check.hit import Edit, LineEdit, WordEdit
+from omniplan.check.kinds import FileKind
+from omniplan.check.options import split_options
+from omniplan.check.places import TextChange, changed, changes_of
+from omniplan.documents.text_file import lines_of
 from omniplan.errors import InputError
 from omniplan.formats.command import Command, Word
 
-# What is left of a line whose only word went away.
-_EMPTY: Final = re.compile(r"""[\s\\,"'-]*""")
-# A word may stand in this many places before nobody knows which one is meant.
-_TRIES: Final = 32
+# How often a file is read back: characters in all, and times at most.
+_READ: Final = 3_000_000
+_TIMES: Final = 60
+# A word may be written in this many ways before nobody knows which one is meant.
+_WAYS: Final = 5
 
 Group = tuple[Edit, ...]
 
@@ -32,9 +36,9 @@ def diff(document: Document, groups: Sequence[Group]) -> str:
     if not document.text.isascii() and not _is_utf8(document.text):
         return ""
     words = [[edit for edit in group if isinstance(edit, WordEdit)] for group in groups]
-    lines, _ = _with_all(document, document.lines, [], [group for group in words if group])
-    lines = relined(lines, [edit for group in groups for edit in group])
-    return "".join(_diff(document.path, document.lines, [line for line in lines if line]))
+    text = _Mender(document).with_all(_clusters([group for group in words if group]))
+    lines = relined(lines_of(text), [edit for group in groups for edit in group])
+    return "".join(_diff(document.path, document.lines, lines))
 
 
 def relined(lines: Sequence[str], edits: Iterable[Edit]) -> list[str]:
@@ -46,54 +50,89 @@ def relined(lines: Sequence[str], edits: Iterable[Edit]) -> list[str]:
     return found
 
 
-def _with_all(
-    document: Document, lines: list[str], done: list[WordEdit], groups: list[list[WordEdit]]
-) -> tuple[list[str], list[WordEdit]]:
-    """``lines`` with all ``groups`` that can be made, together where that reads as meant, else by halves.
-
-    Of two groups that change one word the first counts.
-    """
-    taken = {id(edit.word) for edit in done}
-    free = list[list[WordEdit]]()
+def _clusters(groups: Sequence[Sequence[WordEdit]]) -> list[list[WordEdit]]:
+    """Groups that share a place of the file made one: what several commands take from there changes together."""
+    found: dict[tuple[int, int], list[WordEdit]] = {}
     for group in groups:
-        if not taken & {id(edit.word) for edit in group}:
-            free.append(group)
-            taken |= {id(edit.word) for edit in group}
-    if len(free) < 2:
-        return _with(document, lines, done, free[0]) if free else (lines, done)
-    candidate: list[str] | None = lines
-    for group in free:
-        candidate = None if candidate is None else next(_candidates(document, candidate, group), None)
-    edits = [*done, *(edit for group in free for edit in group)]
-    if candidate is not None and _reads_as(document, candidate, edits):
-        return candidate, edits
-    half = len(groups) // 2
-    lines, done = _with_all(document, lines, done, groups[:half])
-    return _with_all(document, lines, done, groups[half:])
+        spans = [edit.word.span for edit in group if edit.word.span]
+        if len(spans) < len(group):
+            continue
+        cluster = next((found[span] for span in spans if span in found), [])
+        cluster += group
+        found |= dict.fromkeys(spans, cluster)
+    return list({id(cluster): cluster for cluster in found.values()}.values())
 
 
-def _reads_as(document: Document, lines: list[str], edits: Sequence[WordEdit]) -> bool:
-    """Whether ``lines`` hold the document's commands with ``edits``, and nothing else has changed."""
-    wanted = _read_as([edited(command, edits) for command in document.commands])
+class _Mender:
+    """Puts edits into one document; ``_left`` is how often it may still be read."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._left = min(_TIMES, 2 + _READ // (len(document.text) + 1))
+        self._done: list[WordEdit] = []
+        self._changes: list[TextChange] = []
+
+    def with_all(self, clusters: Sequence[list[WordEdit]]) -> str:
+        """The text with all clusters that can be made, together where that reads as meant, else by halves."""
+        self._put(clusters)
+        return changed(self._document.text, self._changes) or self._document.text
+
+    def _put(self, clusters: Sequence[list[WordEdit]]) -> None:
+        if not clusters or self._left <= 0:
+            return
+        firsts = [next(self._ways(cluster), None) for cluster in clusters]
+        whole = [change for way in firsts if way for change in way]
+        if None not in firsts and self._takes(whole, list(chain.from_iterable(clusters))):
+            return
+        if len(clusters) == 1:
+            for _, way in zip(range(_WAYS), self._ways(clusters[0]), strict=False):
+                if way != firsts[0] and self._takes(list(way), clusters[0]):
+                    return
+            return
+        half = len(clusters) // 2
+        self._put(clusters[:half])
+        self._put(clusters[half:])
+
+    def _ways(self, cluster: Sequence[WordEdit]) -> Iterator[tuple[TextChange, ...]]:
+        """The ways to write a cluster: each of its words the same way."""
+        text, shift = self._document.text, self._document.shift
+        ways = [list(changes_of(text, edit, shift)) for edit in cluster]
+        for at in range(max(map(len, ways), default=0)):
+            if all(ways):
+                yield tuple(change for way in ways for change in way[min(at, len(way) - 1)])
+
+    def _takes(self, changes: list[TextChange], edits: list[WordEdit]) -> bool:
+        """Whether the text reads as meant with ``changes`` too, which are kept then."""
+        text = changed(self._document.text, [*self._changes, *changes])
+        if text is None or self._left <= 0:
+            return False
+        self._left -= 1
+        if not _reads_as(self._document, text, [*self._done, *edits]):
+            return False
+        self._changes += changes
+        self._done += edits
+        return True
+
+
+def _reads_as(document: Document, text: str, edits: Sequence[WordEdit]) -> bool:
+    """Whether ``text`` holds the document's commands with ``edits``, and nothing else has changed."""
+    wanted = _read_as(document, [edited(command, edits) for command in document.commands])
     try:
-        return _read_as(documents.read(document.path, "".join(lines), document.kind).commands) == wanted
+        return _read_as(document, documents.read(document.path, text, document.kind).commands) == wanted
     except InputError:
         return False
 
 
-def _with(
-    document: Document, lines: list[str], done: list[WordEdit], group: list[WordEdit]
-) -> tuple[list[str], list[WordEdit]]:
-    """``lines`` with one more group, or as they were when that would change more or less than the group says."""
-    for candidate in islice(_candidates(document, lines, group), _TRIES):
-        if _reads_as(document, candidate, [*done, *group]):
-            return candidate, [*done, *group]
-    return lines, done
-
-
-def _read_as(commands: Sequence[Command]) -> list[tuple[object, ...]]:
+def _read_as(document: Document, commands: Sequence[Command]) -> list[tuple[object, ...]]:
+    """What commands say; the order of a preset's options is llama.cpp's own."""
+    is_sorted = document.kind is FileKind.PRESET
     return [
-        (command.name, command.args, [(name, word.text) for name, word in command.environment]) for command in commands
+        (
+            command.name,
+            sorted(split_options(command.args)) if is_sorted else command.args,
+            [(name, word.text) for name, word in command.environment],
+        )
+        for command in commands
     ]
 
 
@@ -105,34 +144,6 @@ def edited(command: Command, edits: Iterable[Edit]) -> Command:
         found = by_word.get(id(word))
         words += [word] if found is None else [Word(text=text, line=word.line) for text in found.texts]
     return replace(command, words=tuple(words))
-
-
-def _candidates(document: Document, lines: list[str], group: Sequence[WordEdit]) -> Iterator[list[str]]:
-    """What the lines may become; a line that goes away stays in the list, empty, so that numbers hold."""
-    if not group:
-        yield lines
-        return
-    places = {edit.word.line - 1 for edit in group}
-    if len(places) == 1 and not any(edit.texts for edit in group):
-        yield _put(lines, places.pop(), "")
-    first, *rest = group
-    for number in document.places(first.word):
-        for line in _edited_lines(lines[number - 1] if 0 < number <= len(lines) else "", first):
-            yield from _candidates(document, _put(lines, number - 1, line), rest)
-
-
-def _edited_lines(line: str, edit: WordEdit) -> Iterator[str]:
-    for match in documents.stands_in(edit.word.text).finditer(line):
-        before, after = line[: match.start()], line[match.end() :]
-        if edit.texts:
-            yield f"{before}{' '.join(edit.texts)}{after}"
-        else:
-            bare = before.rstrip(" ") + after
-            yield "" if _EMPTY.fullmatch(bare) else bare
-
-
-def _put(lines: list[str], at: int, line: str) -> list[str]:
-    return [*lines[:at], line, *lines[at + 1 :]]
 
 
 def _is_utf8(text: str) -> bool:

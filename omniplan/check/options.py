@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
 
 from omniplan.domain.params import ServerParams
 from omniplan.errors import ArgumentError
 from omniplan.formats.command import Command, Word
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.flags.table import FlagRow, ValueKind, load_flags, spellings
-
-# What a shell, Compose, llama-swap or systemd fills in later.
-_VARIABLE: Final = re.compile(r"\$[\w{(@*#?!]|`|%[a-zA-Z]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,10 +61,10 @@ class Reading:
     open: tuple[GivenOption, ...]
 
 
-def read(command: Command, *, is_literal: bool = False) -> Reading:
+def read(command: Command) -> Reading:
     """Read ``command`` option by option; what llama-server would refuse is left out of the parameters.
 
-    Unless it ``is_literal``, a variable in a value may become anything.
+    A word that is open may become anything.
     """
     options = (*_variables(command), *_options(command.words))
     refused: list[tuple[GivenOption | None, ArgumentError]] = []
@@ -82,7 +77,7 @@ def read(command: Command, *, is_literal: bool = False) -> Reading:
         try:
             parse(own, env=named)
         except ArgumentError as error:
-            if not is_literal and any(_VARIABLE.search(word.text) for word in option.words):
+            if any(word.is_open for word in option.words):
                 undecided.append(option)
             else:
                 refused.append((option, error))

@@ -21,7 +21,8 @@ def check_text(report: CheckReport) -> str:
 
 
 def _headline(finding: Finding) -> str:
-    command = f" [{finding.command}]" if finding.command else ""
+    named = finding.command or (f"{finding.places} commands" if finding.places > 1 else "")
+    command = f" [{named}]" if named else ""
     return f"{finding.file}:{finding.line}:{command} {finding.severity}: {finding.message} ({finding.rule})"
 
 
@@ -29,7 +30,10 @@ def _sum(report: CheckReport) -> str:
     counts = Counter(finding.severity for finding in report.findings)
     found = ", ".join(f"{counts[severity]} {_PLURAL[severity]}" for severity in Severity if counts[severity])
     known = f"{report.n_commands} command(s), {report.n_models} with a model at hand"
-    known = known if report.n_commands else "no llama-server command in it"
+    if report.mentioned:
+        known = f"llama.cpp is mentioned on line {report.mentioned}, and no command could be read"
+    elif not report.n_commands:
+        known = "no llama-server command in it"
     where = f", on {report.machine}" if report.machine else "; no machine given"
     return f"{report.file}: {found or 'nothing found'} ({known}{where})"
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Final
 
 from omniplan.check.case import Case
-from omniplan.check.document import File, FileKind
+from omniplan.check.document import File
 from omniplan.check.hit import Hit
+from omniplan.check.kinds import FileKind
 from omniplan.check.rule import FileRule
 from omniplan.domain.footprint import RAM
 from omniplan.domain.machine import Machine

@@ -26,8 +26,8 @@ class Finding(Record):
     """One rule that applies.
 
     ``line`` counts from 1 in ``file``; for bare arguments it is the place of the option. ``command`` is the section,
-    model or service, "" where there is only one. ``message`` has the figures of this case; ``why``, ``source`` and
-    ``fix`` are the rule's.
+    model or service, "" where there is only one or where several take this from one place, which ``places`` counts.
+    ``message`` has the figures of this case; ``why``, ``source`` and ``fix`` are the rule's.
     """
 
     rule: str
@@ -39,13 +39,15 @@ class Finding(Record):
     why: str
     source: str
     fix: str
+    places: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport(Record):
     """All findings of one file or one set of arguments, worst first where they stand on one line.
 
-    ``n_commands`` llama-server commands were read, ``n_models`` of their models were at hand. ``fits`` says whether all
+    ``n_commands`` of llama.cpp were read, ``n_models`` of their models were at hand. ``mentioned`` is the first line
+    that speaks of llama.cpp where no command could be read, else 0. ``fits`` says whether all
     of those with a machine fit, None where there are none or where ``unpriced`` leaves that open. ``diff`` is a
     unified diff of what can be mended without asking, empty when nothing can.
     """
@@ -57,12 +59,13 @@ class CheckReport(Record):
     findings: tuple[Finding, ...]
     fits: bool | None = None
     unpriced: tuple[Unpriced, ...] = ()
+    mentioned: int = 0
     diff: str = ""
 
     @property
     def verdict(self) -> bool | None:
-        """Whether nothing is above info; None where nothing is, but what fits is not known."""
-        return self.is_clean and (None if self.unpriced else True)
+        """Whether nothing is above info; None where nothing is, but something fits or stands there unread."""
+        return self.is_clean and (None if self.unpriced or self.mentioned else True)
 
     @property
     def is_clean(self) -> bool:

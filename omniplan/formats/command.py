@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Tool(StrEnum):
+    """Which program of llama.cpp, or around it, a command starts."""
+
+    SERVER = "llama-server"
+    CLI = "llama-cli"
+    BENCH = "llama-bench"
+    KOBOLD = "koboldcpp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """One argument, and the line of the file (from 1) on which it begins."""
+    """One argument, and the line of the file (from 1) on which it begins.
+
+    ``span`` are the characters of the file that say it and nothing else, None where there are none of its own.
+    ``is_open`` says that it is known only when the command runs; ``is_entry`` that it is a flag which stands as
+    ``key = value``, so that a flag in its place stands as one too.
+    """
 
     text: str
     line: int
+    span: tuple[int, int] | None = None
+    is_open: bool = False
+    is_entry: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +38,8 @@ class Command:
     ``name`` is the section, model or service it belongs to, "" for a bare command; ``line`` (from 1) is where that
     begins. ``words`` are llama-server's arguments without the program, ``environment`` what is set beside them,
     ``prefix`` what stands before the program, such as ``numactl`` with its arguments. ``program`` is its path, or the
-    container image that has it, "" where nothing says.
+    container image that has it, "" where nothing says; ``tool`` which one it is. ``cut`` is the line on which a
+    comment or a blank ends the command though it was to go on, 0 for none.
     """
 
     name: str
@@ -29,6 +48,8 @@ class Command:
     environment: tuple[tuple[str, Word], ...] = ()
     prefix: tuple[Word, ...] = ()
     program: str = ""
+    tool: Tool = Tool.SERVER
+    cut: int = 0
 
     @property
     def args(self) -> tuple[str, ...]:

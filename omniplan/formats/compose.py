@@ -5,68 +5,81 @@ from __future__ import annotations
 import itertools
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from omniplan.formats import yaml_text
-from omniplan.formats.command import Command, Word
-from omniplan.formats.format import MODELS, Format, Options, in_container
+from omniplan.formats import yaml_text, yaml_tree
+from omniplan.formats.command import Command
+from omniplan.formats.contents import Contents, together
+from omniplan.formats.format import MODELS, Format, Options
+from omniplan.formats.format import in_container as mounted
 from omniplan.formats.launch import LOADED_PER_SECOND, Launch, commented, rationale
-from omniplan.formats.shell import is_server, program_at, split
+from omniplan.formats.starts import in_container
+from omniplan.formats.traced import Source, Traced
+from omniplan.formats.words import traced_words
+from omniplan.formats.yaml_tree import Items, Node, Scalar, Table
 
 
 def commands(text: str, *, where: str = "compose file") -> tuple[Command, ...]:
-    """The command of every service that runs llama-server, by its program, its image or its ``LLAMA_ARG_`` variables.
+    """The command of every service that runs llama.cpp, by its program, its image or its ``LLAMA_ARG_`` variables.
 
-    ``$$`` is read as ``$``; variables such as ``${MODEL}`` stay as written.
+    ``$$`` is read as ``$``; variables such as ``${MODEL}`` have their default, or stay open.
     """
-    services = yaml_text.mapping_at(yaml_text.load(text, where=where), "services")
-    found = (_command(text, services, name) for name in services)
-    return tuple(command for command in found if command)
+    source = Source(text)
+    return together(read(source, node) for node in yaml_tree.documents(source, where=where)).commands
 
 
-def _command(text: str, services: Any, name: str) -> Command | None:
-    service = services[name]
-    if not isinstance(service, Mapping):
-        return None
-    words = [*_words(text, service, "entrypoint"), *_words(text, service, "command")]
-    environment = tuple(_environment(text, service))
-    at = program_at(words)
-    image_of = str(service.get("image", ""))
-    if at is None and not is_server(image_of) and not any(key.startswith("LLAMA_ARG_") for key, _ in environment):
-        return None
-    start = 0 if at is None else at + 1
-    return Command(
+def read(source: Source, document: Node) -> Contents:
+    """What the services of a document start."""
+    services = document.table("services") if isinstance(document, Table) else Table(())
+    return together(_service(source, name, service) for name, service in services.entries if isinstance(service, Table))
+
+
+def _service(source: Source, name: Scalar, service: Table) -> Contents:
+    image = service.get("image")
+    return in_container(
+        source,
+        interpolated(image.text) if isinstance(image, Scalar) else Traced(),
+        _words(service.get("entrypoint")),
+        _words(service.get("command")),
+        env=tuple(_environment(service.get("environment"))),
         name=str(name),
-        line=yaml_text.key_line(services, name),
-        words=tuple(words[start:]),
-        environment=environment,
-        prefix=tuple(words[: start - 1]) if at is not None else (),
-        program=image_of,
+        line=name.line,
     )
 
 
-def _words(text: str, service: Any, key: str) -> Iterator[Word]:
-    value = service.get(key)
-    if isinstance(value, list):
-        words = yaml_text.item_words(value)
-    else:
-        word = yaml_text.value_word(text, service, key) if value else Word(text="", line=0)
-        words = iter(split(word.text, line=word.line))
-    for word in words:
-        yield Word(text=word.text.replace("$$", "$"), line=word.line)
+def _words(node: Node | None) -> list[Traced]:
+    if isinstance(node, Items):
+        return [interpolated(item.text) for item in node.items if isinstance(item, Scalar)]
+    return list(traced_words(interpolated(node.text))) if isinstance(node, Scalar) else []
 
 
-def _environment(text: str, service: Any) -> Iterator[tuple[str, Word]]:
-    value = service.get("environment")
-    if isinstance(value, list):
-        for word in yaml_text.item_words(value):
-            name, _, rest = word.text.partition("=")
-            yield name, Word(text=rest.replace("$$", "$"), line=word.line)
-    elif isinstance(value, Mapping):
-        for name in value:
-            word = yaml_text.value_word(text, value, name)
-            yield str(name), Word(text=word.text.replace("$$", "$"), line=word.line)
+def _environment(node: Node | None) -> Iterator[tuple[str, Traced]]:
+    if isinstance(node, Items):
+        for item in node.items:
+            if isinstance(item, Scalar):
+                name, equals, _ = str(item).partition("=")
+                yield name, interpolated(item.text.slice(len(name) + 1)) if equals else item.text.opened()
+    elif isinstance(node, Table):
+        for key, value in node.entries:
+            if isinstance(value, Scalar):
+                yield str(key), interpolated(value.text)
+
+
+# A dollar sign, or a variable with its default.
+_DOLLAR: Final = re.compile(r"\$(?:\$|\{\w+(?::?[-+?](?P<default>[^{}]*))?\}|[A-Za-z_]\w*)")
+
+
+def interpolated(text: Traced) -> Traced:
+    """``text`` with ``$$`` as a dollar sign, and variables as their defaults or open."""
+    return text.replaced(_DOLLAR, lambda match: _variable(text, match)) if "$" in text.text else text
+
+
+def _variable(text: Traced, match: re.Match[str]) -> Traced:
+    if match[0] == "$$":
+        return text.slice(match.start() + 1, match.end())
+    has_default = match["default"] and "+" not in match[0][: match.start("default") - match.start()][-2:]
+    return text.slice(*match.span("default")) if has_default and "-" in match[0] else text.slice(*match.span()).opened()
 
 
 _WHERE: Final = "compose file"
@@ -167,6 +180,6 @@ FORMAT: Final = Format(
     ids=re.compile(r"[a-zA-Z0-9._-]+"),
     write=write,
     read=commands,
-    prepare=in_container,
+    prepare=mounted,
     put=put,
 )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from omniplan.documents.text_file import lines_of
 from omniplan.errors import InputError
 from omniplan.formats import wrapper
 from omniplan.formats.command import Command, Word
+from omniplan.formats.contents import Contents
 from omniplan.formats.format import Format, Options, only
 from omniplan.formats.launch import Launch, commented, printable, rationale
+from omniplan.formats.traced import Source, Traced
 from omniplan.llamacpp.flags.args import Flag, read_flags
 from omniplan.llamacpp.flags.table import CHECKED, ValueKind
 
@@ -21,27 +24,44 @@ _LINE: Final = re.compile(
     \s*(?:(?<=\s)\#.*)?\s*""",
     re.VERBOSE,
 )
+_ESCAPE: Final = re.compile(r"\\(.)")
+_REFERENCE: Final = re.compile(r"\$\{?[A-Za-z_]\w*(?::?[-+?][^}]*)?\}?")
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def parse(text: str) -> tuple[tuple[str, Word], ...]:
     """Variables in file order with their lines, quotes taken off, references to other variables left as written."""
-    found = []
-    for number, line in enumerate(lines_of(text), start=1):
+    return tuple(read_variables(Source(text)))
+
+
+def read_variables(source: Source) -> Iterator[tuple[str, Word]]:
+    """The same of a text that stands somewhere in a file."""
+    at = 0
+    for number, line in enumerate(lines_of(source.text), start=1):
         if not line.lstrip().startswith("#") and (match := _LINE.fullmatch(line)):
-            found.append((match["name"], Word(text=_value(match), line=number)))
-    return tuple(found)
+            kind = next(kind for kind in ("single", "double", "plain") if match[kind] is not None)
+            value = source.span(at + match.start(kind), at + match.end(kind))
+            if kind == "double":
+                value = value.replaced(_ESCAPE, partial(_escaped, value))
+            yield match["name"], source.word(value if kind == "single" else value.marked(_REFERENCE), line=number)
+        at += len(line)
 
 
-def _value(match: re.Match[str]) -> str:
-    if match["double"] is not None:
-        return re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[1]), match["double"])
-    return match["single"] if match["single"] is not None else match["plain"]
+def _escaped(value: Traced, escape: re.Match[str]) -> Traced:
+    return value.slice(*escape.span()).saying(_ESCAPES.get(escape[1], escape[1]))
 
 
 def commands(text: str) -> tuple[Command, ...]:
     """The one command that the file configures: the start script's, or llama-server's own with nothing but it."""
-    variables = parse(text)
+    return read(Source(text)).commands
+
+
+def read(source: Source) -> Contents:
+    """The same of a text that stands somewhere in a file."""
+    return Contents(_commands(tuple(read_variables(source))))
+
+
+def _commands(variables: tuple[tuple[str, Word], ...]) -> tuple[Command, ...]:
     named = dict(variables)
     if wrapper.is_wrapper_env(named):
         return (wrapper.variables_command(named),)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 from omniplan.errors import InputError
-from omniplan.formats import yaml_text
-from omniplan.formats.command import Command, Word
+from omniplan.formats import yaml_text, yaml_tree
+from omniplan.formats.command import Command
 from omniplan.formats.compose import ANYWHERE, image, load_seconds
-from omniplan.formats.format import MODELS, Format, Options, in_container, only
+from omniplan.formats.contents import Contents, Written, together
+from omniplan.formats.format import MODELS, Format, Options, only
+from omniplan.formats.format import in_container as mounted
 from omniplan.formats.launch import Launch, commented, printable, rationale
-from omniplan.formats.shell import is_server, program_at
+from omniplan.formats.starts import in_container
+from omniplan.formats.traced import Source, Traced, joined
+from omniplan.formats.words import traced_words
+from omniplan.formats.yaml_tree import Items, Node, Scalar, Table
 from omniplan.units import MIB
 
-# ``$$`` is a dollar sign and ``$(NAME)`` a variable, which stays as written; a dollar sign alone is itself.
-_DOLLARS: Final = re.compile(r"\$\$")
+_DOLLAR: Final = re.compile(r"\$\$|\$\([A-Za-z_][\w.-]*\)")
 
 
 def escaped(text: str) -> str:
@@ -25,39 +29,90 @@ def escaped(text: str) -> str:
 
 
 def commands(text: str, *, where: str = "deployment") -> tuple[Command, ...]:
-    """The command of every container of the Deployment that runs llama-server, by its program or its image."""
-    document = yaml_text.load(text, where=where)
-    pod = yaml_text.mapping_at(document, "spec", "template", "spec")
-    containers = pod.get("containers")
-    found = (_command(text, item) for item in containers) if isinstance(containers, list) else ()
-    return tuple(command for command in found if command)
+    """The command of every container that runs llama.cpp, in every document of the stream."""
+    source = Source(text)
+    return together(read(source, node) for node in yaml_tree.documents(source, where=where)).commands
 
 
-def _command(text: str, container: Any) -> Command | None:
-    words = [*_words(container, "command"), *_words(container, "args")]
-    at, image_of = program_at(words), str(container.get("image", ""))
-    if at is None and not is_server(image_of):
-        return None
-    start = 0 if at is None else at + 1
-    return Command(
-        name=str(container.get("name", "")),
-        line=yaml_text.key_line(container, next(iter(container))),
-        words=tuple(words[start:]),
-        environment=tuple(_environment(text, container)),
-        program=image_of,
+def read(source: Source, document: Node) -> Contents:
+    """What the containers of a document start, and the files that its ConfigMaps hold.
+
+    A pod stands anywhere in it: in a Deployment, a Job or a CronJob, in a list, or in the values of a chart.
+    """
+    return together(_below(source, document, set()))
+
+
+def _below(source: Source, node: Node, seen: set[int]) -> Iterator[Contents]:
+    if id(node) in seen or isinstance(node, Scalar):
+        return
+    seen.add(id(node))
+    if isinstance(node, Items):
+        for item in node.items:
+            yield from _below(source, item, seen)
+        return
+    if any(isinstance(node.get(key), Items | Scalar) for key in _ARGUMENTS) and node.get("image") is not None:
+        yield _container(source, node)
+    if node.text("kind") == "ConfigMap":
+        yield Contents(
+            files=tuple(
+                Written(str(key), value.text) for key, value in node.table("data").entries if isinstance(value, Scalar)
+            )
+        )
+    elif isinstance(node.get("image"), Scalar) and node.get("name") is not None and not any(map(node.get, _ARGUMENTS)):
+        yield _container(source, node)
+    for _, value in node.entries:
+        yield from _below(source, value, seen)
+
+
+# Where a container, or a chart's values for one, has arguments.
+_ARGUMENTS: Final = ("args", "extraArgs", "command")
+
+
+def _container(source: Source, container: Table) -> Contents:
+    """One container; ``image`` of a chart's values is a table of repository and tag."""
+    image = container.get("image")
+    if isinstance(image, Table):
+        parts = [part.text for key in ("repository", "tag") if isinstance(part := image.get(key), Scalar)]
+        image_text = joined(parts, ":")
+    else:
+        image_text = image.text if isinstance(image, Scalar) else Traced()
+    first = container.entries[0][0]
+    return in_container(
+        source,
+        image_text,
+        _words(container.get("command")),
+        [word for key in ("args", "extraArgs") for word in _words(container.get(key))],
+        env=tuple(_environment(container)),
+        name=container.text("name"),
+        line=first.line,
     )
 
 
-def _words(container: Any, key: str) -> Iterator[Word]:
-    for word in yaml_text.item_words(container.get(key) or []):
-        yield Word(text=_DOLLARS.sub("$", word.text), line=word.line)
+def _words(node: Node | None) -> list[Traced]:
+    if isinstance(node, Items):
+        return [_filled(item.text) for item in node.items if isinstance(item, Scalar)]
+    return list(traced_words(_filled(node.text))) if isinstance(node, Scalar) else []
 
 
-def _environment(text: str, container: Any) -> Iterator[tuple[str, Word]]:
-    for item in container.get("env") or []:
-        if "value" in item:
-            word = yaml_text.value_word(text, item, "value")
-            yield str(item["name"]), Word(text=_DOLLARS.sub("$", word.text), line=word.line)
+def _filled(text: Traced) -> Traced:
+    """``$$`` is a dollar sign, ``$(NAME)`` a variable, which is open; a dollar sign alone is itself."""
+    if "$" not in text.text:
+        return text
+    return text.replaced(
+        _DOLLAR,
+        lambda match: (
+            text.slice(match.start() + 1, match.end()) if match[0] == "$$" else text.slice(*match.span()).opened()
+        ),
+    )
+
+
+def _environment(container: Table) -> Iterator[tuple[str, Traced]]:
+    items = container.get("env")
+    for item in items.items if isinstance(items, Items) else ():
+        if isinstance(item, Table) and isinstance(value := item.get("value"), Scalar):
+            yield item.text("name"), _filled(value.text)
+    if isinstance(items, Table):
+        yield from ((str(key), _filled(value.text)) for key, value in items.entries if isinstance(value, Scalar))
 
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -68,7 +123,7 @@ def prepare(item: Launch, options: Options) -> Launch:
     """The launch inside its container; raises InputError for a name or a folder that Kubernetes does not take."""
     if not _NAME.fullmatch(_name(item)):
         raise InputError(f"k8s: {item.id}: a Deployment's name has letters, digits and - inside, 63 at most")
-    inside = in_container(item, options)
+    inside = mounted(item, options)
     if not inside.folder.startswith("/"):
         raise InputError(f"k8s: models folder {printable(inside.folder)}: a node needs a path from /")
     return inside

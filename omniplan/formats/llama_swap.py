@@ -9,73 +9,89 @@ import re
 import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from omniplan.errors import InputError
-from omniplan.formats import yaml_text
-from omniplan.formats.command import Command, Word
+from omniplan.formats import yaml_text, yaml_tree
+from omniplan.formats.command import Command
+from omniplan.formats.contents import Contents, together
 from omniplan.formats.format import Format, Options
 from omniplan.formats.launch import LOADED_PER_SECOND, Launch, commented, printable, rationale
-from omniplan.formats.shell import program_at, split
+from omniplan.formats.starts import starts
+from omniplan.formats.traced import Source, Traced
+from omniplan.formats.words import traced_words
+from omniplan.formats.yaml_tree import Items, Node, Scalar, Table
 
 _COMMENT: Final = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
-_CONTINUED: Final = re.compile(r"\\[ \t]*$", re.MULTILINE)
-_MACRO: Final = re.compile(r"\$\{([a-zA-Z0-9_-]+)\}")
+_CONTINUED: Final = re.compile(r"[\\^`][ \t]*$", re.MULTILINE)
+_MACRO: Final = re.compile(r"\$\{([\w.-]+)\}")
+# A command for Windows, where a backslash is a part of a path.
+_WINDOWS: Final = re.compile(r"(?:^|[\s\"'])[A-Za-z]:\\|\.exe\b")
+_WINDOWS_WORD: Final = re.compile(r"(?:[^\s\"']|\"[^\"]*\"|'[^']*')+")
+_QUOTE: Final = re.compile(r"[\"']")
 
 
 def commands(text: str, *, where: str = "llama-swap config") -> tuple[Command, ...]:
-    """The command of every model that runs llama-server; macros llama-swap fills in itself (PORT) stay as written."""
-    document = yaml_text.load(text, where=where)
-    models = yaml_text.mapping_at(document, "models")
-    shared = _macros(document)
-    found = (_command(text, models, name, shared) for name in models)
-    return tuple(command for command in found if command)
+    """The command of every model that runs llama.cpp; macros llama-swap fills in itself (PORT) stay open."""
+    source = Source(text)
+    return together(read(source, node) for node in yaml_tree.documents(source, where=where)).commands
 
 
-def _macros(holder: Any) -> dict[str, str]:
-    return {str(name): yaml_text.scalar(value) for name, value in yaml_text.mapping_at(holder, "macros").items()}
+def read(source: Source, document: Node) -> Contents:
+    """What the models of a document start."""
+    top = document if isinstance(document, Table) else Table(())
+    shared = _macros(top)
+    models = [item for item in top.table("models").entries if isinstance(item[1], Table)]
+    return together(_model(source, name, model, shared) for name, model in models if isinstance(model, Table))
 
 
-def _command(text: str, models: Any, name: str, shared: Mapping[str, str]) -> Command | None:
-    model = models[name]
-    if not isinstance(model, Mapping) or not model.get("cmd"):
-        return None
-    macros = {**shared, **_macros(model), "MODEL_ID": str(name)}
-    cmd = yaml_text.value_word(text, model, "cmd")
-    words = tuple(_words(cmd, macros))
-    at = program_at(words)
-    if at is None:
-        return None
-    return Command(
-        name=str(name),
-        line=yaml_text.key_line(models, name),
-        words=words[at + 1 :],
-        environment=tuple(_environment(model)),
-        prefix=words[:at],
-        program=words[at].text,
-    )
+def _macros(holder: Table) -> dict[str, Traced]:
+    return {str(name): value.text for name, value in holder.table("macros").entries if isinstance(value, Scalar)}
 
 
-def _words(cmd: Word, macros: Mapping[str, str]) -> Iterator[Word]:
-    bare = _CONTINUED.sub("", _COMMENT.sub("", cmd.text))
-    yield from split(_filled(bare, macros), line=cmd.line)
+def _model(source: Source, name: Scalar, model: Table, shared: Mapping[str, Traced]) -> Contents:
+    cmd = model.get("cmd")
+    macros = {**shared, **_macros(model), "MODEL_ID": name.text}
+    if isinstance(cmd, Items):
+        words = [_filled(item.text, macros) for item in cmd.items if isinstance(item, Scalar)]
+    else:
+        words = _words(cmd.text, macros) if isinstance(cmd, Scalar) else []
+    env = tuple(_environment(model.get("env"), macros))
+    return starts(source, words, env=env, name=str(name), line=name.line, in_swap=True)
 
 
-def _filled(text: str, macros: Mapping[str, str]) -> str:
-    """``text`` with macros put in, those inside macros too, on one line each; an unknown one stays."""
-    for _ in range(len(macros) + 1):
-        filled = _MACRO.sub(lambda match: macros.get(match[1], match[0]).replace("\n", " "), text)
-        if filled == text:
-            return text
+def _words(cmd: Traced, macros: Mapping[str, Traced]) -> list[Traced]:
+    filled = _bare(_filled(_bare(cmd), macros))
+    if not _WINDOWS.search(filled.text):
+        return list(traced_words(filled))
+    return [word.replaced(_QUOTE, lambda _: Traced()) for word in filled.split(_WINDOWS_WORD)]
+
+
+def _bare(cmd: Traced) -> Traced:
+    """A command without comment lines and the backslashes at its line ends."""
+    return cmd.replaced(_COMMENT, lambda _: Traced()).replaced(_CONTINUED, lambda _: Traced())
+
+
+def _filled(text: Traced, macros: Mapping[str, Traced]) -> Traced:
+    """``text`` with macros put in, those inside macros too; one that llama-swap fills in itself stays, open."""
+    for _ in range(min(len(macros), _NESTED) + 1):
+        filled = text.replaced(_MACRO, lambda match: macros.get(match[1]))
+        if filled.text == text.text or len(filled.text) > _LONGEST:
+            break
         text = filled
-    return text
+    return text.marked(_MACRO)
 
 
-def _environment(model: Any) -> Iterator[tuple[str, Word]]:
-    value = model.get("env")
-    for word in yaml_text.item_words(value) if isinstance(value, list) else ():
-        name, _, rest = word.text.partition("=")
-        yield name, Word(text=rest, line=word.line)
+# llama-swap refuses macros that name themselves; more than a few levels are no configuration.
+_NESTED: Final = 20
+_LONGEST: Final = 100_000
+
+
+def _environment(node: Node | None, macros: Mapping[str, Traced]) -> Iterator[tuple[str, Traced]]:
+    for item in node.items if isinstance(node, Items) else ():
+        if isinstance(item, Scalar):
+            name = str(item).partition("=")[0]
+            yield name, _filled(item.text.slice(len(name) + 1), macros)
 
 
 _WHERE: Final = "llama-swap"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 from omniplan.documents.text_file import lines_of
@@ -58,16 +59,20 @@ class ModelsConf:
 
 def parse(text: str) -> ModelsConf:
     """The document that ``text`` is; every text is one."""
-    lines = [line.strip(_BLANK) for line in lines_of(text)]
+    raw = lines_of(text)
+    starts = list(accumulate(map(len, raw), initial=0))
+    # Where each line begins without its blanks.
+    places = [at + len(line) - len(line.lstrip(_BLANK)) for at, line in zip(starts, raw, strict=False)]
+    lines = [line.strip(_BLANK) for line in raw]
     headers = [at for at, line in enumerate(lines) if _HEADER.fullmatch(line)]
     ends = [*headers[1:], len(lines)]
     return ModelsConf(
-        text=text, sections=tuple(_section(lines, at, end) for at, end in zip(headers, ends, strict=False))
+        text=text, sections=tuple(_section(lines, places, at, end) for at, end in zip(headers, ends, strict=False))
     )
 
 
-def _section(lines: Sequence[str], at: int, end: int) -> Section:
-    entries = tuple(_entries(lines, at + 1, end))
+def _section(lines: Sequence[str], places: Sequence[int], at: int, end: int) -> Section:
+    entries = tuple(_entries(lines, places, at + 1, end))
     last = entries[-1].line if entries else at + 1
     return Section(
         id=lines[at][1:-1],
@@ -79,11 +84,11 @@ def _section(lines: Sequence[str], at: int, end: int) -> Section:
     )
 
 
-def _entries(lines: Sequence[str], start: int, end: int) -> Iterator[Entry]:
+def _entries(lines: Sequence[str], places: Sequence[int], start: int, end: int) -> Iterator[Entry]:
     for at in range(start, end):
         key, equals, value = lines[at].partition("=")
         if equals and not lines[at].startswith("#"):
-            yield Entry(key=key, value=value, line=at + 1)
+            yield Entry(key=key, value=value, line=at + 1, start=places[at] + len(key) + 1)
 
 
 def _comments(lines: Sequence[str], start: int, end: int) -> Iterator[tuple[int, str]]:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from omniplan.errors import InputError
-from omniplan.formats import shell
 from omniplan.formats.command import Command
 from omniplan.formats.format import Format, Options
 from omniplan.formats.launch import Launch, commented, printable, rationale
+from omniplan.formats.shell.script import commands
+from omniplan.formats.words import split
 from omniplan.text.argv import shell_line
 
 
@@ -22,7 +23,7 @@ def _argv(items: Sequence[Launch], options: Options) -> str:  # noqa: ARG001 - t
 
 
 def _read_argv(text: str) -> tuple[Command, ...]:
-    return (Command(name="", line=1, words=shell.split(text)),)
+    return (Command(name="", line=1, words=split(text)),)
 
 
 def _shell(items: Sequence[Launch], options: Options) -> str:  # noqa: ARG001 - the shape of every format's write
@@ -35,4 +36,4 @@ def _script(item: Launch) -> str:
 
 
 ARGV: Final = Format(name="argv", write=_argv, read=_read_argv, carries_environment=False)
-SHELL: Final = Format(name="shell", write=_shell, read=shell.commands)
+SHELL: Final = Format(name="shell", write=_shell, read=commands)

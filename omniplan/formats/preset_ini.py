@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
@@ -16,8 +16,10 @@ from omniplan.documents.text_file import lines_of
 from omniplan.errors import InputError
 from omniplan.formats import sections
 from omniplan.formats.command import Command, Word
+from omniplan.formats.contents import Contents
 from omniplan.formats.format import Format, Options
 from omniplan.formats.launch import Launch, commented, printable, rationale
+from omniplan.formats.traced import Source
 from omniplan.llamacpp.flags.args import Flag
 from omniplan.llamacpp.flags.dialect import spoken
 from omniplan.llamacpp.flags.table import FlagRow, ValueKind, load_flags
@@ -40,12 +42,12 @@ _TRUE: Final = frozenset({"on", "enabled", "true", "1"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """One preset as written: entries are (key, word); ``line``, ``last_line`` and ``comments`` say where it stands."""
+    """One preset as written: entries are key and value, ``line``, ``last_line`` and ``comments`` its place."""
 
     id: str
     line: int
     last_line: int
-    entries: tuple[tuple[str, Word], ...]
+    entries: tuple[tuple[Word, Word], ...]
     comments: tuple[tuple[int, str], ...] = ()
 
 
@@ -66,27 +68,31 @@ class PresetFile:
 def parse(text: str, *, where: str = "preset") -> PresetFile:
     """The document that ``text`` is; raises InputError with the line on which llama.cpp would give up."""
     found: list[Preset] = [Preset(id=DEFAULT, line=0, last_line=0, entries=())]
+    entries: list[list[tuple[Word, Word]]] = [[]]
     lines = [line.strip() for line in lines_of(text)]
-    at = 0
+    at, line = 0, 1
     while at < len(text):
-        line = text.count("\n", 0, at) + 1
         if header := _HEADER.match(text, at):
             comments = sections.comments_above(lines, line - 1, ";#")
             found.append(Preset(id=header[1], line=line, last_line=line, entries=(), comments=comments))
+            entries.append([])
         elif entry := _ENTRY.match(text, at):
-            found[-1] = _with(found[-1], entry[1], entry[2], line)
+            words = (
+                Word(text=entry[1], line=line, span=entry.span(1)),
+                Word(text=entry[2], line=line, span=entry.span(2)),
+            )
+            entries[-1].append(words)
+            found[-1] = replace(found[-1], last_line=line)
         elif not _NOTHING.match(text, at):
             raise InputError(f"{where}: line {line}: neither [section], key = value nor a comment")
-        at = next(match.end() for shape in _SHAPES if (match := shape.match(text, at)))
-    return PresetFile(text=text, sections=tuple(section for section in found if section.line or section.entries))
+        end = next(match.end() for shape in _SHAPES if (match := shape.match(text, at)))
+        line += text.count("\n", at, end)
+        at = end
+    whole = (replace(section, entries=tuple(own)) for section, own in zip(found, entries, strict=True))
+    return PresetFile(text=text, sections=tuple(section for section in whole if section.line or section.entries))
 
 
 _SHAPES: Final = (_HEADER, _ENTRY, _NOTHING)
-
-
-def _with(section: Preset, key: str, value: str, line: int) -> Preset:
-    entries = (*section.entries, (key, Word(text=value, line=line)))
-    return Preset(id=section.id, line=section.line, last_line=line, entries=entries, comments=section.comments)
 
 
 def commands(text: str, *, where: str = "preset") -> tuple[Command, ...]:
@@ -94,13 +100,37 @@ def commands(text: str, *, where: str = "preset") -> tuple[Command, ...]:
     found = {section.id: section for section in parse(text, where=where).sections}
     shared = found.pop(GLOBAL, None)
     return tuple(
-        Command(name=name, line=section.line, words=tuple(_words(_options(shared, section))))
+        Command(name=name, line=max(1, section.line), words=tuple(_words(_options(shared, section))))
         for name, section in found.items()
         if name != DEFAULT or _options(section)
     )
 
 
-_Chosen = dict[str, tuple[str, Word]]
+def read(source: Source, *, where: str = "preset") -> Contents:
+    """The same of a text that stands somewhere in a file."""
+    found = commands(source.text, where=where)
+    if source.is_file:
+        return Contents(found)
+    return Contents(
+        tuple(
+            replace(item, line=source.line(0) + item.line - 1, words=tuple(source.moved(word) for word in item.words))
+            for item in found
+        )
+    )
+
+
+def is_preset(text: str) -> bool:
+    """Whether a file in the form of one has a key of llama-server; other programs' files have none."""
+    try:
+        sections_found = parse(text).sections
+    except InputError:
+        return False
+    return any(
+        key.text in keys() or key.text in _PRESET_ONLY for section in sections_found for key, _ in section.entries
+    )
+
+
+_Chosen = dict[str, tuple[Word, Word]]
 
 
 def _options(*layers: Preset | None) -> _Chosen:
@@ -110,10 +140,11 @@ def _options(*layers: Preset | None) -> _Chosen:
     """
     options: _Chosen = {}
     for section in filter(None, layers):
-        for key, word in sorted(dict(section.entries).items()):
-            if key not in _PRESET_ONLY:
-                row = keys().get(key)
-                options[row.key if row else key] = (key, word)
+        last = {key.text: (key, word) for key, word in section.entries}
+        for name, (key, word) in sorted(last.items()):
+            if name not in _PRESET_ONLY:
+                row = keys().get(name)
+                options[row.key if row else name] = (key, word)
     return options
 
 
@@ -130,14 +161,17 @@ def keys() -> Mapping[str, FlagRow]:
 
 def _words(options: _Chosen) -> Iterator[Word]:
     for name, (key, word) in sorted(options.items(), key=_applied):
-        row = keys().get(key)
-        for text in [f"--{name}", word.text] if row is None else _argument(row, key, word.text):
-            yield Word(text=text, line=word.line)
+        row = keys().get(key.text)
+        texts = [f"--{name}", word.text] if row is None else _argument(row, key.text, word.text)
+        # A flag without a value is the whole entry.
+        start, stop = (key.span or (0, 0))[0], ((word if len(texts) == 1 else key).span or (0, 0))[1]
+        for at, text in enumerate(texts):
+            yield replace(word, text=text) if at else replace(key, text=text, span=(start, stop), is_entry=True)
 
 
-def _applied(option: tuple[str, tuple[str, Word]]) -> bytes:
+def _applied(option: tuple[str, tuple[Word, Word]]) -> bytes:
     """llama.cpp keeps options in the order of their first spellings (arg.h: ``operator<``)."""
-    row = keys().get(option[1][0])
+    row = keys().get(option[1][0].text)
     return (row.names[0] if row else option[0]).encode("utf-8", "surrogateescape")
 
 

@@ -8,6 +8,7 @@ from typing import Final, Protocol, TypeVar
 
 from omniplan.documents.text_file import lines_of, newline_of
 from omniplan.errors import InputError
+from omniplan.formats.command import Word
 
 # A comment block with this line is omniplan's own from there to the header, so it goes when the section is replaced.
 MARK: Final = "# omniplan "
@@ -15,11 +16,12 @@ MARK: Final = "# omniplan "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One ``KEY=value`` line; ``line`` counts from 1."""
+    """One ``KEY=value`` line; ``line`` counts from 1, ``start`` is where in the text the value begins."""
 
     key: str
     value: str
     line: int
+    start: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +44,12 @@ class Section:
         """Values by key; a key written twice has its last value."""
         return {entry.key: entry.value for entry in self.entries}
 
-    def line_of(self, key: str) -> int:
-        """Line of the last entry with ``key``, else the header's."""
-        return next((entry.line for entry in reversed(self.entries) if entry.key == key), self.line)
+    def word_of(self, key: str, default: str) -> Word:
+        """The last value under ``key``; ``default``, on the header's line, where that is missing or empty."""
+        found = next((entry for entry in reversed(self.entries) if entry.key == key), None)
+        if found is None or not found.value:
+            return Word(text=default, line=found.line if found else self.line)
+        return Word(text=found.value, line=found.line, span=(found.start, found.start + len(found.value)))
 
 
 class Span(Protocol):

@@ -42,7 +42,7 @@ VARIABLES: Final[Mapping[str, tuple[str, str]]] = {
     "EXTRA_ARGS": ("", ""),
 }
 _FIXED: Final = frozenset({"HOST", "PORT"})
-_SPACE: Final = re.compile("[ \t\n]+")
+_WORD: Final = re.compile("[^ \t\n]+")
 MODELS: Final = "/models/"
 
 
@@ -53,10 +53,7 @@ def is_wrapper_env(names: Mapping[str, object]) -> bool:
 
 def variables_of(section: Section) -> dict[str, Word]:
     """What the script writes into ``.env`` for ``section``; what the section lacks stands on its header's line."""
-    values = section.values
-    return {
-        key: Word(text=values.get(key) or default, line=section.line_of(key)) for key, default in SECTION_KEYS.items()
-    }
+    return {key: section.word_of(key, default) for key, default in SECTION_KEYS.items()}
 
 
 def section_command(section: Section) -> Command:
@@ -74,13 +71,20 @@ def _words(variables: Mapping[str, Word], line: int) -> Iterator[Word]:
         given = variables.get(name)
         fallback = Word(text=default, line=line)
         word = fallback if given is None or name in _FIXED or not given.text else given
-        text = _value(name, word.text)
-        for piece in (flag, *_SPACE.split(text)) if text else ():
-            if piece:
-                yield Word(text=piece, line=word.line)
+        value = _value(name, word)
+        if value.text and flag:
+            yield Word(text=flag, line=word.line)
+        yield from _split(value)
 
 
-def _value(name: str, text: str) -> str:
+def _value(name: str, word: Word) -> Word:
     if name == "FLASH_ATTN":
-        return "on" if text == "1" else ""
-    return MODELS + text if name == "MODEL" else text
+        return Word(text="on" if word.text == "1" else "", line=word.line)
+    return Word(text=MODELS + word.text, line=word.line) if name == "MODEL" and word.text else word
+
+
+def _split(word: Word) -> Iterator[Word]:
+    for match in _WORD.finditer(word.text):
+        at = word.span[0] if word.span and word.span[1] - word.span[0] == len(word.text) else None
+        span = None if at is None else (at + match.start(), at + match.end())
+        yield Word(text=match[0], line=word.line, span=span, is_open=word.is_open and "$" in match[0])

@@ -25,7 +25,7 @@ def load(text: str, *, where: str) -> Any:
         from ruamel.yaml import YAML
         from ruamel.yaml.error import MarkedYAMLError, YAMLError
     except ImportError as error:
-        raise InputError(f"{where}: YAML needs ruamel.yaml; install omniplan[yaml]") from error
+        raise InputError(f"{where}: YAML needs ruamel.yaml; install ruamel.yaml") from error
     try:
         return YAML(typ="rt").load(text)
     except MarkedYAMLError as error:

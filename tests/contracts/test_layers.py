@@ -34,7 +34,7 @@ THIRD_PARTY = {
     # llama.cpp's library is driven through cffi, in ABI mode.
     "certify": {"cffi"},
     "cli": {"rich"},
-    "formats": {"ruamel"},
+    "formats": {"markdown_it", "ruamel", "tree_sitter", "tree_sitter_bash"},
     "llamacpp": {"numpy"},
     "machines": {"cffi", "cpuinfo", "numpy", "pynvml"},
     "planning": {"matplotlib", "numpy"},

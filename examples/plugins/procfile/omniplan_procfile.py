@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from omniplan.formats import shell
 from omniplan.formats.command import Command
 from omniplan.formats.format import Format, Options
 from omniplan.formats.launch import Launch
+from omniplan.formats.shell.script import read_script
+from omniplan.formats.traced import Source
 from omniplan.text.argv import shell_line
 
-_LINE = re.compile(r"(?P<name>[A-Za-z0-9_-]+):\s+(?P<command>.+)")
+_LINE = re.compile(r"^(?P<name>[A-Za-z0-9_-]+):[ \t]+(?P<command>.+)$", re.MULTILINE)
 
 
 def _write(items: Sequence[Launch], options: Options) -> str:
@@ -22,10 +23,11 @@ def _write(items: Sequence[Launch], options: Options) -> str:
 
 
 def _read(text: str) -> Iterator[Command]:
-    for number, line in enumerate(text.splitlines(), 1):
-        if match := _LINE.fullmatch(line):
-            for command in shell.commands("\n" * (number - 1) + match["command"]):
-                yield replace(command, name=match["name"])
+    source = Source(text)
+    for match in _LINE.finditer(text):
+        # What is read of a part of the file keeps its lines and places there.
+        for command in read_script(source.inside(source.span(*match.span("command")))).commands:
+            yield replace(command, name=match["name"])
 
 
 def _commands(text: str) -> tuple[Command, ...]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import omniplan
-from omniplan.check.document import FileKind, kind_of, read
+from omniplan.check.document import read
+from omniplan.check.kinds import FileKind, kind_of
 from omniplan.check.text import check_text
 from omniplan.errors import InputError
 
@@ -19,7 +20,9 @@ from omniplan.errors import InputError
         ("profiles", "# glm\n[glm]\nNAME=x\nMODEL=a.gguf\n", FileKind.MODELS_CONF),
         ("start", "#!/bin/bash\nMODEL=a.gguf\nif [ x ]\nllama-server -m $MODEL\n", FileKind.SHELL),
         ("start", "MODEL=a.gguf\nllama-server -m $MODEL\n", FileKind.SHELL),
-        ("a.ini", "", FileKind.PRESET),
+        ("a.ini", "[a]\nctx-size = 8\n", FileKind.PRESET),
+        ("php.ini", "[PHP]\nengine = On\n", FileKind.TEXT),
+        ("a.ini", "[program:a]\ncommand=b\n", FileKind.SUPERVISOR),
         ("presets", "[a]\nmodel = a.gguf\n", FileKind.PRESET),
         (".env.local", "", FileKind.ENV),
         ("docker-compose.yml", "version: 3\nservices:\n", FileKind.COMPOSE),

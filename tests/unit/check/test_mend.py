@@ -9,8 +9,9 @@ from time import process_time
 import pytest
 
 import omniplan
-from omniplan.check.document import FileKind, read
+from omniplan.check.document import read
 from omniplan.check.engine import check
+from omniplan.check.kinds import FileKind
 from tests.oracle import cases
 
 SWAP = """\
@@ -63,7 +64,7 @@ services:
         ("p.ini", "[a]\nmodel = a\nctx-size = 512\nsplit-mode = none\ntensor-split = 3,1\n",
          "[a]\nmodel = a\nctx-size = 512\nsplit-mode = none\n"),
         ("a.yaml", SWAP, SWAP.replace("8k", "8192").replace("-fa", "-fa on")),
-        ("a.yaml", COMPOSE, COMPOSE.replace("8k", "8192")),
+        ("a.yaml", COMPOSE, COMPOSE.replace("8k", "8192").replace("--no-mmap", '--load-mode\n      - "none"')),
         ("a.yaml", FOLDED, FOLDED.replace("8k", "8192").replace("--flash-attn", "--flash-attn on")),
     ],
 )  # fmt: skip
@@ -120,14 +121,18 @@ def test_what_would_no_longer_fit_is_left(tmp_path: Path) -> None:
     assert omniplan.check(tmp_path / "models.conf", model=cases.model("Qwen3-8B-Q4_K_M"), machine="single-3090").diff
 
 
-def test_what_cannot_be_told_apart_is_left(tmp_path: Path) -> None:
-    """A value that comes out of a macro is not edited where it is used, nor anything else in its stead."""
+def test_a_macro_is_mended_where_it_stands(tmp_path: Path) -> None:
+    """What two models take from one macro is one finding and one edit; what only one may take so is left."""
     path = tmp_path / "a.yaml"
-    path.write_text('macros:\n  ctx: "-c 8k"\nmodels:\n  one:\n    cmd: llama-server -m a ${ctx}\n')
+    text = 'macros:\n  ctx: "8k"\nmodels:\n  one:\n    cmd: llama-server -m a -c ${ctx}\n'
+    path.write_text(text + "  two:\n    cmd: llama-server -m b -c ${ctx}\n")
     report = omniplan.check(path)
+    (finding,) = report.of("number-with-suffix")
 
-    assert report.of("number-with-suffix")
-    assert report.diff == ""
+    assert (finding.line, finding.places) == (2, 2)
+    assert '+  ctx: "8192"' in report.diff
+    path.write_text(text + "  two:\n    cmd: llama-server -m b -c 8 --alias ${ctx}\n")
+    assert omniplan.check(path).diff == ""
 
 
 def test_a_file_of_many_commands_takes_no_time_each() -> None:

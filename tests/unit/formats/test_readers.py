@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omniplan.errors import InputError
-from omniplan.formats import compose, dotenv, kubernetes, llama_swap, preset_ini, shell, systemd, yaml_text
+from omniplan.formats import compose, dotenv, kubernetes, llama_swap, preset_ini, systemd, yaml_text
 from omniplan.formats.command import Command
+from omniplan.formats.shell import script
+from omniplan.formats.words import split
 from tests.launches import shell_words
 from tests.property.strategies import examples
 from tests.real_parsers import ask
@@ -95,17 +97,17 @@ def shown(command: Command) -> list[tuple[str, int]]:
 
 def test_shell_scripts() -> None:
     """Continuations, quotes and comments are read, redirections dropped, variables left alone."""
-    first, second, third = shell.commands(SCRIPT)
+    first, second, third = script.commands(SCRIPT)
 
     assert shown(first) == [
         ("-m", 5),
-        ("$MODEL", 5),
+        ("$HOME/a b.gguf", 4),
         ("-ot", 6),
         (r"blk\.[0-9]\.=CPU", 6),
         ("-t", 6),
         ("$(nproc --all)", 6),
         ("--port", 7),
-        ("${PORT:-8080}", 7),
+        ("8080", 7),
     ]
     assert [word.text for word in first.prefix] == ["numactl", "--membind", "0"]
     assert first.env == {"CUDA_VISIBLE_DEVICES": "1,0"}
@@ -122,7 +124,7 @@ def test_shell_words_are_those_of_bash(words: list[str]) -> None:
     import shlex
 
     line = f"llama-server {shlex.join(words)}\n"
-    (command,) = shell.commands(line)
+    (command,) = script.commands(line)
 
     assert list(command.args) == words == shell_words(line)
 
@@ -131,9 +133,9 @@ def test_shell_words_are_those_of_bash(words: list[str]) -> None:
 @given(text=st.text("ab'\"\\ \n#;&|<>()$`{}=1", max_size=30))
 def test_no_text_breaks_the_shell_reader(text: str) -> None:
     """Unfinished quotes and substitutions are read as far as they go."""
-    for command in shell.commands(f"llama-server {text}"):
+    for command in script.commands(f"llama-server {text}"):
         assert all(1 <= word.line <= text.count("\n") + 1 for word in command.words)
-    assert shell.split(text) is not None
+    assert split(text) is not None
 
 
 def test_compose_files() -> None:
@@ -154,7 +156,8 @@ def test_llama_swap_configurations() -> None:
     assert (command.name, command.line, command.env) == ("one", 6, {"A": "1"})
     assert command.args == ("--port", "${PORT}", "-m", "/models/one.gguf", "-c", "4096", "${unknown}")
     assert dict(shown(command))["-m"] == 11
-    assert dict(shown(command))["4096"] == 12
+    assert dict(shown(command))["/models/one.gguf"] == 4
+    assert dict(shown(command))["4096"] == 7
 
 
 def test_deployments() -> None:
@@ -170,7 +173,7 @@ def test_units() -> None:
 
     assert command.args == ("-m", '/a "b" A\n%$.gguf', "-ot", r"x\.y", "${EXTRA}")
     assert command.env == {"A": "b c", "D": "e%"}
-    assert (command.line, command.words[-1].line) == (4, 5)
+    assert (command.line, command.words[-1].line) == (4, 6)
 
 
 @pytest.mark.parametrize(

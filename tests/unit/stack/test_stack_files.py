@@ -81,7 +81,7 @@ def test_presets_say_what_is_loaded_at_the_start(tmp_path: Path) -> None:
     file.write_text(text)
     (answer,) = ask([{"preset": str(file)}])
     sections = [section for section in preset_ini.parse(text).sections if section.id in answer["presets"]]
-    loaded = {s.id: word.text for s in sections for key, word in s.entries if key == "load-on-startup"}
+    loaded = {s.id: word.text for s in sections for key, word in s.entries if key.text == "load-on-startup"}
 
     assert list(answer["presets"]) == ["large", "main", "second", "slow"]
     assert loaded == {"main": "true", "second": "false", "large": "false", "slow": "false"}
