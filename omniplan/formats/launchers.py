@@ -17,6 +17,8 @@ from omniplan.formats.programs import (
     has_model,
     image_of,
     is_likely,
+    is_named,
+    is_other,
     launchers,
     program_of,
 )
@@ -25,9 +27,6 @@ from omniplan.formats.traced import Traced, joined
 _ASSIGNMENT: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=")
 # Shells, which are one launcher under many names.
 _SHELL: Final = re.compile(r"(?:ba|da|z|k|a|fi)?sh")
-# Engines that have flags of the same names.
-_OTHERS: Final = re.compile(r"python[\d.]*|uvx?|vllm|sglang|mlx[\w.]*|tabby\w*|ollama|node|npm|npx|cmake|make|cargo|go")
-_NAMED: Final = re.compile(r"llama|server", re.IGNORECASE)
 
 
 def started(argv: Sequence[Traced], *, in_swap: bool = False) -> Launched | Scripts | None:
@@ -68,11 +67,11 @@ def _start(
 
 def _is_renamed(head: Traced, words: Sequence[str], *, in_swap: bool) -> bool:
     """Whether a name nobody knows is llama-server, by its arguments."""
-    if _OTHERS.fullmatch(base_name(head.text)):
+    if is_other(base_name(head.text)):
         return False
     if in_swap:
         return has_model(words) or is_likely(words)
-    return is_likely(words) and (head.is_open or bool(_NAMED.search(head.text)))
+    return is_likely(words) and (head.is_open or is_named(head.text))
 
 
 def _launcher(argv: Sequence[Traced]) -> tuple[LauncherRow, int] | None:
@@ -184,7 +183,7 @@ class _Run:
         if inside := _behind(rest, (*prefix, image), self._env, in_swap=False):
             return inside
         row = image_of(image.text)
-        is_served = row is None and (image.is_open or "llama" in image.text) and is_likely([word.text for word in rest])
+        is_served = row is None and (image.is_open or is_named(image.text)) and is_likely([word.text for word in rest])
         if is_served:
             return Launched(program=image, tool=Tool.SERVER, words=rest, prefix=prefix, environment=self._env)
         return _start(row, image, rest, prefix, self._env) if row else None
@@ -192,7 +191,7 @@ class _Run:
     def _from_package(self, at: int) -> Launched | Scripts | None:
         """``nix run PACKAGE -- ARGUMENTS``."""
         words = [word.text for word in self._rest[at:]]
-        if not words or "llama" not in words[0] or "--" not in words:
+        if not words or not is_named(words[0]) or "--" not in words:
             return None
         start = at + words.index("--") + 1
         return Launched(program=self._rest[at], tool=Tool.SERVER, words=self._rest[start:], prefix=self._prefix)

@@ -9,7 +9,7 @@ from typing import Final
 from omniplan.formats.command import Tool
 from omniplan.formats.contents import Contents, together
 from omniplan.formats.launchers import started
-from omniplan.formats.programs import Launched, has_model, is_likely
+from omniplan.formats.programs import Launched, has_model, is_likely, is_named
 from omniplan.formats.shell.script import read_script
 from omniplan.formats.starts import of_started
 from omniplan.formats.traced import Source, Traced
@@ -67,7 +67,7 @@ def _service(source: Source, flags: list[list[Traced]]) -> Iterator[Contents]:
     """The arguments of ``services.llama-cpp``, which names its model elsewhere."""
     for words in flags:
         texts = [word.text for word in words]
-        if texts and "llama" in source.text and (has_model(texts) or is_likely(["-m", *texts])):
+        if texts and is_named(source.text) and (has_model(texts) or is_likely(["-m", *texts])):
             program = Traced().saying("llama-server")
             model = (Traced().saying("-m"), Traced().saying("model").opened()) if not has_model(texts) else ()
             item = Launched(program=program, tool=Tool.SERVER, words=(*model, *words))

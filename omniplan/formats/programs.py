@@ -62,6 +62,9 @@ class LauncherRow:
 class ProgramTable:
     """The whole table."""
 
+    source: str
+    others: str
+    named: str
     programs: Mapping[str, ProgramRow]
     launchers: Mapping[str, LauncherRow]
 
@@ -125,6 +128,16 @@ def is_likely(words: Sequence[str]) -> bool:
     """Whether arguments are llama.cpp's: a model, and a flag that hardly another program has."""
     rows = (spellings().get(word) for word in words)
     return has_model(words) and any(row is not None and row.key in _TELLING for row in rows)
+
+
+def is_other(name: str) -> bool:
+    """Whether that program is another engine, or runs one."""
+    return re.fullmatch(_table().others, name) is not None
+
+
+def is_named(text: str) -> bool:
+    """Whether a program or an image has a name that llama.cpp may have been given."""
+    return re.search(_table().named, text) is not None
 
 
 def program_of(text: str, words: Sequence[str]) -> ProgramRow | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from omniplan.formats.command import Tool
 from omniplan.formats.contents import Contents, together
 from omniplan.formats.launchers import started
-from omniplan.formats.programs import Launched, Scripts, Settings, command_of, image_of, is_likely
+from omniplan.formats.programs import Launched, Scripts, Settings, command_of, image_of, is_likely, is_named
 from omniplan.formats.shell.scope import Scope, Variable
 from omniplan.formats.shell.script import read_script
 from omniplan.formats.traced import Source, Traced
@@ -58,7 +58,7 @@ def in_container(
         row = image_of(image.text)
         words = [word.text for word in rest]
         is_server = row is not None or any(key.startswith("LLAMA_ARG_") for key, _ in env)
-        if is_server or (is_likely(words) and ("llama" in image.text or image.is_open)):
+        if is_server or (is_likely(words) and (is_named(image.text) or image.is_open)):
             first = row.first if row else ()
             args = tuple(rest[1:] if words[:1] and words[0] in first else rest)
             found = Launched(program=image, tool=row.tool if row else Tool.SERVER, words=args)
