@@ -14,6 +14,8 @@ def joined(machine: Machine, addresses: Sequence[str]) -> Machine:
     They count from RPC0 over all hosts (ggml-rpc.cpp: ggml_backend_rpc_add_server), and come first in ``-ts``
     (src/llama.cpp: llama_prepare_model_devices). An address that no host has is passed over.
     """
+    if not addresses and not any(gpu.endpoint for gpu in machine.gpus):
+        return machine
     known = {host.address: host for host in machine.hosts}
     named = dict.fromkeys(address for address in addresses if address in known)
     offered = [gpu for address in named for gpu in devices(known[address])]
@@ -25,6 +27,12 @@ def joined(machine: Machine, addresses: Sequence[str]) -> Machine:
 def addresses(machine: Machine) -> tuple[str, ...]:
     """The addresses whose devices are among the GPUs of a joined ``machine``."""
     return tuple(dict.fromkeys(gpu.endpoint for gpu in machine.gpus if gpu.endpoint))
+
+
+def undescribed(machine: Machine, addresses: Sequence[str]) -> tuple[str, ...]:
+    """Those of ``addresses`` that no host of ``machine`` has."""
+    known = {host.address for host in machine.hosts}
+    return tuple(dict.fromkeys(address for address in addresses if address not in known))
 
 
 def devices(host: Host) -> Iterator[Gpu]:

@@ -39,6 +39,7 @@ class Cause(StrEnum):
     CPU_ATTENTION = "CPU attention"
     STREAMING = "streaming CPU weights"
     EXPERT_UPLOADS = "expert uploads"
+    NETWORK = "network"
     DRAFTING = "drafting"
 
     @property

@@ -28,8 +28,13 @@ def decode_terms(
     rates: Rates,
     constants: Mapping[str, float],
     n_tokens: int = 1,
+    *,
+    network: float = 0.0,
 ) -> dict[Cause, float]:
-    """Seconds of a decode of ``n_tokens`` by cause, for one sequence (``docs/prediction.md``)."""
+    """Seconds of a decode of ``n_tokens`` by cause, for one sequence (``docs/prediction.md``).
+
+    ``network`` are those that it waits for other hosts.
+    """
     on_gpu = traffic.gpu_share() * priced.n_nodes
     terms = {
         Cause.GPU_WEIGHTS: gpu_weights(traffic, rates, constants, n_tokens),
@@ -42,6 +47,7 @@ def decode_terms(
         Cause.GPU_LAUNCHES: sum(_launches(name, placement, priced, traffic, rates, constants) for name in rates.gpus),
         Cause.CPU_LAYERS: (priced.n_nodes - on_gpu) * cpu_node(rates, constants),
         Cause.GRAPH_SPLITS: _splits(priced, traffic, constants),
+        Cause.NETWORK: network,
     }
     return {cause: seconds for cause, seconds in terms.items() if seconds > 0}
 
@@ -121,12 +127,13 @@ def _attention(
 
     Every token leaves a row of recurrent state behind, so that what is not kept can be taken back.
     """
-    size = traffic.cache[device] + (n_tokens - 1) * traffic.state[device]
+    size: float = traffic.cache[device] + (n_tokens - 1) * traffic.state[device]
     operations = n_tokens * traffic.attention[device]
     if device == buffers.CPU:
         reading = size / (constants["cpu.kv_share"] * rates.ram)
         return max(reading, operations / (constants["cpu.attention_flops"] * min(rates.threads, rates.cores)))
     gpu = rates.gpus[device]
+    size += constants.get(f"gpu.kv_passes_{gpu.backend}", 0.0) * traffic.reread[device]
     share = gpu.constant("gpu.kv_share" if placement.context.flash_attn else "gpu.kv_share_no_fa", constants)
     return max(size / (share * gpu.memory), operations / (gpu.constant("gpu.attention_decode", constants) * gpu.fp16))
 

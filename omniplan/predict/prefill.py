@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from omniplan.domain.model import Model
@@ -11,6 +12,7 @@ from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Cause
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.placement import Placement
+from omniplan.predict import network
 from omniplan.predict.decode import cpu_node, cpu_weights
 from omniplan.predict.rates import Rates
 from omniplan.predict.traffic import Traffic
@@ -47,7 +49,8 @@ def prompt_terms(
         return {}
     taker = placement.offloader if params.op_offload else None
     offloads = taker is not None and prompt.n_ubatch >= (taker.backend.offload_batch or 0)
-    compute, reading = _gpus(model, placement, traffic, rates, constants, prompt, offloads=offloads)
+    streams_to = taker.name if taker and offloads else ""
+    compute, reading = _gpus(model, placement, traffic, rates, constants, prompt, streams_to=streams_to)
     terms = {Cause.GPU_COMPUTE: compute, Cause.GPU_WEIGHTS: reading}
     terms[Cause.GPU_LAUNCHES] = prompt.n_batches * sum(
         rates.gpus[device].constant("gpu.prompt_layer", constants)
@@ -55,11 +58,13 @@ def prompt_terms(
         if device != buffers.CPU
     )
     if traffic.weights[buffers.CPU]:
-        if taker and offloads:
+        if streams_to:
             # Pinned memory or a mapped file is copied to the first device that takes them.
-            terms[Cause.STREAMING] = prompt.n_batches * traffic.streamed / rates.gpus[taker.name].copies
+            terms[Cause.STREAMING] = prompt.n_batches * traffic.streamed / rates.gpus[streams_to].copies
         else:
             terms[Cause.CPU_COMPUTE] = _cpu(traffic, rates, constants, prompt)
+    waited = partial(network.seconds, model, placement, rates, constants, n_tokens=prompt.n_ubatch)
+    terms[Cause.NETWORK] = prompt.n_batches * waited(depth=prompt.depth + (prompt.n_prompt - prompt.n_ubatch) // 2)
     attention = traffic.attention[buffers.CPU] * prompt.n_prompt
     terms[Cause.CPU_ATTENTION] = attention / (constants["cpu.attention_flops"] * rates.cores_batch)
     return {cause: seconds for cause, seconds in terms.items() if seconds > 0}
@@ -73,12 +78,12 @@ def _gpus(
     constants: Mapping[str, float],
     prompt: Prompt,
     *,
-    offloads: bool,
+    streams_to: str,
 ) -> tuple[float, float]:
-    """Seconds to compute on the devices and to read their weights; the first also computes what is streamed to it."""
+    """Seconds to compute on the devices and to read their weights; one also computes what ``streams_to`` it."""
     compute, reading = [], []
     for name in placement.devices:
-        owners = (name, buffers.CPU) if offloads and name == placement.devices[0] else (name,)
+        owners = (name, buffers.CPU) if name == streams_to else (name,)
         seconds = sum(_products(model, owner, name, traffic, rates, constants, prompt) for owner in owners)
         attention = traffic.attention[name] * prompt.n_prompt
         gpu = rates.gpus[name]

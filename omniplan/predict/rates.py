@@ -28,10 +28,11 @@ class GpuRates:
 
     ``copies`` and ``uploads`` are bytes per second from RAM as copied in one piece and expert by expert.
     ``backend`` is llama.cpp's, as "cuda"; ``compute_capability`` is CUDA's, as "8.9", or empty.
+    ``network`` is bytes per second to another host's, None for one of this host, and ``latency`` the seconds of a
+    message and its answer.
     """
 
     backend: str
-
     memory: float
     link: float
     copies: float
@@ -39,6 +40,8 @@ class GpuRates:
     int8: float
     fp16: float
     compute_capability: str = ""
+    network: float | None = None
+    latency: float = 0.0
 
     def constant(self, name: str, known: Mapping[str, float]) -> float:
         """The constant ``name`` of this GPU: of its compute capability or back end where there is one, else of all."""
@@ -65,7 +68,7 @@ class Rates:
 def rates(machine: Machine, params: ServerParams, constants: Mapping[str, float]) -> Rates:
     """Rates of ``machine`` under ``params``; unknown ones are filled in and named in ``assumptions``."""
     assumed: list[str] = []
-    gpus = {gpu.name: _gpu(gpu, params, constants, assumed) for gpu in machine.gpus}
+    gpus = {gpu.name: _gpu(gpu, machine, params, constants, assumed) for gpu in machine.gpus}
     cores = processor.cores(machine, assumed)
     sockets = machine.cpu.n_sockets if machine.cpu else 1
     is_spread = params.numa in (Numa.DISTRIBUTE, Numa.NUMACTL)
@@ -98,7 +101,9 @@ def gpu_bandwidth(gpu: Gpu) -> float | None:
     return gpu.bandwidth or (row.bandwidth if row else None)
 
 
-def _gpu(gpu: Gpu, params: ServerParams, constants: Mapping[str, float], assumed: list[str]) -> GpuRates:
+def _gpu(
+    gpu: Gpu, machine: Machine, params: ServerParams, constants: Mapping[str, float], assumed: list[str]
+) -> GpuRates:
     row = _row(gpu)
     memory = gpu_bandwidth(gpu)
     if memory is None:
@@ -110,7 +115,8 @@ def _gpu(gpu: Gpu, params: ServerParams, constants: Mapping[str, float], assumed
     if int8 is None:
         int8 = memory * constants[f"gpu.ops_per_byte{'_no_tensor' if _lacks_tensor_cores(capability) else ''}"]
         assumed.append(f"{gpu.name}: tensor throughput unknown, {int8 / 1e12:.0f} INT8 TOPS assumed")
-    link, backend = _link(gpu, row, assumed), backend_name(gpu)
+    network, latency = _network(gpu, machine, constants, assumed) if gpu.endpoint else (None, 0.0)
+    link, backend = network or _link(gpu, row, assumed), backend_name(gpu)
     is_pinned = params.load_mode in (LoadMode.NONE, LoadMode.DIO) and not params.no_host
     # What the driver copies out of pages and what it copies out of pinned memory lie in one memory.
     share = 1.0 if gpu.is_unified else constants["link.pinned_share" if is_pinned else "link.pageable_share"]
@@ -124,6 +130,22 @@ def _gpu(gpu: Gpu, params: ServerParams, constants: Mapping[str, float], assumed
         # GeForce cards accumulate FP16 products in FP16 at the full rate, which is what cuBLAS is asked for.
         fp16=fp16 if fp16 and backend != CUDA.name else int8 / 2,
         compute_capability=capability,
+        network=network,
+        latency=latency,
+    )
+
+
+def _network(gpu: Gpu, machine: Machine, constants: Mapping[str, float], assumed: list[str]) -> tuple[float, float]:
+    """Bytes per second to a GPU of another host as RPC gets at, and seconds of a message and its answer."""
+    host = next((host for host in machine.hosts if host.address == gpu.endpoint), None)
+    link, latency = (host.link_bandwidth, host.latency_us) if host else (None, None)
+    if link is None:
+        assumed.append(f"{gpu.endpoint}: link_gbs unknown, {constants['rpc.unknown_link'] / 1e9:g} GB/s assumed")
+    if latency is None:
+        assumed.append(f"{gpu.endpoint}: latency_us unknown, {constants['rpc.latency'] * 1e6:.0f} us assumed")
+    return (
+        constants["rpc.unknown_link"] if link is None else constants["rpc.link_share"] * link,
+        constants["rpc.latency"] if latency is None else latency / 1e6,
     )
 
 

@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Final
 
 from omniplan.domain.footprint import Footprint
+from omniplan.domain.hosts import joined, undescribed
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams, SplitMode
@@ -22,6 +23,7 @@ from omniplan.llamacpp.load.footprint import pools
 from omniplan.llamacpp.load.place import place
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.llamacpp.load.speculation import settled
+from omniplan.predict import network
 from omniplan.predict.constants import known_on
 from omniplan.predict.decode import decode_terms
 from omniplan.predict.hits import by_layer, expected
@@ -62,6 +64,9 @@ def predict(
     ``depth`` tokens are already in the cache when the prompt comes. One sequence is predicted. ``acceptance`` is the
     share of drafted tokens that is kept, None for what measured rows have. Raises InputError where nothing is known.
     """
+    if others := undescribed(machine, params.rpc):
+        raise InputError(f"how fast {', '.join(others)} is is not known: no [[hosts]] of the machine describes it")
+    machine = joined(machine, params.rpc)
     placement, priced = placed(model, machine, params)
     if not is_known(params):
         problem = f"how fast it runs is not known; measured: {'; '.join(table().measured)}"
@@ -77,6 +82,7 @@ def is_known(params: ServerParams) -> bool:
 
 def placed(model: Model, machine: Machine, params: ServerParams) -> tuple[Placement, Footprint]:
     """Placement and footprint of ``params``; kept for the next workload, and for other free memory, asked about."""
+    machine = joined(machine, params.rpc)
     placement, priced = _placed(model, unsized(machine) if any(params.tensor_split) else machine, params)
     return placement, replace(priced, pools=tuple(pools(machine, priced.buffers)))
 
@@ -96,6 +102,7 @@ def predict_priced(
     model: Model, machine: Machine, params: ServerParams, priced: Footprint, n_prompt: int, n_gen: int, depth: int
 ) -> Prediction:
     """The same with a footprint at hand; ``params`` are such as ``is_known``."""
+    machine = joined(machine, params.rpc)
     placement = place(model, machine, params)
     return predict_placed(model, machine, params, placement, priced, (n_prompt, n_gen, depth), None)
 
@@ -115,17 +122,17 @@ def predict_placed(
     known = known_on(machine.constants) if constants is None else constants
     n_prompt, n_gen, depth = workload
     speeds = rates(machine, params, known)
-    plain = traffic(model, placement, depth=depth + n_prompt + n_gen // 2)
-    decode = partial(decode_terms, placement, priced)
+    at = depth + n_prompt + n_gen // 2
+    plain = traffic(model, placement, depth=at)
+    waited = network.seconds(model, placement, speeds, known, n_tokens=1, depth=at)
+    decode = partial(decode_terms, placement, priced, network=waited)
     found = by_layer(placement.expert_cache, hit_rate) if placement.expert_cache else {}
     answer, seconds = _answer(model, placement, plain, found, lambda each: decode(each, speeds, known))
     terms = decode(answer, speeds, known)
     drafted = None
     if (drafting := settled(model, params)).spec_types:
         host = Conditions(machine=machine, params=drafting, rates=speeds, constants=known)
-        drafted = speculate(
-            model, placement, host, partial(decode, answer, speeds, known), depth + n_prompt + n_gen // 2, acceptance
-        )
+        drafted = speculate(model, placement, host, partial(decode, answer, speeds, known), at, acceptance)
     asked = Prompt(n_prompt=n_prompt, n_ubatch=max(1, min(placement.context.n_ubatch, n_prompt)), depth=depth)
     middle = at_depth(plain, model, placement, depth=depth + n_prompt // 2)
     prompt = prompt_terms(model, placement, params, middle, speeds, known, asked)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from math import gcd
 from typing import Final
 
 from omniplan.domain.hparams import Hparams
@@ -18,6 +19,7 @@ from omniplan.llamacpp.load.memory import CacheTensor
 from omniplan.llamacpp.load.placement import Placement
 
 # An embedding and an output matrix of a head's own are the model's, or stand in for them.
+_HEADS_AT_ONCE: Final = 8
 _HEADS_OWN: Final = re.compile(r"nextn\.(embed_tokens|shared_head_head)\.")
 
 
@@ -25,11 +27,12 @@ _HEADS_OWN: Final = re.compile(r"nextn\.(embed_tokens|shared_head_head)\.")
 class Traffic:
     """Bytes and weights one token touches, by device name or "CPU".
 
-    ``weights`` are bytes, ``cache`` bytes of KV cache and recurrent state read at the given depth, ``attention``
-    operations of scores and values at that depth. ``dense`` and ``routed`` are parameters multiplied, outside and in
-    the routed experts, ``dense_f16`` those of ``dense`` that are stored in 16 bits or more; ``whole`` are bytes with
-    every expert. ``streamed`` are all bytes of matrices on the CPU, which a prompt batch copies to the GPU, and
-    ``cpu_types`` the bytes one token reads there, by tensor type.
+    ``weights`` are bytes, ``cache`` bytes of KV cache and recurrent state read at the given depth, ``reread`` those
+    read again for heads that one pass does not serve, ``attention`` operations of scores and values at that depth.
+    ``dense`` and ``routed`` are parameters multiplied, outside and in the routed experts, ``dense_f16`` those of
+    ``dense`` that are stored in 16 bits or more; ``whole`` are bytes with every expert. ``streamed`` are all bytes of
+    matrices on the CPU, which a prompt batch copies to the GPU, and ``cpu_types`` the bytes one token reads there, by
+    tensor type.
     ``matrices`` counts matrices of layers by device, ``cpu_layers`` the layers with some on the CPU, ``latent_layers``
     and ``recurrent_layers`` the layers of latent attention (MLA) and of recurrent state by device. ``state`` are bytes
     of one row of recurrent state, ``used`` the share of a layer's experts that a token asks for. ``missing`` are bytes
@@ -40,6 +43,7 @@ class Traffic:
     weights: Counter[str] = field(default_factory=Counter)
     whole: Counter[str] = field(default_factory=Counter)
     cache: Counter[str] = field(default_factory=Counter)
+    reread: Counter[str] = field(default_factory=Counter)
     attention: Counter[str] = field(default_factory=Counter)
     dense: Counter[str] = field(default_factory=Counter)
     dense_f16: Counter[str] = field(default_factory=Counter)
@@ -95,6 +99,7 @@ def cached(known: Traffic, model: Model, placement: Placement, hits: Mapping[int
     return replace(
         found,
         cache=known.cache,
+        reread=known.reread,
         attention=known.attention,
         state=known.state,
         latent_layers=known.latent_layers,
@@ -143,6 +148,7 @@ def at_depth(known: Traffic, model: Model, placement: Placement, *, depth: int) 
     found = replace(
         known,
         cache=Counter(),
+        reread=Counter(),
         attention=Counter(),
         state=Counter(),
         latent_layers=Counter(),
@@ -151,7 +157,9 @@ def at_depth(known: Traffic, model: Model, placement: Placement, *, depth: int) 
     h = model.hparams
     for cache in memory.caches(model, placement.context):
         device = _device(placement.cache_device(cache.il))
-        found.cache[device] += _cache_bytes(cache, h, depth)
+        size = _cache_bytes(cache, h, depth)
+        found.cache[device] += size
+        found.reread[device] += 0 if cache.is_state else size * (_passes(h, cache.il) - 1)
         found.state[device] += cache.type.row_size(cache.row) if cache.is_state else 0
     for il in range(h.n_layer):
         device = _device(placement.cache_device(il))
@@ -230,6 +238,15 @@ def _share(h: Hparams, il: int) -> float:
 
 def _device(buffer: str) -> str:
     return buffers.CPU if buffers.is_host(buffer) else buffer
+
+
+def _passes(h: Hparams, il: int) -> int:
+    """How often a kernel reads the cache for one token: it serves as many heads at once as divide them evenly.
+
+    Up to eight (ggml-cuda/fattn-tile.cuh: launch_fattn_tile_switch_ncols2); all heads of MLA share one row.
+    """
+    heads = h.n_head[il] // h.n_head_kv[il] if h.n_head_kv[il] and not h.is_mla else 1
+    return heads // gcd(heads, _HEADS_AT_ONCE)
 
 
 def _reach(h: Hparams, il: int, depth: int) -> int:

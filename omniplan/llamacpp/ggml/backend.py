@@ -40,8 +40,9 @@ class Backend:
     ``supports`` says whether there is a kernel for a node, wherever its sources are; ``scratch`` are the bytes that a
     node keeps behind its result on a device of some compute capability. ``offload_batch`` is how many rows of work
     make a device ask for a node whose weight lies in RAM, None for never; ``offload_ops`` are the only operations that
-    it asks for, all where empty. ``pipelines``: it is asynchronous and has events. ``in_place``: weights are read where
-    the mapped file lies. ``integrated_maps``: files are mapped with an integrated device in use too.
+    it asks for, all where empty. ``pipelines``: it is asynchronous and has events, from build ``pipelines_since`` on.
+    ``in_place``: weights are read where the mapped file lies. ``integrated_maps``: files are mapped with an integrated
+    device in use too.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Backend:
     offload_ops: frozenset[str] = frozenset()
     optimizer: type[Optimizer] | None = None
     pipelines: bool = False
+    pipelines_since: int = 0
     in_place: bool = False
     integrated_maps: bool = False
 

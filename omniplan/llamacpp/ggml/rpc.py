@@ -37,6 +37,7 @@ def rpc(server: Backend) -> Backend:
         offload_batch=None,
         optimizer=None,
         pipelines=row.pipelines,
+        pipelines_since=row.pipelines_since,
         in_place=False,
         integrated_maps=row.integrated_maps,
     )

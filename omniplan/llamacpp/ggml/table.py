@@ -30,6 +30,7 @@ class BackendRow:
     offload_batch: Count | None = None
     offload_ops: Words = ()
     pipelines: bool = False
+    pipelines_since: Count = 0
     in_place: bool = False
     integrated_maps: bool = False
 
@@ -62,6 +63,7 @@ def backend(
         offload_ops=frozenset(row.offload_ops),
         optimizer=optimizer,
         pipelines=row.pipelines,
+        pipelines_since=row.pipelines_since,
         in_place=row.in_place,
         integrated_maps=row.integrated_maps,
     )

@@ -56,7 +56,7 @@ def pipeline_copies(params: ServerParams, n_layer_all: int, devices: Sequence[De
     n_gpu_layers = params.n_gpu_layers if params.n_gpu_layers >= 0 else n_layer_all + 1
     is_on = (
         len(devices) > 1
-        and all(device.backend.pipelines for device in devices)
+        and all(gpu.backend.pipelines and params.build >= gpu.backend.pipelines_since for gpu in devices)
         and n_gpu_layers > n_layer_all
         and params.split_mode is SplitMode.LAYER
         and params.offload_kqv

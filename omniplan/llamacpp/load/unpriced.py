@@ -11,6 +11,7 @@ from typing import Annotated, Final
 from omniplan.documents.column import Column
 from omniplan.documents.source import read_table
 from omniplan.domain.footprint import Unpriced
+from omniplan.domain.hosts import undescribed
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams, SplitMode
@@ -99,8 +100,7 @@ def unpriced(model: Model, machine: Machine, params: ServerParams, gpus: Sequenc
 
 def _unpriced_hosts(machine: Machine, params: ServerParams, gpus: Sequence[Gpu]) -> Iterator[Unpriced]:
     """Addresses of rpc-servers that ``machine`` knows nothing of, and what is not known of those that it knows."""
-    described = {host.address for host in machine.hosts}
-    if others := [address for address in dict.fromkeys(params.rpc) if address not in described]:
+    if others := undescribed(machine, params.rpc):
         yield Unpriced(
             subject="--rpc",
             what=f"the devices of {', '.join(others)}, which no [[hosts]] of the machine describes",
