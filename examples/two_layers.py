@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from omniplan.api import load_machine, load_model
 from omniplan.llamacpp.flags.args import parse
-from omniplan.llamacpp.ggml.allocate import Arena, _Allocation
+from omniplan.llamacpp.ggml.allocate import _Allocation
+from omniplan.llamacpp.ggml.arena import Arena
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.ggml.splits import Schedule, schedule
 from omniplan.llamacpp.graph import families
@@ -26,6 +27,7 @@ class Trace(_Allocation):
 
     def __init__(self, plan: Schedule, arenas: list[Arena]) -> None:
         super().__init__(plan, arenas)
+        self.first = arenas[0]
         self.lines: list[str] = []
 
     def _run_nodes(self, program: Sequence[int]) -> None:
@@ -50,7 +52,7 @@ class Trace(_Allocation):
         return f"{kib(self.sizes[i])} at {kib(self.address[i])}{f', over {over[0]}' if over else ''}"
 
     def _line(self, name: str, where: str) -> str:
-        arena = self.arenas[0]
+        arena = self.first
         free = [f"{kib(at)}+{kib(size)}" for at, size in zip(arena.blocks, arena.sizes, strict=True)][:-1]
         return f"{name:20} {where:22} {' '.join([*free, f'{kib(arena.blocks[-1])}+'])}"
 

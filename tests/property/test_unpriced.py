@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import omniplan
-from omniplan.domain.machine import Machine
+from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.params import ServerParams
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.flags.table import load_flags
+from omniplan.llamacpp.ggml import table
+from omniplan.llamacpp.ggml.registry import BACKENDS, backend_name
 from omniplan.llamacpp.load.unpriced import rows
 from omniplan.planning.compare import compare
 from tests.oracle import cases
@@ -55,15 +57,25 @@ def test_nothing_unpriced_fits(
     assert compared.rows[0].prediction is None
 
 
+# What devices are called: of back ends with a row and no price, and of such as have no row at all.
+OTHERS = st.sampled_from([row.device for name, row in table.rows().items() if name not in BACKENDS] or ["CANN"])
+UNHEARD = st.from_regex("[A-Za-z]{2,8}", fullmatch=True).filter(lambda word: backend_name(device(word)) not in BACKENDS)
+
+
+def device(word: str) -> Gpu:
+    """A GPU of a back end that is called so."""
+    return Gpu(name=f"{word}0", total=1, free=1)
+
+
 @examples(20)
-@given(name=names(), machine=machines(), backend=st.sampled_from(["ROCm", "Vulkan", "MTL", "SYCL", "CANN"]))
-def test_no_plan_for_another_back_end_fits(name: str, machine: Machine, backend: str) -> None:
-    """A plan that uses GPUs which are not priced is not known to fit."""
+@given(name=names(), machine=machines(), word=OTHERS | UNHEARD)
+def test_no_plan_for_a_back_end_without_a_price_fits(name: str, machine: Machine, word: str) -> None:
+    """Whatever its devices are called, and whether or not its facts are known: a plan that uses them is not known."""
     raw = machine.to_dict()
     gpus = raw["gpus"]
     assert isinstance(gpus, list)
     for index, gpu in enumerate(gpus):
-        gpu["name"] = f"{backend}{index}"
+        gpu["name"] = f"{word}{index}"
     try:
         plan = omniplan.plan(cases.model(name), Machine.from_dict(raw), n_ctx=4096, baselines=False)
     except omniplan.Infeasible:
@@ -71,6 +83,13 @@ def test_no_plan_for_another_back_end_fits(name: str, machine: Machine, backend:
 
     # A plan that leaves every GPU alone is the CPU's business.
     assert plan.footprint.fits is None or " ".join(plan.server_args).count("-dev none") == 1
+
+
+def test_every_back_end_with_a_price_has_its_facts_in_the_table() -> None:
+    """And its devices are found by their name."""
+    found = {backend_name(device(row.device)) for row in table.rows().values()}
+
+    assert set(BACKENDS) <= found == set(table.rows())
 
 
 def test_kinds_are_asked_for_by_flags_that_exist() -> None:

@@ -6,72 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from omniplan.llamacpp.ggml.arena import Arena, ChunkedArena
 from omniplan.llamacpp.ggml.buffers import ENDLESS
 from omniplan.llamacpp.ggml.prepared import reuses, same_layout
 from omniplan.llamacpp.ggml.splits import Schedule
 from omniplan.llamacpp.graph.node import Node
 
 _NEVER: Final = 1 << 40  # Users an output has besides its real ones, so that it is never freed nor overwritten.
-
-
-class Arena:
-    """One buffer: its free blocks by address, the last of them endless, and the most bytes ever in use.
-
-    ggml-alloc.c:ggml_dyn_tallocr with one chunk; memory whose buffers have a ``max_size`` needs more. Empty tensors
-    count: they leave empty blocks behind, which keep neighbours from joining.
-    """
-
-    __slots__ = ("blocks", "peak", "sizes")
-
-    def __init__(self) -> None:
-        self.blocks = [0]
-        self.sizes = [ENDLESS]
-        self.peak = 0
-
-    def take(self, size: int) -> int:
-        """The address of ``size`` bytes: the tightest free block, of equal ones the last; the last of all if none."""
-        sizes = self.sizes
-        last = best = len(sizes) - 1
-        tightest = ENDLESS
-        for i in range(last):
-            if size <= sizes[i] <= tightest:
-                best, tightest = i, sizes[i]
-        address = self.blocks[best]
-        if sizes[best] == size:
-            del self.blocks[best], sizes[best]
-        else:
-            self.blocks[best] += size
-            sizes[best] -= size
-        self.peak = max(self.peak, address + size)
-        return address
-
-    def give(self, address: int, size: int) -> None:
-        """Free ``size`` bytes: they join the first block that touches them, and that one its neighbour."""
-        blocks, sizes = self.blocks, self.sizes
-        end, after = address + size, -1
-        for i, start in enumerate(blocks):
-            # Empty blocks can break the order, so this cannot be a bisection.
-            if after < 0 and start >= address:
-                after = i
-            if start + sizes[i] == address:
-                sizes[i] += size
-                self._join(i)
-                return
-            if start == end:
-                blocks[i] = address
-                sizes[i] += size
-                if i:
-                    self._join(i - 1)
-                return
-        at = after if after >= 0 else len(blocks)
-        blocks.insert(at, address)
-        sizes.insert(at, size)
-
-    def _join(self, i: int) -> None:
-        blocks, sizes = self.blocks, self.sizes
-        if i + 1 < len(blocks) and blocks[i] + sizes[i] == blocks[i + 1]:
-            sizes[i] += sizes.pop(i + 1)
-            del blocks[i + 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +63,9 @@ def copied(plan: Schedule) -> Sequence[int]:
     return (*plan.graph.inputs, *range(len(plan.graph.tensors), len(plan.backend)))
 
 
-def _arenas(plan: Schedule) -> list[Arena]:
-    return [Arena() for _ in plan.homes.devices]
+def _arenas(plan: Schedule) -> list[Arena | ChunkedArena]:
+    limits = [device.memory.max_size for device in plan.homes.devices]
+    return [Arena() if limit >= ENDLESS else ChunkedArena(limit) for limit in limits]
 
 
 class _Allocation:
@@ -132,7 +74,7 @@ class _Allocation:
     ``at_peak`` is ``address`` as it was when each arena last grew, kept if ``keeps_peaks``.
     """
 
-    def __init__(self, plan: Schedule, arenas: list[Arena], *, keeps_peaks: bool = True) -> None:
+    def __init__(self, plan: Schedule, arenas: Sequence[Arena | ChunkedArena], *, keeps_peaks: bool = True) -> None:
         self.plan = plan
         self.arenas = arenas
         self.keeps_peaks = keeps_peaks

@@ -33,12 +33,13 @@ class Fuser:
         keep: dict[int, list[int]],
         fusions: Fusions,
     ) -> None:
+        self.graph = graph
         self.tensors = graph.tensors
         self.origin = origin
         self.op = graph.op
         self.uses = graph.uses
         self.root = graph.root
-        self.homed = frozenset(graph.homed)
+        self.homed = frozenset(graph.homed if graph.fuses else ())
         self.order = order
         self.src = src
         self.keep = keep
@@ -46,6 +47,8 @@ class Fuser:
 
     def run(self, start: int, end: int) -> None:
         """Handle one split of a CUDA device."""
+        if not self.graph.fuses:
+            return
         kinds = [self.op[i] for i in self.order[start:end]]
         if self.fusions.shared_experts and "MUL_MAT_ID" in kinds and "MUL_MAT" in kinds:
             self._group_shared_experts(start, end)

@@ -15,8 +15,9 @@ from omniplan.llamacpp.ggml.cuda_fattn import AMD, AMPERE
 from omniplan.llamacpp.ggml.rocm import ROCM
 from omniplan.llamacpp.ggml.rpc import rpc
 from omniplan.llamacpp.ggml.table import rows
+from omniplan.llamacpp.ggml.vulkan import VULKAN
 
-BACKENDS: Final = {backend.name: backend for backend in (CPU, CUDA, ROCM)}
+BACKENDS: Final = {backend.name: backend for backend in (CPU, CUDA, ROCM, VULKAN)}
 _PREFIX: Final = re.compile("[A-Za-z]*")
 
 

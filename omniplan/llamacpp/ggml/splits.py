@@ -49,7 +49,7 @@ def schedule(graph: Prepared, homes: Homes) -> Schedule:
     order = list(range(graph.n_nodes))
     keep: dict[int, list[int]] = {}
     backends = [device.backend for device in homes.devices]
-    makers = {backend: backend.optimizer for backend in backends if backend.optimizer and graph.fuses}
+    makers = {backend: backend.optimizer for backend in backends if backend.optimizer}
     optimizers = {
         backend: make(graph, order, cut.src, cut.origin, keep, homes.fusions) for backend, make in makers.items()
     }

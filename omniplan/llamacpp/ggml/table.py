@@ -51,12 +51,12 @@ def backend(
 ) -> Backend:
     """The back end of the row ``name``; its memory is called ``buffer``, or like the device where that is empty."""
     row = rows()[name]
+    largest = row.largest or ENDLESS
+    host = BufferType(name=row.host, alignment=row.host_alignment, max_size=largest) if row.host else None
     return Backend(
         name=name,
-        memory=BufferType(
-            name=buffer, alignment=row.alignment, row_padding=row.row_padding, max_size=row.largest or ENDLESS
-        ),
-        host=BufferType(name=row.host, alignment=row.host_alignment) if row.host else None,
+        memory=BufferType(name=buffer, alignment=row.alignment, row_padding=row.row_padding, max_size=largest),
+        host=host,
         supports=supports,
         scratch=scratch,
         offload_batch=row.offload_batch,

@@ -18,21 +18,21 @@ Run = pytest.CaptureFixture[str]
 ROOT = Path(__file__).parents[3]
 TINY = str(ROOT / "tests" / "data" / "models" / "archs" / "llama-dense.gguf")
 VULKAN = """
-name = "vulkan"
+name = "ascend"
 
 [memory]
 total_mib = 65536
 
 [[gpus]]
-name = "Vulkan0"
+name = "CANN0"
 total_mib = 16384
 """
 
 
 @pytest.fixture
-def vulkan(tmp_path: Path) -> str:
+def ascend(tmp_path: Path) -> str:
     """A machine whose only GPU belongs to a back end that is not priced."""
-    path = tmp_path / "vulkan.toml"
+    path = tmp_path / "ascend.toml"
     path.write_text(VULKAN, encoding="utf-8")
     return str(path)
 
@@ -84,9 +84,9 @@ def test_rows_of_a_comparison_differ_where_one_is_not_priced(capsys: Run) -> Non
     assert (rows[1].count("known"), rows[2].count("known")) == (4, 6)
 
 
-def test_a_plan_for_another_back_end(vulkan: str, tmp_path: Path, capsys: Run) -> None:
+def test_a_plan_for_another_back_end(ascend: str, tmp_path: Path, capsys: Run) -> None:
     """Plan, explain and every file made of it."""
-    code, text = run(["plan", TINY, "--machine", vulkan, "--json"], capsys)
+    code, text = run(["plan", TINY, "--machine", ascend, "--json"], capsys)
     plan = tmp_path / "plan.json"
     plan.write_text(text, encoding="utf-8")
     written = [run(["emit", str(plan), "--as", form], capsys) for form in ("shell", "models.conf", "systemd", "argv")]
@@ -94,14 +94,14 @@ def test_a_plan_for_another_back_end(vulkan: str, tmp_path: Path, capsys: Run) -
 
     assert json.loads(text)["footprint"]["fits"] is None
     assert {code, explained[0], *(code for code, _ in written)} == {ExitCode.NOT_KNOWN}
-    assert "Vulkan0" in explained[1].splitlines()[0]
+    assert "CANN0" in explained[1].splitlines()[0]
     assert ["Not known whether it fits" in text for _, text in written] == [True, True, True, False]
     assert "  yes " not in explained[1]
 
 
-def test_a_plan_for_another_back_end_is_read_back_as_it_was(vulkan: str, tmp_path: Path) -> None:
+def test_a_plan_for_another_back_end_is_read_back_as_it_was(ascend: str, tmp_path: Path) -> None:
     """The verdict is part of the value."""
-    plan = omniplan.plan(TINY, vulkan)
+    plan = omniplan.plan(TINY, ascend)
     path = tmp_path / "plan.json"
     path.write_text(plan.to_json(), encoding="utf-8")
 
@@ -115,11 +115,11 @@ def test_a_refusal_names_what_is_not_priced(tmp_path: Path, capsys: Run) -> None
     path.write_text(VULKAN.replace("16384", "16").replace("65536", "16"), encoding="utf-8")
 
     assert main(["plan", TINY, "--machine", str(path)]) == ExitCode.BAD
-    assert "(not counted: what the back end vulkan does otherwise than CUDA (Vulkan0))" in capsys.readouterr().err
+    assert "(not counted: what the back end cann does otherwise than CUDA (CANN0))" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", ["frontier", "recommend", "stack"])
-def test_further_verbs_that_plan(verb: str, vulkan: str, tmp_path: Path, capsys: Run) -> None:
+def test_further_verbs_that_plan(verb: str, ascend: str, tmp_path: Path, capsys: Run) -> None:
     """Their plans are no better."""
     stack = tmp_path / "stack.toml"
     stack.write_text(f'name = "one"\n\n[[models]]\nname = "a"\npath = "{TINY}"\nctx = 4096\n', encoding="utf-8")
@@ -128,7 +128,7 @@ def test_further_verbs_that_plan(verb: str, vulkan: str, tmp_path: Path, capsys:
         "recommend": ["recommend", TINY, "--ctx", "4096"],
         "stack": ["stack", str(stack)],
     }
-    code, text = run([*asked[verb], "--machine", vulkan], capsys)
+    code, text = run([*asked[verb], "--machine", ascend], capsys)
 
     assert code == ExitCode.NOT_KNOWN
     assert text.startswith("Not known whether it fits")

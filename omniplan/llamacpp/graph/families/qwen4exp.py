@@ -64,6 +64,7 @@ def build(b: Builder) -> None:
         x = _leave(b, il, cur, x, share)
         cur, share = _enter(b, il, "ffn", x)
         x = _leave(b, il, decoder.feed(b, _RECIPE, il, cur), x, share)
+        x.name, x.il = "l_last", il
     x, _ = _mixed(b, -1, x, lambda part: b.need_shared(f"output_hc_{part}.weight", h.n_layer_all))
     decoder.unembed(b, _RECIPE, x)
 

@@ -7,7 +7,8 @@ from itertools import pairwise
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from omniplan.llamacpp.ggml.allocate import Arena, allocate
+from omniplan.llamacpp.ggml.allocate import allocate
+from omniplan.llamacpp.ggml.arena import Arena
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.ggml.schedule import Homes
 from omniplan.llamacpp.ggml.splits import schedule

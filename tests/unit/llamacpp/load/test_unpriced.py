@@ -77,16 +77,16 @@ def test_what_only_adds_does_not_make_room(extra: tuple[str, ...], fits: bool | 
 @pytest.mark.parametrize(("free_mib", "fits"), [(24, None), (16, None), (8, False)])
 def test_weights_that_are_too_much_are_so_on_any_back_end(free_mib: int, fits: bool | None) -> None:
     """They take 12 MiB, with CUDA's compute buffer 20: of another back end only the 12 are certain."""
-    assert omniplan.footprint(DENSE, machine(name="Vulkan0", free_mib=free_mib), ARGS).fits is fits
+    assert omniplan.footprint(DENSE, machine(name="CANN0", free_mib=free_mib), ARGS).fits is fits
 
 
 @pytest.mark.parametrize(("args", "fits"), [([], None), (["-ngl", "0"], None), (["-dev", "none"], True)])
 def test_devices_of_a_back_end_that_is_not_priced(args: list[str], fits: bool | None) -> None:
     """Layers or not, a device in use takes buffers; one that is left out does not."""
-    priced = omniplan.footprint(DENSE, machine(name="Vulkan0"), [*ARGS, *args])
+    priced = omniplan.footprint(DENSE, machine(name="CANN0"), [*ARGS, *args])
 
     assert priced.fits is fits
-    assert [item.subject for item in priced.unpriced] == ["Vulkan0"] * (fits is None)
+    assert [item.subject for item in priced.unpriced] == ["CANN0"] * (fits is None)
 
 
 def test_the_machine_may_say_that_the_back_end_is_another() -> None:
