@@ -20,8 +20,13 @@ def joined(machine: Machine, addresses: Sequence[str]) -> Machine:
     named = dict.fromkeys(address for address in addresses if address in known)
     offered = [gpu for address in named for gpu in devices(known[address])]
     remote = tuple(replace(gpu, name=f"RPC{index}") for index, gpu in enumerate(offered))
-    own = tuple(gpu for gpu in machine.gpus if not gpu.endpoint)
-    return machine if (*remote, *own) == machine.gpus else replace(machine, gpus=(*remote, *own))
+    gpus = (*remote, *own_gpus(machine))
+    return machine if gpus == machine.gpus else replace(machine, gpus=gpus)
+
+
+def own_gpus(machine: Machine) -> tuple[Gpu, ...]:
+    """The GPUs that are plugged into ``machine`` itself."""
+    return tuple(gpu for gpu in machine.gpus if not gpu.endpoint)
 
 
 def addresses(machine: Machine) -> tuple[str, ...]:

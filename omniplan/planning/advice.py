@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.footprint import Footprint
+from omniplan.domain.hosts import own_gpus
 from omniplan.domain.machine import Machine
 from omniplan.domain.params import ServerParams
 from omniplan.llamacpp.ggml import buffers
@@ -64,5 +65,5 @@ def learned_reasons(machine: Machine, priced: Footprint) -> Iterator[Reason]:
 
 
 def environment_of(machine: Machine) -> Mapping[str, str]:
-    """The environment that makes CUDA number the GPUs as the machine lists them."""
-    return pin(machine.gpus)
+    """The environment that makes CUDA number the GPUs as the machine lists them; other hosts have their own."""
+    return pin(own_gpus(machine))

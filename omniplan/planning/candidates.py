@@ -44,8 +44,11 @@ def args_of(params: ServerParams) -> tuple[str, ...]:
     return write(params, said=_SAID | {"main_gpu"} if params.split_mode is SplitMode.NONE else _SAID)
 
 
-def asked(request: Request, settings: Settings) -> ServerParams:
-    """What was asked for, before anything has a place; raises ArgumentError for what llama-server would refuse."""
+def asked(request: Request, settings: Settings, *, rpc: tuple[str, ...] = ()) -> ServerParams:
+    """What was asked for, before anything has a place, with the hosts at ``rpc``.
+
+    Raises ArgumentError for what llama-server would refuse.
+    """
     types = (settings.cache_type_k, settings.cache_type_v)
     usual = ServerParams()
     params = replace(
@@ -65,6 +68,7 @@ def asked(request: Request, settings: Settings) -> ServerParams:
         moe_cache=settings.moe_cache,
         mmproj=request.mmproj,
         adapters=tuple(map(ScaledFile, request.lora)),
+        rpc=rpc,
         spec_types=(MTP,) if settings.mtp else usual.spec_types,
         draft=replace(usual.draft, model=request.draft, n_max=settings.mtp or usual.draft.n_max),
     )

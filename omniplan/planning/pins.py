@@ -17,7 +17,7 @@ from omniplan.llamacpp.load import weights
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """Overrides that come before any of the plan's own, and the buffer type of every tensor they match."""
+    """Overrides that come before any of the plan's own, and the device of every tensor they match."""
 
     overrides: tuple[Override, ...] = ()
     homes: Mapping[str, str] = field(default_factory=dict)
@@ -34,19 +34,19 @@ def pins_of(model: Model, machine: Machine, overrides: Sequence[Override]) -> Pi
     Raises RequestError for one that is no regular expression, names a device that ``machine`` lacks, or matches nothing
     that is loaded and not taken by an earlier one.
     """
-    known = (buffers.CPU, *(gpu.name for gpu in machine.gpus))
+    owners = {buffers.CPU: buffers.CPU, **{gpu.buffer_type: gpu.name for gpu in machine.gpus}}
     for override in overrides:
         if {",", "="} & set(override.pattern):
             raise _wrong(override, "llama-server's -ot takes no pattern with a comma or =")
-        if override.buffer_type not in known:
-            raise _wrong(override, f"there is no device {override.buffer_type}; this machine has {', '.join(known)}")
+        if override.buffer_type not in owners:
+            raise _wrong(override, f"there is no device {override.buffer_type}; this machine has {', '.join(owners)}")
     names = [slot.tensor.name for slot in weights.slots(model)]
     matched = _matched(overrides, names)
     for override in overrides:
         if override not in matched.values():
             problem = f"matches no tensor that is loaded and not pinned before; names are such as {names[-1]}"
             raise _wrong(override, problem)
-    return Pins(tuple(overrides), {name: override.buffer_type for name, override in matched.items()})
+    return Pins(tuple(overrides), {name: owners[override.buffer_type] for name, override in matched.items()})
 
 
 def _matched(overrides: Sequence[Override], names: Sequence[str]) -> Mapping[str, Override]:

@@ -15,6 +15,8 @@ from omniplan.gguf.companions import with_requested
 from omniplan.llamacpp.build import known as build_known
 from omniplan.planning.baselines import best_of, rivals
 from omniplan.planning.choices import search
+from omniplan.planning.hosts import over_hosts
+from omniplan.planning.ladder import Ladder
 from omniplan.planning.microbatch import faster_size
 from omniplan.planning.one_memory import all_on_gpus
 from omniplan.planning.problem import Problem
@@ -42,7 +44,15 @@ def solve(model: Model, machine: Machine, request: Request) -> Solved:
     """The fastest placement that keeps every limit, before it is put into words; raises Infeasible."""
     if request.moe_cache is not None and not build_known(request.build).moe_cache:
         raise RequestError("moe_cache", request.moe_cache, f"b{request.build} has no cache of experts")
-    model = with_requested(model, request)
+    served = with_requested(model, request)
+    found = over_hosts(machine, request, lambda joined: _searched(served, joined, request))
+    if isinstance(found, Solved):
+        return found
+    raise refusal(found)
+
+
+def _searched(model: Model, machine: Machine, request: Request) -> Solved | Ladder:
+    """The fastest placement on a machine whose hosts are chosen, or the ladder nobody could climb."""
     problem = Problem(model, machine, request, _begun(model, request))
     n_pins = len(problem.pins.overrides)
     if request.max_patterns is not None and n_pins > request.max_patterns:
@@ -56,7 +66,7 @@ def solve(model: Model, machine: Machine, request: Request) -> Solved:
         known = rivals(ladder.problem, ladder.problem.settled(usual), found, ladder.reporter)
     found = best_of(found, known, request.objective, ladder.reporter)
     if found is None:
-        raise refusal(ladder)
+        return ladder
     return Solved(problem=ladder.problem, reporter=ladder.reporter, solution=found, rivals=known)
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from omniplan.domain.footprint import RAM, Footprint
 from omniplan.domain.headroom import CACHE_STEP, PROMPT_CACHE, shortfall
+from omniplan.domain.hosts import addresses
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import LoadMode, Override, ServerParams
@@ -48,7 +49,7 @@ class Problem:
         self.request = request
         self.settings = settings
         self.headroom = request.headroom
-        self.params = candidates.asked(request, settings)
+        self.params = candidates.asked(request, settings, rpc=addresses(machine))
         self.context = resolve(model, self.params, flash_attn=True)
         self.pins: Pins = pins_of(model, machine, (*request.pins, *self._head()))
 

@@ -90,7 +90,7 @@ def _kind(gpu: Gpu) -> tuple[object, ...]:
     """What the time model may look at."""
     lanes = (gpu.pcie_generation, gpu.pcie_width, gpu.pcie_generation_max, gpu.pcie_width_max, gpu.link_bandwidth)
     rates = (gpu.bandwidth, gpu.fp16_flops, gpu.int8_ops, gpu.compute_capability)
-    return (gpu.description, gpu.total, *lanes, *rates)
+    return (gpu.description, gpu.total, gpu.endpoint, *lanes, *rates)
 
 
 def _times(

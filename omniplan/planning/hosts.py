@@ -1,0 +1,78 @@
+"""Which other hosts take part in a plan: as few as do, and one more only where it is clearly faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from typing import Final
+
+from omniplan.domain.evidence import Reason, ReasonVerdict
+from omniplan.domain.hosts import joined
+from omniplan.domain.machine import Machine
+from omniplan.domain.request import Request
+from omniplan.planning.ladder import Ladder
+from omniplan.planning.result import Solved
+from omniplan.planning.solution import least_gain
+from omniplan.planning.timing import ERROR
+
+# Every set of so many hosts is planned with; of more, those that the machine file names first.
+_ALL_SETS: Final = 3
+
+
+def over_hosts(machine: Machine, request: Request, search: Callable[[Machine], Solved | Ladder]) -> Solved | Ladder:
+    """What ``search`` finds with as few hosts of ``machine`` as do; the ladder with all of them where none do.
+
+    A further host must save the share of the time that another placement must, and what more GPUs must.
+    """
+    best: Solved | Ladder | None = None
+    told: list[Reason] = []
+    for addresses in ways(machine, request):
+        found = search(joined(machine, addresses))
+        if not isinstance(found, Solved):
+            best = best if isinstance(best, Solved) else found
+            continue
+        if not isinstance(best, Solved):
+            told += [_needed(addresses)] if addresses else []
+            best = found
+            continue
+        gain, least = 1 - found.solution.seconds / best.solution.seconds, _least(found, best, addresses)
+        told.append(_weighed(addresses, gain, least))
+        best = found if gain > least else best
+    assert best is not None
+    for reason in told if isinstance(best, Solved) else ():
+        best.reporter.note(reason)
+    return best
+
+
+def ways(machine: Machine, request: Request) -> Iterator[tuple[str, ...]]:
+    """Sets of addresses to plan with, the smallest first; those that pins name are in all of them."""
+    every = [host.address for host in machine.hosts]
+    named = {address for address in every for pin in request.pins if f"[{address}]" in pin.buffer_type}
+    for count in range(len(every) + 1):
+        sets = combinations(every, count) if len(every) <= _ALL_SETS else iter([tuple(every[:count])])
+        yield from (addresses for addresses in sets if named <= set(addresses))
+
+
+def _least(found: Solved, best: Solved, addresses: tuple[str, ...]) -> float:
+    """The share of the time to save: none against a plan with as many hosts."""
+    if len(addresses) <= len({gpu.endpoint for gpu in best.problem.machine.gpus} - {""}):
+        return 0.0
+    objective = found.problem.request.objective
+    return least_gain(objective, found.solution.prediction, best.solution.prediction, has_more_gpus=True)
+
+
+def _needed(addresses: tuple[str, ...]) -> Reason:
+    statement = "nothing with fewer hosts keeps the limits"
+    return Reason(verdict=ReasonVerdict.CHOSEN, subject=_subject(addresses), statement=statement, source="search")
+
+
+def _weighed(addresses: tuple[str, ...], gain: float, least: float) -> Reason:
+    share = f"saves {gain:.0%} of the predicted time" if gain > 0 else "saves no predicted time"
+    verdict = ReasonVerdict.CHOSEN if gain > least else ReasonVerdict.REJECTED
+    than = "more" if gain > least else "less"
+    statement = f"{share}, {than} than the {least:.0%} it must" if least else f"{share} against another host"
+    return Reason(verdict=verdict, subject=_subject(addresses), statement=statement, source=ERROR)
+
+
+def _subject(addresses: tuple[str, ...]) -> str:
+    return f"host{'s' * (len(addresses) > 1)} {', '.join(addresses)}"
