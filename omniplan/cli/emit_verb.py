@@ -26,6 +26,9 @@ def _declare(command: argparse.ArgumentParser) -> None:
     command.add_argument("--into", metavar="FILE", help="replace or add the section in this file, nothing else")
     command.add_argument("-o", "--output", metavar="FILE", help="write a whole file instead of printing")
     command.add_argument("--model", metavar="PATH", help="where the model is on the machine that runs it")
+    command.add_argument(
+        "--host", metavar="HOST:PORT", help="what another host of the plan runs: rpc-server as shell, systemd, compose"
+    )
     command.add_argument("--models-dir", metavar="DIR", help="the folder that a container sees as /models")
     add_build(command, default=None, usual="the plan's")
     command.add_argument("--ttl", type=int, default=0, metavar="S", help="llama-swap: unload after S idle seconds")
@@ -51,6 +54,7 @@ def _run(options: argparse.Namespace) -> int:
         models_dir=options.models_dir,
         llama_cpp=options.llama_cpp,
         ttl=options.ttl,
+        host=options.host,
     )
     if options.as_ == "argv" and plan.environment:
         variables = " ".join(f"{name}={value}" for name, value in plan.environment.items())

@@ -8,12 +8,15 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from omniplan.domain.hosts import own_gpus
 from omniplan.formats import yaml_text, yaml_tree
 from omniplan.formats.command import Command
 from omniplan.formats.contents import Contents, together
 from omniplan.formats.format import MODELS, Format, Options
 from omniplan.formats.format import in_container as mounted
 from omniplan.formats.launch import LOADED_PER_SECOND, Launch, commented, rationale
+from omniplan.formats.remote import image as own_image
+from omniplan.formats.remote import servers
 from omniplan.formats.starts import in_container
 from omniplan.formats.traced import Source, Traced
 from omniplan.formats.words import traced_words
@@ -102,7 +105,9 @@ def load_seconds(item: Launch) -> int:
 
 
 def image(item: Launch) -> str:
-    """The image of the build, with CUDA where the machine has GPUs."""
+    """The image of the build, with CUDA where the machine has GPUs; for several hosts it is one's own."""
+    if servers(item.plan, item.build):
+        return own_image(item.build)
     return f"{IMAGE}:server-{'cuda-' if item.plan.machine.gpus else ''}{item.build.name}"
 
 
@@ -113,6 +118,7 @@ def block(item: Launch, port: int = _PORT) -> str:
         *commented(rationale(item)),
         f"{yaml_text.quoted(item.id)}:",
         f"  image: {image(item)}",
+        *(['  entrypoint: ["/app/llama-server"]'] if servers(item.plan, item.build) else []),
         "  command:",
         *(f"    - {_quoted(arg)}" for arg in item.argv),
         "  environment:",
@@ -142,7 +148,7 @@ def _source(folder: str) -> str:
 
 
 def _gpus(item: Launch) -> Iterator[str]:
-    gpus = item.plan.machine.gpus
+    gpus = own_gpus(item.plan.machine)
     if not gpus:
         return
     uuids = [gpu.uuid for gpu in gpus]

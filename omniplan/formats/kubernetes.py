@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from omniplan.domain.hosts import own_gpus
 from omniplan.errors import InputError
 from omniplan.formats import yaml_text, yaml_tree
 from omniplan.formats.command import Command
@@ -14,6 +15,7 @@ from omniplan.formats.contents import Contents, Written, together
 from omniplan.formats.format import MODELS, Format, Options, only
 from omniplan.formats.format import in_container as mounted
 from omniplan.formats.launch import Launch, commented, printable, rationale
+from omniplan.formats.remote import servers
 from omniplan.formats.starts import in_container
 from omniplan.formats.traced import Source, Traced, joined
 from omniplan.formats.words import traced_words
@@ -150,6 +152,7 @@ def _deployment(item: Launch) -> str:
         "      containers:",
         f"        - name: {name}",
         f"          image: {image(item)}",
+        *(['          command: ["/app/llama-server"]'] if servers(item.plan, item.build) else []),
         "          args:",
         *(f"            - {_quoted(arg)}" for arg in item.argv),
         "          env:",
@@ -177,7 +180,8 @@ def _environment_text(item: Launch) -> Iterator[str]:
 def _resources(item: Launch) -> Iterator[str]:
     """RAM as the plan reckons it with the prompt cache and growth; the machine's GPUs, all of them for their order."""
     ram = [margin for margin in item.plan.margins if margin.pool == "RAM"]
-    gpus = f"limits: {{ nvidia.com/gpu: {len(item.plan.machine.gpus)} }}" if item.plan.machine.gpus else ""
+    count = len(own_gpus(item.plan.machine))
+    gpus = f"limits: {{ nvidia.com/gpu: {count} }}" if count else ""
     memory = sum(margin.used + margin.context + margin.growth for margin in ram)
     requests = f"requests: {{ memory: {-(-memory // MIB)}Mi }}" if memory else ""
     if gpus or requests:

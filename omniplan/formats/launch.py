@@ -12,6 +12,7 @@ from omniplan.domain.evidence import ReasonVerdict
 from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
 from omniplan.formats.regenerate import command_of
+from omniplan.formats.remote import WITH_RPC, safety, servers, starting
 from omniplan.llamacpp.build import Build, build_number, release
 from omniplan.llamacpp.flags.args import Flag
 from omniplan.llamacpp.flags.dialect import spoken
@@ -123,6 +124,8 @@ def _statements(item: Launch) -> Iterator[str]:
     environment = " ".join(f"{name}={value}" for name, value in item.environment.items())
     if environment:
         yield printable(f"environment: {environment}")
+    for server in servers(plan, item.build):
+        yield from map(printable, (starting(server), WITH_RPC, *safety(server.host.address)))
     for reason in plan.reasons:
         if reason.verdict is ReasonVerdict.CHOSEN and reason.subject != environment:
             yield printable(f"{reason.subject}: {reason.statement} (source: {reason.source})")
