@@ -33,14 +33,14 @@ _TYPES: Final = ("cache-type-k", "cache-type-v")
 
 def removed_flag(case: Case) -> Iterator[Hit]:
     """A flag that llama-server no longer has."""
-    for option, error in case.reading.refused:
-        until = option.row.until if option is not None and option.row is not None else None
-        if option is not None and until is not None and case.build >= until:
+    for option in case.reading.options:
+        row = option.row
+        if row is not None and row.is_gone(case.build) and not option.variable:
             texts, edits = _successor(case, option)
             yield Hit(
-                message=f"{option.name}: {error.problem}",
+                message=f"{option.name}: b{row.until} and later refuse it",
                 at=option.flag,
-                fix=f"write {texts}" if texts else error.remedy,
+                fix=f"write {texts}" if texts else f"use {row.instead}",
                 edits=edits,
             )
 
@@ -85,13 +85,14 @@ def _not_yet(case: Case) -> Iterator[Hit]:
 
 def flash_attention_bare(case: Case) -> Iterator[Hit]:
     """``-fa`` without its value."""
+    since = spellings()["--flash-attn"].since
     for option in case.options("flash-attn"):
         if not option.values and not option.variable and not case.lacks("--flash-attn"):
             edit = WordEdit(word=option.flag, texts=(option.flag.text, "on"))
             yield Hit(
                 message=f"{option.name} has no value: llama-server takes the next word for it",
                 at=option.flag,
-                severity=Severity.INFO if case.build < spellings()["--flash-attn"].since else None,
+                severity=Severity.INFO if case.build < since else None,
                 edits=(edit,),
             )
 
@@ -118,9 +119,7 @@ def refused(case: Case) -> Iterator[Hit]:
 
 def _is_left(option: GivenOption) -> bool:
     row = option.row
-    if row is None or row.is_removed or (row.key in _TYPES and option.value):
-        return False
-    return not (row.key == "flash-attn" and not option.values and not option.variable)
+    return row is not None and not (row.key in _TYPES and option.value)
 
 
 def _named(case: Case, flag: str) -> GivenOption | None:

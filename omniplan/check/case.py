@@ -84,13 +84,12 @@ class Case:
     @cached_property
     def reading(self) -> Reading:
         """The command option by option."""
-        return read(self.command)
+        return read(self.command, build=self.build)
 
-    @cached_property
+    @property
     def params(self) -> ServerParams:
-        """The parameters as written, without the --fit that a build does not have yet."""
-        params = self.reading.params
-        return replace(params, fit=False) if self.lacks("--fit") else params
+        """The parameters as written."""
+        return self.reading.params
 
     @cached_property
     def is_open(self) -> bool:
@@ -195,8 +194,7 @@ class Case:
 
     def lacks(self, flag: str) -> bool:
         """Whether that release is known not to take ``flag``."""
-        row = spellings()[flag]
-        return row.lacks is not None and self.build <= row.lacks
+        return spellings()[flag].is_lacking(self.build)
 
     @property
     def host_weights(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final
 
@@ -11,9 +11,11 @@ from omniplan.check.document import File
 from omniplan.check.hit import Hit, LineEdit
 from omniplan.check.kinds import FileKind
 from omniplan.check.rule import FileRule
+from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.formats import dotenv, models_conf, wrapper
+from omniplan.formats.command import Word
 from omniplan.formats.sections import Entry, Section
-from omniplan.llamacpp.flags.table import load_flags, spellings
+from omniplan.llamacpp.flags.table import FlagRow, load_flags, spellings
 
 _PREFIX: Final = "LLAMA_ARG_"
 # How llama.cpp is told no by a variable.
@@ -110,26 +112,33 @@ def section_twice(file: File) -> Iterator[Hit]:
 
 def unknown_variable(file: File) -> Iterator[Hit]:
     """A ``LLAMA_ARG_`` variable that llama-server does not read."""
-    rows = load_flags()
-    known = {name for row in rows for name in (row.env, row.negative_env) if name}
-    named = [pair for case in file.cases for pair in case.command.environment]
     if file.document.kind is FileKind.ENV:
-        named = list(dotenv.parse(file.document.text))
+        yield from _unread(list(dotenv.parse(file.document.text)), DEFAULT_BUILD)
+        return
+    for case in file.cases:
+        yield from _unread(case.command.environment, case.build)
+
+
+def _unread(named: Sequence[tuple[str, Word]], build: int) -> Iterator[Hit]:
+    """The variables that ``build`` does not read; what one of an earlier build is called now."""
+    rows = {name: row for row in load_flags() for name in (row.env, row.negative_env) if name}
+    known = sorted(name for name, row in rows.items() if not row.is_gone(build))
     for name, word in named:
         if name.startswith(_PREFIX) and name not in known:
-            yield Hit(message=f"llama-server does not read {name}", at=word, fix=_instead(name, word.text, known))
+            hint = _instead(name, word.text, known, rows.get(name))
+            yield Hit(message=f"llama-server does not read {name}", at=word, fix=hint)
 
 
-def _instead(name: str, value: str, known: Collection[str]) -> str:
+def _instead(name: str, value: str, known: Sequence[str], row: FlagRow | None) -> str:
     """What to write for a variable: what took the place of its flag, or the one whose name is nearest."""
-    row = spellings().get(f"--{name.removeprefix(_PREFIX).lower().replace('_', '-')}")
-    if row is not None and row.is_removed:
-        flag = row.negated[0] if row.negated and value.lower() in _OFF else row.names[-1]
-        modes = spellings()["--load-mode"]
-        mode = next((mode for mode, flags in modes.before.items() if flags == flag), "")
-        return f"write {modes.env}={mode}" if mode else f"use {row.instead}"
-    close = get_close_matches(name, sorted(known), n=1, cutoff=0.85)
-    return f"did you mean {close[0]}?" if close else ""
+    if row is None:
+        close = get_close_matches(name, known, n=1, cutoff=0.85)
+        return f"did you mean {close[0]}?" if close else ""
+    if not row.turns:
+        return f"use {row.instead}"
+    successor = spellings()[row.successor]
+    is_on = name == row.env and value.lower() not in _OFF
+    return f"write {successor.env}={row.turned(str(successor.default), is_on)}"
 
 
 RULES: Final[Mapping[str, FileRule]] = {

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.params import ServerParams
 from omniplan.errors import ArgumentError
 from omniplan.formats.command import Command, Word
@@ -61,8 +62,8 @@ class Reading:
     open: tuple[GivenOption, ...]
 
 
-def read(command: Command) -> Reading:
-    """Read ``command`` option by option; what llama-server would refuse is left out of the parameters.
+def read(command: Command, *, build: int = DEFAULT_BUILD) -> Reading:
+    """Read ``command`` option by option, as ``build`` does; what no llama-server takes is left out of the parameters.
 
     A word that is open may become anything.
     """
@@ -75,7 +76,7 @@ def read(command: Command) -> Reading:
         own = [] if option.variable else [word.text for word in option.words]
         named = {option.variable: option.value} if option.variable else {}
         try:
-            parse(own, env=named)
+            parse(own, env=named, build=build)
         except ArgumentError as error:
             if any(word.is_open for word in option.words):
                 undecided.append(option)
@@ -85,10 +86,10 @@ def read(command: Command) -> Reading:
             args += own
             env |= named
     try:
-        params = parse(args, env=env)
+        params = parse(args, env=env, build=build)
     except ArgumentError as error:
         refused.append((None, error))
-        params = ServerParams()
+        params = ServerParams(build=build)
     return Reading(
         options=options, params=params, args=tuple(args), env=env, refused=tuple(refused), open=tuple(undecided)
     )

@@ -8,6 +8,7 @@ from typing import Final
 
 from omniplan.documents.record import Record
 from omniplan.domain.defaults import DEFAULT_BUILD
+from omniplan.domain.evidence import Assumption
 from omniplan.units import MIB
 
 # llama.cpp b11434: llama_max_devices(), llama_max_tensor_buft_overrides(), LLAMA_MAX_SEQ.
@@ -155,7 +156,8 @@ class ServerParams:
     ``fit_target`` has one margin per device. ``spec_types`` leaves out ``none``.
     ``lora_init_without_apply``: ``adapters`` are only loaded, for requests to ask for.
     ``extra`` lists flags that are recognised but not modelled, in order, by their first long name.
-    ``env`` lists the environment variables that were given and that llama.cpp or ggml reads.
+    ``env`` lists the environment variables that were given and that llama.cpp or ggml reads. ``remarks`` say how words
+    of another build's command line were read.
     """
 
     build: int = DEFAULT_BUILD
@@ -219,6 +221,7 @@ class ServerParams:
 
     extra: tuple[tuple[str, str], ...] = ()
     env: tuple[tuple[str, str], ...] = ()
+    remarks: tuple[Assumption, ...] = ()
 
     @property
     def is_fitted(self) -> bool:

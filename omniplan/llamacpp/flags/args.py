@@ -1,5 +1,7 @@
 """llama-server's command line and environment to ``ServerParams``, by the rules of common/arg.cpp (b11434).
 
+What other builds name otherwise is read with the meaning it had there (``eras``).
+
 The environment applies first, in the order of the table; the command line overrides it, in its own order. What only
 a model or a machine can refute is in ``refusals``. Files named by a flag are not opened.
 """
@@ -8,13 +10,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
 from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.params import MAX_OVERRIDES, ServerParams
 from omniplan.errors import ArgumentError
+from omniplan.llamacpp.flags import eras
+from omniplan.llamacpp.flags.eras import Given
 from omniplan.llamacpp.flags.numbers import stof, stoi, stoul
 from omniplan.llamacpp.flags.settings import Value, change
 from omniplan.llamacpp.flags.table import FlagRow, ValueKind, load_flags, spellings
@@ -32,11 +36,11 @@ _SWITCH: Final = {
 
 def parse(args: Sequence[str], *, env: Mapping[str, str] = _NO_ENVIRONMENT, build: int = DEFAULT_BUILD) -> ServerParams:
     """Parameters of ``build``'s ``llama-server args`` under ``env``; an ``ArgumentError`` where it would exit."""
-    params = ServerParams(build=build, env=tuple(_recorded(env)))
-    for row, text, name in _environment(env):
-        params = _apply(params, row, text, spelled=name)
-    for row, text, name in _command_line(args):
-        params = _apply(params, row, text, spelled=name)
+    given = [*_environment(env), *_command_line(args)]
+    params = _usual(ServerParams(build=build, env=tuple(_recorded(env))))
+    for item in given:
+        params = _apply(params, item)
+    params = replace(params, remarks=tuple(eras.remarks(given, build)))
     if len(params.overrides) >= MAX_OVERRIDES:
         problem = f"{len(params.overrides)} tensor overrides, llama.cpp aborts from {MAX_OVERRIDES} on"
         raise ArgumentError("--override-tensor", problem, remedy="use one pattern for many blocks, or -cmoe")
@@ -50,24 +54,33 @@ def _recorded(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield name, env[name]
 
 
-def _environment(env: Mapping[str, str]) -> Iterator[tuple[FlagRow, str | bool, str]]:
+def _usual(params: ServerParams) -> ServerParams:
+    """``params`` with the defaults of their build."""
+    for row in load_flags():
+        value = row.default_of(params.build)
+        if value is not None:
+            params = replace(change(params, row, value), n_ctx_given=False)
+    return params
+
+
+def _environment(env: Mapping[str, str]) -> Iterator[Given]:
     """Flags that the environment sets; a ``LLAMA_ARG_NO_`` variable wins over its positive form, whatever its value."""
     for row in load_flags():
         if row.negative_env in env:
-            yield row, False, row.negative_env
+            yield Given(row=row, value=False, name=row.negative_env, is_variable=True)
         elif row.env and row.env in env:
             yield from _from_variable(row, env[row.env])
 
 
-def _from_variable(row: FlagRow, text: str) -> Iterator[tuple[FlagRow, str | bool, str]]:
+def _from_variable(row: FlagRow, text: str) -> Iterator[Given]:
     if row.kind is not ValueKind.NONE:
-        yield row, text, row.env
+        yield Given(row=row, value=text, name=row.env, is_variable=True)
     elif _SWITCH.get(text) == "on" and text != "-1":
-        yield row, True, row.env
+        yield Given(row=row, value=True, name=row.env, is_variable=True)
     elif row.negated:
         if _SWITCH.get(text) != "off":
             raise ArgumentError(row.env, f"'{text}' is neither on nor off", remedy=f"set {row.env}=on or {row.env}=off")
-        yield row, False, row.env
+        yield Given(row=row, value=False, name=row.env, is_variable=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,21 +104,33 @@ def read_flags(args: Sequence[str]) -> Iterator[Flag]:
     for word in args:
         if not isinstance(word, str):
             raise ArgumentError(repr(word), "a word of a command line is text", remedy=f"write '{word}'")
-    rest = iter(args)
-    for arg in rest:
+    rest, at = list(args), 0
+    while at < len(rest):
+        arg = rest[at]
+        at += 1
         name = arg.replace("_", "-") if arg.startswith("--") else arg
         row = spellings().get(name) or _unknown(arg)
-        count = 0 if row.kind is ValueKind.NONE else 2 if row.kind is ValueKind.PAIR and not row.is_removed else 1
-        values = tuple(value for _ in range(count) if (value := next(rest, None)) is not None)
-        if len(values) < count and not row.is_removed:
+        count = {ValueKind.NONE: 0, ValueKind.PAIR: 2}.get(row.kind, 1)
+        if row.bare and _is_flag(rest[at : at + 1]):
+            count = 0
+        values = tuple(rest[at : at + count])
+        at += count
+        if len(values) < count:
             raise ArgumentError(name, "expected a value", remedy=_usage(row))
         yield Flag(row=row, name=name, values=values)
 
 
-def _command_line(args: Sequence[str]) -> Iterator[tuple[FlagRow, str | bool, str]]:
+def _is_flag(following: Sequence[str]) -> bool:
+    """Whether no value follows: -1 is one, another flag is none."""
+    return not following or (following[0].startswith("-") and following[0] not in _SWITCH)
+
+
+def _command_line(args: Sequence[str]) -> Iterator[Given]:
     for flag in read_flags(args):
         is_switch = flag.row.kind is ValueKind.NONE
-        yield flag.row, flag.name not in flag.row.negated if is_switch else " ".join(flag.values), flag.name
+        text = " ".join(flag.values) or (flag.row.bare if not flag.values else "")
+        value = flag.name not in flag.row.negated if is_switch else text
+        yield Given(row=flag.row, value=value, name=flag.name, is_bare=bool(flag.row.bare) and not flag.values)
 
 
 def _unknown(arg: str) -> FlagRow:
@@ -118,14 +143,17 @@ def _unknown(arg: str) -> FlagRow:
     raise ArgumentError(arg, "llama-server does not know this flag", remedy=hint)
 
 
-def _apply(params: ServerParams, row: FlagRow, text: str | bool, *, spelled: str) -> ServerParams:
-    if row.is_removed:
-        raise ArgumentError(spelled, "this argument has been removed from llama-server", remedy=f"use {row.instead}")
+def _apply(params: ServerParams, given: Given) -> ServerParams:
+    row, text = given.row, given.value
+    for name in row.renamed:
+        params = _apply(params, replace(given, row=spellings()[name]))
+    if row.renamed or (row.is_gone(params.build) and (given.is_variable or not row.turns)):
+        return params
     try:
         value = text if isinstance(text, bool) else _convert(row, text)
         return change(params, row, value)
     except ValueError as error:
-        raise ArgumentError(spelled, str(error), remedy=_usage(row)) from error
+        raise ArgumentError(given.name, str(error), remedy=_usage(row)) from error
 
 
 def _usage(row: FlagRow) -> str:

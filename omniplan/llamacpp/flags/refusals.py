@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,10 +22,16 @@ from omniplan.llamacpp.load.context import resolve
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowSplit:
-    """Backends, by how their devices' names begin, that can split a weight by rows."""
+    """Backends, by how their devices' names begin, that can split a weight by rows; ``until`` a build, some could."""
 
     source: str
     devices: tuple[str, ...]
+    until: Mapping[str, int]
+
+    def has(self, device: str, build: int) -> bool:
+        """Whether ``device`` can in ``build``."""
+        could = any(device.startswith(name) and build < until for name, until in self.until.items())
+        return could or device.startswith(self.devices)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +117,7 @@ def _split_mode(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> No
     table = read_table("split_mode_tensor.toml", SplitModes)
     if params.split_mode is SplitMode.ROW:
         for device in devices:
-            if not device.startswith(table.row.devices):
+            if not table.row.has(device, params.build):
                 raise ArgumentError(
                     "--split-mode", f"device {device} does not support split buffers", remedy="use -sm layer"
                 )

@@ -32,7 +32,7 @@ Setter = Callable[[ServerParams, FlagRow, Value], ServerParams]
 
 def change(params: ServerParams, row: FlagRow, value: Value) -> ServerParams:
     """``params`` after the flag ``row`` with ``value`` (a bool for a flag without one); ``ValueError`` if bad."""
-    params = _SETTERS.get(row.key, _assign)(params, row, value)
+    params = (_turn if row.turns else _SETTERS.get(row.key, _assign))(params, row, value)
     for param, implied in row.sets.items():
         params = _set(params, param, implied)
     return params
@@ -42,8 +42,14 @@ def _assign(params: ServerParams, row: FlagRow, value: Value) -> ServerParams:
     """Set the field the row names; a flag without a field is only remembered, as it was spelled."""
     if row.param:
         return _set(params, row.param, value)
-    name = next(name for name in row.negated if name.startswith("--")) if value is False else row.name
+    name = row.negation if value is False else row.name
     return replace(params, extra=(*params.extra, (name, "" if isinstance(value, bool) else str(value))))
+
+
+def _turn(params: ServerParams, row: FlagRow, value: Value) -> ServerParams:
+    """The field's value as the flag changes it, whatever was said before."""
+    now = _get(params, row.param)
+    return _set(params, row.param, type(now)(row.turned(str(now), bool(value))))
 
 
 def _set(params: ServerParams, param: str, value: object) -> ServerParams:

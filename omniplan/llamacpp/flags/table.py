@@ -33,6 +33,15 @@ class ValueKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """A default that builds had once: ``until`` is the last one known to."""
+
+    until: int
+    value: int | str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FlagRow:
     """One flag of llama-server; ``key`` is its name in the table, ``param`` the field of ``ServerParams`` it sets.
 
@@ -40,6 +49,10 @@ class FlagRow:
     ``since`` is the first build known to take it as described, ``lacks`` the last known not to, ``until`` the first
     known to refuse it again. ``before`` is what a build that lacks it is given instead, by value; ``without`` and
     ``instead`` tell a person what to do; ``builds`` is the source of these numbers.
+
+    What a command of another time means: ``renamed`` are the flags that took the place of a removed one, with the same
+    value; ``turns`` says for each spelling what becomes of the field's value; ``bare`` is the value of a flag that
+    took none once. ``earlier`` are defaults of older builds, oldest first.
     """
 
     key: Name
@@ -62,6 +75,10 @@ class FlagRow:
     until: int | None = None
     instead: str = ""
     before: Mapping[str, str] = field(default_factory=dict)
+    renamed: tuple[str, ...] = ()
+    turns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    bare: str = ""
+    earlier: tuple[Earlier, ...] = ()
     without: str = ""
     builds: str = ""
 
@@ -88,6 +105,32 @@ class FlagRow:
     def is_removed(self) -> bool:
         """Whether the newest known build refuses it."""
         return self.until is not None
+
+    def is_gone(self, build: int) -> bool:
+        """Whether ``build`` is known to refuse it again."""
+        return self.until is not None and build >= self.until
+
+    def is_lacking(self, build: int) -> bool:
+        """Whether ``build`` is known not to have it yet."""
+        return self.lacks is not None and build <= self.lacks
+
+    def default_of(self, build: int) -> int | str | None:
+        """The default of ``build`` where it is another one than the table's."""
+        return next((item.value for item in self.earlier if build <= item.until), None)
+
+    def turned(self, value: str, way: bool | str) -> str:
+        """What the flag, or its negation, makes of the field's ``value``."""
+        return self.turns[self.name if way else self.negation].get(value, value)
+
+    @property
+    def successor(self) -> str:
+        """The flag whose values it turns, as the words for a person begin with it."""
+        return self.instead.split()[0]
+
+    @property
+    def negation(self) -> str:
+        """The negated spelling for messages, "" without one."""
+        return next((name for name in self.negated if name.startswith("--")), "")
 
     @property
     def negative_env(self) -> str:

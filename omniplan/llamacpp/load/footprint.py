@@ -69,7 +69,7 @@ def price(model: Model, machine: Machine, params: ServerParams, placement: Place
         n_nodes=reserved.n_nodes,
         sched_copies=placement.n_copies,
         compute_parts=reserved.parts,
-        assumptions=(*margin.assumptions(build), *_assumptions(model)),
+        assumptions=(*params.remarks, *margin.assumptions(build), *_assumptions(model)),
         is_graph_known=families.is_known(model.arch),
         unpriced=(
             *margin.unpriced_build(params.build),
