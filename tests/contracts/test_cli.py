@@ -42,7 +42,7 @@ BAD = [
     pytest.param(["plan", TINY, *ONE, "--parallel", "0"], "--parallel", id="no-slots"),
     pytest.param(["plan", TINY, *ONE, "--cache-type", "f8"], "q8_0", id="unknown-cache-type"),
     pytest.param(["plan", TINY, *ONE, "--headroom", "lots"], "10%", id="headroom"),
-    pytest.param(["footprint", TINY, *ONE, "--", "--no-mmap"], "--load-mode", id="removed-flag"),
+    pytest.param(["footprint", TINY, *ONE, "--", "--no-mmapp"], "--no-mmap", id="unknown-flag"),
     pytest.param(["footprint", TINY, *ONE, "--", "--ctx-sise", "512"], "--ctx-size", id="misspelt-flag"),
     pytest.param(["footprint", TINY, *ONE, "--", "-ngl"], "expected a value", id="value-missing"),
     pytest.param(["footprint", TINY, *ONE, "--", "-ot", "a=CUDA1"], "CUDA1", id="no-such-device"),

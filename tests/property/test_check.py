@@ -161,7 +161,7 @@ def test_mending_makes_no_worse(case: tuple[str, Machine, list[str]], tmp_path_f
     after = _case(path, name, machine)
 
     faulty = {"remarks", *({"load_mode"} if {"--mlock", "--no-mmap"} & set(args) else ())}
-    faulty |= {"draft"} if "--draft-max" in args else set()
+    faulty |= {"draft", "ngram"} if "--draft-max" in args else set()
     faulty |= {option.row.param for option in before.reading.options if option.row and _is_faulty(option)}
     faulty |= {"tensor_split"} if before.params.split_mode is SplitMode.NONE else set()
     changed = {field.name for field in fields(ServerParams) if _field(before, field.name) != _field(after, field.name)}
