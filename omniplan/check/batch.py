@@ -50,17 +50,23 @@ def ubatch_over_batch(case: Case) -> Iterator[Hit]:
 def embedding_input(case: Case) -> Iterator[Hit]:
     """An embedding server whose slots hold more than a micro-batch, which is the longest input that it takes."""
     params, given = case.params, case.option("ctx-size")
+    if params.embedding and (batch := case.option("batch-size")) and params.n_batch > params.n_ubatch:
+        yield Hit(message=f"-b {params.n_batch} is cut down to -ub {params.n_ubatch} for embeddings", at=batch.at)
     header = case.model.hparams.pooling_type if case.model else 0
     pooling = Pooling(params.pooling) if params.pooling else dict(enumerate(Pooling)).get(header)
     # A decoder whose last row is the result may take its input in pieces.
-    if given is None or not params.embedding or pooling is Pooling.LAST:
+    if not params.embedding or pooling is Pooling.LAST:
         return
     longest = min(params.n_batch, params.n_ubatch)
-    slot = params.n_ctx if params.is_kv_unified else params.n_ctx // params.n_seq_max
-    if slot > longest:
+    _, slot = case.slots
+    if given is None and not slot:
+        flag = case.option("embedding") or case.option("rerank")
+        text = f"an input over one micro-batch, {longest} tokens, is refused"
+        yield Hit(message=text, at=flag.at if flag else None, severity=Severity.INFO)
+    elif slot > longest:
         yield Hit(
             message=f"slots hold {slot} tokens, but an input over one micro-batch, {longest} tokens, is refused",
-            at=given.at,
+            at=given.at if given else None,
             fix=f"-b {slot} -ub {slot}, or a smaller -c",
         )
 
@@ -110,9 +116,18 @@ def _cost(priced: Footprint, usual: Footprint) -> str:
     return "".join(f", {mib(size)} more on {name}" for name, size in more.items())
 
 
+def prompt_cache_unused(case: Case) -> Iterator[Hit]:
+    """A prompt cache for a server that completes nothing."""
+    for key in ("cache-ram", "cache-reuse", "cache-idle-slots"):
+        given = case.option(key)
+        if given is not None and case.params.embedding and given.value != "0":
+            yield Hit(message=f"{given.name} does nothing here: only completions use the prompt cache", at=given.at)
+
+
 RULES: Final[Mapping[str, CommandRule]] = {
     "batch-equals-ubatch": batch_equals_ubatch,
     "embedding-input": embedding_input,
+    "prompt-cache-unused": prompt_cache_unused,
     "ubatch-over-batch": ubatch_over_batch,
     "ubatch-raised": ubatch_raised,
 }

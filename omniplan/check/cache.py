@@ -87,18 +87,17 @@ def slots(case: Case) -> Iterator[Hit]:
     given, params = case.option("parallel"), case.params
     if given is None:
         if not case.may_have("parallel"):
-            shared = f"{params.n_ctx:,} tokens" if params.n_ctx else "the whole context"
+            shared = f"{case.slots[0]:,} tokens" if params.n_ctx else "the whole context"
             yield Hit(message=f"no -np: {params.n_seq_max} slots share {shared}")
         return
     if params.n_seq_max < 2 or params.n_parallel < 1:
         return
-    total = case.priced.n_ctx if case.priced else params.n_ctx
+    total, each = case.slots
     if not total:
         return
     if params.is_kv_unified:
         text = f"-np {params.n_parallel}: the slots share {total:,} tokens"
     else:
-        each = case.priced.n_ctx_seq if case.priced else total // params.n_seq_max
         text = f"-np {params.n_parallel}: each slot gets {each:,} of {total:,} tokens"
     yield Hit(message=text, at=given.at)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from omniplan.check.options import GivenOption, Reading, read
+from omniplan.check.options import GivenOption, Reading, canonical, read
 from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
@@ -24,10 +24,11 @@ from omniplan.llamacpp.fit.fit import fit
 from omniplan.llamacpp.flags.refusals import devices_in_use
 from omniplan.llamacpp.flags.table import spellings
 from omniplan.llamacpp.ggml import buffers
+from omniplan.llamacpp.load.context import CELL_PAD
 from omniplan.llamacpp.load.footprint import footprint
 from omniplan.machines.probe.order import VISIBLE, as_visible
 from omniplan.predict.request import is_known, predict_priced
-from omniplan.units import GIB
+from omniplan.units import GIB, pad
 
 DEFAULT: Final = Headroom()
 # What "it would fit" must leave free: more than any usual policy of a plan, so that a plan is never contradicted.
@@ -37,6 +38,7 @@ _WRITTEN: Final = re.compile(r"^# omniplan \S+ for llama\.cpp b(\d{1,6})\b")
 _RELEASE: Final = re.compile(r"(?<![\w.])b(\d{4,6})(?![\w.])")
 # A router's models have options of their own, the others only tell something.
 _LOADS_NOTHING: Final = ("models-preset", "models-dir", "help", "version", "list-devices", "cache-list")
+_MODELS: Final = ("model", "hf-repo", "hf-file", "model-url", "docker-repo")
 # As in a plan: one request of a prompt of 2048 tokens and an answer of 256.
 _WORKLOAD: Final = (2048, 256, 0)
 
@@ -91,6 +93,26 @@ class Case:
         """The parameters as written."""
         return self.reading.params
 
+    def knows(self, flag: str) -> bool:
+        """Whether llama-server has that flag."""
+        return canonical(flag) in spellings()
+
+    @cached_property
+    def is_router(self) -> bool:
+        """Whether the server starts without a model, to load what it is asked for."""
+        has_model = any(option.row and option.row.key in _MODELS for option in self.reading.options)
+        return bool(self.command.program) and not has_model and not self.reading.open
+
+    @cached_property
+    def slots(self) -> tuple[int, int]:
+        """Tokens of the whole context and of one sequence, rounded as llama.cpp does, 0 where nothing says."""
+        if self.priced is not None:
+            return self.priced.n_ctx, self.priced.n_ctx_seq
+        params = self.params
+        total = pad(params.n_ctx, CELL_PAD)
+        each = total if params.is_kv_unified else pad(total // params.n_seq_max, CELL_PAD)
+        return (total, total) if params.is_kv_unified else (each * params.n_seq_max, each)
+
     @cached_property
     def is_open(self) -> bool:
         """Whether a variable decides something that is priced, so that nothing can be computed."""
@@ -98,7 +120,7 @@ class Case:
 
     def may_have(self, key: str) -> bool:
         """Whether a variable may set that row's flag, or this is no command that loads a model."""
-        if any(option.row and option.row.key in _LOADS_NOTHING for option in self.reading.options):
+        if self.is_router or any(option.row and option.row.key in _LOADS_NOTHING for option in self.reading.options):
             return True
         unknown = any(option.row is None or option.row.key == key for option in self.reading.open)
         names = [option.variable for option in self.reading.options]

@@ -25,7 +25,7 @@ _OVERRIDES: Final = ("override-tensor", "cpu-moe", "n-cpu-moe", "n-cpu-ffn")
 def ngl_with_fit(case: Case) -> Iterator[Hit]:
     """A fixed layer count keeps --fit from moving layers."""
     given = case.option("gpu-layers")
-    if given is None or not case.params.is_fitted or case.params.n_gpu_layers == -1:
+    if given is None or not case.params.is_fitted or case.params.n_gpu_layers in (-1, 0):
         return
     yield _in_the_way(case, given, f"{given.name} {given.value} is fixed")
 
@@ -55,20 +55,24 @@ def divided_with_fit(case: Case) -> Iterator[Hit]:
     yield Hit(
         message=f"{given.name} {given.value} while {how}: it changes nothing, whatever is free{missing}",
         at=given.at,
-        severity=Severity.INFO if is_harmless else None,
+        severity=Severity.INFO if is_harmless or not case.option("fit") else None,
     )
 
 
 def _in_the_way(case: Case, given: GivenOption, what: str) -> Hit:
-    """A finding about something --fit gives up on; only an info where --fit has nothing to do."""
-    how = "--fit is on" if case.option("fit") else "--fit is on by default"
+    """A finding about something --fit gives up on; an info unless --fit was asked for and has something to do."""
+    is_asked = case.option("fit") is not None
+    how = "--fit is on" if is_asked else "--fit is on by default"
+    mild = None if is_asked else Severity.INFO
     fitted = case.fitted
     if fitted is None:
-        return Hit(message=f"{what} while {how}: it gives up as soon as something must move", at=given.at)
+        text = f"{what} while {how}: it gives up as soon as something must move"
+        return Hit(message=text, at=given.at, severity=mild)
     if fitted.failure:
         short = case.priced.shortfall if case.priced else {}
         missing = "".join(f", {mib(size)} short on {name}" for name, size in short.items())
-        return Hit(message=f"{what} while {how}: it gives up here ({fitted.failure}){missing}", at=given.at)
+        text = f"{what} while {how}: it gives up here ({fitted.failure}){missing}"
+        return Hit(message=text, at=given.at, severity=mild)
     return Hit(message=f"{what} while {how}; here nothing must move", at=given.at, severity=Severity.INFO)
 
 
@@ -143,11 +147,13 @@ def context_unset(case: Case) -> Iterator[Hit]:
     if params.n_ctx_given or params.kv_unified_per_slot or case.may_have("ctx-size") or _is_refused(case):
         return
     if case.model is None:
-        yield Hit(message="no -c: the context is the model's training context" + _may_shrink(case))
+        text = "no -c: the context is the model's training context" + _may_shrink(case)
+        yield Hit(message=text, severity=Severity.INFO)
         return
     trained = case.model.hparams.n_ctx_train
     if case.priced is None:
-        yield Hit(message=f"no -c: the context is the training context of {trained:,} tokens" + _may_shrink(case))
+        text = f"no -c: the context is the training context of {trained:,} tokens" + _may_shrink(case)
+        yield Hit(message=text, severity=Severity.INFO)
     elif case.priced.n_ctx < trained:
         yield Hit(message=f"no -c: --fit cuts the context from {trained:,} to {case.priced.n_ctx:,} tokens")
     elif not case.fits(case.settled, Headroom(growth_fraction=0.0, growth_least=0, growth_display=0)):

@@ -25,7 +25,7 @@ _BESIDE: Final = GIB
 def prompt_cache(case: Case) -> Iterator[Hit]:
     """The prompt cache may grow beyond the RAM that is left."""
     memory = case.machine.memory if case.machine else None
-    if memory is None:
+    if memory is None or case.params.embedding:
         return
     given, limit = case.option("cache-ram"), case.params.cache_ram
     used = next((pool.used for pool in case.priced.pools if pool.name == RAM), 0) if case.priced else 0

@@ -125,6 +125,11 @@ def split_options(args: Sequence[str]) -> Iterator[tuple[str, ...]]:
         yield tuple(word.text for word in option.words)
 
 
+def in_quotes(word: Word) -> bool:
+    """Whether a word begins with a quote that belongs to it; what is not known may do so rightly."""
+    return not word.is_open and word.text[:1] in {"'", '"'}
+
+
 def canonical(text: str) -> str:
     """A flag as the table spells it."""
     return text.replace("_", "-") if text.startswith("--") else text

@@ -21,6 +21,7 @@ from omniplan.check import (
     patterns,
     split,
     together,
+    written,
 )
 from omniplan.check.hit import Hit
 from omniplan.check.rule import CommandRule, FileRule, Rule
@@ -41,6 +42,7 @@ COMMAND_RULES: Final[Mapping[str, CommandRule]] = {
     **host.RULES,
     **expert_cache.RULES,
     **comments.RULES,
+    **written.RULES,
 }
 
 FILE_RULES: Final[Mapping[str, FileRule]] = {

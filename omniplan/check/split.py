@@ -51,6 +51,24 @@ def count_of_shares(case: Case) -> Iterator[Hit]:
     yield Hit(message=f"-ts has {count} values for {len(case.gpus)} GPUs: {effect}", at=given.at)
 
 
+def count_of_visible(case: Case) -> Iterator[Hit]:
+    """More or fewer ``-ts`` values, or another ``-mg``, than CUDA_VISIBLE_DEVICES leaves GPUs."""
+    word = dict(case.command.environment).get(VISIBLE)
+    if word is None or word.is_open or case.machine is not None:
+        return
+    count = len([part for part in word.text.split(",") if part.strip() not in ("", "-1")])
+    split, main = case.option("tensor-split"), case.option("main-gpu")
+    shares = len(case.params.tensor_split)
+    if split is not None and count and any(case.params.tensor_split) and shares != count:
+        effect = "a GPU without a share gets nothing" if shares < count else "the last ones do nothing"
+        yield Hit(
+            message=f"-ts has {shares} values and {VISIBLE}={word.text} leaves {count} GPUs: {effect}", at=split.at
+        )
+    if main is not None and count and case.params.main_gpu >= count:
+        message = f"-mg {main.value} and {VISIBLE}={word.text} leaves GPUs 0 to {count - 1}"
+        yield Hit(message=message, at=main.at)
+
+
 def by_nominal_size(case: Case) -> Iterator[Hit]:
     """``-ts`` in proportion to what is printed on the box, not to what is free."""
     given, params = case.option("tensor-split"), case.params
@@ -214,6 +232,7 @@ def _are_alike(case: Case) -> bool:
 RULES: Final[Mapping[str, CommandRule]] = {
     "split-none-with-ts": none_with_split,
     "split-count": count_of_shares,
+    "visible-devices-count": count_of_visible,
     "split-by-nominal-size": by_nominal_size,
     "split-rows-on-unequal-gpus": rows_on_unequal,
     "split-though-one-gpu-holds": spread_over_many,

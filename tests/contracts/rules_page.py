@@ -16,13 +16,14 @@ _HEAD: Final = """\
 <!-- Made by `python -m tests.contracts.rules_page --write` from data/rules.toml. -->
 # Rules of omniplan check
 
-{count} rules, by subject. An **error** stops the server or loses what was meant, a **warning** says what to change, an
-**info** is a choice, or a fact of the machine that no argument changes. A rule may report less than its severity where
-model and machine show that it does no harm. Rules marked *model* or *machine* are asked only when these are at hand;
-many others say more then.
+{count} rules, by subject. An **error** is that the server will not start or not fit, a **warning** that it will not do
+what is meant, an **info** all else: a choice, a cost, a fact of the machine. A rule may report less than its severity
+where model and machine show that it does no harm. Rules marked *model* or *machine* are asked only when these are at
+hand; many others say more then.
 """
 _TITLES: Final = {
     "arguments": "Single arguments",
+    "written": "How a command is written",
     "files": "Model files",
     "fitting": "What fits, and --fit",
     "overrides": "Tensor overrides",

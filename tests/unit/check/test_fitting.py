@@ -63,15 +63,15 @@ def ngl(*args: str, at: Machine | None) -> tuple[str, str]:
 
 
 def test_fit_is_in_the_way_where_something_must_move() -> None:
-    """Where it gives up, why and what is short; where nothing must move it is merely said; unknown is a warning."""
+    """Where it gives up, why and what is short; where nothing must move it is merely said. A choice all the same."""
     severity, message = ngl("--fit", "on", at=machine(left=-1))
     default = "-ngl 99 is fixed while --fit is on by default"
 
-    assert severity == Severity.WARNING
+    assert severity == Severity.INFO
     assert "while --fit is on: it gives up here (" in message
     assert "MiB short on CUDA0" in message
     assert ngl(at=machine(left=8 * GIB)) == (Severity.INFO, f"{default}; here nothing must move")
-    assert ngl(at=None) == (Severity.WARNING, f"{default}: it gives up as soon as something must move")
+    assert ngl(at=None) == (Severity.INFO, f"{default}: it gives up as soon as something must move")
 
 
 @pytest.mark.parametrize(("is_unified", "says"), [(False, True), (True, False)])

@@ -83,7 +83,6 @@ def test_patch_applies_the_diff(name: str, before: str, after: str, tmp_path: Pa
     ("rule", "name", "text"),
     [
         ("context-unset", "run.sh", "llama-server -m a\n"),
-        ("ngl-with-fit", "run.sh", "llama-server -m a -c 512 -ngl 0\n"),
         ("ngl-with-fit", "run.sh", "llama-server -m a -c 512 -ngl 49\n"),
         ("ngl-with-fit", "models.conf", "[a]\nMODEL=a\nN_GPU_LAYERS=99\n"),
         ("overrides-with-fit", "run.sh", "llama-server -m a -c 512 --fit on -ot exps=CPU\n"),
