@@ -69,7 +69,8 @@ ROWS: Final = (
         good='services:\n  a:\n    image: ghcr.io/ggml-org/llama.cpp:server\n    command: [-m, a, -c, "512"]\n'),
     Row(rule="command-cut", file="run.sh", bad="llama-server -m a \\\n  # -fa on \\\n  -c 512\n",
         good="llama-server -m a \\\n  -c 512 # -fa on\n"),
-    Row(rule="command-cut", file="run.sh", bad="llama-server -m a \\ \n  -c 512\n", good="llama-server -m a \n-c 512\n"),
+    Row(rule="command-cut", file="run.sh", bad="llama-server -m a \\ \n  -c 512\n",
+        good="llama-server -m a \n-c 512\n"),
     # Model files.
     Row(rule="model-not-first-part", bad="-m a-00002-of-00003.gguf", good="-m a-00001-of-00003.gguf"),
     Row(rule="loaded-beside", bad="-c 4096 --mmproj p.gguf --fit off", good="-c 4096 --fit off"),
