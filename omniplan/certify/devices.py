@@ -1,7 +1,7 @@
-"""Simulated GPUs for the library's scheduler: the host side of the CUDA backend, as callbacks.
+"""Simulated GPUs for the library's scheduler: the host side of their back ends, as callbacks.
 
-Which operations have kernels, what is offloaded, how results are padded and which nodes are tied comes from
-``omniplan.llamacpp.ggml.cuda``; the GPUs' buffers hold no bytes and nothing is ever computed.
+Which operations have kernels, what is offloaded, how results are padded and which nodes are tied comes from the back
+ends of ``omniplan.llamacpp.ggml``; the GPUs' buffers hold no bytes and nothing is ever computed.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ from omniplan.certify.library import BUILD
 from omniplan.certify.optimize import optimize
 from omniplan.certify.tensors import Tensors
 from omniplan.llamacpp.build import Build, known
-from omniplan.llamacpp.ggml.backend import Device
-from omniplan.llamacpp.ggml.cuda import CUDA, HOST
+from omniplan.llamacpp.ggml import registry
+from omniplan.llamacpp.ggml.backend import Backend, Device
+from omniplan.llamacpp.ggml.buffers import BufferType
 from omniplan.llamacpp.graph.node import Node
 
 _GPU: Final = 1  # ggml-backend.h: GGML_BACKEND_DEVICE_TYPE_GPU
 _IGPU: Final = 2
 # Where buffers without bytes begin; nothing is read or written there.
 _BASE: Final = 1 << 20
-_CAPABILITIES: Final = {"async": True, "host_buffer": True, "buffer_from_host_ptr": False, "events": True}
+# What these keep behind their results depends on their sources.
+_WHOLE: Final = ("FLASH_ATTN_EXT", "MUL_MAT_ID", "TOP_K")
 
 
 class SimulatedBackend:
@@ -49,6 +51,7 @@ class SimulatedBackend:
         self._alive: list[Any] = []
         self._texts: dict[str, Any] = {}
         self._runs: dict[object, bool] = {}
+        self._backends = {gpu.name: registry.named(gpu.backend, self._build.number) for gpu in gpus}
         self._owners: dict[int, Any] = {}
         self.held: Counter[str] = Counter()
         self._empty = self._empty_buffer()
@@ -56,14 +59,18 @@ class SimulatedBackend:
         if no_alloc:
             # Recurrent states and logits are allocated and cleared even when only measured.
             self._set(cpu, alloc_buffer=self._allocate)
-        self._host = self._host_type(cpu)
+        # Devices of one back end copy from one kind of RAM.
+        memories = {backend.host for backend in self._backends.values() if backend.host}
+        self._hosts = {memory: self._host_type(cpu, memory) for memory in memories}
         self._reg = self._new("struct ggml_backend_reg")
         self.devices = {gpu.name: self._device(gpu) for gpu in gpus}
         self.types = {"CPU": cpu, **{gpu.name: self._buffer_type(gpu) for gpu in gpus}}
         for gpu in gpus:
             self._add_stream(gpu)
         if gpus:
-            self._host.device = self.devices[gpus[0].name]
+            for gpu in reversed(gpus):
+                if memory := self._backends[gpu.name].host:
+                    self._hosts[memory].device = self.devices[gpu.name]
             self._register([self.devices[gpu.name] for gpu in gpus])
 
     def put_before(self, devices: Mapping[str, Any], types: Mapping[str, Any]) -> None:
@@ -93,12 +100,12 @@ class SimulatedBackend:
         print(f"a simulated device failed: {kind.__name__}: {value}", file=sys.stderr, flush=True)
         os._exit(2)
 
-    def _host_type(self, cpu: Any) -> Any:
+    def _host_type(self, cpu: Any, memory: BufferType) -> Any:
         """Pinned memory, which is the CPU's with another name (ggml_backend_cuda_host_buffer_type)."""
         host = self._new("struct ggml_backend_buffer_type")
         host[0] = cpu[0]
-        name = self._text(HOST.name)
-        self._set(host, get_name=lambda _: name, get_alignment=lambda _: HOST.alignment)
+        name = self._text(memory.name)
+        self._set(host, get_name=lambda _: name, get_alignment=lambda _: memory.alignment)
         return host
 
     def _empty_buffer(self) -> Any:
@@ -125,20 +132,22 @@ class SimulatedBackend:
         self._owners[self._tensors.address(buft)] = device
         name = self._text(gpu.name)
 
-        planned = Device(name=gpu.name, backend=CUDA, buffer=gpu.name, memory=CUDA.memory, capability=gpu.capability)
+        backend = self._backends[gpu.name]
+        memory = backend.memory
+        planned = Device(name=gpu.name, backend=backend, buffer=gpu.name, memory=memory, capability=gpu.capability)
 
         def alloc_size(_: Any, tensor: Any) -> int:
             node = self._leaf(tensor)
-            # Only attention keeps something that depends on its sources.
-            is_whole = node.op == "FLASH_ATTN_EXT"
+            is_whole = node.op.partition(":")[0] in _WHOLE
             return planned.alloc_size(self._tensors.node(self._tensors.address(tensor)) if is_whole else node)
 
         self._set(
             buft,
             get_name=lambda _: name,
             alloc_buffer=self._allocate,
-            get_alignment=lambda _: CUDA.memory.alignment,
+            get_alignment=lambda _: memory.alignment,
             get_alloc_size=alloc_size,
+            get_max_size=lambda _: memory.max_size,
         )
         # ggml-cuda.cu has no GPU read pinned memory in place, integrated ones included (llama.cpp issue 15034).
         self._set(device, get_buffer_type=lambda _: buft, supports_buft=lambda _, other: other == buft)
@@ -156,21 +165,29 @@ class SimulatedBackend:
             synchronize=lambda _: None,
             event_record=lambda *_: None,
             event_wait=lambda *_: None,
-            graph_optimize=self._optimize,
+            graph_optimize=partial(self._optimize, self._backends[gpu.name]),
         )
         self._set(device, init_backend=lambda *_: stream)
 
-    def _optimize(self, _: Any, graph: Any, params: Any = None) -> None:
+    def _optimize(self, backend: Backend, _: Any, graph: Any, params: Any = None) -> None:
         """An older build passes no ``params``: nothing that it ties is told to the allocator."""
         if params is not None:
             tie = partial(params.add_alloc_dep, params.user_data)
-            optimize(self._tensors, graph, self._build.fusions, tie)
+            optimize(self._tensors, graph, backend, self._build.fusions, tie)
 
     def _device(self, gpu: Simulated) -> Any:
         device = self._new("struct ggml_backend_device")
         device.reg = self._reg
         name, description = self._text(gpu.name), self._text(gpu.description)
         kind = _IGPU if gpu.is_unified else _GPU
+        backend = self._backends[gpu.name]
+        able = {
+            "async": backend.pipelines,
+            "events": backend.pipelines,
+            "host_buffer": backend.host is not None,
+            "buffer_from_host_ptr": False,
+            "mmap_support": backend.integrated_maps or not gpu.is_unified,
+        }
 
         def memory(_: Any, free: Any, total: Any) -> None:
             free[0], total[0] = gpu.free, gpu.total
@@ -178,7 +195,7 @@ class SimulatedBackend:
         def props(_: Any, found: Any) -> None:
             found.name, found.description, found.type, found.device_id = name, description, kind, self._ffi.NULL
             found.memory_free, found.memory_total = gpu.free, gpu.total
-            for field, value in {**_CAPABILITIES, "mmap_support": not gpu.is_unified}.items():
+            for field, value in able.items():
                 if hasattr(found, field):
                     setattr(found, field, value)
 
@@ -189,9 +206,9 @@ class SimulatedBackend:
             get_memory=memory,
             get_type=lambda _: kind,
             get_props=props,
-            get_host_buffer_type=lambda _: self._host,
-            supports_op=self._supports,
-            offload_op=lambda _, tensor: CUDA.offloads(self._leaf(tensor)),
+            get_host_buffer_type=lambda _: self._hosts[backend.host] if backend.host else self._ffi.NULL,
+            supports_op=partial(self._supports, backend),
+            offload_op=lambda _, tensor: backend.offloads(self._leaf(tensor)),
             event_new=self._event,
             event_free=lambda *_: None,
             event_synchronize=lambda *_: None,
@@ -206,7 +223,7 @@ class SimulatedBackend:
     def _leaf(self, tensor: Any) -> Node:
         return self._tensors.leaf(self._tensors.address(tensor), {})
 
-    def _supports(self, device: Any, tensor: Any) -> bool:
+    def _supports(self, backend: Backend, device: Any, tensor: Any) -> bool:
         """Whether the device has the kernel and no source lies on another GPU."""
         address = self._tensors.address(tensor)
         fields = self._tensors.fields(address)
@@ -214,13 +231,13 @@ class SimulatedBackend:
         for src in sources:
             if self._owners.get(self._tensors.buffer_type(src), device) != device:
                 return False
-        key = self._tensors.key(fields, sources)
+        key = backend, self._tensors.key(fields, sources)
         if key not in self._runs:
-            self._runs[key] = CUDA.supports(self._tensors.node(address))
+            self._runs[key] = backend.supports(self._tensors.node(address))
         return self._runs[key]
 
     def _register(self, devices: Sequence[Any]) -> None:
-        name = self._text("CUDA")
+        name = self._text("simulated")
         self._reg.api_version = self._lib.ggml_backend_reg_by_name(b"CPU").api_version
         self._set(
             self._reg,

@@ -17,7 +17,7 @@ from omniplan.domain.model import Model
 from omniplan.llamacpp.build import nearest
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.flags.write import write
-from omniplan.llamacpp.ggml.registry import capability
+from omniplan.llamacpp.ggml.registry import backend_name, capability
 from omniplan.llamacpp.load.context import resolve
 from omniplan.llamacpp.load.speculation import SecondContext, second, settled
 
@@ -31,13 +31,14 @@ PathOf = Callable[[Header], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulated:
-    """One GPU to simulate: bytes ``free`` and ``total``, ``capability`` 890 for sm_89."""
+    """One GPU of a back end to simulate: bytes ``free`` and ``total``, ``capability`` 890 for sm_89."""
 
     name: str
     description: str
     free: int
     total: int
     capability: int
+    backend: str = "cuda"
     is_unified: bool = False
 
 
@@ -114,6 +115,7 @@ class Job:
                 free=gpu.free,
                 total=gpu.total,
                 capability=capability(gpu.compute_capability),
+                backend=backend_name(gpu),
                 is_unified=gpu.is_unified,
             )
             for gpu in machine.gpus

@@ -1,4 +1,4 @@
-"""CUDA's hook on each split of the library's graph: our fusion rules, applied to its own tensors."""
+"""A back end's hook on each split of the library's graph: our rules of it, applied to its own tensors."""
 
 from __future__ import annotations
 
@@ -8,27 +8,33 @@ from typing import Any, Final
 from omniplan.certify.tensors import Tensors
 from omniplan.domain.tensor_type import TYPE_BY_NAME
 from omniplan.llamacpp.build import Fusions
-from omniplan.llamacpp.ggml.cuda_fusion import Fuser
+from omniplan.llamacpp.ggml.backend import Backend
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.graph.node import Node
 
 _WORD: Final = 32  # bits of ggml's bitset words
 
 
-def optimize(tensors: Tensors, graph: Any, fusions: Fusions, add_dependency: Callable[[Any, Any], None]) -> None:
-    """Reorder the nodes of ``graph`` and tie tensors, as the CUDA backend does before it is allocated.
+def optimize(
+    tensors: Tensors, graph: Any, backend: Backend, fusions: Fusions, add_dependency: Callable[[Any, Any], None]
+) -> None:
+    """Reorder the nodes of ``graph`` and tie tensors, as ``backend`` does before it is allocated.
 
     ``add_dependency`` takes a tensor and the node it must outlive. The node after the split may be one of those: CUDA's
     rules look at it through the array that all splits share.
     """
+    if backend.optimizer is None:
+        return
     count = graph.n_nodes
     addresses = [tensors.address(pointer) for pointer in graph.nodes[0:count]]
     nodes, known = _nodes(tensors, addresses)
     own = set(map(id, nodes))
     prepared = Prepared(nodes, [node for node in known.values() if id(node) not in own])
     prepared.uses[:count] = _uses(tensors, graph, addresses)
+    # Experts may lie in another split than what is made of their results.
+    prepared.fuses = True
     order, keep = list(range(count + 1)), dict[int, list[int]]()
-    Fuser(prepared, order, prepared.src, (), keep, fusions).run(0, count)
+    backend.optimizer(prepared, order, prepared.src, (), keep, fusions).run(0, count)
     for i, number in enumerate(order[:count]):
         if i != number:
             graph.nodes[i] = tensors.pointer(addresses[number])

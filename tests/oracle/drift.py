@@ -133,9 +133,11 @@ def certify(pair: tuple[Path, str]) -> str | None:
 
 
 def report_loads(pool: Executor) -> bool:
-    """Print how far the recorded cases that load for real, and those on a CPU alone, are ours; whether all are."""
-    outcomes = list(pool.map(ask, (*cases.load("loads"), *cases.load("tensor_split"), *cases.load("cpu"))))
-    print(f"{len(outcomes)} cases that load, or that run on a CPU alone")
+    """Print how far the recorded cases that load for real, and those of a CPU alone and of Metal, are ours."""
+    outcomes = list(
+        pool.map(ask, (*cases.load("loads"), *cases.load("tensor_split"), *cases.load("cpu"), *cases.load("metal")))
+    )
+    print(f"{len(outcomes)} cases that load, or that run on a CPU alone or on Metal")
     return report(outcomes)
 
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Final
 
+from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.machine import Gpu
 from omniplan.llamacpp.ggml.backend import Backend, Device
 from omniplan.llamacpp.ggml.cpu import CPU
 from omniplan.llamacpp.ggml.cuda import CUDA
 from omniplan.llamacpp.ggml.cuda_fattn import AMD, AMPERE
+from omniplan.llamacpp.ggml.metal import metal
 from omniplan.llamacpp.ggml.rocm import ROCM
 from omniplan.llamacpp.ggml.rpc import rpc
 from omniplan.llamacpp.ggml.table import rows
 from omniplan.llamacpp.ggml.vulkan import VULKAN
 
-BACKENDS: Final = {backend.name: backend for backend in (CPU, CUDA, ROCM, VULKAN)}
+BACKENDS: Final = {backend.name: backend for backend in (CPU, CUDA, ROCM, VULKAN, metal(DEFAULT_BUILD))}
+# Back ends that are others from build to build.
+_BY_BUILD: Final[Mapping[str, Callable[[int], Backend]]] = {"metal": metal}
 _PREFIX: Final = re.compile("[A-Za-z]*")
 
 
@@ -33,10 +37,16 @@ def _words() -> dict[str, str]:
     return {row.device: name for name, row in rows().items()}
 
 
-def backend_of(gpu: Gpu) -> Backend:
-    """The back end of a GPU, RPC's for one of another host; CUDA stands in for one that is not known."""
-    found = BACKENDS.get(backend_name(gpu), CUDA)
+def backend_of(gpu: Gpu, build: int = DEFAULT_BUILD) -> Backend:
+    """The back end of a GPU in ``build``, RPC's for one of another host; CUDA stands in for one that is not known."""
+    found = named(backend_name(gpu), build)
     return rpc(found) if gpu.endpoint else found
+
+
+def named(name: str, build: int = DEFAULT_BUILD) -> Backend:
+    """The back end of ``build`` with a word of machine files; CUDA stands in for one that is not known."""
+    make = _BY_BUILD.get(name)
+    return make(build) if make else BACKENDS.get(name, CUDA)
 
 
 def maps_files(gpu: Gpu) -> bool:
@@ -44,9 +54,9 @@ def maps_files(gpu: Gpu) -> bool:
     return backend_of(gpu).integrated_maps or not gpu.is_unified
 
 
-def device(gpu: Gpu) -> Device:
-    """A GPU as the scheduler sees it."""
-    backend = backend_of(gpu)
+def device(gpu: Gpu, build: int = DEFAULT_BUILD) -> Device:
+    """A GPU as the scheduler of ``build`` sees it."""
+    backend = backend_of(gpu, build)
     return Device(
         name=gpu.name,
         backend=backend,

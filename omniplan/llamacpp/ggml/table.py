@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from omniplan.documents.column import Count, Mib, Name, Words
+from omniplan.documents.frozen import FrozenMapping
 from omniplan.documents.source import read_table
 from omniplan.llamacpp.ggml.backend import Backend, Optimizer
 from omniplan.llamacpp.ggml.buffers import ENDLESS, BufferType
@@ -33,6 +34,7 @@ class BackendRow:
     pipelines_since: Count = 0
     in_place: bool = False
     integrated_maps: bool = False
+    since: Mapping[str, Count] = FrozenMapping()
 
 
 @cache

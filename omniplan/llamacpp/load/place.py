@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -11,11 +11,12 @@ from omniplan.domain.footprint import BufferSize, sum_of
 from omniplan.domain.hosts import joined
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
-from omniplan.domain.params import FlashAttn, LazyMode, ServerParams, SplitMode
+from omniplan.domain.params import FlashAttn, LazyMode, LoadMode, ServerParams, SplitMode
 from omniplan.gguf.adapter import pairs
 from omniplan.gguf.model.architectures import row
 from omniplan.llamacpp.flags import overrides, refusals
 from omniplan.llamacpp.ggml import registry
+from omniplan.llamacpp.ggml.backend import Device
 from omniplan.llamacpp.ggml.cpu_buffers import repacked
 from omniplan.llamacpp.ggml.meta import meta
 from omniplan.llamacpp.load import compute, expert_cache, layers, memory, weights
@@ -26,6 +27,7 @@ from omniplan.llamacpp.load.speculation import settled
 
 # src/llama-model-loader.cpp: auto_min_size.
 _LAZY_AUTO: Final = 4 << 30
+_MAPPING: Final = (LoadMode.AUTO, LoadMode.MMAP, LoadMode.MMAP_MLOCK)
 
 
 def place(
@@ -38,7 +40,7 @@ def place(
     params, machine = settled(model, params), joined(machine, params.rpc)
     refusals.check(params, model, machine.gpus)
     devices = refusals.devices_in_use(params, tuple(gpu.name for gpu in machine.gpus))
-    known = {gpu.name: registry.device(gpu) for gpu in machine.gpus}
+    known = {gpu.name: registry.device(gpu, params.build) for gpu in machine.gpus}
     gpus = tuple(known[name] for name in devices)
     division = None
     if params.split_mode is SplitMode.TENSOR:
@@ -59,6 +61,7 @@ def place(
         tuple({**known, **{gpu.name: gpu for gpu in gpus}}.values()),
         forced,
         host=None if params.no_host else registry.host(gpus),
+        mapped=() if no_alloc else _mapped(params, gpus),
         repacked=repacked(machine.cpu.features) if params.repack and machine.cpu else (),
         lazy_over=_lazy_over(params, machine, devices),
         mtp=params.load_mtp,
@@ -92,6 +95,13 @@ def _divided(model: Model, placement: Placement, division: Division, *, mtp: boo
     caches = memory.caches(model, placement.context)
     division.check_readers(cache for cache in caches if placement.cache_device(cache.il) == device.buffer)
     return replace(placement, weights=weights.divide(placement.weights, model, device, division, mtp=mtp))
+
+
+def _mapped(params: ServerParams, gpus: Sequence[Device]) -> tuple[str, ...]:
+    """Buffer types of devices that read weights where the mapped file lies (llama_model_base::load_tensors)."""
+    if params.load_mode not in _MAPPING:
+        return ()
+    return tuple(gpu.buffer for gpu in gpus if gpu.backend.in_place)
 
 
 def _lazy_over(params: ServerParams, machine: Machine, devices: tuple[str, ...]) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
@@ -117,6 +117,7 @@ def place(
     *,
     host: Backend | None,
     repacked: Sequence[Repacked] = (),
+    mapped: Collection[str] = (),
     lazy_over: int | None = None,
     mtp: bool = False,
 ) -> Weights:
@@ -124,9 +125,9 @@ def place(
 
     ``layers`` is the device of each layer, output last; ``overridden`` maps names in the file to the buffer type their
     first matching override asks for, of any of ``devices``; ``host`` is the back end whose pinned memory takes weights
-    on the CPU, None where there is none; ``repacked`` are the CPU's own buffer types, which are asked after that. Rows
-    that are read on demand stay in plain RAM, if they have more than ``lazy_over`` bytes. ``mtp``: nextn blocks are
-    loaded.
+    on the CPU, None where there is none; ``repacked`` are the CPU's own buffer types, which are asked after that. Of
+    ``mapped`` buffer types the span in each file counts. Rows that are read on demand stay in plain RAM, if they have
+    more than ``lazy_over`` bytes. ``mtp``: nextn blocks are loaded.
     """
     buffer_of: dict[str, str] = {}
     factors: dict[int, str] = {}
@@ -141,6 +142,7 @@ def place(
         usable[kind.name], sizes[kind.name] = _usable(model, kind, mtp=mtp), _sizes(model, kind, mtp=mtp)
     in_ram = [*([pinned.name] if pinned else []), *(kind.name for kind in repacked)]
     nbytes: Counter[str] = Counter()
+    spans = _Spans(model)
     for i, priced in enumerate(_priced(model, mtp=mtp)):
         forced = overridden.get(priced.tensor)
         buffer = forced or (layers[priced.il] if priced.il >= 0 else buffers.CPU)
@@ -158,7 +160,31 @@ def place(
         if (buffer, priced.key) not in held:
             held.add((buffer, priced.key))
             nbytes[buffer] += sizes[buffer][i]
+            if buffer in mapped:
+                spans.add(buffer, priced.tensor)
+    nbytes.update({buffer: size - nbytes[buffer] for buffer, size in spans.sizes().items()})
     return Weights(buffer_of=buffer_of, factors=factors, nbytes=nbytes, n_tensors=len(held))
+
+
+class _Spans:
+    """From the first to the last byte of what buffer types hold of each file (``get_mapping_range``)."""
+
+    def __init__(self, model: Model) -> None:
+        self._tensors = model.header.by_name
+        self._ends: dict[tuple[str, int], tuple[int, int]] = {}
+
+    def add(self, buffer: str, name: str) -> None:
+        tensor = self._tensors[name]
+        key, end = (buffer, tensor.shard), tensor.offset + tensor.nbytes
+        first, last = self._ends.get(key, (tensor.offset, end))
+        self._ends[key] = min(first, tensor.offset), max(last, end)
+
+    def sizes(self) -> Counter[str]:
+        """Bytes by buffer type."""
+        sizes: Counter[str] = Counter()
+        for (buffer, _), (first, last) in self._ends.items():
+            sizes[buffer] += last - first
+        return sizes
 
 
 def divide(weights: Weights, model: Model, device: Device, division: Division, *, mtp: bool = False) -> Weights:

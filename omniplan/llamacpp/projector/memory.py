@@ -83,7 +83,7 @@ def _device(machine: Machine, params: ServerParams) -> Device:
         # ggml_backend_init_by_type: other hosts' are registered last, and integrated GPUs come after all others.
         ranked = sorted(machine.gpus, key=lambda gpu: (gpu.is_unified, bool(gpu.endpoint)))
         name = next((gpu.name for gpu in ranked), None)
-    return registry.device(machine.gpu(name)) if name and params.mmproj_offload else _CPU
+    return registry.device(machine.gpu(name), params.build) if name and params.mmproj_offload else _CPU
 
 
 @lru_cache(maxsize=16)
