@@ -21,6 +21,7 @@ from omniplan.domain.roles import Role
 from omniplan.errors import ArgumentError, InputError, OmniplanError
 from omniplan.formats.command import Command, Word
 from omniplan.llamacpp.fit.fit import fit
+from omniplan.llamacpp.flags.forks import fork_of
 from omniplan.llamacpp.flags.refusals import devices_in_use
 from omniplan.llamacpp.flags.table import spellings
 from omniplan.llamacpp.ggml import buffers
@@ -86,7 +87,7 @@ class Case:
     @cached_property
     def reading(self) -> Reading:
         """The command option by option."""
-        return read(self.command, build=self.build)
+        return read(self.command, build=self.build, fork=self.fork)
 
     @property
     def params(self) -> ServerParams:
@@ -214,9 +215,14 @@ class Case:
         found = (_RELEASE.search(self.command.program), *(_WRITTEN.search(word.text) for word in self.comments))
         return next((int(match[1]) for match in found if match), DEFAULT_BUILD)
 
+    @cached_property
+    def fork(self) -> str:
+        """The fork of llama.cpp that its program or its flags tell, "" for llama.cpp."""
+        return fork_of([word.text for word in self.command.words], self.command.program)
+
     def lacks(self, flag: str) -> bool:
-        """Whether that release is known not to take ``flag``."""
-        return spellings()[flag].is_lacking(self.build)
+        """Whether that release is known not to take ``flag``; of a fork nobody knows."""
+        return not self.fork and spellings()[flag].is_lacking(self.build)
 
     @property
     def host_weights(self) -> int:

@@ -11,6 +11,7 @@ from omniplan.domain.params import ServerParams
 from omniplan.errors import ArgumentError
 from omniplan.formats.command import Command, Word
 from omniplan.llamacpp.flags.args import parse
+from omniplan.llamacpp.flags.forks import row_of
 from omniplan.llamacpp.flags.table import FlagRow, ValueKind, load_flags, spellings
 
 
@@ -62,12 +63,12 @@ class Reading:
     open: tuple[GivenOption, ...]
 
 
-def read(command: Command, *, build: int = DEFAULT_BUILD) -> Reading:
+def read(command: Command, *, build: int = DEFAULT_BUILD, fork: str = "") -> Reading:
     """Read ``command`` option by option, as ``build`` does; what no llama-server takes is left out of the parameters.
 
     A word that is open may become anything.
     """
-    options = (*_variables(command), *_options(command.words))
+    options = (*_variables(command), *_options(command.words, fork))
     refused: list[tuple[GivenOption | None, ArgumentError]] = []
     undecided: list[GivenOption] = []
     args: list[str] = []
@@ -76,7 +77,7 @@ def read(command: Command, *, build: int = DEFAULT_BUILD) -> Reading:
         own = [] if option.variable else [word.text for word in option.words]
         named = {option.variable: option.value} if option.variable else {}
         try:
-            parse(own, env=named, build=build)
+            parse(own, env=named, build=build, fork=fork)
         except ArgumentError as error:
             if any(word.is_open for word in option.words):
                 undecided.append(option)
@@ -86,10 +87,10 @@ def read(command: Command, *, build: int = DEFAULT_BUILD) -> Reading:
             args += own
             env |= named
     try:
-        params = parse(args, env=env, build=build)
+        params = parse(args, env=env, build=build, fork=fork)
     except ArgumentError as error:
         refused.append((None, error))
-        params = ServerParams(build=build)
+        params = ServerParams(build=build, fork=fork)
     return Reading(
         options=options, params=params, args=tuple(args), env=env, refused=tuple(refused), open=tuple(undecided)
     )
@@ -109,11 +110,11 @@ def _variables(command: Command) -> Iterator[GivenOption]:
             yield GivenOption(row=known[name], flag=word, variable=name)
 
 
-def _options(words: Sequence[Word]) -> Iterator[GivenOption]:
+def _options(words: Sequence[Word], fork: str = "") -> Iterator[GivenOption]:
     at = 0
     while at < len(words):
         flag = words[at]
-        row = spellings().get(canonical(flag.text))
+        row = row_of(canonical(flag.text), fork)
         values = tuple(_values(row, words[at + 1 :]))
         yield GivenOption(row=row, flag=flag, values=values)
         at += 1 + len(values)

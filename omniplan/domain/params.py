@@ -157,7 +157,7 @@ class ServerParams:
     ``lora_init_without_apply``: ``adapters`` are only loaded, for requests to ask for.
     ``extra`` lists flags that are recognised but not modelled, in order, by their first long name.
     ``env`` lists the environment variables that were given and that llama.cpp or ggml reads. ``remarks`` say how words
-    of another build's command line were read.
+    of another build's command line were read. ``fork`` is the fork of llama.cpp whose command it is, "" for llama.cpp.
     """
 
     build: int = DEFAULT_BUILD
@@ -222,6 +222,7 @@ class ServerParams:
     extra: tuple[tuple[str, str], ...] = ()
     env: tuple[tuple[str, str], ...] = ()
     remarks: tuple[Assumption, ...] = ()
+    fork: str = ""
 
     @property
     def is_fitted(self) -> bool:

@@ -17,7 +17,7 @@ from typing import Final
 from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.params import MAX_OVERRIDES, ServerParams
 from omniplan.errors import ArgumentError
-from omniplan.llamacpp.flags import eras
+from omniplan.llamacpp.flags import eras, forks
 from omniplan.llamacpp.flags.eras import Given
 from omniplan.llamacpp.flags.numbers import stof, stoi, stoul
 from omniplan.llamacpp.flags.settings import Value, change
@@ -34,13 +34,27 @@ _SWITCH: Final = {
 }
 
 
-def parse(args: Sequence[str], *, env: Mapping[str, str] = _NO_ENVIRONMENT, build: int = DEFAULT_BUILD) -> ServerParams:
-    """Parameters of ``build``'s ``llama-server args`` under ``env``; an ``ArgumentError`` where it would exit."""
-    given = [*_environment(env), *_command_line(args)]
-    params = _usual(ServerParams(build=build, env=tuple(_recorded(env))))
+def parse(
+    args: Sequence[str], *, env: Mapping[str, str] = _NO_ENVIRONMENT, build: int = DEFAULT_BUILD, fork: str = ""
+) -> ServerParams:
+    """Parameters of ``build``'s ``llama-server args`` under ``env``; an ``ArgumentError`` where it would exit.
+
+    ``fork`` is known of the program; else flags that only a fork has tell it. What such a command says otherwise than
+    llama.cpp knows is left out of the parameters, and remarked.
+    """
+    fork = fork or forks.fork_of(args)
+    given = [*_environment(env), *_command_line(args, fork)]
+    params = _usual(ServerParams(build=build, env=tuple(_recorded(env)), fork=fork))
+    left: list[Given] = []
     for item in given:
-        params = _apply(params, item)
-    params = replace(params, remarks=tuple(eras.remarks(given, build)))
+        try:
+            params = _apply(params, item)
+        except ArgumentError:
+            if not fork:
+                raise
+            left.append(item)
+    remarks = forks.remarks(fork, given, left) if fork else eras.remarks(given, build)
+    params = replace(params, remarks=tuple(remarks))
     if len(params.overrides) >= MAX_OVERRIDES:
         problem = f"{len(params.overrides)} tensor overrides, llama.cpp aborts from {MAX_OVERRIDES} on"
         raise ArgumentError("--override-tensor", problem, remedy="use one pattern for many blocks, or -cmoe")
@@ -97,7 +111,7 @@ class Flag:
         return (self.name, *self.values)
 
 
-def read_flags(args: Sequence[str]) -> Iterator[Flag]:
+def read_flags(args: Sequence[str], fork: str = "") -> Iterator[Flag]:
     """The flags of a command line in order; an ``ArgumentError`` for one nobody knows, or one without its value."""
     if isinstance(args, str):
         raise ArgumentError(args, "one text, where a list of words is expected", remedy="split it, as shlex.split does")
@@ -109,7 +123,7 @@ def read_flags(args: Sequence[str]) -> Iterator[Flag]:
         arg = rest[at]
         at += 1
         name = arg.replace("_", "-") if arg.startswith("--") else arg
-        row = spellings().get(name) or _unknown(arg)
+        row = forks.row_of(name, fork) or _unknown(arg)
         count = {ValueKind.NONE: 0, ValueKind.PAIR: 2}.get(row.kind, 1)
         if row.bare and _is_flag(rest[at : at + 1]):
             count = 0
@@ -125,8 +139,8 @@ def _is_flag(following: Sequence[str]) -> bool:
     return not following or (following[0].startswith("-") and following[0] not in _SWITCH)
 
 
-def _command_line(args: Sequence[str]) -> Iterator[Given]:
-    for flag in read_flags(args):
+def _command_line(args: Sequence[str], fork: str) -> Iterator[Given]:
+    for flag in read_flags(args, fork):
         is_switch = flag.row.kind is ValueKind.NONE
         text = " ".join(flag.values) or (flag.row.bare if not flag.values else "")
         value = flag.name not in flag.row.negated if is_switch else text
@@ -147,7 +161,9 @@ def _apply(params: ServerParams, given: Given) -> ServerParams:
     row, text = given.row, given.value
     for name in row.renamed:
         params = _apply(params, replace(given, row=spellings()[name]))
-    if row.renamed or (row.is_gone(params.build) and (given.is_variable or not row.turns)):
+    if row.renamed or (row.what and not row.turns):
+        return params
+    if row.is_gone(params.build) and not params.fork and (given.is_variable or not row.turns):
         return params
     try:
         value = text if isinstance(text, bool) else _convert(row, text)

@@ -52,7 +52,8 @@ class FlagRow:
 
     What a command of another time means: ``renamed`` are the flags that took the place of a removed one, with the same
     value; ``turns`` says for each spelling what becomes of the field's value; ``bare`` is the value of a flag that
-    took none once. ``earlier`` are defaults of older builds, oldest first.
+    took none once. ``earlier`` are defaults of older builds, oldest first. ``what`` explains a flag that only a
+    fork has.
     """
 
     key: Name
@@ -79,6 +80,7 @@ class FlagRow:
     turns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     bare: str = ""
     earlier: tuple[Earlier, ...] = ()
+    what: str = ""
     without: str = ""
     builds: str = ""
 

@@ -17,6 +17,7 @@ from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams, SplitMode
 from omniplan.gguf.adapter import EMBEDDING, pairs
 from omniplan.llamacpp.build import Build, known
+from omniplan.llamacpp.flags.forks import forks
 from omniplan.llamacpp.ggml.registry import BACKENDS, backend_name
 from omniplan.llamacpp.load import expert_cache
 from omniplan.llamacpp.load.second import is_known
@@ -64,6 +65,9 @@ def unpriced(model: Model, machine: Machine, params: ServerParams, gpus: Sequenc
     for row in rows().values():
         if row.is_asked(params) and not row.is_priced(model, known(params.build)):
             yield Unpriced(subject=row.subject, what=row.what, source=row.source, only_adds=row.only_adds)
+    if params.fork:
+        fork = forks()[params.fork]
+        yield Unpriced(subject=fork.name, what=fork.unpriced, source=fork.source, only_adds=False, keeps_weights=True)
     yield from _unpriced_projector(model)
     if params.adapters and any(EMBEDDING in pairs(header) for header in model.companions.adapters):
         yield Unpriced(
