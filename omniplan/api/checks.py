@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniplan.api.source import machine_of, model_of
+from omniplan.api.source import build_of, machine_of, model_of
 
 if TYPE_CHECKING:
     from omniplan.api.source import MachineSource, ModelSource
@@ -19,6 +19,7 @@ def check(
     model: ModelSource | None = None,
     machine: MachineSource | None = None,
     env: Mapping[str, str] | None = None,
+    build: int | str | None = None,
 ) -> CheckReport:
     """Findings about a file, or about llama-server's arguments when ``source`` is a sequence of them.
 
@@ -26,7 +27,8 @@ def check(
     Dockerfiles, CMake files and logs; ``env`` stands beside bare arguments. Model files that are named and there are
     read, each once; ``model`` takes the place of the one named, or of the one of that name where a file names several.
     With a model and a ``machine`` findings are computed: bytes, graph splits and speeds as in ``footprint`` and
-    ``predict``. Raises InputError for a file that cannot be read, HeaderError for a ``model`` that cannot.
+    ``predict``. ``build`` is the llama.cpp that is meant (None: the one of the image or folder, else the default).
+    Raises InputError for a file that cannot be read, HeaderError for a ``model`` that cannot.
     """
     from omniplan.check import document
     from omniplan.check.engine import check as run
@@ -36,5 +38,6 @@ def check(
         found = document.read(str(source), read_text(source))
     else:
         found = document.of_arguments(source, env or {})
+    number = None if build is None else build_of(build)
     target = None if machine is None else machine_of(machine)
-    return run(found, model=None if model is None else model_of(model), machine=target)
+    return run(found, model=None if model is None else model_of(model), machine=target, build=number)

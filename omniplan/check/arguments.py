@@ -31,6 +31,15 @@ _RENAMED: Final = {
 _TYPES: Final = ("cache-type-k", "cache-type-v")
 
 
+def fork_flag(case: Case) -> Iterator[Hit]:
+    """A flag that only a fork of llama.cpp has: what it does, or whose the command is where its program says so."""
+    own = [option for option in case.reading.options if option.row is not None and option.row.what]
+    for option in own:
+        yield Hit(message=f"{option.name} is {case.fork}'s: {option.row.what if option.row else ''}", at=option.flag)
+    if case.fork and not own:
+        yield Hit(message=f"a command of {case.fork}")
+
+
 def removed_flag(case: Case) -> Iterator[Hit]:
     """A flag that llama-server no longer has."""
     for option in case.reading.options:
@@ -70,7 +79,8 @@ def unknown_flag(case: Case) -> Iterator[Hit]:
     for option, error in case.reading.refused:
         if option is not None and option.row is None:
             message = f"{option.name}: {error.problem}"
-            yield Hit(message=message, at=option.flag, severity=_mild(case), fix=error.remedy)
+            fix = "" if case.fork else error.remedy
+            yield Hit(message=message, at=option.flag, severity=_mild(case), fix=fix)
     if case.build < DEFAULT_BUILD:
         yield from _not_yet(case)
 
@@ -98,8 +108,8 @@ def flash_attention_bare(case: Case) -> Iterator[Hit]:
 
 
 def _mild(case: Case) -> Severity | None:
-    """An older llama.cpp may take what this one does not."""
-    return Severity.INFO if case.build < DEFAULT_BUILD else None
+    """An older llama.cpp, or a fork, may take what this one does not."""
+    return Severity.INFO if case.build < DEFAULT_BUILD or case.fork else None
 
 
 def refused(case: Case) -> Iterator[Hit]:
@@ -152,6 +162,7 @@ def number_with_suffix(case: Case) -> Iterator[Hit]:
 
 
 RULES: Final[Mapping[str, CommandRule]] = {
+    "fork-flag": fork_flag,
     "flag-removed": removed_flag,
     "flag-unknown": unknown_flag,
     "flash-attention-bare": flash_attention_bare,

@@ -36,6 +36,7 @@ DEFAULT: Final = Headroom()
 ROOMY: Final = Headroom(growth_fraction=0.10, growth_least=GIB, growth_display=GIB)
 # How an emitted file says which build it is for, and how images and folders of releases do.
 _WRITTEN: Final = re.compile(r"^# omniplan \S+ for llama\.cpp b(\d{1,6})\b")
+_OFFICIAL: Final = "ggml-org/llama.cpp"
 _RELEASE: Final = re.compile(r"(?<![\w.])b(\d{4,6})(?![\w.])")
 # A router's models have options of their own, the others only tell something.
 _LOADS_NOTHING: Final = ("models-preset", "models-dir", "help", "version", "list-devices", "cache-list")
@@ -65,6 +66,7 @@ class Case:
     command: Command
     model: Model | None = None
     given_machine: Machine | None = None
+    given_build: int | None = None
     model_problem: OmniplanError | None = None
     companions: tuple[Companion, ...] = ()
     adapters: tuple[Header, ...] = ()
@@ -176,7 +178,7 @@ class Case:
     @cached_property
     def fitted(self) -> FitResult | None:
         """What --fit does to the arguments, None when it is off, or model or machine is not at hand."""
-        if self.served is None or self.machine is None or not self.params.fit or self.is_open:
+        if self.served is None or self.machine is None or not self.params.fit or self.is_open or self.fork:
             return None
         try:
             return fit(self.served, self.machine, self.params)
@@ -198,7 +200,7 @@ class Case:
     def speed(self, params: ServerParams) -> Prediction | None:
         """How fast ``params`` run, None as for ``price``."""
         priced = self.price(params)
-        if priced is None or self.served is None or self.machine is None or not is_known(params):
+        if priced is None or self.served is None or self.machine is None or not is_known(params) or self.fork:
             return None
         return predict_priced(self.served, self.machine, params, priced, *_WORKLOAD)
 
@@ -211,14 +213,19 @@ class Case:
 
     @cached_property
     def build(self) -> int:
-        """The release that runs the command, by its image, its folder or a comment of omniplan's own."""
+        """The release that runs the command: the one given, else by image, folder or a comment of omniplan's own."""
+        if self.given_build is not None:
+            return self.given_build
         found = (_RELEASE.search(self.command.program), *(_WRITTEN.search(word.text) for word in self.comments))
         return next((int(match[1]) for match in found if match), DEFAULT_BUILD)
 
     @cached_property
     def fork(self) -> str:
-        """The fork of llama.cpp that its program or its flags tell, "" for llama.cpp."""
-        return fork_of([word.text for word in self.command.words], self.command.program)
+        """The fork of llama.cpp that its program or its flags tell, "" for llama.cpp and its releases."""
+        program = self.command.program
+        if self.given_build is not None or _OFFICIAL in program or _RELEASE.search(program):
+            return ""
+        return fork_of(self.command.args, program)
 
     def lacks(self, flag: str) -> bool:
         """Whether that release is known not to take ``flag``; of a fork nobody knows."""

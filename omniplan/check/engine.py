@@ -28,13 +28,18 @@ _Found = tuple[Finding, Hit, Case | None]
 
 
 def check(
-    document: Document, *, model: Model | None, machine: Machine | None, only: Collection[str] = ()
+    document: Document,
+    *,
+    model: Model | None,
+    machine: Machine | None,
+    only: Collection[str] = (),
+    build: int | None = None,
 ) -> CheckReport:
     """All findings about ``document``; ``model`` is the one given for it, ``machine`` the one it shall run on.
 
-    ``only`` names the rules to ask, none for all of them.
+    ``only`` names the rules to ask, none for all of them. ``build`` is the llama.cpp that is meant, whatever it says.
     """
-    file = _file(document, model, machine)
+    file = _file(document, model, machine, build)
     asked = [rule for rule in rules().values() if not only or rule.row.id in only]
     found = sorted(
         _findings(file, asked), key=lambda item: (item[0].line, _ORDER.index(item[0].severity), item[0].rule)
@@ -81,7 +86,8 @@ def _is_file_no_worse(file: File, machine: Machine, hit: Hit, model: Model | Non
     """Whether every command of the file is no worse with the edits of whole lines."""
     text = "".join(mend.relined(file.document.lines, hit.edits))
     document = documents.read(file.document.path, text, file.document.kind)
-    return all(map(_is_no_worse, file.cases, _file(document, model, machine).cases))
+    build = next((case.given_build for case in file.cases), None)
+    return all(map(_is_no_worse, file.cases, _file(document, model, machine, build).cases))
 
 
 def _is_no_worse(now: Case, then: Case) -> bool:
@@ -103,10 +109,12 @@ def _open(case: Case) -> tuple[Unpriced, ...]:
     return case.priced.unpriced if case.priced is not None and case.priced.fits is None else ()
 
 
-def _file(document: Document, model: Model | None, machine: Machine | None) -> File:
+def _file(document: Document, model: Model | None, machine: Machine | None, build: int | None) -> File:
     models = Models(Path(document.path).parent, model)
     named = frozenset(Case(command=command).params.model or "" for command in document.commands)
-    cases = tuple(_case(document, command, models, named, machine) for command in document.commands)
+    cases = tuple(
+        replace(_case(document, command, models, named, machine), given_build=build) for command in document.commands
+    )
     return File(document=document, cases=cases, machine=machine)
 
 
@@ -138,7 +146,8 @@ def _has_needed(row: CheckRule, case: Case) -> bool:
         Need.MODEL: lambda: case.model,
         Need.MACHINE: lambda: case.machine,
     }
-    return all(has[need]() is not None for need in row.needs if need in has)
+    holds = row.forks or not case.fork
+    return holds and all(has[need]() is not None for need in row.needs if need in has)
 
 
 def _finding(row: CheckRule, hit: Hit, document: Document, case: Case | None) -> Finding:

@@ -27,7 +27,10 @@ class Need(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRule:
-    """One rule: ``severity`` is the worst it reports, ``needs`` what it cannot do without."""
+    """One rule: ``severity`` is the worst it reports, ``needs`` what it cannot do without.
+
+    ``forks`` says that it holds for commands of llama.cpp's forks too.
+    """
 
     id: Name
     subject: Group
@@ -37,6 +40,7 @@ class CheckRule:
     why: str
     fix: str
     source: str
+    forks: bool = False
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """A rule that needs nothing would never be asked."""

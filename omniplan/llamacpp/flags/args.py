@@ -35,16 +35,20 @@ _SWITCH: Final = {
 
 
 def parse(
-    args: Sequence[str], *, env: Mapping[str, str] = _NO_ENVIRONMENT, build: int = DEFAULT_BUILD, fork: str = ""
+    args: Sequence[str],
+    *,
+    env: Mapping[str, str] = _NO_ENVIRONMENT,
+    build: int = DEFAULT_BUILD,
+    fork: str | None = None,
 ) -> ServerParams:
     """Parameters of ``build``'s ``llama-server args`` under ``env``; an ``ArgumentError`` where it would exit.
 
-    ``fork`` is known of the program; else flags that only a fork has tell it. What such a command says otherwise than
-    llama.cpp knows is left out of the parameters, and remarked.
+    ``fork`` is known of the program, "" for llama.cpp; else flags that only a fork has tell it. What such a command
+    says otherwise than llama.cpp knows is left out of the parameters, and remarked.
     """
-    fork = fork or forks.fork_of(args)
+    fork = forks.fork_of(args) if fork is None else fork
     given = [*_environment(env), *_command_line(args, fork)]
-    params = _usual(ServerParams(build=build, env=tuple(_recorded(env)), fork=fork))
+    params = _usual(ServerParams(build=build, env=tuple(_recorded(env)), fork=fork, fit=not fork))
     left: list[Given] = []
     for item in given:
         try:
@@ -152,6 +156,10 @@ def _unknown(arg: str) -> FlagRow:
     head = arg.partition("=")[0].replace("_", "-")
     if "=" in arg and head in known:
         raise ArgumentError(arg, "llama-server does not know this flag", remedy=f"write '{head}' and its value apart")
+    if fork := forks.fork_of([arg]):
+        raise ArgumentError(
+            arg, f"llama-server does not know this flag, {fork} does", remedy=f"run {fork}, or leave it out"
+        )
     close = difflib.get_close_matches(head, known, n=1, cutoff=0.75)
     hint = f"did you mean {close[0]}?" if close else ""
     raise ArgumentError(arg, "llama-server does not know this flag", remedy=hint)

@@ -41,6 +41,10 @@ ROWS: Final = (
     # Single arguments.
     Row(rule="flag-unknown", file="run.sh", bad="llama-server -m a -c 512 ARGS\n",
         good='llama-server -m a -c 512 "${ARGS[@]}"\n'),
+    Row(rule="fork-flag", bad="-c 4096 -np 1 -mla 2 -fmoe", good="-c 4096 -np 1"),
+    Row(rule="flag-unknown", file="compose.yaml",
+        bad="services:\n  a:\n    image: ghcr.io/ggml-org/llama.cpp:server-b11434\n    command: -m a -fmoe\n",
+        good="services:\n  a:\n    image: me/ik_llama.cpp:latest\n    command: -m a -fmoe\n"),
     Row(rule="flag-removed", bad="-c 4096 -np 1 --no-mmap", good="-c 4096 -np 1 --load-mode none"),
     Row(rule="flag-unknown", bad="-c 4096 --n-gpu-layer 9", good="-c 4096 --n-gpu-layers auto"),
     Row(rule="flag-removed", file="compose.yaml",

@@ -80,7 +80,7 @@ def test_every_field_has_a_flag() -> None:
     inner = {f"{group}.{item.name}" for group, kind in groups.items() for item in fields(kind)}
 
     assert {item.name for item in fields(ServerParams)} - written == {
-        "build", "n_ctx_given", "draft", "ngram", "extra", "env", "remarks",
+        "build", "n_ctx_given", "draft", "ngram", "extra", "env", "remarks", "fork",
     }  # fmt: skip
     assert inner <= written
 
