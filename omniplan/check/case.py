@@ -13,6 +13,7 @@ from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.header import Header
 from omniplan.domain.headroom import Headroom, shortfall
+from omniplan.domain.hosts import joined
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Companions, Model
 from omniplan.domain.params import ServerParams
@@ -142,7 +143,12 @@ class Case:
 
     @cached_property
     def machine(self) -> Machine | None:
-        """The machine as the command sees it: CUDA_VISIBLE_DEVICES chooses and orders its GPUs."""
+        """The machine as the command sees it: CUDA_VISIBLE_DEVICES chooses and orders its GPUs, --rpc adds hosts'."""
+        seen = self._visible
+        return None if seen is None else joined(seen, self.params.rpc)
+
+    @property
+    def _visible(self) -> Machine | None:
         if self.given_machine is None:
             return None
         wanted = [word for word in self.command.env.get(VISIBLE, "").split(",") if word.strip() not in ("", "-1")]

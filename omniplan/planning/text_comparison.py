@@ -40,7 +40,7 @@ def _used(row: Compared, pool: str) -> str:
     """Bytes of a pool: at least these where more comes on top, not known where they lie elsewhere."""
     if not all(item.only_adds for item in row.unpriced):
         return UNKNOWN
-    return f"{'> ' if row.unpriced else ''}{mib(row.used[pool])}"
+    return f"{'> ' if row.unpriced else ''}{mib(row.used.get(pool, 0))}"
 
 
 def _short(found: Comparison) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import BufferSize, sum_of
+from omniplan.domain.hosts import joined, own_gpus
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import MAX_DEVICES, NEVER_SHRINK, LoadMode, Override, ServerParams, SplitMode
@@ -43,7 +44,7 @@ def fit(model: Model, machine: Machine, params: ServerParams) -> FitResult:
 
     Raises ArgumentError for what llama-server would refuse.
     """
-    params = settled(model, params)
+    params, machine = settled(model, params), joined(machine, params.rpc)
     refusals.check(params, model, machine.gpus)
     fitter = _Fitter(model, machine, replace(params, fit_target=_margins(model, machine, params)))
     if len(fitter.names) > MAX_DEVICES:
@@ -70,10 +71,12 @@ def fit(model: Model, machine: Machine, params: ServerParams) -> FitResult:
 def _margins(model: Model, machine: Machine, params: ServerParams) -> tuple[int, ...]:
     """The margins with what llama-server keeps free for a projector (server-context.cpp: load_model).
 
-    The quirk: by place among all devices of the host, the CPU last, while margins belong to the devices in use.
+    The quirk: by place among all devices as they are registered, the CPU behind the host's own GPUs and before those of
+    other hosts, while margins belong to the devices in use.
     """
     kept = projector.set_aside(model, machine, params)
-    places = (*(gpu.name for gpu in machine.gpus), buffers.CPU)
+    own_names = [gpu.name for gpu in own_gpus(machine)]
+    places = (*own_names, buffers.CPU, *(gpu.name for gpu in machine.gpus if gpu.endpoint))
     own = [kept.get(name, 0) for name in places[: len(params.fit_target)]]
     rest = len(params.fit_target) - len(own)
     return tuple(margin + more for margin, more in zip(params.fit_target, (*own, *(0,) * rest), strict=True))
@@ -214,7 +217,8 @@ class _Fitter:
         if is_moe:
             without = self._measure(replace(self.params, overrides=(_ALL_EXPERTS,)))
             surplus = sum(self.targets) - sum(without.devices)
-        shares = Shares(names=self.names, n_layer=self._n_layer, is_moe=is_moe, targets=self.targets)
+        memories = tuple(self.machine.gpu(name).buffer_type for name in self.names)
+        shares = Shares(names=memories, n_layer=self._n_layer, is_moe=is_moe, targets=self.targets)
         layout = shares.fill_back_to_front(self._used_by)
         if is_moe and surplus > 0:
             try:
