@@ -93,17 +93,21 @@ class Pool:
     """One physical memory, or the share of RAM that one GPU may take.
 
     Bytes are ``free`` before the model loads (None when unknown) and ``used`` by it, on all ``members``: the devices
-    that draw on it, "CPU" for what is on no GPU.
+    that draw on it, "CPU" for what is on no GPU. ``endpoint`` is the address of the host that has it, empty for this
+    one.
     """
 
     name: str
     free: int | None
     used: int
     members: tuple[str, ...]
+    endpoint: str = ""
 
     @property
     def label(self) -> str:
-        """Its name, with the devices that share it."""
+        """Its name, with the devices that share it, or where it is."""
+        if self.endpoint:
+            return f"{self.name} at {self.endpoint}"
         return self.name if len(self.members) < 2 else f"{self.name}, shared by {' and '.join(self.members)}"
 
     @property

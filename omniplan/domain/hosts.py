@@ -12,16 +12,16 @@ def joined(machine: Machine, addresses: Sequence[str]) -> Machine:
     """``machine`` with the devices of those of its hosts that ``addresses`` name, in that order, and of no others.
 
     They count from RPC0 over all hosts (ggml-rpc.cpp: ggml_backend_rpc_add_server), and come first in ``-ts``
-    (src/llama.cpp: llama_prepare_model_devices). An address that no host has is passed over.
+    (src/llama.cpp: llama_prepare_model_devices). An address that no host has is passed over; a machine that has these
+    devices stays as it is.
     """
-    if not addresses and not any(gpu.endpoint for gpu in machine.gpus):
-        return machine
     known = {host.address: host for host in machine.hosts}
-    named = dict.fromkeys(address for address in addresses if address in known)
+    named = tuple(dict.fromkeys(address for address in addresses if address in known))
+    if named == joined_addresses(machine):
+        return machine
     offered = [gpu for address in named for gpu in devices(known[address])]
     remote = tuple(replace(gpu, name=f"RPC{index}") for index, gpu in enumerate(offered))
-    gpus = (*remote, *own_gpus(machine))
-    return machine if gpus == machine.gpus else replace(machine, gpus=gpus)
+    return replace(machine, gpus=(*remote, *own_gpus(machine)))
 
 
 def own_gpus(machine: Machine) -> tuple[Gpu, ...]:
@@ -29,7 +29,7 @@ def own_gpus(machine: Machine) -> tuple[Gpu, ...]:
     return tuple(gpu for gpu in machine.gpus if not gpu.endpoint)
 
 
-def addresses(machine: Machine) -> tuple[str, ...]:
+def joined_addresses(machine: Machine) -> tuple[str, ...]:
     """The addresses whose devices are among the GPUs of a joined ``machine``."""
     return tuple(dict.fromkeys(gpu.endpoint for gpu in machine.gpus if gpu.endpoint))
 

@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Final
 
 from omniplan.domain.evidence import Reason, ReasonVerdict
-from omniplan.domain.hosts import addresses, joined
+from omniplan.domain.hosts import joined, joined_addresses
 from omniplan.domain.machine import Machine
 from omniplan.domain.request import Request
 from omniplan.formats.remote import safety
@@ -48,7 +48,7 @@ def over_hosts(machine: Machine, request: Request, search: Callable[[Machine], S
 
 def _safe(machine: Machine) -> Iterator[Reason]:
     """What listening at the addresses in use exposes."""
-    for address in addresses(machine):
+    for address in joined_addresses(machine):
         statement = "; ".join(safety(address))
         yield Reason(verdict=ReasonVerdict.NOTE, subject=address, statement=statement, source="tools/rpc of b11434")
 
@@ -64,7 +64,7 @@ def ways(machine: Machine, request: Request) -> Iterator[tuple[str, ...]]:
 
 def _least(found: Solved, best: Solved, chosen: tuple[str, ...]) -> float:
     """The share of the time to save: none against a plan with as many hosts."""
-    if len(chosen) <= len(addresses(best.problem.machine)):
+    if len(chosen) <= len(joined_addresses(best.problem.machine)):
         return 0.0
     objective = found.problem.request.objective
     return least_gain(objective, found.solution.prediction, best.solution.prediction, has_more_gpus=True)

@@ -10,7 +10,7 @@ from typing import Final
 
 from omniplan.domain.footprint import RAM, Footprint
 from omniplan.domain.headroom import CACHE_STEP, PROMPT_CACHE, shortfall
-from omniplan.domain.hosts import addresses
+from omniplan.domain.hosts import joined_addresses
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import LoadMode, Override, ServerParams
@@ -49,7 +49,7 @@ class Problem:
         self.request = request
         self.settings = settings
         self.headroom = request.headroom
-        self.params = candidates.asked(request, settings, rpc=addresses(machine))
+        self.params = candidates.asked(request, settings, rpc=joined_addresses(machine))
         self.context = resolve(model, self.params, flash_attn=True)
         self.pins: Pins = pins_of(model, machine, (*request.pins, *self._head()))
 

@@ -15,7 +15,7 @@ from omniplan.machines.probe.advice import STREAMS, advise
 from omniplan.units import MIB, mib
 from omniplan.verify import kv
 from omniplan.verify.checks_memory import idle_vram, out_of_memory, released, unaccounted, used_memory
-from omniplan.verify.compare import is_same_build, mapped_size, tolerance_of
+from omniplan.verify.compare import comparable, is_same_build, mapped_size, tolerance_of
 from omniplan.verify.evidence import Evidence
 from omniplan.verify.logs.report import BufferKind
 from omniplan.verify.pools import CUDA, backend, device_order, is_gpu, pool_of, pools, predicted_name
@@ -178,7 +178,8 @@ def limits_of_the_log(evidence: Evidence) -> Iterator[RunFinding]:
         share = tolerance_of(report, priced, BufferColumn.COMPUTE).share
         yield finding("other-build", build=name, priced=priced.priced, share=f"{share:.0%}")
     kind = backend(device_order(report))
-    if evidence.rows and kind not in {CUDA, ""}:
+    footprint = evidence.expected.footprint
+    if evidence.rows and footprint and kind not in comparable(footprint):
         yield finding("other-backend", backend=kind)
     if mapped := mapped_size(load):
         yield finding("mapped", actual=mib(mapped))

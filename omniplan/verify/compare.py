@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from statistics import median
 from typing import Final
 
@@ -14,7 +14,7 @@ from omniplan.llamacpp.ggml.meta import NAME as META
 from omniplan.verify.expected import Expected
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport
 from omniplan.verify.parts import Columns, shown
-from omniplan.verify.pools import COLUMNS, CUDA, backend, device_order, is_mapped, pool_of, predicted_name
+from omniplan.verify.pools import COLUMNS, CUDA, RPC, backend, device_order, is_mapped, pool_of, predicted_name
 from omniplan.verify.table import Tolerance, tolerances
 from omniplan.verify.values import ComparedColumn, ComparedSpeed
 
@@ -40,6 +40,7 @@ def _part(
     """Every column of every pool of one part; GPUs first."""
     order = device_order(report)
     limits = {column: tolerance_of(report, priced.build, column) for column in COLUMNS}
+    backends = comparable(priced)
     wanted = {column: _predicted(priced, kind, column) for column in COLUMNS}
     names = dict.fromkeys([*order, *(pool for sizes in seen.values() for pool in sizes)])
     known = {predicted_name(pool, order) for pool in names}
@@ -51,7 +52,7 @@ def _part(
             actual = sizes.get(pool, 0) if sizes else None
             if size or actual:
                 is_priced = kind in priced.contexts
-                yield _row(limits, load, (kind, pool, column), size if is_priced else None, actual)
+                yield _row(limits, load, (kind, pool, column), size if is_priced else None, actual, backends)
 
 
 def _row(
@@ -60,10 +61,11 @@ def _row(
     where: tuple[ContextKind, str, BufferColumn],
     predicted: int | None,
     actual: int | None,
+    backends: Collection[str],
 ) -> ComparedColumn:
     kind, pool, column = where
     tolerance = limits[column].of(predicted or 0)
-    remark = _NOT_PREDICTED if predicted is None else _incomparable(load, pool, column, actual)
+    remark = _NOT_PREDICTED if predicted is None else _incomparable(load, pool, column, actual, backends)
     is_within = None if remark or actual is None else abs(actual - (predicted or 0)) <= tolerance
     return ComparedColumn(
         part=kind,
@@ -88,13 +90,18 @@ def is_same_build(report: LoadReport, priced: PricedBuild) -> bool:
     return report.build is not None and f"b{report.build.number}" == priced.priced
 
 
-def _incomparable(load: Load, pool: str, column: BufferColumn, actual: int | None) -> str:
+def comparable(priced: Footprint) -> Collection[str]:
+    """Back ends, by their devices' names, whose compute buffers are predicted: hosts that are described too."""
+    return {CUDA, ""} if priced.unpriced else {CUDA, RPC, ""}
+
+
+def _incomparable(load: Load, pool: str, column: BufferColumn, actual: int | None, backends: Collection[str]) -> str:
     if actual is None:
         return _NOT_PRINTED
     if column is BufferColumn.MODEL and any(is_mapped(b.device) and pool_of(b.device) == pool for b in load.buffers):
         return _MAPPED
-    is_foreign = backend([pool]) not in {CUDA, ""}
-    has_foreign = any(backend([pool_of(b.device)]) not in {CUDA, ""} for b in load.buffers)
+    is_foreign = backend([pool]) not in backends
+    has_foreign = any(backend([pool_of(b.device)]) not in backends for b in load.buffers)
     return _OTHER_BACKEND if column is BufferColumn.COMPUTE and (is_foreign or (pool == HOST and has_foreign)) else ""
 
 

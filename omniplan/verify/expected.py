@@ -10,6 +10,7 @@ from typing import Final
 from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import Footprint
+from omniplan.domain.hosts import joined
 from omniplan.domain.machine import Gpu, Machine, Memory
 from omniplan.domain.model import Model
 from omniplan.domain.params import MTP, ServerParams
@@ -92,10 +93,10 @@ def of_model(
     load = report.load
     if load is None:
         raise InputError(f"{report.source}: shows no load of a model to hold against {model.header.paths[0]}")
-    base = _freed(report, machine) if machine else machine_in(report)
     basis, words = _words(load, args)
     number = build or (report.build.number if report.build else 0) or DEFAULT_BUILD
     params, dropped = _tolerant(words, number)
+    base = _freed(report, joined(machine, params.rpc)) if machine else machine_in(report)
     chosen = _fitted(model, base, params, words, load)
     # A run of the settings shown is priced as it ran, whatever --fit had in mind.
     params = parse(chosen, build=number)

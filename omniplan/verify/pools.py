@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from omniplan.domain.footprint import BufferColumn
@@ -14,10 +15,13 @@ from omniplan.predict.learned import is_same_gpu
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport, LogBuffer
 
 CUDA: Final = "CUDA"
+RPC: Final = "RPC"
 # Names of buffers in RAM: pinned, repacked, mapped, and accelerators that compute in place.
 _HOST: Final = re.compile(r"CPU(_\w+)?|\w+_Host|Host|AMX|BLAS|KleidiAI|RAM")
 _VARIANT: Final = re.compile(r"_(Mapped|Split|Private|Shared|Repack)$")
 _NUMBERED: Final = re.compile(r"([A-Za-z]+)(\d*)")
+# A buffer of another host's device: its place there, which old builds leave out, and the address.
+_REMOTE: Final = re.compile(r"RPC\d*\[.+\]")
 # Macs have one GPU, which older builds do not number.
 _METAL: Final = ("Metal", "MTL")
 # A driver and a data sheet differ by less over the size of one GPU.
@@ -66,7 +70,13 @@ def _backend(pool: str) -> str:
 
 
 def predicted_name(pool: str, order: list[str]) -> str:
-    """The name a prediction has for ``pool``: CUDA devices keep theirs, others count in the order of ``order``."""
+    """The name a prediction has for ``pool``: CUDA devices keep theirs, others count in the order of ``order``.
+
+    So do devices of other hosts, over all of them.
+    """
+    if _backend(pool) == RPC:
+        remote = [name for name in order if _REMOTE.fullmatch(name)]
+        return f"{RPC}{remote.index(pool)}" if pool in remote else pool
     if pool in (HOST, META) or _backend(pool) == CUDA:
         return pool
     match = _NUMBERED.fullmatch(pool)
@@ -85,11 +95,20 @@ def one_memory(pool: str, machine: Machine | None, order: list[str]) -> tuple[st
 
 
 def device_order(report: LoadReport) -> list[str]:
-    """The log's devices that are no RAM, in its order."""
-    seen = [device.name for device in report.devices]
+    """The log's devices that are no RAM, in its order; those of other hosts by their buffers' names."""
+    seen = list(_devices(report))
     if report.load is not None:
         seen += [buffer.device for buffer in report.load.all_buffers()]
     return list(dict.fromkeys(pool for name in seen if (pool := pool_of(name)) != HOST))
+
+
+def _devices(report: LoadReport) -> Iterator[str]:
+    """Names of devices; RPC's have their address for a description (ggml-rpc.cpp: ggml_backend_rpc_add_server)."""
+    places: Counter[str] = Counter()
+    for device in report.devices:
+        is_remote = _backend(device.name) == RPC and ":" in device.description
+        yield f"{RPC}{places[device.description]}[{device.description}]" if is_remote else device.name
+        places[device.description] += 1
 
 
 def is_gpu(gpu: Gpu, description: str, total: int | None) -> bool:

@@ -108,7 +108,7 @@ def pools(machine: Machine, sizes: Mapping[str, BufferSize]) -> Iterator[Pool]:
     """What each pool of ``machine`` has free, and what buffers of these sizes take of it."""
     held = {gpu.name: sizes[gpu.name].total if gpu.name in sizes else 0 for gpu in machine.gpus}
     for gpu in machine.gpus:
-        yield Pool(name=gpu.name, free=gpu.room, used=held[gpu.name], members=(gpu.name,))
+        yield Pool(name=gpu.name, free=gpu.room, used=held[gpu.name], members=(gpu.name,), endpoint=gpu.endpoint)
     drawing = [gpu.name for gpu in machine.gpus if gpu.draws_on_ram]
     used = host_bytes(sizes) + sum(held[name] for name in drawing)
     yield Pool(name=RAM, free=machine.ram, used=used, members=(buffers.CPU, *drawing))

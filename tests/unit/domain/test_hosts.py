@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from omniplan.domain.hosts import addresses, joined
+from omniplan.domain.hosts import joined, joined_addresses
 from omniplan.domain.machine import Machine
 from omniplan.errors import InputError
 from omniplan.machines.files import load_machine, machine_toml, parse_machine
@@ -57,7 +57,7 @@ def test_devices_count_over_hosts_and_buffers_within_one() -> None:
         "RPC1[10.0.0.2:50052]",
         "CUDA0",
     ]
-    assert addresses(found) == ("halo.lan:50052", "10.0.0.2:50052")
+    assert joined_addresses(found) == ("halo.lan:50052", "10.0.0.2:50052")
 
 
 def test_memory_of_a_host_is_no_memory_of_this_machine() -> None:
