@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from statistics import median_low
 from typing import Any, Final
 
 import omniplan
 from benchmarks.measured.headers import HEADERS, ROOT, model_of
 from omniplan.domain.evidence import LearnedConstant
+from omniplan.machines.cpus import find_cpu
 from omniplan.predict.accuracy import Devices
 from omniplan.predict.learned import load
 
@@ -25,8 +27,9 @@ RULE: Final = (
     "one back end is named: CUDA, ROCm, Vulkan, Metal, SYCL or the CPU",
     "a GPU is named as a product, and no driver paging (unified memory beyond VRAM) is involved",
     "a header of the same model is in this repository",
-    "the file size is stated, or the header is of the same quantisation",
+    "the file size is stated, here or in another row of that file, or the header is of the same quantisation",
     "the placement is a number of layers, --n-cpu-moe, or -ot patterns that can be written down as arguments",
+    "where weights are in RAM, that is described: a bandwidth, channels and speed, or a processor in the table",
     "a decode or a prompt speed is given",
 )
 _PAGING: Final = ("UNIFIED_MEMORY", "spill", "thrash")
@@ -44,13 +47,17 @@ _NAMES: Final = {"CUDA": "CUDA", "ROCm": "ROCm", "Vulkan": "Vulkan", "Metal": "M
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One row as arguments on a machine; ``is_old`` is of 2024. Rates are tokens per second, None where it has none."""
+    """One row as arguments on a machine; ``is_old`` is of 2024. Rates are tokens per second, None where it has none.
+
+    ``is_whole``: the prompt is what fills the cache to ``depth``, not one after it.
+    """
 
     id: str
     engine: str
     is_old: bool
     rig: str
     kind: str
+    backend: str
     devices: Devices
     model: omniplan.Model
     machine: omniplan.Machine
@@ -58,6 +65,7 @@ class Case:
     n_prompt: int
     n_gen: int
     depth: int
+    is_whole: bool
     decode: float | None
     prompt: float | None
 
@@ -65,13 +73,26 @@ class Case:
 def cases() -> tuple[list[Case], Counter[str]]:
     """Every row the rule keeps, and how many rows each part of it leaves out."""
     kept, left_out = [], Counter[str]()
-    for line in (line for path in FILES for line in path.read_text(encoding="utf-8").splitlines()):
-        row = json.loads(line)
+    for row in _rows():
         if (reason := _reason(row)) is not None:
             left_out[RULE[reason]] += 1
         else:
             kept.append(_case(row))
     return kept, left_out
+
+
+@cache
+def _rows() -> tuple[dict[str, Any], ...]:
+    """Every row; a file size that one does not state is that of other rows of the same model and quantisation."""
+    rows = [json.loads(line) for path in FILES for line in path.read_text(encoding="utf-8").splitlines()]
+    sizes: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for row in rows:
+        if size := row.get("file_size_gib"):
+            sizes[row["model"], row["quant"]].append(size)
+    known = {of: median_low(found) for of, found in sizes.items()}
+    return tuple(
+        {**row, "file_size_gib": row.get("file_size_gib") or known.get((row["model"], row["quant"]))} for row in rows
+    )
 
 
 def _reason(row: dict[str, Any]) -> int | None:
@@ -91,9 +112,21 @@ def _reason(row: dict[str, Any]) -> int | None:
             return index
     if model_of(row["model"], row["quant"], row.get("file_size_gib")) is None:
         return 4
-    if arguments(row) is None:
+    args = arguments(row)
+    if args is None:
         return 5
-    return None if row.get("tg_tps") or row.get("pp_tps") else 6
+    model = model_of(row["model"], row["quant"], row.get("file_size_gib"))
+    assert model is not None
+    if _kind(row, args, model) in _DEVICES and not _is_described(row):
+        return 6
+    return None if row.get("tg_tps") or row.get("pp_tps") else 7
+
+
+def _is_described(row: dict[str, Any]) -> bool:
+    """Whether anything says how fast the host's RAM is."""
+    cpu = row.get("cpu") or {}
+    name = re.sub(r"^\d+\s*x\s+|\s*\(.*", "", cpu.get("name") or "").strip()
+    return bool(_memory(cpu)) or find_cpu(name) is not None
 
 
 def _backend(row: dict[str, Any]) -> str:
@@ -224,6 +257,7 @@ def _case(row: dict[str, Any]) -> Case:
         is_old=is_old,
         rig=rig,
         kind=(kind := _kind(row, args, model)),
+        backend=_backend(row),
         devices=_DEVICES.get(kind, Devices.GPUS),
         model=model,
         machine=replace(machine, constants=_old_constants()) if is_old else machine,
@@ -231,6 +265,7 @@ def _case(row: dict[str, Any]) -> Case:
         n_prompt=_stated(row, "pp") or row.get("n_ubatch") or 512,
         n_gen=_stated(row, "tg") or 128,
         depth=row["ctx_depth"],
+        is_whole="whole" in str(row.get("notes")),
         decode=row.get("tg_tps"),
         # Prompts of one repeated token are known by their source to be faster than text.
         prompt=None if "optimistic for prefill" in str(row.get("notes")) else row.get("pp_tps"),

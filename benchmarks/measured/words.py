@@ -7,10 +7,9 @@ from typing import Final
 INTRODUCTION: Final = (
     "Published measurements ([their sources](../tests/data/measurements/README.md)) priced by `omniplan.predict` and",
     "nothing else. The shipped constants were set while looking at these rows, so the figures without calibration are",
-    "in-sample: about thirty constants with a physical meaning against the rows below, most of them set by one sweep.",
-    "Half of the rows are builds of 2024 with constants of their own; newer builds are listed apart, and are harder:",
-    "nine of ten GPU-only rows are within 15 %, but hosts that are not described are far off.",
-    "What plans gain over `--fit` by the same model: [gains.md](gains.md).",
+    "in-sample: some fifty constants with a physical meaning against the rows below, most of them set by one sweep.",
+    "Rows of 2024 have constants of their own. What the same constants do on a rig that did not set the ranges is",
+    "under [Ranges](#ranges). What plans gain over `--fit` by the same model: [gains.md](gains.md).",
 )
 
 HOW: Final = (
@@ -22,10 +21,19 @@ HOW: Final = (
 )
 
 TARGET_NOTE: Final = (
-    "Targets: decode median 15 % and p90 40 %, with one row per machine a median of 8 %; prompt median 25 %. omniplan",
-    "predicts llama.cpp; rows of ik_llama.cpp count only where it says so. Two boxes make most of what both engines",
-    "together miss: 20 rows of one Xeon 6980P, whose cores reach 40 % of its measured bandwidth, and 9 of low-bit",
-    "DeepSeek-R1 on 2 to 16 GPUs; prompts on the CPU are three times as fast with the other engine's kernels.",
+    "Targets: decode median 9 % and p90 35 %, with one row per machine a median of 8 %; prompt median 20 % and p90",
+    "50 %. omniplan predicts llama.cpp; rows of ik_llama.cpp count only where it says so.",
+)
+
+RANGES: Final = (
+    "A prediction's range is meant to hold eight of ten measured speeds. Its ends are tenths of measured over",
+    "predicted seconds of a device class (`fast` and `slow` in `data/accuracy.toml`). Here each rig is held against",
+    "the ends that all other rigs have; the width is high over low.",
+)
+
+ORDER: Final = (
+    "Every two rows of one rig, back end and model whose measured speeds differ by more than 10 %: whether the faster",
+    "one is predicted to be faster.",
 )
 
 PAIRS: Final = (

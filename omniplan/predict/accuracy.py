@@ -23,11 +23,16 @@ class Devices(StrEnum):
     CPU = "CPU only"
 
     @classmethod
+    def of_parts(cls, *, on_gpus: bool, on_cpu: bool) -> Devices:
+        """By where weights lie that a token reads."""
+        if not on_cpu:
+            return cls.GPUS
+        return cls.MIXED if on_gpus else cls.CPU
+
+    @classmethod
     def of(cls, prediction: Prediction) -> Devices:
         """The devices that ``prediction`` spends time on."""
-        if Cause.CPU_WEIGHTS not in prediction.terms:
-            return cls.GPUS
-        return cls.MIXED if Cause.GPU_WEIGHTS in prediction.terms else cls.CPU
+        return cls.of_parts(on_gpus=Cause.GPU_WEIGHTS in prediction.terms, on_cpu=Cause.CPU_WEIGHTS in prediction.terms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,7 @@ class Accuracy:
 
     ``median`` and ``p90`` are of single predictions. Those of pairs say how far the ratio of two predictions is from
     the measured one where both are of one model on one machine: what is wrong about both of them cancels.
+    ``fast`` and ``slow`` are the measured over the predicted seconds that eight of ten rows lie between.
     """
 
     n_rows: Count
@@ -44,6 +50,8 @@ class Accuracy:
     n_pairs: Count
     pair_median: Positive
     pair_p90: Positive
+    fast: Positive
+    slow: Positive
     source: str
 
 

@@ -22,9 +22,18 @@ from omniplan.predict.request import predict
 _RATES: Final[Mapping[str, tuple[str, ...]]] = {
     "gpu decode": ("gpu.weights_share", "gpu.kv_share", "gpu.attention_decode"),
     "cpu decode": ("cpu.weights_share", "cpu.core_", "cpu.kv_share"),
-    "gpu prompt": ("gpu.mmq_share", "gpu.f16_share", "gpu.attention_share"),
+    "gpu prompt": (
+        "gpu.mmq_share",
+        "gpu.f16_share",
+        "gpu.bf16_share",
+        "gpu.attention_64_share",
+        "gpu.attention_128_share",
+        "gpu.attention_256_share",
+        "gpu.attention_latent_share",
+        "gpu.attention_no_fa_share",
+    ),
     "link prompt": ("link.",),
-    "cpu prompt": ("cpu.flops_per_core", "cpu.attention_flops"),
+    "cpu prompt": ("cpu.flops_per_core", "cpu.attention_flops", "cpu.batch_share"),
 }
 _TIMES: Final[Mapping[str, tuple[str, ...]]] = {
     "gpu decode": ("gpu.node", "gpu.layer", "gpu.latent_layer", "gpu.split"),

@@ -59,11 +59,21 @@ def gpu_weights(traffic: Traffic, rates: Rates, constants: Mapping[str, float], 
     """
     return sum(
         max(
-            traffic.touched(name, n_tokens) / (gpu.constant("gpu.weights_share", constants) * gpu.memory),
+            reading(name, traffic, rates, constants, n_tokens),
             traffic.packed(name) * constants.get(f"gpu.weight_operations_{gpu.backend}", 0.0) / gpu.fp16,
         )
         for name, gpu in rates.gpus.items()
     )
+
+
+def reading(name: str, traffic: Traffic, rates: Rates, constants: Mapping[str, float], n_tokens: float) -> float:
+    """Seconds to read the weights on one GPU once; BF16 is slower where a back end has no kernels of its own for it."""
+    gpu = rates.gpus[name]
+    share = gpu.constant("gpu.weights_share", constants)
+    # BF16's share of what one token reads is that of what several read.
+    bf16 = 2 * (traffic.dense_bf16[name] + traffic.routed_bf16[name]) / max(1, traffic.weights[name])
+    slower = share / min(share, gpu.constant("gpu.bf16_read_share", constants))
+    return traffic.touched(name, n_tokens) * (1 + bf16 * (slower - 1)) / (share * gpu.memory)
 
 
 def _launches(
@@ -112,7 +122,7 @@ def core_rate(kind: str, constants: Mapping[str, float]) -> float:
 
 def oversubscription(rates: Rates, constants: Mapping[str, float]) -> float:
     """Factor on time when more threads run than there are physical cores."""
-    return 1 + constants["cpu.smt"] * max(0.0, rates.threads / rates.cores - 1)
+    return 1 + constants["cpu.smt"] * max(0.0, rates.threads / rates.cores - 1) ** 2
 
 
 def cpu_node(rates: Rates, constants: Mapping[str, float]) -> float:

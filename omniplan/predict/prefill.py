@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import sqrt
 from typing import Final
 
 from omniplan.domain.model import Model
@@ -13,12 +14,14 @@ from omniplan.domain.prediction import Cause
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.predict import network
-from omniplan.predict.decode import cpu_node, cpu_weights
+from omniplan.predict.decode import cpu_node, cpu_weights, reading
 from omniplan.predict.rates import Rates
 from omniplan.predict.traffic import Traffic
 
-# From this micro-batch on a CPU computes longer than it reads each weight once.
-_COMPUTES_FROM: Final = 32
+# From this micro-batch on a CPU works on groups of rows; below, each weight is read once for all of them.
+_GROUPS_FROM: Final = 32
+# Sizes of a head that kernels are made for, as far as measured rows tell them apart; latent attention has larger ones.
+_HEADS: Final = (64, 128, 256)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,10 @@ class Prompt:
     def n_batches(self) -> int:
         """Micro-batches, the last one perhaps smaller."""
         return -(-self.n_prompt // self.n_ubatch)
+
+    def n_asking(self, constants: Mapping[str, float]) -> float:
+        """Tokens that would ask for as many experts as a micro-batch if each chose by itself: texts favour some."""
+        return min(self.n_ubatch, constants["prompt.asking"] * sqrt(self.n_ubatch))
 
 
 def prompt_terms(
@@ -60,7 +67,8 @@ def prompt_terms(
     if traffic.weights[buffers.CPU]:
         if streams_to:
             # Pinned memory or a mapped file is copied to the first device that takes them.
-            terms[Cause.STREAMING] = prompt.n_batches * traffic.streamed / rates.gpus[streams_to].copies
+            share = traffic.touched(buffers.CPU, prompt.n_asking(constants)) / traffic.whole[buffers.CPU]
+            terms[Cause.STREAMING] = prompt.n_batches * share * traffic.streamed / rates.gpus[streams_to].copies
         else:
             terms[Cause.CPU_COMPUTE] = _cpu(traffic, rates, constants, prompt)
     waited = partial(network.seconds, model, placement, rates, constants, n_tokens=prompt.n_ubatch)
@@ -81,18 +89,25 @@ def _gpus(
     streams_to: str,
 ) -> tuple[float, float]:
     """Seconds to compute on the devices and to read their weights; one also computes what ``streams_to`` it."""
-    compute, reading = [], []
+    compute, read = [], []
     for name in placement.devices:
         owners = (name, buffers.CPU) if name == streams_to else (name,)
         seconds = sum(_products(model, owner, name, traffic, rates, constants, prompt) for owner in owners)
         attention = traffic.attention[name] * prompt.n_prompt
         gpu = rates.gpus[name]
-        share = "gpu.attention_share" if placement.context.flash_attn else "gpu.attention_share_no_fa"
-        compute.append(seconds + attention / (gpu.constant(share, constants) * gpu.fp16))
-        size = traffic.touched(name, prompt.n_ubatch)
-        reading.append(prompt.n_batches * size / (gpu.constant("gpu.weights_share", constants) * gpu.memory))
+        share = gpu.constant(_attention(model, placement), constants)
+        compute.append(seconds + attention / (share * gpu.fp16))
+        read.append(prompt.n_batches * reading(name, traffic, rates, constants, prompt.n_asking(constants)))
     overlap = _overlap(compute, placement, prompt)
-    return overlap * sum(compute), overlap * sum(reading)
+    return overlap * sum(compute), overlap * sum(read)
+
+
+def _attention(model: Model, placement: Placement) -> str:
+    """The constant that says how much of a GPU attention keeps busy: kernels differ by the size of a head."""
+    if not placement.context.flash_attn:
+        return "gpu.attention_no_fa_share"
+    head = max(model.hparams.n_embd_head_k)
+    return f"gpu.attention_{next((size for size in _HEADS if head <= size), 'latent')}_share"
 
 
 def _products(
@@ -106,15 +121,17 @@ def _products(
 ) -> float:
     """Seconds of the matrix products with ``owner``'s weights on ``device``."""
     gpu, h = rates.gpus[device], model.hparams
-    plain = traffic.dense[owner] - traffic.dense_f16[owner]
-    packed_rate = gpu.constant("gpu.mmq_share", constants) * gpu.int8
-    seconds = 2 * plain / packed_rate
+    plain = traffic.dense[owner] - traffic.dense_f16[owner] - traffic.dense_bf16[owner]
+    quantized = gpu.constant("gpu.mmq_share", constants) * gpu.int8
+    bf16 = gpu.constant("gpu.bf16_share", constants) * gpu.fp16
+    seconds = 2 * plain / quantized + 2 * traffic.dense_bf16[owner] / bf16
     seconds += 2 * traffic.dense_f16[owner] / (gpu.constant("gpu.f16_share", constants) * gpu.fp16)
     if traffic.routed[owner]:
         # An expert's tile is only as full as the tokens of a micro-batch that ask for it.
         per_expert = prompt.n_ubatch * max(h.n_expert_used) / h.n_expert
         fill = per_expert / (per_expert + gpu.constant("gpu.expert_tile", constants))
-        seconds += 2 * traffic.routed[owner] / (fill * packed_rate)
+        experts = traffic.routed[owner] - traffic.routed_bf16[owner]
+        seconds += 2 * (experts / quantized + traffic.routed_bf16[owner] / bf16) / fill
     return seconds * prompt.n_prompt
 
 
@@ -127,11 +144,17 @@ def _overlap(compute: list[float], placement: Placement, prompt: Prompt) -> floa
 
 
 def _cpu(traffic: Traffic, rates: Rates, constants: Mapping[str, float], prompt: Prompt) -> float:
-    """Seconds on the CPU: arithmetic, or the weights once per micro-batch where that is longer, and the nodes' ends."""
+    """Seconds on the CPU: arithmetic, the weights once per micro-batch, and the nodes' ends.
+
+    Rows of a larger micro-batch come in groups, between which weights arrive: reading is not hidden behind arithmetic.
+    """
     active = traffic.dense[buffers.CPU] + traffic.routed[buffers.CPU]
-    computing = 2 * active * prompt.n_prompt / (rates.cores_batch * constants["cpu.flops_per_core"])
-    share = traffic.touched(buffers.CPU, prompt.n_ubatch) / max(1, traffic.weights[buffers.CPU])
-    reading = prompt.n_batches * share * cpu_weights(traffic, rates, constants)
-    return max(computing, reading if prompt.n_ubatch < _COMPUTES_FROM else 0.0) + prompt.n_batches * cpu_node(
-        rates, constants
-    ) * len(traffic.cpu_layers)
+    rate = constants[f"cpu.flops_per_core{'_avx512' if rates.has_avx512 else ''}"]
+    computing = 2 * active * prompt.n_prompt / (rates.cores_batch * rate)
+    size = traffic.touched(buffers.CPU, prompt.n_asking(constants))
+    if prompt.n_ubatch < _GROUPS_FROM:
+        share = size / max(1, traffic.weights[buffers.CPU])
+        busy = max(computing, prompt.n_batches * share * cpu_weights(traffic, rates, constants))
+    else:
+        busy = computing + prompt.n_batches * size / (constants["cpu.batch_share"] * rates.ram)
+    return busy + prompt.n_batches * cpu_node(rates, constants) * len(traffic.cpu_layers)

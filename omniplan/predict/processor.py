@@ -32,6 +32,14 @@ def cores(machine: Machine, assumed: list[str]) -> int:
     return _UNKNOWN_CORES
 
 
+def features(machine: Machine) -> tuple[str, ...]:
+    """Instruction sets of the processor, as stated, else by its name; empty where neither is known."""
+    if machine.cpu is not None and machine.cpu.features:
+        return machine.cpu.features
+    row = _row(machine)
+    return row.features if row else ()
+
+
 def ram_bandwidth(machine: Machine) -> float:
     """``bandwidth`` by the machine's constants, for a process that is not told to spread its pages."""
     return bandwidth(machine, known_on(machine.constants), [], is_spread=False)

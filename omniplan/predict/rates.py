@@ -45,8 +45,13 @@ class GpuRates:
 
     def constant(self, name: str, known: Mapping[str, float]) -> float:
         """The constant ``name`` of this GPU: of its compute capability or back end where there is one, else of all."""
-        capability = f"{name}_{self.compute_capability.replace('.', '_')}"
-        return known.get(capability) or known.get(f"{name}_{self.backend}") or known[name]
+        own = known.get(f"{name}_{self.compute_capability.replace('.', '_')}")
+        return own or of_backend(name, self.backend, known)
+
+
+def of_backend(name: str, backend: str, known: Mapping[str, float]) -> float:
+    """The constant ``name`` of a back end where there is one, else of all."""
+    return known.get(f"{name}_{backend}") or known[name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +59,8 @@ class Rates:
     """What the time model needs of a machine, and what it had to assume.
 
     ``ram`` is what the weights on the CPU can be read with, bytes per second; ``threads`` the decode threads and
-    ``cores`` the physical cores that serve them, ``cores_batch`` those of a prompt batch.
+    ``cores`` the physical cores that serve them, ``cores_batch`` those of a prompt batch;
+    ``has_avx512`` whether they have wide integer dot products (AVX512-VNNI).
     """
 
     gpus: dict[str, GpuRates]
@@ -62,25 +68,27 @@ class Rates:
     threads: int
     cores: int
     cores_batch: int
+    has_avx512: bool
     assumptions: tuple[str, ...]
 
 
 def rates(machine: Machine, params: ServerParams, constants: Mapping[str, float]) -> Rates:
     """Rates of ``machine`` under ``params``; unknown ones are filled in and named in ``assumptions``."""
     assumed: list[str] = []
-    gpus = {gpu.name: _gpu(gpu, machine, params, constants, assumed) for gpu in machine.gpus}
     cores = processor.cores(machine, assumed)
     sockets = machine.cpu.n_sockets if machine.cpu else 1
     is_spread = params.numa in (Numa.DISTRIBUTE, Numa.NUMACTL)
     threads = params.n_threads if params.n_threads > 0 else _default_threads(params, machine.cpu, cores)
     batch = params.n_threads_batch if params.n_threads_batch > 0 else threads
     reach = cores if is_spread else max(1, cores // sockets)
+    ram = processor.bandwidth(machine, constants, assumed, is_spread=is_spread)
     return Rates(
-        gpus=gpus,
-        ram=processor.bandwidth(machine, constants, assumed, is_spread=is_spread),
+        gpus={gpu.name: _gpu(gpu, machine, ram, params, constants, assumed) for gpu in machine.gpus},
+        ram=ram,
         threads=threads,
         cores=cores,
         cores_batch=min(batch, reach),
+        has_avx512="avx512_vnni" in processor.features(machine),
         assumptions=tuple(assumed),
     )
 
@@ -102,7 +110,7 @@ def gpu_bandwidth(gpu: Gpu) -> float | None:
 
 
 def _gpu(
-    gpu: Gpu, machine: Machine, params: ServerParams, constants: Mapping[str, float], assumed: list[str]
+    gpu: Gpu, machine: Machine, ram: float, params: ServerParams, constants: Mapping[str, float], assumed: list[str]
 ) -> GpuRates:
     row = _row(gpu)
     memory = gpu_bandwidth(gpu)
@@ -117,15 +125,15 @@ def _gpu(
         assumed.append(f"{gpu.name}: tensor throughput unknown, {int8 / 1e12:.0f} INT8 TOPS assumed")
     network, latency = _network(gpu, machine, constants, assumed) if gpu.endpoint else (None, 0.0)
     link, backend = network or _link(gpu, row, assumed), backend_name(gpu)
-    is_pinned = params.load_mode in (LoadMode.NONE, LoadMode.DIO) and not params.no_host
     # What the driver copies out of pages and what it copies out of pinned memory lie in one memory.
-    share = 1.0 if gpu.is_unified else constants["link.pinned_share" if is_pinned else "link.pageable_share"]
+    copies = link if gpu.is_unified else _copies(link, ram, backend, params, constants)
+    uploads = constants.get(f"link.expert_share_{backend}")
     return GpuRates(
         backend=backend,
         memory=memory,
         link=link,
-        copies=share * link,
-        uploads=constants.get(f"link.expert_share_{backend}", share) * link,
+        copies=copies,
+        uploads=uploads * link if uploads else copies,
         int8=int8,
         # GeForce cards accumulate FP16 products in FP16 at the full rate, which is what cuBLAS is asked for.
         fp16=fp16 if fp16 and backend != CUDA.name else int8 / 2,
@@ -147,6 +155,18 @@ def _network(gpu: Gpu, machine: Machine, constants: Mapping[str, float], assumed
         constants["rpc.unknown_link"] if link is None else constants["rpc.link_share"] * link,
         constants["rpc.latency"] if latency is None else latency / 1e6,
     )
+
+
+def _copies(link: float, ram: float, backend: str, params: ServerParams, constants: Mapping[str, float]) -> float:
+    """Bytes per second that weights in RAM arrive with.
+
+    Pinned memory is read by the GPU itself. A mapped file goes through a buffer of the driver's, so that RAM carries
+    every byte several times, unless the driver pins the file's pages in place.
+    """
+    if params.load_mode in (LoadMode.NONE, LoadMode.DIO) and not params.no_host:
+        return of_backend("link.pinned_share", backend, constants) * link
+    share = of_backend("link.pageable_share", backend, constants)
+    return min(share * link, of_backend("link.ram_share", backend, constants) * ram)
 
 
 def _row(gpu: Gpu) -> GpuRow | None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from operator import attrgetter
-from typing import Final
 
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.hosts import joined, undescribed
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams, SplitMode
-from omniplan.domain.prediction import Cause, Estimate, Prediction
+from omniplan.domain.prediction import Cause, Estimate, Phase, Prediction
 from omniplan.domain.request import DEFAULT
 from omniplan.errors import InputError
 from omniplan.llamacpp.ggml import buffers
@@ -24,6 +23,7 @@ from omniplan.llamacpp.load.place import place
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.llamacpp.load.speculation import settled
 from omniplan.predict import network
+from omniplan.predict.accuracy import Accuracy, Devices, accuracies
 from omniplan.predict.constants import known_on
 from omniplan.predict.decode import decode_terms
 from omniplan.predict.hits import by_layer, expected
@@ -31,20 +31,6 @@ from omniplan.predict.prefill import Prompt, prompt_terms
 from omniplan.predict.rates import rates
 from omniplan.predict.speculation import Conditions, speculate
 from omniplan.predict.traffic import Traffic, at_depth, cached, traffic
-
-
-@dataclass(frozen=True, slots=True)
-class _Spread:
-    """How far measured times lie from predicted ones: p10 and p90 of the ratio (``docs/accuracy.md``)."""
-
-    fast: float
-    slow: float
-
-
-_DECODE_GPU: Final = _Spread(0.90, 1.15)
-_DECODE_CPU: Final = _Spread(0.80, 1.70)
-_PROMPT_GPU: Final = _Spread(0.77, 1.60)
-_PROMPT_CPU: Final = _Spread(0.45, 2.50)
 
 
 def predict(
@@ -136,15 +122,16 @@ def predict_placed(
     asked = Prompt(n_prompt=n_prompt, n_ubatch=max(1, min(placement.context.n_ubatch, n_prompt)), depth=depth)
     middle = at_depth(plain, model, placement, depth=depth + n_prompt // 2)
     prompt = prompt_terms(model, placement, params, middle, speeds, known, asked)
-    is_host = plain.weights[buffers.CPU] > 0
-    token = _estimate(seconds, _DECODE_CPU if is_host else _DECODE_GPU)
+    on_cpu = plain.weights[buffers.CPU] > 0
+    off_by = accuracies()[Devices.of_parts(on_gpus=plain.weights.total() > plain.weights[buffers.CPU], on_cpu=on_cpu)]
+    token = _estimate(seconds, off_by[Phase.DECODE])
     speculation, assumptions = None, speeds.assumptions
     if isinstance(drafted, str):
         assumptions = (*assumptions, drafted)
     elif drafted:
         speculation, terms = drafted
         token = token.divided(speculation.gain)
-    whole = _estimate(_exact(prompt), _PROMPT_CPU if is_host else _PROMPT_GPU)
+    whole = _estimate(_exact(prompt), off_by[Phase.PROMPT])
     return Prediction(
         decode_tokens_per_second=token.inverse(),
         prompt_tokens_per_second=whole.inverse().scaled(n_prompt) if prompt else Estimate(low=0, value=0, high=0),
@@ -183,7 +170,7 @@ def _exact(terms: Mapping[Cause, float]) -> Estimate:
     return Estimate(low=seconds, value=seconds, high=seconds)
 
 
-def _estimate(seconds: Estimate, spread: _Spread) -> Estimate:
+def _estimate(seconds: Estimate, spread: Accuracy) -> Estimate:
     return Estimate(low=seconds.low * spread.fast, value=seconds.value, high=seconds.high * spread.slow)
 
 

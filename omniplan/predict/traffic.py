@@ -30,9 +30,9 @@ class Traffic:
     ``weights`` are bytes, ``cache`` bytes of KV cache and recurrent state read at the given depth, ``reread`` those
     read again for heads that one pass does not serve, ``attention`` operations of scores and values at that depth.
     ``dense`` and ``routed`` are parameters multiplied, outside and in the routed experts, ``dense_f16`` those of
-    ``dense`` that are stored in 16 bits or more; ``whole`` are bytes with every expert. ``streamed`` are all bytes of
-    matrices on the CPU, which a prompt batch copies to the GPU, and ``cpu_types`` the bytes one token reads there, by
-    tensor type.
+    ``dense`` that are stored in 16 bits or more but BF16, ``dense_bf16`` and ``routed_bf16`` those that are in BF16;
+    ``whole`` are bytes with every expert. ``streamed`` are all bytes of matrices on the CPU, which a prompt batch copies
+    to the GPU, and ``cpu_types`` the bytes one token reads there, by tensor type.
     ``matrices`` counts matrices of layers by device, ``cpu_layers`` the layers with some on the CPU, ``latent_layers``
     and ``recurrent_layers`` the layers of latent attention (MLA) and of recurrent state by device. ``state`` are bytes
     of one row of recurrent state, ``used`` the share of a layer's experts that a token asks for. ``missing`` are bytes
@@ -47,6 +47,8 @@ class Traffic:
     attention: Counter[str] = field(default_factory=Counter)
     dense: Counter[str] = field(default_factory=Counter)
     dense_f16: Counter[str] = field(default_factory=Counter)
+    dense_bf16: Counter[str] = field(default_factory=Counter)
+    routed_bf16: Counter[str] = field(default_factory=Counter)
     routed: Counter[str] = field(default_factory=Counter)
     cpu_types: Counter[str] = field(default_factory=Counter)
     matrices: Counter[str] = field(default_factory=Counter)
@@ -62,7 +64,8 @@ class Traffic:
 
     def packed(self, device: str) -> int:
         """Weights on ``device`` that one token multiplies and that are stored in less than 16 bits."""
-        return self.dense[device] + self.routed[device] - self.dense_f16[device]
+        wide = self.dense_f16[device] + self.dense_bf16[device] + self.routed_bf16[device]
+        return self.dense[device] + self.routed[device] - wide
 
     def share_of(self, device: str) -> float:
         """Share of the layers' matrices that is on ``device``."""
@@ -77,7 +80,7 @@ class Traffic:
         """Share of a layer's experts that ``n_tokens`` at once ask for."""
         return 1 - (1 - self.used) ** n_tokens if n_tokens > 1 else self.used
 
-    def touched(self, device: str, n_tokens: int) -> float:
+    def touched(self, device: str, n_tokens: float) -> float:
         """Bytes of weights on ``device`` that ``n_tokens`` at once read: experts that nobody asks for are left out.
 
         Each token is taken to choose by itself, so ``n_tokens`` ask for 1 - (1 - used) ^ n_tokens of the experts.
@@ -85,7 +88,7 @@ class Traffic:
         if self.used == 1 or n_tokens == 1:
             return self.weights[device] if n_tokens == 1 else self.whole[device]
         experts = (self.whole[device] - self.weights[device]) / (1 - self.used)
-        return self.whole[device] - (1 - self.used) ** n_tokens * experts
+        return self.whole[device] - pow(1 - self.used, n_tokens) * experts
 
 
 def traffic(model: Model, placement: Placement, *, depth: int) -> Traffic:
@@ -155,9 +158,11 @@ def at_depth(known: Traffic, model: Model, placement: Placement, *, depth: int) 
         recurrent_layers=Counter(),
     )
     h = model.hparams
+    per_head = {gpu.buffer for gpu in placement.gpus if gpu.backend.reads_per_head}
     for cache in memory.caches(model, placement.context):
         device = _device(placement.cache_device(cache.il))
-        size = _cache_bytes(cache, h, depth)
+        readers = h.n_head[cache.il] // h.n_head_kv[cache.il] if cache.type.is_quantized and device in per_head else 1
+        size = readers * _cache_bytes(cache, h, depth)
         found.cache[device] += size
         found.reread[device] += 0 if cache.is_state else size * (_passes(h, cache.il) - 1)
         found.state[device] += cache.type.row_size(cache.row) if cache.is_state else 0
@@ -218,7 +223,9 @@ def _add_weight(found: Traffic, matter: _Matter, device: str) -> None:
     found.weights[device] += matter.nbytes
     found.whole[device] += matter.whole
     (found.routed if matter.is_routed else found.dense)[device] += matter.active
-    if not matter.is_routed and not matter.is_quantized:
+    if matter.kind == "bf16":
+        (found.routed_bf16 if matter.is_routed else found.dense_bf16)[device] += matter.active
+    elif not matter.is_routed and not matter.is_quantized:
         found.dense_f16[device] += matter.active
     if matter.is_matrix and matter.layer is not None:
         found.matrices[device] += 1

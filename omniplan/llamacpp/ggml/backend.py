@@ -41,8 +41,8 @@ class Backend:
     node keeps behind its result on a device of some compute capability. ``offload_batch`` is how many rows of work
     make a device ask for a node whose weight lies in RAM, None for never; ``offload_ops`` are the only operations that
     it asks for, all where empty. ``pipelines``: it is asynchronous and has events, from build ``pipelines_since`` on.
-    ``in_place``: weights are read where the mapped file lies. ``integrated_maps``: files are mapped with an integrated
-    device in use too.
+    ``in_place``: weights are read where the mapped file lies. ``reads_per_head``: attention of one token reads a
+    quantised cache once per query head. ``integrated_maps``: files are mapped with an integrated device in use too.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Backend:
     pipelines: bool = False
     pipelines_since: int = 0
     in_place: bool = False
+    reads_per_head: bool = False
     integrated_maps: bool = False
 
     def offloads(self, node: Node) -> bool:

@@ -33,6 +33,7 @@ class BackendRow:
     pipelines: bool = False
     pipelines_since: Count = 0
     in_place: bool = False
+    reads_per_head: bool = False
     integrated_maps: bool = False
     since: Mapping[str, Count] = FrozenMapping()
 
@@ -67,5 +68,6 @@ def backend(
         pipelines=row.pipelines,
         pipelines_since=row.pipelines_since,
         in_place=row.in_place,
+        reads_per_head=row.reads_per_head,
         integrated_maps=row.integrated_maps,
     )

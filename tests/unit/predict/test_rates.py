@@ -19,6 +19,8 @@ CONSTANTS: Mapping[str, float] = {
     "cpu.nps_power": 0.5,
     "link.pinned_share": 0.8,
     "link.pageable_share": 0.4,
+    "link.ram_share": 0.1,
+    "link.ram_share_rocm": 1.0,
     "link.expert_share_vulkan": 0.1,
 }
 
@@ -64,6 +66,22 @@ def test_memory_that_is_pinned_is_copied_faster() -> None:
     assert {words: speeds.copies for words, speeds in seen.items()} == args
     assert {words: speeds.uploads for words, speeds in seen.items()} == args
     assert (other.copies, other.uploads) == (8e9, 1e9)
+
+
+def test_a_mapped_file_is_copied_as_fast_as_ram_lets_the_driver() -> None:
+    """A tenth of 64 GB/s bounds a fast link, but where the driver pins the file's pages in place."""
+    raw = {"name": "CUDA0", "description": "unheard of", "total_mib": 24576, "link_gbs": 40}
+
+    assert found(gpus=[raw]).gpus["CUDA0"].copies == pytest.approx(6.4e9)
+    assert found("-lm", "none", gpus=[raw]).gpus["CUDA0"].copies == pytest.approx(32e9)
+    assert found(gpus=[{**raw, "name": "ROCm0"}]).gpus["ROCm0"].copies == pytest.approx(16e9)
+
+
+def test_wide_dot_products_are_those_of_the_processor() -> None:
+    """As stated, or by its name."""
+    known = ({}, {"model": "Ryzen 9 7950X"}, {"model": "Ryzen 5 3600"}, {"features": ["avx512_vnni"]})
+
+    assert [found(cpu=cpu).has_avx512 for cpu in known] == [False, True, False, True]
 
 
 @pytest.mark.parametrize(

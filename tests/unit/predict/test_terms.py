@@ -33,17 +33,20 @@ GPU = GpuRates(
     fp16=100e12,
     compute_capability="8.9",
 )
-RATES = Rates(gpus={"CUDA0": GPU, "CUDA1": GPU}, ram=100e9, threads=8, cores=16, cores_batch=10, assumptions=())
+RATES = Rates(
+    gpus={"CUDA0": GPU, "CUDA1": GPU}, ram=100e9, threads=8, cores=16, cores_batch=10, has_avx512=False, assumptions=()
+)
 CONSTANTS = {
     "gpu.weights_share": 0.5, "gpu.node": 1e-6, "gpu.layer": 2e-6, "gpu.latent_layer": 5e-6,
     "gpu.recurrent_layer": 3e-6,
     "gpu.columns_share": 0.05, "gpu.split": 1e-5,
-    "gpu.kv_share": 0.5, "gpu.kv_share_no_fa": 0.25, "gpu.attention_decode": 0.1, "gpu.attention_share": 0.4,
-    "gpu.attention_share_no_fa": 0.2, "gpu.mmq_share": 0.5, "gpu.f16_share": 0.8, "gpu.expert_tile": 32.0,
+    "gpu.kv_share": 0.5, "gpu.kv_share_no_fa": 0.25, "gpu.attention_decode": 0.1, "gpu.attention_128_share": 0.4,
+    "gpu.attention_no_fa_share": 0.2, "gpu.bf16_share": 0.4, "gpu.bf16_read_share": 1.0,
+    "prompt.asking": 1e6, "gpu.mmq_share": 0.5, "gpu.f16_share": 0.8, "gpu.expert_tile": 32.0,
     "gpu.prompt_layer": 1e-4, "cpu.weights_share": 0.5, "cpu.core_bandwidth": 20e9, "cpu.core_plain": 10e9,
     "cpu.core_low_bit": 5e9, "cpu.core_codebook": 2.5e9, "cpu.core_mxfp4": 4e9, "cpu.smt": 0.5, "cpu.node": 1e-6,
     "cpu.node_per_thread": 1e-7, "cpu.split": 1e-4, "cpu.kv_share": 0.25, "cpu.attention_flops": 1e10,
-    "cpu.flops_per_core": 1e11,
+    "cpu.flops_per_core": 1e11, "cpu.flops_per_core_avx512": 2e11, "cpu.batch_share": 0.8,
 }  # fmt: skip
 ONE = ("-ngl", "99", "-c", "8192", "-np", "1", "-fa", "on", "-sm", "none")
 
@@ -93,7 +96,7 @@ def test_weights_on_a_gpu_are_read_at_a_share_of_its_bandwidth() -> None:
         ("iq2_xs", {}, 0.25),
         ("mxfp4", {}, 0.15625),
         ("f16", {"ram": 50e9}, 0.2),
-        ("f16", {"ram": 200e9, "threads": 24}, 0.05 * 1.25),
+        ("f16", {"ram": 200e9, "threads": 24}, 0.05 * 1.125),
         ("f16", {"ram": 20e9, "threads": 32}, 0.5 * 1.5),
     ],
 )
@@ -192,6 +195,45 @@ def test_a_prompt_is_computed_and_its_weights_are_read_once_a_micro_batch() -> N
     assert prompt(traffic, n_prompt=0) == {}
 
 
+def test_heads_of_each_size_keep_a_gpu_as_busy_as_their_kernel_does() -> None:
+    """Products of attention with K and V at a share of FP16, which is that of the head's size and of the back end."""
+    own = {**CONSTANTS, "gpu.attention_128_share_cuda": 0.8, "gpu.attention_64_share": 0.1}
+    traffic = Traffic(attention=counted(CUDA0=2e9))
+    asked = Prompt(n_prompt=1000, n_ubatch=512, depth=0)
+    placement, _ = placed(DENSE, MACHINE, parse([*ONE]))
+
+    terms = prompt_terms(DENSE, placement, parse([*ONE]), traffic, RATES, own, asked)
+
+    assert max(DENSE.hparams.n_embd_head_k) == 128
+    assert terms[Cause.GPU_COMPUTE] == pytest.approx(1000 * 2e9 / 80e12)
+
+
+def test_bf16_is_slow_where_a_back_end_says_so() -> None:
+    """Read at a fifth of the bandwidth, and multiplied at the share of its own."""
+    own = {**CONSTANTS, "gpu.bf16_read_share_cuda": 0.2}
+    half = Traffic(
+        weights=counted(CUDA0=4e9), whole=counted(CUDA0=4e9), dense=counted(CUDA0=3e9), dense_bf16=counted(CUDA0=1e9)
+    )
+
+    assert decode(half, constants=own)[Cause.GPU_WEIGHTS] == pytest.approx(2e9 / 0.5e12 + 2e9 / 0.2e12)
+    assert decode(half)[Cause.GPU_WEIGHTS] == pytest.approx(4e9 / 0.5e12)
+    assert prompt(half)[Cause.GPU_COMPUTE] == pytest.approx(1000 * (4e9 / 100e12 + 2e9 / 40e12))
+
+
+def test_a_text_asks_for_fewer_experts_than_chance_would() -> None:
+    """A micro-batch of 512 asks as 22.6 tokens would that choose by themselves, so less is copied."""
+    traffic = Traffic(
+        weights=counted(CPU=2e9), whole=counted(CPU=17e9), routed=counted(CPU=1e9), streamed=17_000_000_000, used=1 / 16
+    )
+    few = {**CONSTANTS, "prompt.asking": 1.0}
+    placement, _ = placed(MOE, MACHINE, parse([*ONE]))
+    asked = Prompt(n_prompt=512, n_ubatch=512, depth=0)
+
+    terms = prompt_terms(MOE, placement, parse([*ONE]), traffic, RATES, few, asked)
+
+    assert terms[Cause.STREAMING] == pytest.approx((17e9 - (15 / 16) ** (512**0.5) * 16e9) / 4e9)
+
+
 def test_tiles_of_experts_are_as_full_as_tokens_ask_for_them() -> None:
     """Of 512 tokens 8 in 128 ask for each: 32 of them half fill a tile that takes 32 besides."""
     traffic = Traffic(routed=counted(CUDA0=5e9))
@@ -231,7 +273,7 @@ def test_weights_on_the_cpu_stream_to_the_gpu_or_stay() -> None:
     assert prompt(traffic)[Cause.STREAMING] == pytest.approx(2 * 1.0)
     assert prompt(traffic)[Cause.GPU_COMPUTE] == pytest.approx(1000 * 10e9 / 100e12)
     stays = prompt(traffic, "--no-op-offload")
-    assert stays[Cause.CPU_COMPUTE] == pytest.approx(1000 * 10e9 / 1e12 + 2 * 2 * 1.8e-6)
+    assert stays[Cause.CPU_COMPUTE] == pytest.approx(1000 * 10e9 / 1e12 + 2 * 4e9 / 80e9 + 2 * 2 * 1.8e-6)
     assert Cause.STREAMING not in stays
     assert Cause.GPU_COMPUTE not in stays
     assert Cause.STREAMING in prompt(traffic, n_prompt=32, n_ubatch=32)
