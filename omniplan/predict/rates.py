@@ -166,7 +166,8 @@ def _copies(link: float, ram: float, backend: str, params: ServerParams, constan
     if params.load_mode in (LoadMode.NONE, LoadMode.DIO) and not params.no_host:
         return of_backend("link.pinned_share", backend, constants) * link
     share = of_backend("link.pageable_share", backend, constants)
-    return min(share * link, of_backend("link.ram_share", backend, constants) * ram)
+    staged = of_backend("link.staged", backend, constants)
+    return min(share * link, staged, of_backend("link.ram_share", backend, constants) * ram)
 
 
 def _row(gpu: Gpu) -> GpuRow | None:

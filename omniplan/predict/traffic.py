@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from omniplan.llamacpp.load.placement import Placement
 # An embedding and an output matrix of a head's own are the model's, or stand in for them.
 _HEADS_AT_ONCE: Final = 8
 _HEADS_OWN: Final = re.compile(r"nextn\.(embed_tokens|shared_head_head)\.")
+# fattn.cu:ggml_cuda_get_best_fattn_kernel, can_use_vector_kernel.
+_LARGEST_VECTOR_HEAD: Final = 256
 
 
 @dataclass(slots=True)
@@ -88,7 +91,7 @@ class Traffic:
         if self.used == 1 or n_tokens == 1:
             return self.weights[device] if n_tokens == 1 else self.whole[device]
         experts = (self.whole[device] - self.weights[device]) / (1 - self.used)
-        return self.whole[device] - pow(1 - self.used, n_tokens) * experts
+        return self.whole[device] - math.pow(1 - self.used, n_tokens) * experts
 
 
 def traffic(model: Model, placement: Placement, *, depth: int) -> Traffic:
@@ -161,8 +164,7 @@ def at_depth(known: Traffic, model: Model, placement: Placement, *, depth: int) 
     per_head = {gpu.buffer for gpu in placement.gpus if gpu.backend.reads_per_head}
     for cache in memory.caches(model, placement.context):
         device = _device(placement.cache_device(cache.il))
-        readers = h.n_head[cache.il] // h.n_head_kv[cache.il] if cache.type.is_quantized and device in per_head else 1
-        size = readers * _cache_bytes(cache, h, depth)
+        size = (_readers(cache, h) if device in per_head else 1) * _cache_bytes(cache, h, depth)
         found.cache[device] += size
         found.reread[device] += 0 if cache.is_state else size * (_passes(h, cache.il) - 1)
         found.state[device] += cache.type.row_size(cache.row) if cache.is_state else 0
@@ -264,6 +266,13 @@ def _reach(h: Hparams, il: int, depth: int) -> int:
 def _width(h: Hparams, il: int) -> int:
     """Products per pair of tokens: scores and values of every head."""
     return h.n_head[il] * (h.n_embd_head_k[il] + h.n_embd_head_v[il])
+
+
+def _readers(cache: CacheTensor, h: Hparams) -> int:
+    """Times that the vector kernel reads a quantised cache; larger heads than it has are read once for all."""
+    if cache.is_state or not cache.type.is_quantized or h.n_embd_head_k[cache.il] > _LARGEST_VECTOR_HEAD:
+        return 1
+    return h.n_head[cache.il] // max(1, h.n_head_kv[cache.il])
 
 
 def _cache_bytes(cache: CacheTensor, h: Hparams, depth: int) -> int:

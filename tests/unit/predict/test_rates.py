@@ -20,6 +20,8 @@ CONSTANTS: Mapping[str, float] = {
     "link.pinned_share": 0.8,
     "link.pageable_share": 0.4,
     "link.ram_share": 0.1,
+    "link.staged": 1e10,
+    "link.staged_rocm": 1e11,
     "link.ram_share_rocm": 1.0,
     "link.expert_share_vulkan": 0.1,
 }
