@@ -34,8 +34,8 @@ class Traffic:
     read again for heads that one pass does not serve, ``attention`` operations of scores and values at that depth.
     ``dense`` and ``routed`` are parameters multiplied, outside and in the routed experts, ``dense_f16`` those of
     ``dense`` that are stored in 16 bits or more but BF16, ``dense_bf16`` and ``routed_bf16`` those that are in BF16;
-    ``whole`` are bytes with every expert. ``streamed`` are all bytes of matrices on the CPU, which a prompt batch copies
-    to the GPU, and ``cpu_types`` the bytes one token reads there, by tensor type.
+    ``whole`` are bytes with every expert. ``streamed`` are all bytes of matrices on the CPU, which a prompt batch
+    copies to the GPU, and ``cpu_types`` the bytes one token reads there, by tensor type.
     ``matrices`` counts matrices of layers by device, ``cpu_layers`` the layers with some on the CPU, ``latent_layers``
     and ``recurrent_layers`` the layers of latent attention (MLA) and of recurrent state by device. ``state`` are bytes
     of one row of recurrent state, ``used`` the share of a layer's experts that a token asks for. ``missing`` are bytes
