@@ -81,7 +81,12 @@ def test_a_mapped_file_is_copied_as_fast_as_ram_lets_the_driver() -> None:
 
 def test_wide_dot_products_are_those_of_the_processor() -> None:
     """As stated, or by its name."""
-    known = ({}, {"model": "Ryzen 9 7950X"}, {"model": "Ryzen 5 3600"}, {"features": ["avx512_vnni"]})
+    known: tuple[dict[str, Any], ...] = (
+        {},
+        {"model": "Ryzen 9 7950X"},
+        {"model": "Ryzen 5 3600"},
+        {"features": ["avx512_vnni"]},
+    )
 
     assert [found(cpu=cpu).has_avx512 for cpu in known] == [False, True, False, True]
 
