@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from omniplan.check import cache, overrides
+from omniplan.check import cache, overrides, written
 from omniplan.check.case import Case
 from omniplan.check.hit import Hit, WordEdit
-from omniplan.check.options import GivenOption
+from omniplan.check.options import GivenOption, in_quotes
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
 from omniplan.domain.defaults import DEFAULT_BUILD
@@ -77,7 +77,7 @@ def _mode_flag(option: GivenOption) -> str:
 def unknown_flag(case: Case) -> Iterator[Hit]:
     """A flag that llama-server never had, or that the release of the command does not have yet."""
     for option, error in case.reading.refused:
-        if option is not None and option.row is None:
+        if option is not None and option.row is None and not written.is_two(case, option.flag):
             message = f"{option.name}: {error.problem}"
             fix = "" if case.fork else error.remedy
             yield Hit(message=message, at=option.flag, severity=_mild(case), fix=fix)
@@ -115,7 +115,7 @@ def _mild(case: Case) -> Severity | None:
 def refused(case: Case) -> Iterator[Hit]:
     """Everything else that llama-server refuses, by itself or with this model on this machine."""
     for option, error in case.reading.refused:
-        if option is None or _is_left(option):
+        if option is None or (_is_left(option) and not any(map(in_quotes, option.words))):
             yield _hit(error, option)
     if case.model is None or case.machine is None or case.is_open:
         return
@@ -157,7 +157,7 @@ def number_with_suffix(case: Case) -> Iterator[Hit]:
             message=f"{option.name} {text} is read as {read[0] if read else text}",
             at=option.at,
             fix=f"write {meant}" if meant else "",
-            edits=(WordEdit(word=option.at, texts=(meant,)),) if meant and not option.variable else (),
+            edits=(WordEdit(word=option.at, texts=(meant,)),) if meant else (),
         )
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Final
 
 from omniplan.check.options import GivenOption, Reading, canonical, read
+from omniplan.check.tools import as_server
 from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
@@ -90,7 +91,7 @@ class Case:
     @cached_property
     def reading(self) -> Reading:
         """The command option by option."""
-        return read(self.command, build=self.build, fork=self.fork)
+        return read(as_server(self.command), build=self.build, fork=self.fork)
 
     @property
     def params(self) -> ServerParams:

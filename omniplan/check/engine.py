@@ -59,11 +59,12 @@ def check(
 
 def _merged(findings: Iterable[Finding]) -> Iterator[Finding]:
     """Findings, those of several commands about one place as one."""
-    alike: dict[Finding, dict[Finding, None]] = {}
+    alike: dict[tuple[str, int, str], dict[Finding, None]] = {}
     for finding in findings:
-        alike.setdefault(replace(finding, command=""), {})[finding] = None
-    for first, group in alike.items():
-        yield next(iter(group)) if len(group) == 1 else replace(first, places=len(group))
+        alike.setdefault((finding.rule, finding.line, finding.message), {})[finding] = None
+    for group in alike.values():
+        first, count = next(iter(group)), len({finding.command for finding in group})
+        yield first if count == 1 else replace(first, command="", places=count)
 
 
 def _harmless(file: File, found: Iterable[_Found], model: Model | None) -> Iterator[mend.Group]:
@@ -136,7 +137,7 @@ def _findings(file: File, asked: Iterable[Rule]) -> Iterator[_Found]:
         for hit in rule.of_file(file) if rule.of_file else ():
             yield _finding(rule.row, hit, file.document, None), hit, None
         for case in file.cases if rule.of_command else ():
-            if rule.of_command and _has_needed(rule.row, case):
+            if rule.of_command and case.command.tool in rule.row.tools and _has_needed(rule.row, case):
                 for hit in rule.of_command(case):
                     yield _finding(rule.row, hit, file.document, case), hit, case
 

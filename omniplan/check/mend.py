@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import unified_diff
 from itertools import chain
@@ -143,7 +143,15 @@ def edited(command: Command, edits: Iterable[Edit]) -> Command:
     for word in command.words:
         found = by_word.get(id(word))
         words += [word] if found is None else [Word(text=text, line=word.line) for text in found.texts]
-    return replace(command, words=tuple(words))
+    # What a word is taken from may be a variable of the environment too.
+    by_place = {edit.word.span: edit for edit in by_word.values() if edit.word.span}
+    environment = [(name, _variable(word, by_place)) for name, word in command.environment]
+    return replace(command, words=tuple(words), environment=tuple(environment))
+
+
+def _variable(word: Word, by_place: Mapping[tuple[int, int], WordEdit]) -> Word:
+    edit = by_place.get(word.span) if word.span else None
+    return word if edit is None else replace(word, text=" ".join(edit.texts))
 
 
 def _is_utf8(text: str) -> bool:

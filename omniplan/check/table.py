@@ -12,6 +12,7 @@ from omniplan.check.values import Severity
 from omniplan.documents.column import Group, Name
 from omniplan.documents.source import read_table
 from omniplan.errors import TableError
+from omniplan.formats.command import Tool
 
 _FILE: Final = "rules.toml"
 
@@ -29,7 +30,7 @@ class Need(StrEnum):
 class CheckRule:
     """One rule: ``severity`` is the worst it reports, ``needs`` what it cannot do without.
 
-    ``forks`` says that it holds for commands of llama.cpp's forks too.
+    ``tools`` says whose commands it is about, ``forks`` that it holds for commands of llama.cpp's forks too.
     """
 
     id: Name
@@ -41,6 +42,7 @@ class CheckRule:
     fix: str
     source: str
     forks: bool = False
+    tools: tuple[Tool, ...] = (Tool.SERVER, Tool.CLI)
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """A rule that needs nothing would never be asked."""

@@ -11,6 +11,7 @@ from omniplan.check.hit import Hit, WordEdit
 from omniplan.check.options import in_quotes
 from omniplan.check.rule import CommandRule
 from omniplan.check.values import Severity
+from omniplan.formats.command import Word
 
 # A flag and its value, which a list has as one item.
 _TOGETHER: Final = re.compile(r"(--?[a-zA-Z][\w-]*)\s+(\S.*)")
@@ -39,14 +40,19 @@ def quotes_in_value(case: Case) -> Iterator[Hit]:
 def flag_with_value(case: Case) -> Iterator[Hit]:
     """A flag and its value that are one word, as in a list with an item ``-c 8192``."""
     for option, _ in case.reading.refused:
-        match = _TOGETHER.fullmatch(option.flag.text) if option is not None and option.row is None else None
-        if option is not None and match and case.knows(match[1]):
+        if option is not None and option.row is None and (match := is_two(case, option.flag)):
             yield Hit(
                 message=f"'{match[0]}' is one word: llama-server knows no flag of that name",
                 at=option.flag,
                 fix=f"write {match[1]} and {match[2]} as two",
                 edits=(WordEdit(word=option.flag, texts=(match[1], match[2])),),
             )
+
+
+def is_two(case: Case, word: Word) -> re.Match[str] | None:
+    """The flag and the value that one word holds."""
+    match = _TOGETHER.fullmatch(word.text)
+    return match if match and case.knows(match[1]) else None
 
 
 def cut(case: Case) -> Iterator[Hit]:

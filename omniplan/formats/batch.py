@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
 
 from omniplan.documents.text_file import lines_of
@@ -48,7 +47,7 @@ def read(source: Source) -> Contents:
             if match := _SET.match(bare.text):
                 _assign(known, bare.slice(*match.span("quoted" if match["quoted"] else "plain")))
             elif found and bare.text.startswith("-") and not found[-1].cut and _follows(source, found[-1], bare):
-                found[-1] = replace(found[-1], cut=source.line_of(bare) - 1)
+                found[-1] = found[-1].cut_on(source.line_of(bare) - 1)
             else:
                 found += _started(source, bare, known).commands
     return Contents(tuple(found))

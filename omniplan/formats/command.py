@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -60,6 +60,11 @@ class Command:
     def env(self) -> dict[str, str]:
         """The environment alone; a name set twice has its last value."""
         return {name: word.text for name, word in self.environment}
+
+    def cut_on(self, line: int) -> Command:
+        """The command as one that ends on ``line`` against its will; a blank that did it is no argument."""
+        words = self.words[:-1] if self.words and not self.words[-1].text.strip() else self.words
+        return replace(self, words=words, cut=line)
 
     def line_of(self, *flags: str) -> int:
         """Line of the last argument that is one of ``flags``, else the command's own."""

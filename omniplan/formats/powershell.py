@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Final
 
 from omniplan.formats.batch import words_of
@@ -97,7 +96,7 @@ class _Reader:
             and not self.commands[-1].cut
             and self._last() < source.line(begin) <= self._last() + 2
         ):
-            self.commands[-1] = replace(self.commands[-1], cut=source.line(begin) - 1)
+            self.commands[-1] = self.commands[-1].cut_on(source.line(begin) - 1)
         elif name in _START:
             flat = _process(words[1:])
             self._start(source, flat)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from omniplan.formats.contents import Written
@@ -73,7 +72,7 @@ class Walk:
             return False
         if not found[-1].cut:
             cut = before.end_byte + max(0, between.find("#"))
-            found[-1] = replace(found[-1], cut=self._source.line(cut))
+            found[-1] = found[-1].cut_on(self._source.line(cut))
         return True
 
     def _assignment(self, node: Node, depth: int, *, is_exported: bool = False, scope: Scope | None = None) -> None:

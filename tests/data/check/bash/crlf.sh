@@ -1,0 +1,4 @@
+#!/bin/bash
+llama-server -m m.gguf \
+  -c 8k \
+  -fa

@@ -1,0 +1,2 @@
+#!/bin/sh
+exec llama-server --port 8080

@@ -1,0 +1,4 @@
+& .\llama-server.exe `
+  -m a.gguf `
+  -c 8192 ` 
+  -fa on
