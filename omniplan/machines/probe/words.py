@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from omniplan.domain.machine import Gpu, Machine, Memory, Reservation, ReservationKind
+from omniplan.domain.machine import Gpu, Host, Machine, Memory, Reservation, ReservationKind
 from omniplan.domain.processor import Cpu
 from omniplan.errors import InputError
 from omniplan.machines.advice import LimitKind, reserves, share_limits
@@ -16,6 +16,7 @@ from omniplan.machines.cpus import find_cpu
 from omniplan.machines.gpus import GpuRow
 from omniplan.machines.probe.phrases import read
 from omniplan.machines.probe.said import Said, SaidGpu
+from omniplan.machines.probe.several import Several, apart
 from omniplan.units import GIB, MIB, gib
 
 # What ggml calls the devices of each maker's backend.
@@ -27,16 +28,50 @@ def machine_from_words(text: str, *, name: str = "") -> Machine:
 
     Names of GPUs and CPUs are those of the tables, a bare number too, with a count and a size on either side; RAM is
     "64 GB DDR4-3600" or "8x48 GB DDR5-6000"; "8 channels", "NPS4", "PCIe 4.0 x8"; "(display)" marks the GPU with a
-    screen, "8 GB VRAM" or "unknown GPU 16 GB 448 GB/s" is a card in no table. ``notes`` say what was taken for granted.
+    screen, "8 GB VRAM" or "unknown GPU 16 GB 448 GB/s" is a card in no table. "two Strix Halo over RPC" and "RTX 4090,
+    64 GB, second machine: RTX 3090, 32 GB, 10 GbE" have hosts. ``notes`` say what was taken for granted.
     """
-    said = read(text.strip())
+    said = apart(text.strip())
+    (main, count), *others = [_machine(words, counts_machines=said.counts_machines) for words in said.machines]
+    every = [main] * (count - 1) + [machine for machine, number in others for _ in range(number)]
+    hosts = tuple(
+        Host(address=said.address(index), machine=machine, link_bandwidth=said.link)
+        for index, machine in enumerate(every)
+    )
+    return replace(
+        main,
+        name=name or _name(text),
+        description=text.strip(),
+        hosts=hosts,
+        notes=(*main.notes, *(_unsaid(said, len(hosts)) if hosts else ())),
+    )
+
+
+def _name(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60]
+
+
+def _unsaid(said: Several, count: int) -> Iterator[str]:
+    """What was taken for granted about the network."""
+    if len(said.addresses) < count:
+        yield f"addresses of hosts not named: {said.address(len(said.addresses))} and the like stand for them"
+    if said.link is None:
+        yield "network between hosts not named: add it, such as 10 GbE, or it is taken for the slowest measured"
+
+
+def _machine(text: str, *, counts_machines: bool) -> tuple[Machine, int]:
+    """One machine, and how many of it there are: a chip whose memory is the RAM is a machine of its own."""
+    said = read(text)
     if said.is_empty:
         raise InputError('machine: expected words such as "RTX 4090, Ryzen 7 5800X3D, 64 GB DDR4-3600"')
+    count = 1
+    if len(said.gpus) == 1 and (counts_machines or said.gpus[0].is_unified):
+        count, said.gpus[0].count = said.gpus[0].count, 1
     _take_shared(said)
     memory = _memory(said)
-    return Machine(
-        name=name or re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60],
-        description=text.strip(),
+    machine = Machine(
+        name=_name(text),
+        description=text,
         gpus=tuple(_gpus(said, memory)),
         memory=memory,
         nps=said.nps,
@@ -44,6 +79,7 @@ def machine_from_words(text: str, *, name: str = "") -> Machine:
         notes=tuple(dict.fromkeys(said.notes)),
         source="words; data/gpus.toml, data/cpus.toml",
     )
+    return machine, count
 
 
 def _take_shared(said: Said) -> None:
