@@ -20,6 +20,7 @@ from omniplan.llamacpp.build import builds
 from omniplan.llamacpp.nearest import drift, neighbours
 from omniplan.machines.probe import llama_server
 from tests.contracts.sources import ROOT
+from tests.oracle import cases, moved
 
 MODEL = ROOT / "tests/data/models/archs/qwen35moe-moe.gguf"
 ARGS = ("-c", "4096", "-np", "1", "-ngl", "99")
@@ -67,6 +68,16 @@ def test_a_build_beyond_the_newest_keeps_more_the_farther_it_is() -> None:
     assert 0 < near.build.margin["CUDA0"] < far.build.margin["CUDA0"]
     assert near.buffers == priced(ORDER[-1]).buffers
     assert f"{drift().per_hundred:.1%} per hundred builds" in far.build.why
+
+
+def test_the_drift_that_is_stated_is_that_of_the_cases() -> None:
+    """No buffer of a part of the sample moved by more than the row says."""
+    known, row = drift(), drift().row
+    found = list(moved.moves(cases.load()[::30], row.since, known.until))
+
+    assert found
+    assert max(map(abs, found)) <= row.moved
+    assert 0 < row.changed < row.buffers
 
 
 def test_a_build_before_the_oldest_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:
