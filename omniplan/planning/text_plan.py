@@ -127,7 +127,7 @@ def plan_text(plan: Plan) -> str:
         f"{model.name or model.architecture} ({model.architecture}, {gib(model.tensor_bytes)}) on {plan.machine.name}",
         f"Strategy: {plan.strategy}",
         "",
-        shell_line(model.path, plan.server_args, plan.environment),
+        shell_line(model.path, plan.server_args, plan.environment, plan.llama_cpp),
         "",
         _memory_text(plan.footprint),
         "",

@@ -87,7 +87,8 @@ def _legend(found: Recommendation) -> Iterator[str]:
 
 def _commands(pairs: list[tuple[QuantOption, Outcome]]) -> Iterator[str]:
     for option, outcome in pairs:
-        yield f"{_name(option)}: {shell_line(option.path, outcome.server_args, outcome.environment)}"
+        line = shell_line(option.path, outcome.server_args, outcome.environment, outcome.build.asked)
+        yield f"{_name(option)}: {line}"
 
 
 def _name(option: QuantOption) -> str:

@@ -94,7 +94,7 @@ def _sets(found: Stack) -> str:
 def _commands(found: Stack) -> Iterator[str]:
     for member in found.members:
         args = (*member.plan.server_args, "--port", str(member.port))
-        line = shell_line(member.plan.model.path, args, member.plan.environment)
+        line = shell_line(member.plan.model.path, args, member.plan.environment, found.llama_cpp)
         yield f"# {member.name}: {'on demand' if member.on_demand else 'at startup'}\n{line}"
 
 

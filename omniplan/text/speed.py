@@ -67,7 +67,7 @@ def _alternative(plan: Plan) -> list[str]:
     found = plan.fit_instead
     if found is None:
         return []
-    return [f"Or, {found.why}:", shell_line(plan.model.path, found.args, plan.environment), ""]
+    return [f"Or, {found.why}:", shell_line(plan.model.path, found.args, plan.environment, plan.llama_cpp), ""]
 
 
 def speeds(prediction: Prediction) -> tuple[str, str, str]:

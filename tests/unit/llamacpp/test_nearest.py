@@ -178,3 +178,13 @@ def test_without_a_server(server: Path) -> None:
     assert not server.exists()
     with pytest.raises(omniplan.InputError, match="no llama-server on PATH; name a build"):
         omniplan.footprint(MODEL, MACHINE, ARGS, build="auto")
+
+
+def test_a_plan_is_shown_in_the_words_of_its_build(capsys: pytest.CaptureFixture[str]) -> None:
+    """What b9873 says with --no-mmap stands so in the line to run, and in the file as newer builds say it."""
+    command = ["plan", str(MODEL), "--machine", "single-3090", "--ctx", "4096", "--load-mode", "none", "--no-baselines"]
+
+    main([*command, "--llama-cpp", "b9873"])
+    assert " --no-mmap " in capsys.readouterr().out
+    main([*command, "--llama-cpp", "b11434"])
+    assert " --load-mode none " in capsys.readouterr().out
