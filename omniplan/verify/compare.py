@@ -14,14 +14,15 @@ from omniplan.llamacpp.ggml.meta import NAME as META
 from omniplan.verify.expected import Expected
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport
 from omniplan.verify.parts import Columns, shown
-from omniplan.verify.pools import COLUMNS, CUDA, RPC, backend, device_order, is_mapped, pool_of, predicted_name
+from omniplan.verify.pools import COLUMNS, RPC, backend, device_order, is_mapped, pool_of, predicted_name
+from omniplan.verify.pools import priced as known_devices
 from omniplan.verify.table import Tolerance, tolerances
 from omniplan.verify.values import ComparedColumn, ComparedSpeed
 
 _MAPPED: Final = "a mapping of the file"
 _NOT_PRINTED: Final = "not in the log"
 _NOT_PREDICTED: Final = "not in the prediction"
-_OTHER_BACKEND: Final = "predicted for CUDA only"
+_OTHER_BACKEND: Final = "no prediction for this back end"
 
 
 def rows(report: LoadReport, expected: Expected) -> tuple[ComparedColumn, ...]:
@@ -92,7 +93,8 @@ def is_same_build(report: LoadReport, priced: PricedBuild) -> bool:
 
 def comparable(priced: Footprint) -> Collection[str]:
     """Back ends, by their devices' names, whose compute buffers are predicted: hosts that are described too."""
-    return {CUDA, ""} if priced.unpriced else {CUDA, RPC, ""}
+    known = {*known_devices(), ""}
+    return known if priced.unpriced else {*known, RPC}
 
 
 def _incomparable(load: Load, pool: str, column: BufferColumn, actual: int | None, backends: Collection[str]) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Final
 
 from omniplan.domain.footprint import BufferColumn
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.llamacpp.ggml.buffers import HOST
 from omniplan.llamacpp.ggml.meta import NAME as META
+from omniplan.llamacpp.ggml.registry import BACKENDS
+from omniplan.llamacpp.ggml.table import rows
 from omniplan.predict.learned import is_same_gpu
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport, LogBuffer
 
@@ -64,26 +67,34 @@ def backend(pools_seen: Iterable[str]) -> str:
     return CUDA if CUDA in names else next(iter(sorted(names)), "")
 
 
+@cache
+def priced() -> frozenset[str]:
+    """What devices of back ends are called whose bytes are known."""
+    return frozenset(row.device for name, row in rows().items() if name in BACKENDS)
+
+
 def _backend(pool: str) -> str:
+    if pool in _METAL:
+        return _METAL[-1]
     match = _NUMBERED.match(pool)
     return match[1] if match else pool
 
 
 def predicted_name(pool: str, order: list[str]) -> str:
-    """The name a prediction has for ``pool``: CUDA devices keep theirs, others count in the order of ``order``.
+    """The name a prediction has for ``pool``: devices of priced back ends keep theirs, CUDA's stand in for others.
 
-    So do devices of other hosts, over all of them.
+    Devices of other hosts count in the order of ``order``, over all of them.
     """
     if _backend(pool) == RPC:
         remote = [name for name in order if _REMOTE.fullmatch(name)]
         return f"{RPC}{remote.index(pool)}" if pool in remote else pool
-    if pool in (HOST, META) or _backend(pool) == CUDA:
+    if pool in _METAL:
+        return f"{_METAL[-1]}0"
+    if pool in (HOST, META) or _backend(pool) in priced():
         return pool
     match = _NUMBERED.fullmatch(pool)
     if match and match[2]:
         return f"{CUDA}{match[2]}"
-    if pool in _METAL:
-        return f"{CUDA}0"
     return f"{CUDA}{order.index(pool)}" if pool in order else pool
 
 

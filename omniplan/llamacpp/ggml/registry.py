@@ -23,6 +23,7 @@ BACKENDS: Final = {backend.name: backend for backend in (CPU, CUDA, ROCM, VULKAN
 # Back ends that are others from build to build.
 _BY_BUILD: Final[Mapping[str, Callable[[int], Backend]]] = {"metal": metal}
 _PREFIX: Final = re.compile("[A-Za-z]*")
+_TARGET: Final = re.compile("gfx([0-9a-f]{3,4})")
 
 
 def backend_name(gpu: Gpu) -> str:
@@ -82,7 +83,7 @@ def capability(text: str) -> int:
 
     An unknown GPU counts as Ampere, which has the same kernels as everything later.
     """
-    if text.startswith("gfx"):
-        return AMD + int(text.removeprefix("gfx"), 16)
+    if target := _TARGET.fullmatch(text):
+        return AMD + int(target[1], 16)
     major, _, minor = text.partition(".")
     return int(major) * 100 + int(minor or 0) * 10 if major.isdigit() else AMPERE

@@ -185,7 +185,7 @@ def _cuda_device(log: Collector, values: Values, line: int) -> None:
         line,
         description=values["description"],
         total=int(values["total"]) * MIB if "total" in values else None,
-        compute_capability=values.get("capability"),
+        compute_capability=values.get("capability") or values.get("arch", "").partition(":")[0] or None,
         has_vmm=values["vmm"] == "yes",
     )
 
