@@ -185,6 +185,6 @@ def test_a_plan_is_shown_in_the_words_of_its_build(capsys: pytest.CaptureFixture
     command = ["plan", str(MODEL), "--machine", "single-3090", "--ctx", "4096", "--load-mode", "none", "--no-baselines"]
 
     main([*command, "--llama-cpp", "b9873"])
-    assert " --no-mmap " in capsys.readouterr().out
+    assert " --no-mmap\n" in capsys.readouterr().out
     main([*command, "--llama-cpp", "b11434"])
-    assert " --load-mode none " in capsys.readouterr().out
+    assert " --load-mode none\n" in capsys.readouterr().out
