@@ -16,10 +16,11 @@ from omniplan.llamacpp.ggml.cuda_fattn import AMD, AMPERE
 from omniplan.llamacpp.ggml.metal import metal
 from omniplan.llamacpp.ggml.rocm import ROCM
 from omniplan.llamacpp.ggml.rpc import rpc
+from omniplan.llamacpp.ggml.sycl import SYCL
 from omniplan.llamacpp.ggml.table import rows
 from omniplan.llamacpp.ggml.vulkan import VULKAN
 
-BACKENDS: Final = {backend.name: backend for backend in (CPU, CUDA, ROCM, VULKAN, metal(DEFAULT_BUILD))}
+BACKENDS: Final = {backend.name: backend for backend in (CPU, CUDA, ROCM, VULKAN, SYCL, metal(DEFAULT_BUILD))}
 # Back ends that are others from build to build.
 _BY_BUILD: Final[Mapping[str, Callable[[int], Backend]]] = {"metal": metal}
 _PREFIX: Final = re.compile("[A-Za-z]*")
