@@ -79,10 +79,11 @@ def _chosen(problem: Problem, solution: Solution) -> Iterator[Reason]:
         )
     if params.tensor_split:
         counts = ", ".join(f"{part.name}: {_span(part.first, part.last, n)}" for part in candidate.ranges)
+        which = f"{counts}; " if counts else ""
         yield Reason(
             verdict=ReasonVerdict.CHOSEN,
             subject=f"-ts {','.join(f'{share:.0f}' for share in params.tensor_split)}",
-            statement=f"{counts}; the split counts layers, so KV cache and norms live where the weights live",
+            statement=f"{which}the split counts layers, so KV cache and norms live where the weights live",
             source=FOLLOW,
         )
     if params.devices:
