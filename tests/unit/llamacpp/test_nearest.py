@@ -188,3 +188,18 @@ def test_a_plan_is_shown_in_the_words_of_its_build(capsys: pytest.CaptureFixture
     assert " --no-mmap\n" in capsys.readouterr().out
     main([*command, "--llama-cpp", "b11434"])
     assert " --load-mode none\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("build", [ORDER[0] - 300, ORDER[0] + 7, 10505, ORDER[-1] - 1, ORDER[-1] + 700, "latest known"])
+def test_a_build_has_the_same_bytes_in_every_function(build: int | str) -> None:
+    """Priced, compared, fitted and planned."""
+    args = [*ARGS, "--fit", "off"]
+    found = omniplan.footprint(MODEL, MACHINE, args, build=build)
+    row = omniplan.compare(MODEL, MACHINE, [args], build=build).rows[0]
+    plan = omniplan.plan(MODEL, MACHINE, n_ctx=4096, build=build, baselines=False)
+
+    assert (row.build, row.fits) == (found.build, found.fits)
+    assert row.used == {pool.name: pool.used for pool in found.pools}
+    assert plan.footprint == omniplan.footprint(MODEL, MACHINE, plan.server_args, build=build)
+    assert plan.footprint.build.asked == found.build.asked
+    assert omniplan.fit(MODEL, MACHINE, args, build=build).fits == found.fits
