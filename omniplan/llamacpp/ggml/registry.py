@@ -18,11 +18,11 @@ from omniplan.llamacpp.ggml.rocm import ROCM
 from omniplan.llamacpp.ggml.rpc import rpc
 from omniplan.llamacpp.ggml.sycl import SYCL
 from omniplan.llamacpp.ggml.table import rows
-from omniplan.llamacpp.ggml.vulkan import VULKAN
+from omniplan.llamacpp.ggml.vulkan import VULKAN, vulkan
 
 BACKENDS: Final = {backend.name: backend for backend in (CPU, CUDA, ROCM, VULKAN, SYCL, metal(DEFAULT_BUILD))}
 # Back ends that are others from build to build.
-_BY_BUILD: Final[Mapping[str, Callable[[int], Backend]]] = {"metal": metal}
+_BY_BUILD: Final[Mapping[str, Callable[[int], Backend]]] = {"metal": metal, "vulkan": vulkan}
 _PREFIX: Final = re.compile("[A-Za-z]*")
 _TARGET: Final = re.compile("gfx([0-9a-f]{3,4})")
 

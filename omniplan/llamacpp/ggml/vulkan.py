@@ -7,11 +7,14 @@ memory model that sorts long rows. The facts that are numbers are rows of ``data
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Final
 
+from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
-from omniplan.llamacpp.ggml.table import backend
-from omniplan.llamacpp.ggml.vulkan_order import Reorder
+from omniplan.llamacpp.ggml.backend import Backend
+from omniplan.llamacpp.ggml.table import backend, rows
+from omniplan.llamacpp.ggml.vulkan_order import Reorder, Unjoined, Unkept, Unseen
 from omniplan.llamacpp.graph.node import Node, has_contiguous_rows, is_contiguous
 
 
@@ -181,4 +184,19 @@ def _supports(node: Node) -> bool:
     return rule is not None and rule(node)
 
 
-VULKAN: Final = backend("vulkan", supports=_supports, optimizer=Reorder)
+def vulkan(number: int) -> Backend:
+    """The back end of build ``number``."""
+    since = rows()["vulkan"].since
+    # One object for all builds that are alike.
+    return _of(max((first for first in since.values() if first <= number), default=0))
+
+
+@cache
+def _of(number: int) -> Backend:
+    since = rows()["vulkan"].since
+    makers = {"runs": Reorder, "storage": Unkept, "convolutions": Unseen}
+    maker = next((make for fact, make in makers.items() if number >= since[fact]), Unjoined)
+    return backend("vulkan", supports=_supports, optimizer=maker)
+
+
+VULKAN: Final = vulkan(DEFAULT_BUILD)

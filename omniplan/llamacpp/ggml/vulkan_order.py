@@ -11,48 +11,27 @@ from typing import Final
 
 from omniplan.llamacpp.build import Fusions
 from omniplan.llamacpp.ggml.prepared import VIEW_OPS, Prepared
+from omniplan.llamacpp.ggml.vulkan_runs import ADJACENT, EARLIER, GATED, GATES, INDEXED, NEAR, ROUTING, RUNS, Run
 from omniplan.llamacpp.graph.node import FLAG_OUTPUT, Node, is_contiguous
 
-_Run = tuple[str, ...]
 # NUM_TO_CHECK: how far ahead of the first node that waits others are looked for.
 _WINDOW: Final = 20
 # How far behind a node the rest of what its shader does is looked for.
 _REACH: Final = 15
-_NORMALISED: Final = ("RESHAPE", "SUM_ROWS", "CLAMP", "DIV", "RESHAPE")
-# ggml-vulkan-types.h: choosing experts, whose inputs stay alive until it is done (topk_moe_*).
-_ROUTING: Final[tuple[_Run, ...]] = (
-    ("SOFT_MAX", "RESHAPE", "ARGSORT", "VIEW", "GET_ROWS", *_NORMALISED),
-    ("UNARY", "RESHAPE", "ADD", "ARGSORT", "VIEW", "GET_ROWS", *_NORMALISED),
-    ("UNARY", "SQRT", "RESHAPE", "ADD", "ARGSORT", "VIEW", "GET_ROWS", *_NORMALISED),
-    ("SOFT_MAX", "RESHAPE", "ARGSORT", "VIEW", "GET_ROWS"),
-    ("ARGSORT", "VIEW", "GET_ROWS", "RESHAPE", "SOFT_MAX", "RESHAPE"),
-)
-_GATED: Final[_Run] = ("SCALE", "UNARY", "SCALE", "DSV4_HC_POST")
-_INDEXED: Final[_Run] = ("GET_ROWS", "PERMUTE", "CONT", "CPY", "RESHAPE", "ADD", "TOP_K")
-# In the order they are looked for.
-_RUNS: Final[tuple[_Run, ...]] = (
-    *_ROUTING,
-    ("MUL", "SIN", "SQR", "MUL", "ADD"),
-    _INDEXED,
-    ("RMS_NORM", "MUL", "ADD", "MUL"),
-    ("RMS_NORM", "MUL", "ADD"),
-    ("RMS_NORM", "MUL", "ROPE", "VIEW", "SET_ROWS"),
-    ("RMS_NORM", "VIEW", "SET_ROWS"),
-    ("ROPE", "VIEW", "SET_ROWS"),
-    _GATED,
-)
-# A node may follow the one it reads at once where one shader does both: right behind it,
-_ADJACENT: Final = frozenset(
-    (("MUL_MAT", "ADD"), ("MUL_MAT_ID", "ADD_ID"), ("MUL_MAT_ID", "MUL"), ("ADD", "ADD"), ("SSM_CONV", "ADD"),
-     ("SSM_CONV", "UNARY"))
-)  # fmt: skip
-# or with nothing but views between.
-_NEAR: Final = frozenset((("RMS_NORM", "MUL"), ("UNARY", "MUL")))
-_GATES: Final = frozenset(("UNARY:GELU", "UNARY:SIGMOID", "UNARY:SILU", "UNARY:SOFTPLUS"))
+_REACH_BEFORE: Final = 10
 
 
 class Reorder:
-    """Reorders the splits of Vulkan devices in ``order``, and fills ``keep`` (node -> tensors it outlives)."""
+    """Reorders the splits of Vulkan devices in ``order``, and fills ``keep`` (node -> tensors it outlives).
+
+    ``keeps_runs``: norms, rotations and stores stay together, and what a run reads stays alive until it is done.
+    ``sees_storage``: a node waits for all that touches the storage of what it reads or writes. ``joins_convolutions``:
+    what follows a convolution runs with it.
+    """
+
+    keeps_runs = True
+    sees_storage = True
+    joins_convolutions = True
 
     def __init__(
         self,
@@ -63,6 +42,7 @@ class Reorder:
         keep: dict[int, list[int]],
         _: Fusions,
     ) -> None:
+        self.known = RUNS if self.keeps_runs else EARLIER
         self.graph = graph
         self.op = graph.op
         self.n_nodes = graph.n_nodes
@@ -105,7 +85,7 @@ class Reorder:
             reads = {root[s] if s < count and root[s] >= 0 else s for s in self.src[j]}
             waits = {s for s in self.src[j] if self.start <= s < j}
             waits.update(by_base.get(base, ()))
-            if not self.is_view[j]:
+            if self.sees_storage and not self.is_view[j]:
                 waits.update(c for b in reads for c in by_base.get(b, ()) if not self.is_view[c])
                 waits.update(by_read.get(base, ()))
                 for b in reads:
@@ -114,19 +94,19 @@ class Reorder:
             found[j] = [c for c in waits if c > oldest]
         return found
 
-    def _find_runs(self) -> dict[int, list[_Run]]:
+    def _find_runs(self) -> dict[int, list[Run]]:
         """Where one of the runs stands, by its first node, used or not."""
-        starts: dict[str, list[_Run]] = {}
-        for run in _RUNS:
+        starts: dict[str, list[Run]] = {}
+        for run in self.known:
             starts.setdefault(run[0], []).append(run)
-        found: dict[int, list[_Run]] = {}
+        found: dict[int, list[Run]] = {}
         for i in range(self.start, self.end):
             for run in starts.get(self.op[i], ()):
                 if i + len(run) <= self.end and tuple(self.op[i : i + len(run)]) == run:
                     found.setdefault(i, []).append(run)
         return found
 
-    def _matches(self, i: int) -> list[_Run]:
+    def _matches(self, i: int) -> list[Run]:
         """The runs that begin at ``i`` and are whole."""
         return [run for run in self.runs.get(i, ()) if not any(self.used[i : i + len(run)])]
 
@@ -134,7 +114,7 @@ class Reorder:
         """The nodes of the run that begins here, which stay together; none if there is no such run."""
         for run in self._matches(first):
             nodes = list(range(first, first + len(run)))
-            if run in _ROUTING or run is _GATED:
+            if self.keeps_runs and (run in ROUTING or run is GATED):
                 self._hold(nodes, run)
             return nodes
         return []
@@ -142,7 +122,7 @@ class Reorder:
     def _hold(self, nodes: Sequence[int], run: Sequence[str]) -> None:
         """Keep what the nodes read from outside alive until the last, or a factor behind it."""
         last = nodes[-1]
-        if run is not _GATED and last + 1 < self.end and self.op[last + 1] == "SCALE":
+        if run is not GATED and last + 1 < self.end and self.op[last + 1] == "SCALE":
             last += 1
         kept = self.keep.setdefault(last, [])
         seen: set[int] = set()
@@ -174,7 +154,7 @@ class Reorder:
         """Whether a run begins here, or the indexer's goes through here."""
         if self._matches(j):
             return True
-        return any(_INDEXED in self._matches(j - back) for back in range(1, len(_INDEXED)) if j - back in self.runs)
+        return any(INDEXED in self._matches(j - back) for back in range(1, len(INDEXED)) if j - back in self.runs)
 
     def _is_ready(self, j: int, first: int, last: int) -> bool:
         return all(c < first or self.used[c] or self._joins(c, j, last) for c in self.waits[j])
@@ -184,9 +164,11 @@ class Reorder:
         pair = self.op[c], self.op[j]
         if c != last:
             return False
-        if j == c + 1 and pair in _ADJACENT:
-            return True
-        return pair in _NEAR and all(self.used[v] or self.is_view[v] for v in range(c + 1, j))
+        if j == c + 1 and pair in ADJACENT:
+            return self.joins_convolutions or pair[0] != "SSM_CONV"
+        if not self.keeps_runs:
+            return j == c + 1 and pair == ("RMS_NORM", "MUL")
+        return pair in NEAR and all(self.used[v] or self.is_view[v] for v in range(c + 1, j))
 
     def _pull(self, j: int, chosen: list[int]) -> None:
         """Take along what the shader that ends in ``j`` does after it."""
@@ -195,14 +177,14 @@ class Reorder:
         if (before, op) == ("RMS_NORM", "MUL") and (rope := self._rope(j)):
             self._take(chosen, rope)
             end = rope
-        if self.op[end] in ("ROPE", "RMS_NORM"):
+        if self.op[end] == "ROPE" or (self.keeps_runs and self.op[end] == "RMS_NORM"):
             self._take(chosen, *self._stored(end))
         following = {("MUL_MAT_ID", "ADD_ID"): "MUL", ("MUL_MAT", "ADD"): "ADD"}.get((before, op))
         if following:
             self._take(chosen, *self._reader(j, following))
-        if (before, op) == ("SSM_CONV", "ADD"):
+        if self.joins_convolutions and (before, op) == ("SSM_CONV", "ADD"):
             self._take(chosen, *[k for k in self._reach(j) if self.op[k] == "UNARY" and self.src[k][0] == j][:1])
-        if op == "UNARY":
+        if self.keeps_runs and op == "UNARY":
             self._take(chosen, *self._gated(j))
 
     def _take(self, chosen: list[int], *nodes: int) -> None:
@@ -238,18 +220,20 @@ class Reorder:
     def _stored(self, end: int) -> list[int]:
         """The view of ``end`` and the rows of a cache that are set from it, where nothing else reads either."""
         view = rows = 0
-        for k in self._reach(end):
-            if self.used[k]:
+        for k in self._reach(end) if self.keeps_runs else self._reach(end)[: _REACH_BEFORE - 1]:
+            if self.keeps_runs and self.used[k]:
                 continue
             if not view and self.op[k] == "VIEW" and self.src[k][0] == end:
                 view = k
             elif view and self.op[k] == "SET_ROWS" and self.src[k][0] == view:
                 rows = k
                 break
-        if not rows or not (self._is_private(end) and self._is_private(view)):
-            return []
-        between = (c for c in self.waits[rows] if end < c < rows and c != view)
-        return [] if any(not self.used[c] and not self.is_view[c] for c in between) else [view, rows]
+        return [view, rows] if rows and (not self.keeps_runs or self._can_store(end, view, rows)) else []
+
+    def _can_store(self, end: int, view: int, rows: int) -> bool:
+        if not (self._is_private(end) and self._is_private(view)):
+            return False
+        return all(self.used[c] or self.is_view[c] for c in self.waits[rows] if end < c < rows and c != view)
 
     def _is_private(self, i: int) -> bool:
         """Whether the next node of its run is all that reads it (ggml.c:ggml_can_fuse_subgraph_ext)."""
@@ -268,7 +252,7 @@ class Reorder:
 
     def _multiplies(self, j: int, k: int, other: int, *, is_first: bool) -> bool:
         gate, product, factor = (self._is(i) for i in (j, k, other))
-        if gate.op not in _GATES or not gate.type is product.type is factor.type:
+        if gate.op not in GATES or not gate.type is product.type is factor.type:
             return False
         if not (is_contiguous(factor, free=1) and is_contiguous(self._is(self.src[j][0]), free=1)):
             return False
@@ -279,3 +263,21 @@ class Reorder:
         """The node of a tensor; of a copy, the node with its layout."""
         tensors = self.graph.tensors
         return tensors[tensor] if tensor < len(tensors) else tensors[self.origin[tensor - len(tensors)]]
+
+
+class Unkept(Reorder):
+    """As builds had it that kept only the choice of experts together."""
+
+    keeps_runs = False
+
+
+class Unseen(Unkept):
+    """As builds had it that did not look at storage."""
+
+    sees_storage = False
+
+
+class Unjoined(Unseen):
+    """As builds had it that did not join convolutions."""
+
+    joins_convolutions = False

@@ -8,17 +8,20 @@ from hypothesis import strategies as st
 from omniplan.llamacpp.ggml.backend import Device
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.ggml.splits import Schedule, schedule
-from omniplan.llamacpp.ggml.vulkan import VULKAN
+from omniplan.llamacpp.ggml.vulkan import vulkan
 from omniplan.llamacpp.graph.node import FLAG_OUTPUT, Node
 from tests.unit.llamacpp.ggml.graphs import HOST, cache, homes, tensor, view, weight
 from tests.unit.llamacpp.ggml.graphs import given as fed
 
-GPU = Device(name="Vulkan0", backend=VULKAN, buffer="Vulkan0", memory=VULKAN.memory)
+# As they order nodes, in the order of the builds.
+BUILDS = [9010, 9849, 10816, 11434]
 
 
-def ordered(nodes: list[Node]) -> Schedule:
+def ordered(nodes: list[Node], build: int = 11434) -> Schedule:
+    backend = vulkan(build)
+    gpu = Device(name="Vulkan0", backend=backend, buffer="Vulkan0", memory=backend.memory)
     names = {leaf.name: "Vulkan0" for node in nodes for leaf in node.src}
-    return schedule(Prepared(nodes), homes(names, GPU, HOST))
+    return schedule(Prepared(nodes), homes(names, gpu, HOST))
 
 
 def product(name: str, x: Node) -> Node:
@@ -71,7 +74,7 @@ def test_norm_rotation_and_storing_stay_together() -> None:
 
 
 def test_routing_keeps_its_inputs_until_it_is_done() -> None:
-    """The shader that chooses experts reads and writes at once."""
+    """The shader that chooses experts reads and writes at once; earlier builds did not care."""
     logits = product("router", fed("x", 64, 64))
     probs = tensor("SOFT_MAX", (64, 64), logits)
     table = view(probs, "RESHAPE", (1, 64, 64))
@@ -80,9 +83,10 @@ def test_routing_keeps_its_inputs_until_it_is_done() -> None:
     chosen = tensor("GET_ROWS", (1, 8, 64), table, top)
     after = tensor("SCALE", (1, 8, 64), chosen)
 
-    plan = ordered([logits, probs, table, order, top, chosen, after])
+    nodes = [logits, probs, table, order, top, chosen, after]
 
-    assert plan.keep == {6: [0]}
+    assert ordered(nodes).keep == {6: [0]}
+    assert ordered(nodes, 10816).keep == {}
 
 
 @st.composite
@@ -101,10 +105,20 @@ def graphs(draw: st.DrawFn) -> list[Node]:
     return nodes
 
 
-@given(graphs())
-def test_every_node_runs_once_and_after_what_it_reads(nodes: list[Node]) -> None:
+def test_a_convolution_runs_with_what_follows_since_a_build() -> None:
+    """Before it, whatever is ready comes first."""
+    x = fed("x", 64, 64)
+    first = tensor("SSM_CONV", (64, 64), x, weight("c", 4, 64))
+    nodes = [product("a", x), first, tensor("UNARY:SILU", (64, 64), first), product("b", x)]
+
+    assert ordered(nodes, 9849).order == [0, 1, 2, 3]
+    assert ordered(nodes, 9010).order == [0, 1, 3, 2]
+
+
+@given(graphs(), st.sampled_from(BUILDS))
+def test_every_node_runs_once_and_after_what_it_reads(nodes: list[Node], build: int) -> None:
     """However they are reordered."""
-    plan = ordered(nodes)
+    plan = ordered(nodes, build)
     place = {node: at for at, node in enumerate(plan.order)}
 
     assert sorted(plan.order) == list(range(len(nodes)))
