@@ -17,12 +17,13 @@ from omniplan.certify.remote import RemoteDevices
 from omniplan.certify.values import Tally
 from omniplan.domain.footprint import BufferSize, ContextKind, GraphSplits
 from omniplan.errors import OmniplanError
-from omniplan.llamacpp.build import nearest
+from omniplan.llamacpp.build import known
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.ggml.meta import NAME as META
 
 _LAYER: Final = re.compile(r"layer +\d+ assigned to device ([^ ,]+)")
-_SPLITS: Final = re.compile(r"splits = (\d+)(?: / (\d+))?")
+# "splits = 4 / 2"; before b11095 "graph splits = 4 (with bs=512), 2 (with bs=1)".
+_SPLITS: Final = re.compile(r"splits = (\d+)(?:(?: / | \(with bs=\d+\), )(\d+))?")
 _COPIES: Final = re.compile(r"sched copies = (\d+)")
 _ERROR_LEVEL: Final = 4  # ggml.h: GGML_LOG_LEVEL_ERROR
 
@@ -42,7 +43,7 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
     )
     _log(ffi, lib, listener)
     lib.llama_backend_init()
-    backend = SimulatedBackend(ffi, lib, job.gpus, no_alloc=job.no_alloc, build=nearest(job.build))
+    backend = SimulatedBackend(ffi, lib, job.gpus, no_alloc=job.no_alloc, build=known(job.build))
     remote = RemoteDevices(ffi, lib, job.rpc)
     backend.put_before(remote.devices, remote.types)
     structs = Structs(ffi, lib, backend, repack=job.repack)

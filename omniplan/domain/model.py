@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Final
@@ -66,7 +66,10 @@ NO_COMPANIONS: Final = Companions()
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Model:
-    """A header read through the architecture's rules; compared by identity, so that results can be cached by it."""
+    """A header read through the architecture's rules; compared by identity, so that results can be cached by it.
+
+    ``loader_facts`` are fields of the architecture's row that the build it is read for has otherwise.
+    """
 
     header: Header
     arch: str
@@ -74,6 +77,7 @@ class Model:
     layers: tuple[Layer, ...]
     assumptions: tuple[Assumption, ...] = ()
     companions: Companions = NO_COMPANIONS
+    loader_facts: Mapping[str, object] = field(default_factory=dict)
 
     def key(self, suffix: str, default: Value | None = None) -> Value | None:
         """Metadata value ``<arch>.<suffix>``, or ``default`` when the header leaves it out."""

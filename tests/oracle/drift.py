@@ -24,7 +24,7 @@ from omniplan.certify import library
 from omniplan.certify.measure import Refused
 from omniplan.certify.simulate import simulate
 from omniplan.certify.values import Check, Tally, compare
-from omniplan.errors import ArgumentError
+from omniplan.errors import ArgumentError, UnsupportedModel
 from omniplan.llamacpp.build import build_number
 from omniplan.machines.files import shipped
 from tests.contracts.sources import ROOT
@@ -63,7 +63,7 @@ def ask(
     machine, args, ours = cases.machines()[case["machine"]], tuple(case["args"]), ""
     try:
         planned = Tally.of(cases.price(case, build=build))
-    except ArgumentError as error:
+    except (ArgumentError, UnsupportedModel) as error:
         ours = str(error)
     try:
         model, no_alloc = cases.model(case["model"]), cases.is_measured(case)

@@ -48,7 +48,7 @@ def test_single_gpu(name: str, column: int) -> None:
     homes = Homes(
         devices=(gpu("CUDA0", capability), cpu()),
         home=_home,
-        fusions=known(DEFAULT_BUILD).fusions,
+        build=known(DEFAULT_BUILD),
         layers=[0] * 100,
         n_copies=n_copies,
     )

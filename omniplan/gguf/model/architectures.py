@@ -8,7 +8,9 @@ from enum import StrEnum
 from functools import cache
 
 from omniplan.documents.column import Words
+from omniplan.documents.frozen import FrozenMapping
 from omniplan.documents.source import read_table
+from omniplan.domain.model import Model
 
 _FILE = "architectures.toml"
 
@@ -82,6 +84,9 @@ class ArchRow:
     drafts: str = ""
     reserves_one_sequence: bool = False
     lone_expert_is_dense: bool = False
+    scanned: bool = False
+    inputs: Words = ()
+    window_array: bool = False
     rank_act: str = "TANH"
     rank_softmax: bool = False
     rank_mean: bool = False
@@ -107,11 +112,20 @@ class ArchTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Came:
+    """When llama.cpp learned an architecture: not in build ``last`` yet, and in build ``until``."""
+
+    last: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArchNames:
     """``data/architecture_names.toml``."""
 
     source: str
     names: Words
+    came: Mapping[str, Came] = FrozenMapping()
 
 
 @cache
@@ -124,6 +138,18 @@ def rows() -> dict[str, ArchRow]:
 def row(arch: str) -> ArchRow:
     """The row of ``arch``, or the general rule."""
     return rows().get(arch, ArchRow())
+
+
+@cache
+def came() -> Mapping[str, Came]:
+    """Architectures that the oldest build with rules does not know yet."""
+    return read_table("architecture_names.toml", ArchNames).came
+
+
+def row_of(model: Model) -> ArchRow:
+    """The row of a model's architecture as the build has it that the model is read for."""
+    found = row(model.arch)
+    return replace(found, **model.loader_facts) if model.loader_facts else found  # type: ignore[arg-type]
 
 
 @cache

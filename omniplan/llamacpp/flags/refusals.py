@@ -14,7 +14,7 @@ from omniplan.domain.params import MAX_SEQUENCES, FlashAttn, ServerParams, Split
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
 from omniplan.errors import ArgumentError
 from omniplan.gguf import adapter
-from omniplan.gguf.model.architectures import MemoryKind, row
+from omniplan.gguf.model.architectures import MemoryKind, row_of
 from omniplan.llamacpp.flags.overrides import first_match
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.context import resolve
@@ -179,7 +179,7 @@ def _loaded(params: ServerParams, model: Model) -> Iterable[str]:
 def _cache_types(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> None:
     """``llama_init_from_model``: one type for MLA, flash attention for quantised V, whole blocks per head."""
     del gpus
-    arch = row(model.arch)
+    arch = row_of(model)
     type_k, type_v = TYPE_BY_NAME[params.cache_type_k], TYPE_BY_NAME[params.cache_type_v]
     if (model.hparams.is_mla or arch.memory is MemoryKind.DSV4) and type_k is not type_v:
         problem = f"{model.arch} keeps K and V in one cache, {type_k.name} and {type_v.name} differ"
@@ -198,7 +198,7 @@ def _sequences(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> Non
     """``llama_context::graph_reserve`` rounds the batch up to a multiple of the slots, which some graphs abort on."""
     del gpus
     context = resolve(model, params, flash_attn=True)
-    if row(model.arch).whole_sequences and context.n_stream > 1 and context.n_tokens % context.n_seq_max:
+    if row_of(model).whole_sequences and context.n_stream > 1 and context.n_tokens % context.n_seq_max:
         problem = f"llama.cpp aborts, {context.n_seq_max} slots do not divide a batch of {context.n_tokens} tokens"
         raise ArgumentError("--parallel", problem, remedy="use --kv-unified or another --ubatch-size")
 

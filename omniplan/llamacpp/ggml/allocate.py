@@ -60,7 +60,15 @@ def bounds(plan: Schedule) -> tuple[int, ...]:
 
 def copied(plan: Schedule) -> Sequence[int]:
     """What is there once for every batch in flight: inputs of the graph and of its splits."""
-    return (*plan.graph.inputs, *range(len(plan.graph.tensors), len(plan.backend)))
+    return (*_copied_inputs(plan), *range(len(plan.graph.tensors), len(plan.backend)))
+
+
+def _copied_inputs(plan: Schedule) -> Sequence[int]:
+    graph = plan.graph
+    if plan.homes.build.rules.copies_unread_inputs:
+        return graph.inputs
+    read = {s for i in graph.work for s in graph.src[i]}
+    return [i for i in graph.inputs if i in read]
 
 
 def _arenas(plan: Schedule) -> list[Arena | ChunkedArena]:
@@ -126,7 +134,7 @@ class _Allocation:
         extra = plan.homes.n_copies - 1
         if extra:
             # Copies for each batch in flight are flagged as inputs and outputs: allocated first, freed never.
-            for i in graph.inputs:
+            for i in _copied_inputs(plan):
                 self.users[i] += _NEVER
                 for _ in range(extra):
                     self.arenas[plan.backend[i]].take(self.sizes[i])

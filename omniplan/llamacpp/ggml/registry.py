@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.machine import Gpu
+from omniplan.llamacpp.ggml import earlier
 from omniplan.llamacpp.ggml.backend import Backend, Device
 from omniplan.llamacpp.ggml.cpu import CPU
 from omniplan.llamacpp.ggml.cuda import CUDA
@@ -22,7 +23,12 @@ from omniplan.llamacpp.ggml.vulkan import VULKAN, vulkan
 
 BACKENDS: Final = {backend.name: backend for backend in (CPU, CUDA, ROCM, VULKAN, SYCL, metal(DEFAULT_BUILD))}
 # Back ends that are others from build to build.
-_BY_BUILD: Final[Mapping[str, Callable[[int], Backend]]] = {"metal": metal, "vulkan": vulkan}
+_BY_BUILD: Final[Mapping[str, Callable[[int], Backend]]] = {
+    "metal": metal,
+    "vulkan": vulkan,
+    "cuda": partial(earlier.of, CUDA),
+    "rocm": partial(earlier.of, ROCM),
+}
 _PREFIX: Final = re.compile("[A-Za-z]*")
 _TARGET: Final = re.compile("gfx([0-9a-f]{3,4})")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from omniplan.errors import OmniplanError
-from omniplan.llamacpp.build import Fusions
+from omniplan.llamacpp.build import Build
 from omniplan.llamacpp.ggml.backend import Device
 from omniplan.llamacpp.ggml.buffers import OPAQUE
 from omniplan.llamacpp.ggml.prepared import Prepared
@@ -17,8 +17,8 @@ from omniplan.llamacpp.graph.node import Node
 class Homes:
     """What a placement tells the scheduler.
 
-    ``devices`` are in order, the CPU last. ``home`` names the buffer type of a weight or cache. ``fusions`` are those
-    of the devices. ``layers`` is the device of each layer. ``n_copies`` is 4 with pipeline parallelism, else 1.
+    ``devices`` are in order, the CPU last. ``home`` names the buffer type of a weight or cache. ``build`` is the
+    one whose rules hold. ``layers`` is the device of each layer. ``n_copies`` is 4 with pipeline parallelism, else 1.
 
     ``pins_norms`` tells whether norms are pinned to their layer: llama.cpp does so with all layers offloaded or below
     32 tokens. ``pins_nodes`` tells the same of the graph's ``on_cpu`` and ``looked_up``. When nothing is loaded and
@@ -27,7 +27,7 @@ class Homes:
 
     devices: tuple[Device, ...]
     home: Callable[[Node], str]
-    fusions: Fusions
+    build: Build
     layers: Sequence[int] = ()
     pins_norms: bool = True
     pins_nodes: bool = True

@@ -51,7 +51,7 @@ def schedule(graph: Prepared, homes: Homes) -> Schedule:
     backends = [device.backend for device in homes.devices]
     makers = {backend: backend.optimizer for backend in backends if backend.optimizer}
     optimizers = {
-        backend: make(graph, order, cut.src, cut.origin, keep, homes.fusions) for backend, make in makers.items()
+        backend: make(graph, order, cut.src, cut.origin, keep, homes.build.fusions) for backend, make in makers.items()
     }
     for split in cut.splits if optimizers else ():
         if optimizer := optimizers.get(backends[split.backend]):

@@ -30,7 +30,7 @@ class Builder:
 
     def __init__(self, model: Model, context: Context, batch: Batch) -> None:
         self.model = model
-        self.row = architectures.row(model.arch)
+        self.row = architectures.row_of(model)
         self.hparams: Hparams = model.hparams
         self.context = context
         self.batch = batch

@@ -15,9 +15,23 @@ from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.kernels import lightning_indexer
 from omniplan.llamacpp.graph.linear import layer_norm
 from omniplan.llamacpp.graph.node import Dims, Node, strides
-from omniplan.llamacpp.graph.ops import F32, I64, add, cont, fill, mul_mat, rope, scale, set_rows
+from omniplan.llamacpp.graph.ops import (
+    F32,
+    I64,
+    add,
+    concat,
+    cont,
+    fill,
+    mul,
+    mul_mat,
+    rope,
+    scale,
+    set_rows,
+    sum_rows,
+    unary,
+)
 from omniplan.llamacpp.graph.ops import top_k as largest
-from omniplan.llamacpp.graph.views import reshape, view_4d
+from omniplan.llamacpp.graph.views import permute, reshape, swap_middle, view_3d, view_4d
 
 _CACHE = "lid_k"
 
@@ -38,7 +52,7 @@ def indexer_input(b: Builder, *, rotate: bool = True) -> IndexerInput:
         size *= 2
     return IndexerInput(
         k_idxs=b.input("attn_inp_k_idxs", I64, b.n_tokens),
-        mask=inp.mask(b, b.context.n_ctx_seq, half=True),
+        mask=inp.mask(b, b.context.n_ctx_seq, half=b.context.build.rules.fuses_indexers),
         rotation=b.input("attn_inp_k_rot", F32, size, size) if rotate else None,
     )
 
@@ -49,13 +63,24 @@ def indexed(b: Builder, given: IndexerInput, il: int, x: Node, latent_q: Node, p
     size, heads = h.indexer_head_size, h.indexer_n_head
     q = reshape(mul_mat(b.need(il, "indexer.attn_q_b.weight"), latent_q), size, heads, n)
     k = layer_norm(b, il, "indexer.k_norm", mul_mat(b.need(il, "indexer.attn_k.weight"), x), "layer")
-    q, k = rope(q, positions), rope(reshape(k, size, 1, n), positions)
+    q, k = _positioned(b, il, q, positions), _positioned(b, il, reshape(k, size, 1, n), positions)
     if given.rotation is not None:
         q, k = mul_mat(given.rotation, q), mul_mat(given.rotation, k)
     b.graph.expand(attn.store_rows(b.cache(_CACHE, il), k, given.k_idxs))
     weights = mul_mat(b.need(il, "indexer.proj.weight"), x)
     keys = attn.cache_view(b.cache(_CACHE, il), size, 1)
     return best(b, q, keys, scale(by_stream(weights, keys.ne[3])), given.mask)
+
+
+def _positioned(b: Builder, il: int, x: Node, positions: Node) -> Node:
+    """``x`` [head, n, n_tokens] with rotary positions at its beginning."""
+    if b.context.build.rules.fuses_indexers:
+        return rope(x, positions)
+    size, heads, n = x.ne[:3]
+    n_rope, row = b.hparams.n_rot[il], x.type.row_size(size)
+    first = view_3d(x, n_rope, heads, n, row, row * heads)
+    rest = view_3d(x, size - n_rope, heads, n, row, row * heads, x.type.row_size(n_rope))
+    return concat(rope(first, positions), rest, 0)
 
 
 def by_stream(weights: Node, n_stream: int) -> Node:
@@ -68,8 +93,16 @@ def best(b: Builder, q: Node, keys: Node, weights: Node, mask: Node) -> Node:
     """Indices of the highest scores among ``keys``."""
     n_stream, ne, nb = keys.ne[3], q.ne, q.nb
     q = view_4d(q, (ne[0], ne[1], ne[2] // n_stream, n_stream), nb[1], nb[2], nb[3] // n_stream)
-    score = lightning_indexer(q, keys, weights, mask)
+    is_fused = b.context.build.rules.fuses_indexers
+    score = lightning_indexer(q, keys, weights, mask) if is_fused else _scores(q, keys, weights, mask)
     return cont(largest(score, min(score.ne[0], b.hparams.indexer_top_k)))
+
+
+def _scores(q: Node, keys: Node, weights: Node, mask: Node) -> Node:
+    """What the fused kernel computes, by plain operations, as builds before it did."""
+    products = cont(permute(mul_mat(swap_middle(keys), swap_middle(q)), 2, 1, 0, 3))
+    summed = sum_rows(mul(unary("RELU", products), weights))
+    return add(cont(permute(summed, 2, 1, 0, 3)), mask)
 
 
 def sparse_mask(mask: Node, chosen: Node, kind: TensorType = F32) -> Node:

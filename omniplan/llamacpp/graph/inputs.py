@@ -10,8 +10,23 @@ from typing import Final
 
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.linear import factors
-from omniplan.llamacpp.graph.node import Node
-from omniplan.llamacpp.graph.ops import F16, F32, I32, I64, add, cont, dup, get_rows, mul, mul_mat, pad, scale, set_rows
+from omniplan.llamacpp.graph.node import Dims, Node
+from omniplan.llamacpp.graph.ops import (
+    F16,
+    F32,
+    I32,
+    I64,
+    add,
+    cast,
+    cont,
+    dup,
+    get_rows,
+    mul,
+    mul_mat,
+    pad,
+    scale,
+    set_rows,
+)
 from omniplan.llamacpp.graph.views import is_contiguous, view_1d, view_2d
 
 # src/llama-kv-cache.cpp: rows of quantised caches are rotated in blocks, of this many elements at least.
@@ -44,8 +59,12 @@ def embeddings(
     """
     x = chosen_rows(b, deepstack) if chosen is None else chosen
     factor = b.number("embedding_scale") if factor is None else factor
-    if factor and not deepstack:
-        x = scale(x)
+    by_row = b.context.build.rules.scales_token_rows
+    if factor and not (deepstack and by_row):
+        x = scale(x if is_contiguous(x) else cont(x))
+    if not by_row:
+        b.graph.expand(x)
+        return scale(x) if scale_tokens else x
     if scale_tokens or (factor not in (0.0, 1.0) and deepstack):
         rows = b.input("inp_scale_rows", F32, 1, b.n_tokens)
         x = mul(x if is_contiguous(x) else cont(x), rows)
@@ -67,7 +86,7 @@ def chosen_rows(b: Builder, deepstack: Deepstack | None = None) -> Node:
         _lookup(b, b.input("inp_tokens", I32, n), width),
         b.input("inp_embd", F32, width, n),
     ]
-    if b.row.mixed_batch:
+    if b.row.mixed_batch and b.context.build.rules.mixed_inputs:
         branches.append(_mixed(b, width))
     result = b.graph.select(branches, 0)
     return result if width == n_embd else view_2d(result, n_embd, n, result.nb[1])
@@ -172,8 +191,14 @@ def mask(b: Builder, n_kv: int, name: str = "attn_inp_kq_mask", *, half: bool | 
     ``half``: in half precision; by default with flash attention.
     """
     n_stream = b.context.n_stream if b.context.n_stream == 1 else b.batch.n_seqs
-    kind = F16 if (b.context.flash_attn if half is None else half) else F32
-    return b.input(name, kind, n_kv, b.n_tokens // n_stream, 1, n_stream)
+    is_half = b.context.flash_attn if half is None else half
+    return _mask(b, name, (n_kv, b.n_tokens // n_stream, 1, n_stream), is_half=is_half)
+
+
+def _mask(b: Builder, name: str, ne: Dims, *, is_half: bool) -> Node:
+    is_cast = is_half and b.context.build.rules.casts_masks
+    given = b.input(name, F16 if is_half and not is_cast else F32, *ne)
+    return cast(given, F16) if is_cast else given
 
 
 def _rotation(b: Builder, part: str, heads: list[int]) -> Node | None:
@@ -190,8 +215,7 @@ def _rotation(b: Builder, part: str, heads: list[int]) -> Node | None:
 
 def no_cache_mask(b: Builder, name: str = "self_kq_mask") -> Node:
     """The mask over the batch itself, for models without a cache (``build_attn_inp_no_cache``)."""
-    kind = F16 if b.context.flash_attn else F32
-    return b.input(name, kind, b.n_tokens, b.n_tokens)
+    return _mask(b, name, (b.n_tokens, b.n_tokens, 1, 1), is_half=b.context.flash_attn)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -205,6 +229,8 @@ class RecurrentInput:
 
 def recurrent(b: Builder) -> RecurrentInput:
     """Recurrent state indices: one per state, the batch's own first."""
-    n_rs = b.context.n_seq_max
+    n_rs, n_seqs = b.context.n_seq_max, b.batch.n_seqs
     copy = b.input("rs_s_copy", I32, n_rs)
-    return RecurrentInput(copy=copy, main=view_1d(copy, b.batch.n_seqs), tail=view_1d(copy, n_rs - 1, copy.nb[0]))
+    first = 1 if b.context.build.rules.gathers_states_at_once else n_seqs
+    tail = view_1d(copy, n_rs - first, first * copy.nb[0])
+    return RecurrentInput(copy=copy, main=view_1d(copy, n_seqs), tail=tail)

@@ -30,12 +30,15 @@ def states(b: Builder, inputs: RecurrentInput, part: str, il: int, read: Reader 
     size, n_rs, n_seqs = cache.ne[0], b.context.n_seq_max, b.batch.n_seqs
     rows = reshape(cache, size, cache.ne[1])
     b.graph.expand(_clear(view_1d(rows, size)))
-    copied = get_rows(rows, inputs.copy if read is None else inputs.tail)
-    result = view_2d(copied, size, n_seqs, copied.nb[1]) if read is None else read(rows, inputs.main)
+    if b.context.build.rules.gathers_states_at_once:
+        copied = get_rows(rows, inputs.copy if read is None else inputs.tail)
+        result = view_2d(copied, size, n_seqs, copied.nb[1]) if read is None else read(rows, inputs.main)
+        # A reader takes the batch's states from the cache, so the gather lacks the first row.
+        first = n_seqs if read is None else n_seqs - 1
+        others = view_2d(copied, size, n_rs - n_seqs, copied.nb[1], first * copied.nb[1])
+    else:
+        result, others = (read or get_rows)(rows, inputs.main), get_rows(rows, inputs.tail)
     b.graph.expand(result)
-    # A reader takes the batch's states from the cache, so the gather lacks the first row.
-    first = n_seqs if read is None else n_seqs - 1
-    others = view_2d(copied, size, n_rs - n_seqs, copied.nb[1], first * copied.nb[1])
     target = view_2d(cache, size, n_rs - n_seqs, cache.nb[1], n_seqs * cache.nb[1])
     b.graph.expand(cpy(others, target))
     return result

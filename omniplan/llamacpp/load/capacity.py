@@ -27,7 +27,7 @@ def check(model: Model, context: Context, n_model_tensors: int, n_graph_tensors:
     The room grows with ``n_model_tensors``, those that the loader creates; models with few tensors and long layers
     (phi-4) run out of it when every slot has its own, quantised cache.
     """
-    per_token, per_tensor = architectures.row(model.arch).graph_nodes
+    per_token, per_tensor = architectures.row_of(model).graph_nodes
     max_nodes = max(per_token * context.n_tokens or _LEAST, per_tensor * n_model_tensors)
     if not per_token:
         # ``llama_adapter_lora::get_n_nodes``, of loaded adapters, applied or not.

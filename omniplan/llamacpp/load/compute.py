@@ -9,7 +9,7 @@ from typing import Final
 
 from omniplan.domain.footprint import ComputePart, GraphSplits
 from omniplan.domain.model import Model
-from omniplan.gguf.model.architectures import row
+from omniplan.gguf.model.architectures import row_of
 from omniplan.llamacpp.ggml import buffers, registry
 from omniplan.llamacpp.ggml.allocate import allocate, bounds, peaks
 from omniplan.llamacpp.ggml.backend import Backend
@@ -107,7 +107,7 @@ def _token(model: Model, placement: Placement) -> Schedule:
 def _again(model: Model, placement: Placement) -> Iterator[Schedule]:
     """The prompt batch that a load reserves last, where it is not the first one again."""
     context = placement.context
-    if row(model.arch).reserves_one_sequence and context.n_seq_max > 1:
+    if row_of(model).reserves_one_sequence and context.n_seq_max > 1:
         batch = Batch(n_tokens=context.n_tokens, n_seqs=1, n_outputs=context.n_outputs)
         yield schedule(_prepared(model, context, batch), homes(model, placement, context.n_tokens))
 
@@ -186,7 +186,7 @@ def homes(model: Model, placement: Placement, n_tokens: int, *, pins: bool = Tru
     return Homes(
         devices=(*placement.gpus, registry.cpu(placement.gpus)),
         home=home,
-        fusions=placement.context.build.fusions,
+        build=placement.context.build,
         layers=layers,
         pins_norms=pins and (placement.layers[0] != buffers.CPU or n_tokens < _PIN_BELOW_TOKENS),
         pins_nodes=pins,

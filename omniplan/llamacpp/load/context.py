@@ -65,7 +65,7 @@ class Context:
     @property
     def n_outputs(self) -> int:
         """Rows of logits reserved for the prompt batch."""
-        return min(self.n_tokens, self.n_outputs_max)
+        return self.n_tokens if self.build.rules.reserves_all_rows else min(self.n_tokens, self.n_outputs_max)
 
     @property
     def n_state_rows(self) -> int:
@@ -104,7 +104,7 @@ def resolve(model: Model, params: ServerParams, *, flash_attn: bool) -> Context:
         swa_full=params.swa_full,
         pooling=_pooling(hparams, params),
         adapters=_applied(model, params),
-        n_rs_seq=params.n_rs_seq if architectures.row(model.arch).rollback else 0,
+        n_rs_seq=params.n_rs_seq if architectures.row_of(model).rollback else 0,
     )
 
 

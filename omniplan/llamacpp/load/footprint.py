@@ -19,6 +19,7 @@ from omniplan.llamacpp.load.context import Context
 from omniplan.llamacpp.load.place import place, sizes_of
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.llamacpp.load.process import process
+from omniplan.llamacpp.load.reading import as_read
 from omniplan.llamacpp.load.unpriced import unpriced
 
 
@@ -34,7 +35,7 @@ def placed(
     model: Model, machine: Machine, params: ServerParams, *, no_alloc: bool = False
 ) -> tuple[Placement, Footprint]:
     """The same with the placement behind it."""
-    machine = joined(machine, params.rpc)
+    machine, model = joined(machine, params.rpc), as_read(model, params.build)
     placement = place(model, machine, params, no_alloc=no_alloc)
     return placement, price(model, machine, params, placement)
 
@@ -69,8 +70,8 @@ def price(model: Model, machine: Machine, params: ServerParams, placement: Place
         n_nodes=reserved.n_nodes,
         sched_copies=placement.n_copies,
         compute_parts=reserved.parts,
-        assumptions=(*params.remarks, *margin.assumptions(build), *_assumptions(model)),
-        is_graph_known=families.is_known(model.arch),
+        assumptions=(*params.remarks, *margin.assumptions(build), *_assumptions(model, context)),
+        is_graph_known=families.is_known(model.arch, context.build),
         unpriced=(
             *margin.unpriced_build(params.build),
             *margin.unpriced_margin(build, held),
@@ -94,9 +95,9 @@ def _output_buffer(model: Model, context: Context) -> int:
     return 4 * max(context.n_batch, context.n_seq_max) * (model.hparams.n_vocab + model.hparams.n_embd)
 
 
-def _assumptions(model: Model) -> Iterator[Assumption]:
+def _assumptions(model: Model, context: Context) -> Iterator[Assumption]:
     yield from model.assumptions
-    if not families.is_known(model.arch):
+    if not families.is_known(model.arch, context.build):
         yield Assumption(
             subject=f"graph of {model.arch}",
             statement="compute buffers and splits are those of a llama decoder with these tensors, not checked",

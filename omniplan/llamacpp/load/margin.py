@@ -9,7 +9,7 @@ from typing import Final
 from omniplan.domain.build import BuildBasis, PricedBuild
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import BufferSize, Pool, Unpriced
-from omniplan.errors import ArgumentError
+from omniplan.errors import ArgumentError, UnsupportedModel
 from omniplan.llamacpp.build import Build
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.nearest import Neighbours, drift, neighbours
@@ -49,6 +49,8 @@ def _between(
         there = price_as(other)
     except ArgumentError as error:
         return {}, f"{why}, and refuses the command: {error.flag}: {error.problem}"
+    except UnsupportedModel as error:
+        return {}, f"{why}, and refuses the model: {error}"
     more = {name: size.total - sizes.get(name, BufferSize()).total for name, size in there.items()}
     return {name: size for name, size in more.items() if size > 0}, f"{why}, and the margin is what that takes more"
 

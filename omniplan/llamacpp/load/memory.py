@@ -10,7 +10,7 @@ from typing import Final
 from omniplan.domain.hparams import Hparams
 from omniplan.domain.model import Model
 from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
-from omniplan.gguf.model.architectures import ArchRow, MemoryKind, row
+from omniplan.gguf.model.architectures import ArchRow, MemoryKind, row_of
 from omniplan.llamacpp.load.context import CELL_PAD, Context
 from omniplan.units import pad
 
@@ -49,7 +49,7 @@ class CacheTensor:
 @lru_cache(maxsize=64)
 def caches(model: Model, context: Context) -> tuple[CacheTensor, ...]:
     """Every cache tensor that b11434 creates for ``model`` in ``context`` (``create_memory``)."""
-    arch = row(model.arch)
+    arch = row_of(model)
     build = _nextn if context.is_mtp else _BUILDERS[arch.memory]
     return tuple(build(model.hparams, context, arch, model))
 

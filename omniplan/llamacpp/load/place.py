@@ -13,7 +13,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import FlashAttn, LazyMode, LoadMode, ServerParams, SplitMode
 from omniplan.gguf.adapter import pairs
-from omniplan.gguf.model.architectures import row
+from omniplan.gguf.model.architectures import row_of
 from omniplan.llamacpp.flags import overrides, refusals
 from omniplan.llamacpp.ggml import registry
 from omniplan.llamacpp.ggml.backend import Device
@@ -50,7 +50,7 @@ def place(
     matched = overrides.first_match(params.overrides, model.header.by_name)
     named = {gpu.buffer_type: gpu.name for gpu in machine.gpus}
     forced = {name: named.get(override.buffer_type, override.buffer_type) for name, override in matched.items()}
-    wanted = params.flash_attn is not FlashAttn.OFF and row(model.arch).flash_attention
+    wanted = params.flash_attn is not FlashAttn.OFF and row_of(model).flash_attention
     context = replace(resolve(model, params, flash_attn=wanted), is_mtp=is_mtp)
     if is_mtp or no_alloc:
         # Adapters are the main context's, and loaded after --fit has measured.

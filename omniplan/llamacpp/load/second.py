@@ -11,7 +11,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.errors import ArgumentError
-from omniplan.gguf.model.architectures import row
+from omniplan.gguf.model.architectures import row_of
 from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.load.place import measure, place
 from omniplan.llamacpp.load.placement import Placement
@@ -50,7 +50,7 @@ def measured(asked: SecondContext, machine: Machine, *, no_alloc: bool) -> Mappi
 def _check_heads(model: Model) -> None:
     """The assertions of the ``graph_mtp`` constructors (src/models/*.cpp)."""
     count = model.hparams.n_layer_nextn
-    if count == 0 or (count > 1 and not row(model.arch).several_heads):
+    if count == 0 or (count > 1 and not row_of(model).several_heads):
         problem = f"llama.cpp aborts, it drafts with one nextn layer of {model.arch}, and there are {count or 'none'}"
         raise ArgumentError("--spec-type", problem, remedy="drop draft-mtp")
 

@@ -58,12 +58,13 @@ def slots(model: Model, *, mtp: bool = False) -> tuple[Slot, ...]:
 
 def _slots(model: Model, *, mtp: bool) -> Iterator[Slot]:
     h = model.hparams
-    arch = architectures.row(model.arch)
+    arch = architectures.row_of(model)
     skips_nextn = arch.skips_nextn and not (mtp and arch.mtp)
     for tensor in model.header.tensors:
         il = layer_of(tensor.name)
         if il is not None:
-            if il < h.n_layer or not skips_nextn or _stem(tensor.name) in arch.nextn_loaded:
+            is_loaded = not {_stem(tensor.name), tensor.name.split(".", 2)[-1]}.isdisjoint(arch.nextn_loaded)
+            if il < h.n_layer or not skips_nextn or is_loaded:
                 yield Slot(tensor.name, tensor, min(il, h.n_layer_all))
         elif _ROPE_FACTORS.match(tensor.name):
             # Every layer asks for its own copy; the caller keeps one per buffer type.
@@ -83,12 +84,14 @@ def _stem(name: str) -> str:
 def _class(name: str, arch: architectures.ArchRow) -> LayerClass:
     if arch.embedding_norm_is_output and name.startswith("token_embd_norm."):
         return LayerClass.OUTPUT
+    if name in arch.inputs:
+        return LayerClass.INPUT
     return tensor_class(name)
 
 
 def _tied(model: Model) -> Iterator[Slot]:
     embedding, output = model.tensor(TOKEN_EMBEDDING), model.tensor(OUTPUT)
-    if output is None and embedding is not None and not architectures.row(model.arch).no_output:
+    if output is None and embedding is not None and not architectures.row_of(model).no_output:
         yield Slot(OUTPUT, embedding, model.hparams.n_layer_all)
     elif embedding is None and output is not None:
         # codeshell does it the other way round.
@@ -202,7 +205,7 @@ def divide(weights: Weights, model: Model, device: Device, division: Division, *
 
 
 def _is_lazy(slot: Slot, model: Model) -> bool:
-    return slot.name == _LAZY_ROWS and architectures.row(model.arch).lazy_rows
+    return slot.name == _LAZY_ROWS and architectures.row_of(model).lazy_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +227,7 @@ class _Priced:
 @lru_cache(maxsize=64)
 def _priced(model: Model, *, mtp: bool) -> tuple[_Priced, ...]:
     # gemma3n and gemma4 create the tied output before the input, so the two are never shared.
-    twice = architectures.row(model.arch).embedding_twice
+    twice = architectures.row_of(model).embedding_twice
     return tuple(
         _Priced(
             name=slot.name,
@@ -263,7 +266,8 @@ def _probe(slot: Slot, model: Model) -> Node | None:
     weight = _given(tensor.type, a, b, c, d)
     if (slot.il < 0 and slot.name != OUTPUT) or _LOOKED_UP.search(slot.name):
         return ops.get_rows(weight, _given(ops.I32, _ROWS))
-    if tensor.name.endswith(".ssm_a") and f"blk.{slot.il}.ssm_d" in model.header.by_name:
+    is_scanned = f"blk.{slot.il}.ssm_d" in model.header.by_name or architectures.row_of(model).scanned
+    if tensor.name.endswith(".ssm_a") and is_scanned:
         return _scan(weight, model.hparams)
     if _CONVOLUTION.search(tensor.name) and len(tensor.shape) > 1:
         return kernels.ssm_conv(_given(ops.F32, a - 1 + _ROWS, b), weight)

@@ -151,7 +151,7 @@ def _reserved(encoder: Encoder, asked: _Asked, *, flash_attn: bool) -> tuple[dic
     graph = families.build(encoder, asked.build, flash_attn=flash_attn)
     device = asked.device
     devices = tuple(dict.fromkeys((device, _CPU)))
-    homes = Homes(devices=devices, home=lambda _: device.buffer, fusions=asked.build.fusions)
+    homes = Homes(devices=devices, home=lambda _: device.buffer, build=asked.build)
     sizes = peaks(schedule(Prepared(graph.nodes, graph.leafs), homes))
     runs = all(device.backend.supports(node) for node in graph.nodes if node.op == _ATTENTION)
     return {held.buffer: size for held, size in zip(devices, sizes, strict=True)}, runs

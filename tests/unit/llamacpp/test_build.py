@@ -23,9 +23,8 @@ ROWS = """
 [1001]
 source = "sources"
 [1001.fusions]
-routing = true
-reduced_experts = 15
-source = "sources"
+routing = { value = true, source = "sources" }
+reduced_experts = { value = 15, source = "sources" }
 [1001.graphs.llama]
 rows = "end"
 rope = "none"
@@ -33,8 +32,8 @@ source = "sources"
 [1002]
 based_on = 1001
 source = "library"
-[1002.fusions]
-reduced_experts = 31
+[1002.fusions.reduced_experts]
+value = 31
 source = "library"
 [1002.graphs.llama]
 rows = "last"
@@ -57,8 +56,8 @@ def test_a_build_is_the_one_it_is_based_on_but_for_its_rows() -> None:
     [
         ("based_on = 1001", "based_on = 1000", "1002.based_on: no build 1000 stands above"),
         ("based_on = 1001", "", "1002.based_on: is missing"),
-        ("routing", "rooting", "1001.fusions.rooting: unknown key; did you mean 'routing'"),
-        ('source = "library"\n[1002.g', "[1002.g", "1002.fusions.source: is missing"),
+        ("routing", "rooting", "rooting: unknown key; did you mean 'routing'"),
+        ('source = "library"\n[1002.g', "[1002.g", "1002.fusions.reduced_experts.source: is missing"),
         ("[1002.graphs", "[1002.graph", "1002.graph: unknown key; did you mean 'graphs'"),
     ],
 )

@@ -149,9 +149,9 @@ MTP: Final[Mapping[str, Callable[[Builder], None]]] = {
 _GENERAL: Final = "llama"
 
 
-def is_known(arch: str) -> bool:
-    """Whether the graph of ``arch`` follows its own loader; others get the general decoder."""
-    return arch in FAMILIES
+def is_known(arch: str, build: Build | None = None) -> bool:
+    """Whether the graph of ``arch`` follows its own loader, as ``build`` makes it; others get the general decoder."""
+    return arch in FAMILIES and (build is None or bool(build.graphs.get(arch, {}).get("family", arch)))
 
 
 def has_mtp(arch: str) -> bool:
@@ -181,8 +181,8 @@ def build(model: Model, context: Context, batch: Batch) -> Graph:
 @cache
 def _family(arch: str, build: Build) -> Family:
     """The family of ``arch`` with what ``build`` changes: fields of a recipe, else keywords of its function."""
-    family = FAMILIES.get(arch, FAMILIES[_GENERAL])
-    facts = build.graphs.get(arch, {})
+    facts = dict(build.graphs.get(arch, {}))
+    family = FAMILIES.get(str(facts.pop("family", arch)), FAMILIES[_GENERAL])
     if not isinstance(family, Recipe):
         return partial(family, **facts) if facts else family
     try:

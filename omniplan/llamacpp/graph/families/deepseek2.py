@@ -65,12 +65,23 @@ def latent_attention(
         k, v = _decompressed(b, il, latent, key, head)
         if flat_values:
             v = view_2d(v, v.ne[0] * v.ne[1], b.n_tokens, v.nb[2])
-        q = _tempered(inputs, rope(q, inputs.positions, factors))
+        q = _tempered(inputs, _roped(b, il, q, inputs.positions, factors))
         return attn.cached(b, inputs.attention, il, q, k, v)
     q = _tempered(inputs, absorbed(b, il, q, inputs.positions, head))
     latent = reshape(latent, h.n_lora_kv, 1, b.n_tokens)
     k = concat(latent, key, 0)
     return attn.cached(b, inputs.attention, il, q, k, latent, v_mla=b.need(il, "attn_v_b.weight"))
+
+
+def _roped(b: Builder, il: int, q: Node, positions: Node, factors: Node | None) -> Node:
+    """Q with rotary positions at the end of each head."""
+    if b.context.build.rules.ropes_whole_heads:
+        return rope(q, positions, factors)
+    head, n_head, n = q.ne[:3]
+    nope, row = head - b.hparams.n_rot[il], q.type.row_size(head)
+    first = view_3d(q, nope, n_head, n, row, row * n_head)
+    last = view_3d(q, head - nope, n_head, n, row, row * n_head, q.type.row_size(nope))
+    return concat(first, rope(last, positions, factors), 0)
 
 
 def absorbed(b: Builder, il: int, q: Node, positions: Node | None, head: int) -> Node:

@@ -75,8 +75,9 @@ def mamba2(b: Builder, inputs: RecurrentInput, il: int, x: Node) -> Node:
     h, n_t, n_s = b.hparams, b.batch.n_seq_tokens, b.batch.n_seqs
     n_head, d_inner = h.ssm_dt_rank, h.ssm_d_inner
     head, shared = d_inner // n_head, 2 * h.ssm_n_group * h.ssm_d_state
-    wide = project(b, il, "ssm_in", x, bias=False)
-    wide = reshape(wide, wide.ne[0], n_t, n_s)
+    is_flat = b.context.build.rules.projects_flat
+    wide = project(b, il, "ssm_in", x if is_flat else reshape(x, h.n_embd, n_t, n_s), bias=False)
+    wide = reshape(wide, wide.ne[0], n_t, n_s) if is_flat else wide
     nb = wide.nb
     z = view_4d(wide, (head, n_head, n_t, n_s), head * nb[0], nb[1], nb[2])
     mixed = view_3d(wide, d_inner + shared, n_t, n_s, nb[1], nb[2], d_inner * nb[0])
@@ -92,7 +93,9 @@ def mamba2(b: Builder, inputs: RecurrentInput, il: int, x: Node) -> Node:
     y = glu("SWIGLU", cont(z), add(y, mul(x, b.need(il, "ssm_d"))))
     if b.layer(il, "ssm_norm.weight") is not None:
         y = layer_norm(b, il, "ssm_norm", reshape(y, d_inner // h.ssm_n_group, h.ssm_n_group, n_t, n_s))
-    return project(b, il, "ssm_out", reshape(y, d_inner, b.n_tokens), bias=False)
+    if is_flat:
+        return project(b, il, "ssm_out", reshape(y, d_inner, b.n_tokens), bias=False)
+    return reshape(project(b, il, "ssm_out", reshape(y, d_inner, n_t, n_s), bias=False), h.n_embd, b.n_tokens)
 
 
 def _heads(b: Builder, mixed: Node, head: int) -> tuple[Node, Node, Node]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.tensor_type import TYPE_BY_NAME
-from omniplan.llamacpp.build import Fusions, known
+from omniplan.llamacpp.build import Build, Fusions, known
 from omniplan.llamacpp.ggml.backend import Device
 from omniplan.llamacpp.ggml.cpu import CPU
 from omniplan.llamacpp.ggml.cuda import CUDA
@@ -77,7 +77,7 @@ def homes(
     return Homes(
         devices=devices,
         home=lambda node: where[node.name],
-        fusions=fusions,
+        build=Build(number=0, fusions=fusions),
         layers=range(8),
         op_offload=op_offload,
         n_copies=n_copies,
