@@ -18,7 +18,7 @@ from omniplan.certify.job import Simulated
 from omniplan.certify.library import BUILD
 from omniplan.certify.optimize import optimize
 from omniplan.certify.tensors import Tensors
-from omniplan.llamacpp.build import Build, known
+from omniplan.llamacpp.build import known
 from omniplan.llamacpp.ggml import registry
 from omniplan.llamacpp.ggml.backend import Backend, Device
 from omniplan.llamacpp.ggml.buffers import BufferType
@@ -37,21 +37,21 @@ class SimulatedBackend:
 
     ``no_alloc``: llama.cpp will only measure, so neither the CPU's memory nor pinned memory holds bytes. ``devices``
     are the GPUs and ``types`` the buffer types that arguments can name, the CPU's too, by name; ``held`` are the sizes
-    of all buffers without bytes, by name of their type. ``build`` is whose fusions hold, by default the pinned one. An
+    of all buffers without bytes, by name of their type. ``build`` is whose rules hold, by default the pinned one. An
     error in a callback ends the process with code 2: llama.cpp would go on with a made-up answer.
     """
 
     def __init__(
-        self, ffi: Any, lib: Any, gpus: Sequence[Simulated], *, no_alloc: bool = True, build: Build | None = None
+        self, ffi: Any, lib: Any, gpus: Sequence[Simulated], *, no_alloc: bool = True, build: int = BUILD
     ) -> None:
         self._ffi = ffi
         self._lib = lib
-        self._build = build or known(BUILD)
+        self._fusions = known(build).fusions
         self._tensors = Tensors(ffi, lib)
         self._alive: list[Any] = []
         self._texts: dict[str, Any] = {}
         self._runs: dict[object, bool] = {}
-        self._backends = {gpu.name: registry.named(gpu.backend, self._build.number) for gpu in gpus}
+        self._backends = {gpu.name: registry.named(gpu.backend, build) for gpu in gpus}
         self._owners: dict[int, Any] = {}
         self.held: Counter[str] = Counter()
         self._empty = self._empty_buffer()
@@ -173,7 +173,7 @@ class SimulatedBackend:
         """An older build passes no ``params``: nothing that it ties is told to the allocator."""
         if params is not None:
             tie = partial(params.add_alloc_dep, params.user_data)
-            optimize(self._tensors, graph, backend, self._build.fusions, tie)
+            optimize(self._tensors, graph, backend, self._fusions, tie)
 
     def _device(self, gpu: Simulated) -> Any:
         device = self._new("struct ggml_backend_device")

@@ -17,7 +17,6 @@ from omniplan.certify.remote import RemoteDevices
 from omniplan.certify.values import Tally
 from omniplan.domain.footprint import BufferSize, ContextKind, GraphSplits
 from omniplan.errors import OmniplanError
-from omniplan.llamacpp.build import known
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.ggml.meta import NAME as META
 
@@ -43,7 +42,7 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
     )
     _log(ffi, lib, listener)
     lib.llama_backend_init()
-    backend = SimulatedBackend(ffi, lib, job.gpus, no_alloc=job.no_alloc, build=known(job.build))
+    backend = SimulatedBackend(ffi, lib, job.gpus, no_alloc=job.no_alloc, build=job.build)
     remote = RemoteDevices(ffi, lib, job.rpc)
     backend.put_before(remote.devices, remote.types)
     structs = Structs(ffi, lib, backend, repack=job.repack)

@@ -111,7 +111,7 @@ def _one() -> None:
     log: list[tuple[int, str]] = []
     lib.llama_log_set(ffi.NULL, ffi.NULL)
     lib.llama_backend_init()
-    structs = Structs(ffi, lib, SimulatedBackend(ffi, lib, job.gpus, build=nearest(job.build)))
+    structs = Structs(ffi, lib, SimulatedBackend(ffi, lib, job.gpus, build=job.build))
     started = start(structs, job.main, log, no_alloc=True)
     graph = getattr(lib, _SYMBOL)(started.context, n_tokens, n_seqs, n_outputs)
     tensors, known = Tensors(ffi, lib), dict[int, Node]()
