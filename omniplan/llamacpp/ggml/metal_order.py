@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from omniplan.llamacpp.build import Fusions
 from omniplan.llamacpp.ggml import metal_runs
@@ -54,6 +55,23 @@ class _Ranges:
         return writes.isdisjoint(self.writes) and run.reads.isdisjoint(self.writes) and writes.isdisjoint(self.reads)
 
 
+class _Known:
+    """What is the same in every placement of a graph, by first node and length or end.
+
+    Copies stand for tensors of other splits, which are only read: the order is the same with and without them.
+    """
+
+    __slots__ = ("lengths", "orders", "runs")
+
+    def __init__(self) -> None:
+        self.lengths: dict[int, tuple[int, int]] = {}
+        self.orders: dict[tuple[int, int], tuple[int, ...]] = {}
+        self.runs: dict[tuple[int, int], _Run] = {}
+
+
+_KNOWN: Final[WeakKeyDictionary[Prepared, dict[type[Runs], _Known]]] = WeakKeyDictionary()
+
+
 class Reorderer:
     """Reorders splits of Metal devices in ``order``, and fills ``keep`` (node -> tensors it outlives)."""
 
@@ -74,15 +92,20 @@ class Reorderer:
         self.order = order
         self.src = src
         self.keep = keep
-        self.matcher = self.runs(graph, src, origin)
+        found = _KNOWN.setdefault(graph, {})
+        self.known = found.setdefault(self.runs, _Known())
+        self.matcher = self.runs(graph, src, origin, self.known.lengths)
 
     def run(self, start: int, end: int) -> None:
         """Handle one split."""
         nodes = self.order[start:end]
         for first, last in metal_runs.tied(self.graph.op, nodes) if self.keeps else ():
             self._keep(nodes[first : last + 1])
-        runs = [self._run(nodes[first:last]) for first, last in self.matcher.spans(nodes)]
-        self.order[start:end] = [node for run in _reordered(runs) for node in run.nodes]
+        orders = self.known.orders
+        if (start, end) not in orders:
+            runs = [self._run(nodes[first:last]) for first, last in self.matcher.spans(nodes)]
+            orders[start, end] = tuple(node for run in _reordered(runs) for node in run.nodes)
+        self.order[start:end] = orders[start, end]
 
     def _keep(self, nodes: Sequence[int]) -> None:
         """Keep what ``nodes`` read until the last of them is done."""
@@ -96,14 +119,17 @@ class Reorderer:
             seen.add(node)
 
     def _run(self, nodes: Sequence[int]) -> _Run:
-        own = set(nodes)
-        reads = frozenset(self._base(s) for node in nodes for s in self.src[node] if s not in own)
-        return _Run(nodes, self.graph.op[nodes[0]], reads, frozenset(map(self._base, nodes)))
+        key = nodes[0], len(nodes)
+        if key not in self.known.runs:
+            own, graph = set(nodes), self.graph
+            reads = frozenset(self._base(s) for node in nodes for s in graph.src[node] if s not in own)
+            self.known.runs[key] = _Run(nodes, graph.op[nodes[0]], reads, frozenset(map(self._base, nodes)))
+        return self.known.runs[key]
 
     def _base(self, tensor: int) -> int:
-        """The tensor whose memory it is; copies have their own."""
-        root = self.graph.root
-        return root[tensor] if tensor < len(root) and root[tensor] >= 0 else tensor
+        """The tensor whose memory it is."""
+        root = self.graph.root[tensor]
+        return root if root >= 0 else tensor
 
 
 class Untied(Reorderer):

@@ -48,9 +48,19 @@ def tied(op: Sequence[str], nodes: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 class Runs:
-    """Finds runs in the nodes of a split; ``src`` are sources after copies took their place."""
+    """Finds runs in the nodes of a split; ``src`` are sources after copies took their place.
 
-    def __init__(self, graph: Prepared, src: Sequence[tuple[int, ...]], origin: Sequence[int]) -> None:
+    ``lengths`` are those that are known: by first node the length, and how many nodes behind it decide about that.
+    """
+
+    def __init__(
+        self,
+        graph: Prepared,
+        src: Sequence[tuple[int, ...]],
+        origin: Sequence[int],
+        lengths: dict[int, tuple[int, int]],
+    ) -> None:
+        self.lengths = lengths
         self.graph = graph
         self.op = graph.op
         self.src = src
@@ -102,8 +112,14 @@ class Chains(Runs):
 class Patterns(Runs):
     """Since b10941: the table of patterns, one behind the other."""
 
-    def __init__(self, graph: Prepared, src: Sequence[tuple[int, ...]], origin: Sequence[int]) -> None:
-        super().__init__(graph, src, origin)
+    def __init__(
+        self,
+        graph: Prepared,
+        src: Sequence[tuple[int, ...]],
+        origin: Sequence[int],
+        lengths: dict[int, tuple[int, int]],
+    ) -> None:
+        super().__init__(graph, src, origin, lengths)
         chains: dict[tuple[str, ...], Callable[[Sequence[int]], bool]] = {
             **dict.fromkeys(_NORMS, self._is_norm),
             **dict.fromkeys(_ADDS, self._is_sum),
@@ -116,6 +132,9 @@ class Patterns(Runs):
         """ggml_metal_fusion_max: as many patterns as fit, views between their nodes included."""
         if self.op[nodes[at]] in EMPTY:
             return 1
+        length, seen = self.lengths.get(nodes[at], (0, len(nodes)))
+        if length and at + seen <= len(nodes):
+            return length
         work: list[int] = []
         for position in range(at, len(nodes)):
             if self.op[nodes[position]] not in EMPTY:
@@ -125,7 +144,10 @@ class Patterns(Runs):
         done = 0
         while done < len(work) and (count := self._next(nodes, work, done)) > 1 and done + count <= _LONGEST:
             done += count
-        return min(_LONGEST, work[done - 1] - at + 1) if done else 1
+        length = min(_LONGEST, work[done - 1] - at + 1) if done else 1
+        if len(work) == _LONGEST:
+            self.lengths[nodes[at]] = length, work[-1] - at + 1
+        return length
 
     def _next(self, nodes: Sequence[int], work: Sequence[int], at: int) -> int:
         """Working nodes of the longest pattern that begins there, 1 without any."""

@@ -53,9 +53,9 @@ class Prepared:
     """
 
     __slots__ = (
-        "_offloads", "_sizes", "_supported", "fuses", "home_sources", "homed", "inputs", "late", "live", "looked_up",
-        "n_nodes", "namesakes", "on_cpu", "op", "outputs", "pinned", "root", "rooted", "src", "tensors", "twins",
-        "uses", "views", "weighted", "weights", "work",
+        "__weakref__", "_offloads", "_sizes", "_supported", "fuses", "home_sources", "homed", "inputs", "late",
+        "live", "looked_up", "n_nodes", "namesakes", "on_cpu", "op", "outputs", "pinned", "root", "rooted", "src",
+        "tensors", "twins", "uses", "views", "weighted", "weights", "work",
     )  # fmt: skip
 
     def __init__(self, nodes: Sequence[Node], leafs: Sequence[Node] | None = None, on_cpu: Iterable[Node] = ()) -> None:
