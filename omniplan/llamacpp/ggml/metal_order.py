@@ -23,6 +23,9 @@ _MOVED: Final = EMPTY | frozenset(
 )
 
 
+_Copied = tuple[tuple[int, ...], ...]
+
+
 class _Run:
     """Nodes of one kernel: what they read from outside and write, as numbers of tensors with memory of their own."""
 
@@ -56,16 +59,17 @@ class _Ranges:
 
 
 class _Known:
-    """What is the same in every placement of a graph, by first node and length or end.
+    """What is the same in every placement of a graph.
 
-    Copies stand for tensors of other splits, which are only read: the order is the same with and without them.
+    ``lengths`` and ``runs`` are by first node, runs without copies alone; ``orders`` by start, end, and which sources
+    are copies: a copy has memory of its own, where a view of an input would seem to be written with it.
     """
 
     __slots__ = ("lengths", "orders", "runs")
 
     def __init__(self) -> None:
         self.lengths: dict[int, tuple[int, int]] = {}
-        self.orders: dict[tuple[int, int], tuple[int, ...]] = {}
+        self.orders: dict[tuple[int, int, _Copied], tuple[int, ...]] = {}
         self.runs: dict[tuple[int, int], _Run] = {}
 
 
@@ -101,11 +105,17 @@ class Reorderer:
         nodes = self.order[start:end]
         for first, last in metal_runs.tied(self.graph.op, nodes) if self.keeps else ():
             self._keep(nodes[first : last + 1])
-        orders = self.known.orders
-        if (start, end) not in orders:
+        orders, key = self.known.orders, (start, end, self._copied(nodes))
+        if key not in orders:
             runs = [self._run(nodes[first:last]) for first, last in self.matcher.spans(nodes)]
-            orders[start, end] = tuple(node for run in _reordered(runs) for node in run.nodes)
-        self.order[start:end] = orders[start, end]
+            orders[key] = tuple(node for run in _reordered(runs) for node in run.nodes)
+        self.order[start:end] = orders[key]
+
+    def _copied(self, nodes: Sequence[int]) -> _Copied:
+        """The nodes that read copies, and which of their sources those are."""
+        given, base = self.graph.src, len(self.graph.tensors)
+        changed = (node for node in nodes if self.src[node] is not given[node])
+        return tuple((node, *(i for i, s in enumerate(self.src[node]) if s >= base)) for node in changed)
 
     def _keep(self, nodes: Sequence[int]) -> None:
         """Keep what ``nodes`` read until the last of them is done."""
@@ -120,16 +130,21 @@ class Reorderer:
 
     def _run(self, nodes: Sequence[int]) -> _Run:
         key = nodes[0], len(nodes)
-        if key not in self.known.runs:
-            own, graph = set(nodes), self.graph
-            reads = frozenset(self._base(s) for node in nodes for s in graph.src[node] if s not in own)
-            self.known.runs[key] = _Run(nodes, graph.op[nodes[0]], reads, frozenset(map(self._base, nodes)))
-        return self.known.runs[key]
+        found = self.known.runs.get(key)
+        given = self.graph.src
+        has_copies = any(self.src[node] is not given[node] for node in nodes)
+        if found is None or has_copies:
+            own = set(nodes)
+            reads = frozenset(self._base(s) for node in nodes for s in self.src[node] if s not in own)
+            found = _Run(nodes, self.graph.op[nodes[0]], reads, frozenset(map(self._base, nodes)))
+            if not has_copies:
+                self.known.runs[key] = found
+        return found
 
     def _base(self, tensor: int) -> int:
-        """The tensor whose memory it is."""
-        root = self.graph.root[tensor]
-        return root if root >= 0 else tensor
+        """The tensor whose memory it is; copies have their own."""
+        root = self.graph.root
+        return root[tensor] if tensor < len(root) and root[tensor] >= 0 else tensor
 
 
 class Untied(Reorderer):
