@@ -22,8 +22,8 @@ def stack(source: str | Path | StackFile, machine: MachineSource, *, build: int 
     each. ``build`` is the llama.cpp that serves them (None: the file's own). Every model gets one set of arguments,
     good in every group that fits; the sum over models of priority times predicted seconds, beside neighbours that are
     busy as the file says, is the least of all its places. A group that does not fit says by how much and which changes
-    would help, least loss first; nothing is raised for it. Raises InputError with the path inside the file,
-    HeaderError, UnsupportedModel or ArgumentError.
+    would help, least loss first; nothing is raised for it. Hosts of the machine take no part. Raises InputError with
+    the path inside the file, HeaderError, UnsupportedModel or ArgumentError.
     """
     from omniplan.stack.asked import StackFile
     from omniplan.stack.document import load_stack
@@ -36,7 +36,8 @@ def stack(source: str | Path | StackFile, machine: MachineSource, *, build: int 
     for model in asked.models:
         if model.path not in known:
             known[model.path] = load_model(model.path)
-    return make_stack(asked, {model.name: known[model.path] for model in asked.models}, machine_of(machine))
+    alone = replace(machine_of(machine), hosts=())
+    return make_stack(asked, {model.name: known[model.path] for model in asked.models}, alone)
 
 
 def emit_stack(found: Stack, *, format: str = "table", models_dir: str | None = None, ttl: int = 0) -> str:

@@ -15,6 +15,7 @@ from omniplan.domain.params import LoadMode, Numa
 from omniplan.domain.processor import NumaNode
 from omniplan.errors import InputError
 from omniplan.formats.command import Word
+from omniplan.formats.remote import is_public
 from omniplan.machines.probe.advice import STREAMS
 from omniplan.units import GIB, MIB, gib
 
@@ -143,6 +144,13 @@ def _bound(case: Case, long: str, short: str) -> Sequence[NumaNode]:
     return tuple(node for node in case.machine.numa_nodes if node.index in indices)
 
 
+def public_rpc(case: Case) -> Iterator[Hit]:
+    """An rpc-server that everybody can reach."""
+    given = case.option("rpc")
+    for address in filter(is_public, case.params.rpc):
+        yield Hit(message=f"{address} is a public address", at=given.at if given else None)
+
+
 RULES: Final[Mapping[str, CommandRule]] = {
     "prompt-cache-over-ram": prompt_cache,
     "tight-without-mmap": tight_without_mmap,
@@ -150,4 +158,5 @@ RULES: Final[Mapping[str, CommandRule]] = {
     "streams-over-numa-nodes": streams_over_nodes,
     "membind-too-small": membind,
     "numa-useless": numa_useless,
+    "rpc-public": public_rpc,
 }

@@ -71,19 +71,24 @@ def starting(server: RemoteServer) -> str:
     return f"first on {server.host.address} ({server.host.machine.name}): {words}"
 
 
+def is_public(address: str) -> bool:
+    """Whether it is one that everybody can reach; a name may be."""
+    try:
+        return IPv4Address(address.partition(":")[0]).is_global
+    except AddressValueError:
+        return False
+
+
 def safety(address: str) -> Iterator[str]:
     """What to say about listening at ``address``."""
     yield _UNSAFE
-    listen = address.partition(":")[0]
-    try:
-        is_public = IPv4Address(listen).is_global
-    except AddressValueError:
-        yield f"WARNING: {listen} is a name; see that it is one of a private network"
-        return
-    if is_public:
+    listen, _, port = address.partition(":")
+    if is_public(address):
         yield f"WARNING: {listen} is a public address; use a private one, a VPN or an SSH tunnel"
+    elif listen.replace(".", "").isdecimal():
+        yield f"{listen} is private: let a firewall keep port {port} to the main host alone"
     else:
-        yield f"{listen} is private: let a firewall keep port {address.partition(':')[2]} to the main host alone"
+        yield f"WARNING: {listen} is a name; see that it is one of a private network"
 
 
 def listening(server: RemoteServer) -> str:

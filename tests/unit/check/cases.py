@@ -223,6 +223,7 @@ ROWS: Final = (
     Row(rule="threads-over-cores", file="run.sh", machine="omni-nps4",
         bad="numactl --cpunodebind=0 llama-server -m a -c 512 -t 96\n",
         good="numactl --interleave=all llama-server -m a -c 512 -t 96\n"),
+    Row(rule="rpc-public", bad="--rpc 10.0.0.2:50052,8.8.8.8:50052", good="--rpc 10.0.0.2:50052,box.lan:50052"),
     Row(rule="streams-over-numa-nodes", bad="-c 4096 -ngl 9 --fit off",
         good="-c 4096 -ngl 99 --fit off", model=LLAMA, machine="omni-nps4"),
     Row(rule="membind-too-small", file="run.sh", model=R1, machine="omni-nps4",
