@@ -48,10 +48,12 @@ class Rules:
     fuses_indexers: an indexer's scores are one operation, else products that are summed up.
     projects_flat: Mamba 2 multiplies rows of tokens by its weights, not one matrix per sequence.
     casts_masks: masks are given as f32 and cast where flash attention wants f16, else given as f16.
-
-    Of CUDA's kernels: mixes_cache_types, attention takes K and V of different types; attends_odd_quants, K and V of
-    q4_1, q5_0 and q5_1; attends_192, heads of 192; copies_quants, f16 copies of K and V lie behind its result;
-    looks_up_quants, rows of k-quants and i-quants are looked up; scans_96, states of 96 are scanned.
+    mixes_cache_types: CUDA's attention takes K and V of different types.
+    attends_odd_quants: it takes K and V of q4_1, q5_0 and q5_1.
+    attends_192: it takes heads of 192.
+    copies_quants: f16 copies of quantised K and V lie behind its result.
+    looks_up_quants: CUDA looks up rows of k-quants and i-quants.
+    scans_96: CUDA scans Mamba 2's states of 96.
     """
 
     mixed_inputs: bool = True
@@ -120,13 +122,13 @@ def known(number: int) -> Build:
         return builds()[number]
     near = min(builds().values(), key=lambda build: (abs(build.number - number), -build.number))
     older = max((held for held in builds() if held < number), default=0)
-    newer = builds().get(_rows()[older].based_on or 0) if older else None
+    newer = builds().get(rows()[older].based_on or 0) if older else None
     return near if newer is None or newer.number < number else _between(number, older, newer, near.number)
 
 
 @cache
 def _between(number: int, older: int, newer: Build, name: int) -> Build:
-    row, middle = _rows()[older], (older, newer.number)
+    row, middle = rows()[older], (older, newer.number)
 
     def holds(last: object, until: object) -> bool:
         first, after = (last, until) if isinstance(last, int) and isinstance(until, int) and until else middle
@@ -192,13 +194,14 @@ class BuildRow:
 def builds() -> Mapping[int, Build]:
     """Every build with a row, by number; raises TableError for a row that cannot be read."""
     try:
-        return _builds(_rows())
+        return _builds(rows())
     except InputError as error:
         raise TableError(f"{_FILE}: {error}") from error
 
 
 @cache
-def _rows() -> Mapping[int, BuildRow]:
+def rows() -> Mapping[int, BuildRow]:
+    """The table itself, by number; raises TableError."""
     try:
         return _numbered(read_table(_FILE, dict[str, BuildRow]))
     except InputError as error:
@@ -214,9 +217,9 @@ def read_builds(table: Mapping[str, object]) -> Mapping[int, Build]:
     return _builds(_numbered(read(dict[str, BuildRow], table)))
 
 
-def _builds(rows: Mapping[int, BuildRow]) -> Mapping[int, Build]:
+def _builds(table: Mapping[int, BuildRow]) -> Mapping[int, Build]:
     found: dict[int, Build] = {}
-    for number, row in rows.items():
+    for number, row in table.items():
         if found and row.based_on not in found:
             problem = "is missing" if row.based_on is None else f"no build {row.based_on} stands above"
             raise InputError(f"{number}.based_on: {problem}")

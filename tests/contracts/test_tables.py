@@ -15,7 +15,7 @@ from omniplan.domain.params import ServerParams
 from omniplan.gguf.model import architectures
 from omniplan.llamacpp.flags.table import load_flags
 from omniplan.machines.files import load_machine, shipped
-from tests.contracts import rules_page
+from tests.contracts import builds_page, rules_page
 from tests.contracts.architectures_page import PAGE, page
 from tests.contracts.sources import ROOT
 from tests.offenders import offenders
@@ -132,6 +132,11 @@ def _numbers(raw: object, key: str = "") -> list[tuple[str, float]]:
 def test_the_architectures_page_is_current() -> None:
     """Renew it with ``python -m tests.contracts.architectures_page --write``."""
     assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def test_the_builds_page_is_current() -> None:
+    """Renew it with ``python -m tests.contracts.builds_page --write``."""
+    assert builds_page.PAGE.read_text(encoding="utf-8") == builds_page.page()
 
 
 def test_the_rules_page_is_current() -> None:

@@ -11,7 +11,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import groupby
@@ -27,6 +27,7 @@ from tests.oracle.cases import Case
 from tests.oracle.drift import COLUMNS, Outcome, column, row
 
 _SAMPLE: Final = 160
+FIGURES: Final = cases.DATA / "oracle" / "tracked.json"
 # What a figure may be under, of the bytes that the library counts.
 _UNDER: Final = 0.01
 
@@ -66,7 +67,7 @@ def is_under(outcome: Outcome) -> bool:
     )
 
 
-def by_architecture(outcomes: Sequence[Outcome]) -> Mapping[str, list[str]]:
+def by_architecture(outcomes: Iterable[Outcome]) -> Mapping[str, list[str]]:
     """The columns that an architecture has wrong in some case."""
     found: dict[str, list[str]] = {}
     for outcome in outcomes:
@@ -95,6 +96,7 @@ def main() -> int:
     parser.add_argument("--build", type=build_number, help="the library's build, where its name does not say it")
     parser.add_argument("--llama-cpp", type=build_number, metavar="BUILD", help="price as this one")
     parser.add_argument("--cases", type=int, default=_SAMPLE, help=f"how many, default {_SAMPLE}")
+    parser.add_argument("--figures", action="store_true", help="keep what docs/builds.md says of the build")
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the library's figures as lines of JSON")
     options = parser.parse_args()
     with TemporaryDirectory(prefix="omniplan-") as folder:
@@ -104,7 +106,24 @@ def main() -> int:
     print(f"{len(outcomes)} cases, priced as b{number}, counted by {asked.source}")
     if options.record:
         options.record.write_text("".join(f"{json.dumps(row(outcome))}\n" for outcome in outcomes))
+    if options.figures:
+        keep(asked, outcomes)
     return int(not report(outcomes))
+
+
+def keep(asked: Library, outcomes: Sequence[Outcome]) -> None:
+    """Put the figures of a build where ``tests.contracts.builds_page`` finds them."""
+    kept = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    kept[str(asked.build)] = {
+        "source": asked.source,
+        "cases": sum(bool(outcome.checks) for outcome in outcomes),
+        "machines": len({outcome.case["machine"] for outcome in outcomes}),
+        "architectures": len({cases.model(outcome.case["model"]).arch for outcome in outcomes if outcome.checks}),
+        "exact": {name: exact for name, (exact, _) in by_column(outcomes).items()},
+        "under": sum(map(is_under, outcomes)),
+        "wrong": by_architecture(outcome for outcome in outcomes if outcome.checks),
+    }
+    FIGURES.write_text(json.dumps(dict(sorted(kept.items(), key=lambda item: int(item[0]))), indent=1) + "\n")
 
 
 def _chosen(names: Sequence[str], count: int) -> list[Case]:
