@@ -22,7 +22,7 @@ _TYPES_SINCE: Final = {"q2_0": 9917}
 _INSTALL: Final = "pip install 'omniplan[certify]'"
 _OBJECT_SIZE: Final = 32  # ggml.c: struct ggml_object, which stands before every tensor
 # Defaults that only fall on the declared fields when the declared layout is the library's.
-_MODEL_DEFAULTS: Final = {"n_gpu_layers": -1, "split_mode": 1, "load_mode": -1, "use_extra_bufts": True}
+_MODEL_DEFAULTS: Final = {"n_gpu_layers": -1, "split_mode": 1, "use_extra_bufts": True}
 _CONTEXT_DEFAULTS: Final = {
     "n_ctx": 512, "n_batch": 2048, "n_ubatch": 512, "flash_attn_type": -1, "type_k": 1, "moe_cache_size": 0,
     "embeddings": False, "offload_kqv": True, "no_perf": True, "op_offload": True, "swa_full": True,
