@@ -41,6 +41,15 @@ _KINDS: Final = (
     ("hosts-gpus", "-c 4096 -np 2 -ngl 99 --rpc two:50052 -dev CUDA1,RPC1 -ts 2,1"),
     ("hosts-gpus", f"-c 4096 -np 1 -ngl 2 {_BOTH} -ts 1,1,1,1,1 -ub 1024"),
 )
+# No GPU here pins RAM, so that the processor lays weights out anew.
+_REPACKED: Final = (
+    ("zoo/Qwen3-8B-Q4_K_M.gguf", "hosts-avx2", "-c 4096 -np 1 -ngl 10 --rpc one:50052"),
+    ("zoo/Qwen3-8B-Q4_K_M.gguf", "hosts-avx2", f"-c 4096 -np 2 -ngl 99 {_BOTH} -ts 1,1,1 -ot ffn_down=CPU"),
+    ("zoo/Qwen3-30B-A3B-Q4_K_M.gguf", "hosts-avx2", f"-c 4096 -np 1 -ngl 99 {_BOTH} -cmoe"),
+    ("zoo/Qwen3-30B-A3B-Q4_K_M.gguf", "hosts-avx2", "-c 8192 -np 1 -ngl 99 --rpc two:50052 -ncmoe 20"),
+    ("zoo/Mixtral-8x7B-Q4_K_M.gguf", "hosts-avx2", "-c 4096 -np 1 -ngl 12 --rpc two:50052,one:50052"),
+    ("zoo/gemma-2-9b-Q4_K_M.gguf", "hosts-avx2", "-c 4096 -np 1 -ngl 99 --rpc one:50052 --no-repack -ot ffn=CPU"),
+)
 # Every third header is taken. This one has another prompt batch in later builds, which one GPU shows as well.
 _STEP: Final = 3
 _LEFT_OUT: Final = ("qwen4exp-moe",)
@@ -52,6 +61,7 @@ def every() -> Iterator[Case]:
     for i, name in enumerate(name for name in headers if name not in _LEFT_OUT):
         yield _case(f"archs/{name}.gguf", *_KINDS[i % len(_KINDS)])
     yield from (_case("zoo/Qwen3-0.6B-Q8_0.gguf", *kind) for kind in _KINDS)
+    yield from (_case(*repacked) for repacked in _REPACKED)
 
 
 def _case(model: str, machine: str, args: str) -> Case:
@@ -77,7 +87,14 @@ def ask(case: Case, library: Library, addresses: Mapping[str, str], *, timeout: 
     machine, no_alloc = machine_at(case["machine"], addresses), cases.is_measured(case)
     try:
         counted = simulate(
-            cases.model(case["model"]), machine, args, env={}, timeout=timeout, no_alloc=no_alloc, library=library
+            cases.model(case["model"]),
+            machine,
+            args,
+            env={},
+            timeout=timeout,
+            no_alloc=no_alloc,
+            library=library,
+            repack=machine.cpu is not None,
         )
     except Refused as error:
         return drift.Outcome(case, theirs=str(error))
