@@ -48,6 +48,7 @@ class Rules:
     fuses_indexers: an indexer's scores are one operation, else products that are summed up.
     projects_flat: Mamba 2 multiplies rows of tokens by its weights, not one matrix per sequence.
     casts_masks: masks are given as f32 and cast where flash attention wants f16, else given as f16.
+    asks_about_delta_nets: their kernel is given up for prompts where it would run away from the device of a layer.
     mixes_cache_types: CUDA's attention takes K and V of different types.
     attends_odd_quants: it takes K and V of q4_1, q5_0 and q5_1.
     attends_192: it takes heads of 192.
@@ -66,6 +67,7 @@ class Rules:
     fuses_indexers: bool = True
     projects_flat: bool = True
     casts_masks: bool = False
+    asks_about_delta_nets: bool = False
     mixes_cache_types: bool = True
     attends_odd_quants: bool = True
     attends_192: bool = True

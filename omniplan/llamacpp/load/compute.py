@@ -44,6 +44,8 @@ _PROBES: Final = (
     _Probe("fused_hc_comb", "DSV4_HC_COMB"),
     _Probe("fused_hc_post", "DSV4_HC_POST"),
 )
+# Of earlier builds: 16 tokens per sequence.
+_DELTA_NET: Final = _Probe("fused_gdn_ch", "GATED_DELTA_NET", 16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +134,15 @@ def resolve_fused(model: Model, placement: Placement) -> Placement:
         if probe.op in used and not _follows_layers(model, placement, probe):
             placement = replace(placement, context=replace(placement.context, **{probe.switch: False}))  # type: ignore[arg-type]
     return placement
+
+
+def has_delta_net(model: Model, placement: Placement) -> bool:
+    """Whether prompts run the gated delta rule, if any, as one operation: the only way that is restated here."""
+    context = placement.context
+    if not context.build.rules.asks_about_delta_nets:
+        return True
+    used = _DELTA_NET.op in _prepared(model, context, Batch.decode(context)).op
+    return not used or _follows_layers(model, placement, _DELTA_NET)
 
 
 def _follows_layers(model: Model, placement: Placement, probe: _Probe) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from omniplan.domain.evidence import Assumption
-from omniplan.domain.footprint import RAM, BufferSize, ContextKind, Footprint, Pool, sum_of
+from omniplan.domain.footprint import RAM, BufferSize, ContextKind, Footprint, Pool, Unpriced, sum_of
 from omniplan.domain.hosts import joined
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
@@ -76,12 +76,22 @@ def price(model: Model, machine: Machine, params: ServerParams, placement: Place
             *margin.unpriced_build(params.build),
             *margin.unpriced_margin(build, held),
             *unpriced(model, machine, params, gpus),
+            *_unpriced_kernels(model, placement),
         ),
         process=process(machine, params, contexts),
         output_buffer=_output_buffer(model, context),
         checkpoint=saved,
         n_checkpoints=checkpoints.most(params) if saved else 0,
     )
+
+
+def _unpriced_kernels(model: Model, placement: Placement) -> Iterator[Unpriced]:
+    if not compute.has_delta_net(model, placement):
+        yield Unpriced(
+            subject="--n-gpu-layers",
+            what="prompts through recurrent layers on the CPU without their fused kernel, as this build has it",
+            source="src/models/delta-net-base.cpp: build_delta_net_chunking",
+        )
 
 
 def _buffers(model: Model, machine: Machine, params: ServerParams, *, no_alloc: bool) -> Mapping[str, BufferSize]:

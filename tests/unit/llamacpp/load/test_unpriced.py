@@ -10,6 +10,7 @@ import pytest
 import omniplan
 from omniplan.domain.machine import Machine
 from omniplan.units import MIB
+from tests.oracle import cases
 
 DENSE = Path(__file__).parents[3] / "data" / "models" / "archs" / "llama-dense.gguf"
 ARGS = ["-ngl", "99", "-c", "4096"]
@@ -103,3 +104,24 @@ def test_bytes_are_free_of_it() -> None:
     (gpu, ram) = priced.pools
 
     assert replace(priced, pools=(replace(gpu, free=MIB), ram)).fits is False
+
+
+@pytest.mark.parametrize(
+    ("build", "args", "fits"),
+    [
+        (11434, ["-ngl", "2", "-np", "4"], True),
+        (9873, ["-ngl", "2", "-np", "4"], None),
+        (9873, ["-ngl", "2", "-np", "1"], True),
+        (9873, ["-ngl", "99", "-np", "4"], True),
+        (9873, ["-ngl", "99", "-np", "4", "-cmoe"], True),
+        (9873, ["-ngl", "0", "-np", "4"], None),
+    ],
+)
+def test_earlier_builds_may_give_up_the_kernel_of_a_delta_net(build: int, args: list[str], fits: bool | None) -> None:
+    """Where its probe of 16 tokens per slot is offloaded from a layer on the CPU, as b9842 says of these arguments."""
+    model = cases.model("Qwen3.5-35B-A3B-Q6_K-first4")
+
+    priced = omniplan.footprint(model, machine(free_mib=1 << 18), ["-c", "8192", "--fit", "off", *args], build=build)
+
+    assert priced.fits is fits
+    assert [item.subject for item in priced.unpriced] == ["--n-gpu-layers"] * (fits is None)
