@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from omniplan.domain.header import Header
     from omniplan.domain.headroom import Headroom
     from omniplan.domain.inspection import Inspection
-    from omniplan.domain.machine import Gpu, Machine
+    from omniplan.domain.machine import Gpu, Host, Machine
     from omniplan.domain.model import Model
     from omniplan.domain.params import LoadMode, Override
     from omniplan.domain.plan import Plan
@@ -91,6 +91,7 @@ __all__ = [
     "Header",
     "HeaderError",
     "Headroom",
+    "Host",
     "Infeasible",
     "InputError",
     "Inspection",
@@ -151,6 +152,7 @@ __all__ = [
 _LATE = {
     "Header": "domain.header",
     "Headroom": "domain.headroom",
+    "Host": "domain.machine",
     "Gpu": "domain.machine",
     "Machine": "domain.machine",
     "Model": "domain.model",
