@@ -21,6 +21,6 @@ def probe(*sources: str | Path, name: str = "") -> Machine:
         from omniplan.machines.probe.source import read_source
 
         return read_source(*map(str, sources), name=name, environment=os.environ)
-    from omniplan.machines.probe.host import probe_machine
+    from omniplan.machines.probe.systems import this_host
 
-    return probe_machine(name=name)
+    return this_host(name)

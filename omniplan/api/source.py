@@ -66,11 +66,11 @@ def load_machine(name_or_path: str | Path) -> Machine:
     if is_described(name_or_path):
         return files.load_machine(name_or_path)
     # A profile needs neither of these, which take as long to import as all the rest.
-    from omniplan.machines.probe.host import probe_machine
+    from omniplan.machines.probe.systems import this_host
     from omniplan.machines.probe.words import machine_from_words
 
     if name_or_path == THIS_HOST:
-        return probe_machine()
+        return this_host()
     try:
         return machine_from_words(str(name_or_path))
     except InputError as error:

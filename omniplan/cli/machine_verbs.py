@@ -78,9 +78,9 @@ def _calibrate(options: argparse.Namespace) -> int:
     from omniplan.machines.files import load_machine
     from omniplan.machines.probe.bandwidth import calibrate
     from omniplan.machines.probe.gpu_bandwidth import calibrate_gpus, installed_torch
-    from omniplan.machines.probe.host import probe_machine
+    from omniplan.machines.probe.systems import this_host
 
-    machine = load_machine(options.machine) if options.machine else probe_machine(name=options.name)
+    machine = load_machine(options.machine) if options.machine else this_host(options.name)
     measured = calibrate(machine, progress=_bar)
     rates = measured.memory
     print(f"memory: {rates.value / 1e9:.1f} GB/s, middle runs within {rates.spread:.0%}", file=sys.stderr)

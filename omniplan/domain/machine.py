@@ -39,6 +39,7 @@ class ReservationKind(StrEnum):
     PROCESS = "process"
     SYSTEM = "system"
     CGROUP = "cgroup"
+    WDDM = "wddm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

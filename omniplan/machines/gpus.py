@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Annotated, Final
 
 from omniplan.documents.column import Column, Count, Gbs, Group, Mib, Name, Tera
 from omniplan.documents.source import read_table
-from omniplan.domain.machine import ComputeCapability
+from omniplan.domain.machine import ComputeCapability, Gpu
 from omniplan.units import MIB
 
 _FILE: Final = "gpus.toml"
@@ -63,6 +63,12 @@ def key_of(name: str) -> str:
     return "".join(word for word in words if word not in _NOISE)
 
 
+def plain_name(name: str) -> str:
+    """A driver's name without signs, brackets and "Graphics", such as "Intel(R) Arc(TM) B580 Graphics (BMG G21)"."""
+    unsigned = re.sub(r"\((?:tm|r)\)", "", name, flags=re.IGNORECASE)
+    return re.sub(r"\s*\(.*|\s+Graphics\b.*", "", unsigned).strip()
+
+
 def _keys(row: GpuRow) -> Iterator[str]:
     """Keys of a row's names, without the family as well: "Tesla P40" is "P40" too."""
     for name in (row.name, *row.aliases):
@@ -99,3 +105,20 @@ def find_gpu(name: str, total: int | None = None) -> GpuRow | None:
 def known_names() -> Iterable[str]:
     """Every name and alias, for suggestions."""
     return (name for row in gpu_rows() for name in (row.name, *row.aliases))
+
+
+def described(gpu: Gpu) -> Gpu:
+    """``gpu`` with what its table row knows and the probe does not."""
+    row = find_gpu(gpu.description, gpu.total or None)
+    if row is None:
+        return gpu
+    return replace(
+        gpu,
+        is_unified=gpu.is_unified or row.is_unified,
+        compute_capability=gpu.compute_capability or row.compute_capability,
+        bandwidth=gpu.bandwidth or row.bandwidth,
+        fp16_flops=gpu.fp16_flops or row.fp16_flops,
+        int8_ops=gpu.int8_ops or row.int8_ops,
+        pcie_generation_max=gpu.pcie_generation_max or row.pcie,
+        pcie_width_max=gpu.pcie_width_max or row.lanes,
+    )

@@ -36,7 +36,7 @@ THIRD_PARTY = {
     "cli": {"rich"},
     "formats": {"markdown_it", "ruamel", "tree_sitter", "tree_sitter_bash"},
     "llamacpp": {"numpy"},
-    "machines": {"cffi", "cpuinfo", "numpy", "pynvml"},
+    "machines": {"cffi", "cpuinfo", "numpy", "pydantic", "pynvml"},
     "planning": {"matplotlib", "numpy"},
     "predict": {"numpy"},
     "stack": {"numpy"},

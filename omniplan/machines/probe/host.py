@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,15 +17,18 @@ from omniplan.domain.machine import Gpu, Machine, Memory
 from omniplan.domain.processor import Cpu
 from omniplan.errors import InputError
 from omniplan.machines.cpus import find_cpu
-from omniplan.machines.gpus import find_gpu
+from omniplan.machines.gpus import described, find_gpus
 from omniplan.machines.probe import hwloc, nvml
+from omniplan.machines.probe.amd import gpus_of, read_cards
 from omniplan.machines.probe.cpuinfo import read_cpuinfo, slow_brand
 from omniplan.machines.probe.limits import GroupLimits, read_limits
 from omniplan.machines.probe.memory import MODULES_UNKNOWN, read_memory, read_modules
 from omniplan.machines.probe.nvidia_smi import ask_nvidia_smi, parse_smi
-from omniplan.machines.probe.order import cuda_order
-from omniplan.machines.probe.sysfs import read_topology
+from omniplan.machines.probe.order import cuda_order, without_integrated
+from omniplan.machines.probe.programs import ask_vulkaninfo
+from omniplan.machines.probe.sysfs import read_text, read_topology
 from omniplan.machines.probe.topology import Topology
+from omniplan.machines.probe.vulkaninfo import parse_text
 
 T = TypeVar("T")
 
@@ -32,6 +36,10 @@ T = TypeVar("T")
 PATIENCE: Final = 5.0
 NO_GPU: Final = "no NVIDIA GPU seen: {why}. Write [[gpus]] by hand, or probe what `nvidia-smi -q -x` saved there"
 
+NO_ROCM: Final = (
+    "AMD's GPUs are taken for devices of Vulkan, since no ROCm is installed; call them ROCm0 and on for a build with it"
+)
+_ROCM: Final = ("opt/rocm", "usr/bin/rocminfo")
 OTHER_GPU: Final = "a display controller without NVML at PCI {places}; write [[gpus]] by hand if llama.cpp can use it"
 
 
@@ -46,20 +54,22 @@ def probe_machine(
     brand: bool = True,
     modules: str | None = None,
     ask_smi: Callable[[], str] = ask_nvidia_smi,
+    ask_vulkan: Callable[[], str] = ask_vulkaninfo,
 ) -> Machine:
     """The host at hand; what cannot be seen stays unknown, with a note how to supply it. Needs no root, never hangs.
 
     Raises InputError only for CUDA variables in the environment that CUDA itself would refuse.
     ``brand`` allows py-cpuinfo (1 to 2 seconds) where the kernel does not name the CPU. The other arguments are the
     seams: a file tree, a pynvml, a libhwloc loader, the environment, the CPUs allowed, dmidecode's text, and
-    what nvidia-smi prints.
+    what nvidia-smi and vulkaninfo print.
     """
     notes: list[str] = []
     limits = read_limits(root)
     topology = _topology(root, load_hwloc, notes)
     sockets = max(1, len(topology.packages)) if topology else 1
     memory = read_memory(root, limits, read_modules() if modules is None else modules, sockets)
-    gpus = read_nvidia(library, os.environ if environment is None else environment, notes, ask_smi)
+    gpus, told = read_gpus(root, library, os.environ if environment is None else environment, ask_smi, ask_vulkan)
+    notes += told
     gpus = tuple(placed(described(gpu), topology, memory) for gpu in gpus)
     allowed = limits.cpus & _affinity(affinity) if limits.cpus else _affinity(affinity)
     cpu = limited(_cpu(root, topology, brand=brand), topology, limits, allowed)
@@ -117,20 +127,41 @@ def read_nvidia(
     return order.gpus
 
 
-def described(gpu: Gpu) -> Gpu:
-    """``gpu`` with what its table row knows and the probe does not."""
-    row = find_gpu(gpu.description, gpu.total or None)
-    if row is None:
-        return gpu
-    return replace(
-        gpu,
-        compute_capability=gpu.compute_capability or row.compute_capability,
-        bandwidth=gpu.bandwidth or row.bandwidth,
-        fp16_flops=gpu.fp16_flops or row.fp16_flops,
-        int8_ops=gpu.int8_ops or row.int8_ops,
-        pcie_generation_max=gpu.pcie_generation_max or row.pcie,
-        pcie_width_max=gpu.pcie_width_max or row.lanes,
-    )
+def read_gpus(
+    root: Path,
+    library: Any,
+    environment: Mapping[str, str],
+    ask_smi: Callable[[], str],
+    ask_vulkan: Callable[[], str],
+) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
+    """GPUs as llama.cpp numbers them, and notes: NVIDIA's, AMD's, a Jetson's; what Vulkan sees where there are none."""
+    notes: list[str] = []
+    nvidia = read_nvidia(library, environment, notes, ask_smi)
+    others, told = read_amd(root) if (root / "sys/class/drm").is_dir() else ((), ())
+    if not (nvidia or others):
+        others, told = read_jetson(root)
+    if not (nvidia or others):
+        try:
+            others, told = parse_text(within(PATIENCE, ask_vulkan), "vulkaninfo")
+        except (InputError, TimeoutError):
+            return (), tuple(notes)
+    gpus, left_out = without_integrated((*nvidia, *others))
+    return gpus, (*(notes if nvidia else ()), *told, *left_out)
+
+
+def read_amd(root: Path) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
+    """AMD's GPUs by the kernel, as devices of ROCm where that is installed, else of Vulkan."""
+    seen = read_cards(root)
+    has_rocm = any((root / place).exists() for place in _ROCM)
+    gpus, notes = gpus_of(seen, "ROCm" if has_rocm else "Vulkan", "mem_info files of /sys/class/drm")
+    return gpus, notes if has_rocm or not gpus else (*notes, NO_ROCM)
+
+
+def read_jetson(root: Path) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
+    """The GPU of a Jetson, which NVML does not know: by the board's name."""
+    board = re.search(r"Jetson (?:AGX |Orin |Xavier )?\w+", read_text(root / "proc/device-tree/model"))
+    rows = find_gpus(board[0]) if board else ()
+    return tuple(Gpu(name="CUDA0", description=row.name, total=0, free=0, is_unified=True) for row in rows[:1]), ()
 
 
 def placed(gpu: Gpu, topology: Topology | None, memory: Memory | None) -> Gpu:

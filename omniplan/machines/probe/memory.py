@@ -76,7 +76,7 @@ def parse_modules(text: str) -> tuple[int | None, int | None]:
         speed = re.search(r"Configured (?:Memory|Clock) Speed:\s*(\d{3,5})", block)
         speeds.update({int(speed[1])} if speed else ())
         places = " ".join(re.findall(r"Locator:\s*(.+)", block))
-        socket = re.search(r"(?:P|CPU|Node|Proc(?:essor)?)\s?(\d)", places, re.IGNORECASE)
+        socket = re.search(r"(?:P|CPU|Node|Proc(?:essor)?|Controller)\s?(\d)", places, re.IGNORECASE)
         channel = re.search(r"CHANNEL[ _]?([A-Z]|\d{1,2})|DIMM_?([A-Z])\d?\b", places, re.IGNORECASE)
         channels.add(f"{socket[1] if socket else ''}/{channel[1] or channel[2]}" if channel else "")
     known = len(channels) if channels and "" not in channels else None

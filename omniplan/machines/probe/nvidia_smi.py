@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-from typing import Final
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 from omniplan.domain.machine import Gpu, Reservation, ReservationKind
 from omniplan.errors import InputError
 from omniplan.machines.probe.hwloc_xml import parse_xml
 from omniplan.machines.probe.nvml import IDLE_LINK, short_pci
+from omniplan.machines.probe.programs import ask
+from omniplan.machines.shares import assumed_reserve
 from omniplan.units import MIB
-
-# It answers within a second, or waits for a driver that does not.
-_PATIENCE: Final = 5.0
 
 
 def ask_nvidia_smi() -> str:
     """What nvidia-smi of this host prints; raises InputError where it is not there or does not answer."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        raise InputError("nvidia-smi is not installed")
-    try:
-        done = subprocess.run([program, "-q", "-x"], capture_output=True, text=True, timeout=_PATIENCE, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputError(f"nvidia-smi does not answer: {error}") from error
-    if done.returncode:
-        raise InputError(f"nvidia-smi: {(done.stdout or done.stderr).strip().splitlines()[:1]}")
-    return done.stdout
+    return ask(["nvidia-smi", "-q", "-x"])
 
 
 def parse_smi(text: str, *, where: str = "nvidia-smi XML") -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
@@ -51,6 +39,8 @@ def _gpu(item: ET.Element, index: int, where: str) -> Gpu:
         raise InputError(f"{where}.fb_memory_usage.total: is missing or not in MiB")
     busid = item.get("id") or _text(item, "pci/pci_bus_id")
     rows = _reserved(item, total - min(total, total if free is None else free), where)
+    if _text(item, "driver_model/current_dm") == "WDDM":
+        rows = (*rows, *_of_windows(total, sum(row.size for row in rows)))
     power = re.match(
         r"([\d.]+) W$", _first(item, "gpu_power_readings/current_power_limit", "power_readings/power_limit")
     )
@@ -83,6 +73,12 @@ def _reserved(item: ET.Element, in_use: int, where: str) -> tuple[Reservation, .
         left = in_use - sum(row.size for row in kept)
         kept.append(Reservation(size=min(size, left), reason=reason, kind=kind))
     return tuple(row for row in kept if row.size)
+
+
+def _of_windows(total: int, in_use: int) -> tuple[Reservation, ...]:
+    """What Windows keeps of a card beyond what is in use already."""
+    kept = assumed_reserve(ReservationKind.WDDM, total)
+    return (replace(kept, size=kept.size - in_use),) if kept.size > in_use else ()
 
 
 def _notes(gpu: Gpu) -> list[str]:

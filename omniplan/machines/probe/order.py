@@ -5,6 +5,7 @@ Rules: CUDA C++ Programming Guide, "CUDA Environment Variables" (CUDA_VISIBLE_DE
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -58,6 +59,26 @@ def as_visible(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> tuple[Gpu
         return tuple(gpus)
     ordered = by_pci(gpus) if environment.get("CUDA_DEVICE_ORDER") == _PCI_BUS_ID else list(gpus)
     return tuple(replace(gpu, name=f"CUDA{index}") for index, gpu in enumerate(_visible(ordered, visible)))
+
+
+def without_integrated(gpus: Sequence[Gpu]) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
+    """``gpus`` as llama.cpp takes them: an integrated one only where there is no other; and what to tell.
+
+    src/llama.cpp of b11434: llama_prepare_model_devices. Names count anew.
+    """
+    apart = [gpu for gpu in gpus if not gpu.is_unified]
+    if not apart or len(apart) == len(gpus):
+        return tuple(gpus), ()
+    left = ", ".join(gpu.description for gpu in gpus if gpu.is_unified)
+    counts: Counter[str] = Counter()
+    kept = []
+    for gpu in apart:
+        prefix = gpu.name.rstrip("0123456789")
+        kept.append(replace(gpu, name=f"{prefix}{counts[prefix]}"))
+        counts[prefix] += 1
+    return tuple(kept), (
+        f"{left}: left out, llama.cpp takes no integrated GPU beside another unless --device names it",
+    )
 
 
 def by_pci(gpus: Sequence[Gpu]) -> list[Gpu]:

@@ -1,9 +1,10 @@
-"""Machines from what another host saved: machine files, lstopo XML, nvidia-smi XML, hwloc synthetic strings."""
+"""Machines from what another host saved: machine files, XML, what its programs printed, hwloc synthetic strings."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -11,11 +12,12 @@ from typing import Final
 from omniplan.domain.machine import Machine, Memory
 from omniplan.errors import InputError
 from omniplan.machines.files import load_machine, parse_machine, profiles
-from omniplan.machines.probe import hwloc
-from omniplan.machines.probe.host import described, placed
+from omniplan.machines.gpus import described
+from omniplan.machines.probe import hwloc, kinds
+from omniplan.machines.probe.host import placed
 from omniplan.machines.probe.hwloc_xml import parse_topology, parse_xml
 from omniplan.machines.probe.nvidia_smi import parse_smi
-from omniplan.machines.probe.order import cuda_order
+from omniplan.machines.probe.order import cuda_order, without_integrated
 from omniplan.machines.probe.topology import Topology
 from omniplan.units import MIB
 
@@ -32,22 +34,33 @@ def read_source(
 ) -> Machine:
     """The machine that ``sources`` describe together; raises InputError with the path inside the one at fault.
 
-    Each is a profile name, a path to a machine file or to XML of lstopo or nvidia-smi, or a synthetic string such as
-    "pack:1 numa:4 l3:3 core:8 pu:2". Later sources fill what earlier ones leave out, for example GPUs.
+    Each is a profile name, a path (``-`` is standard input) to a machine file, to XML of lstopo or nvidia-smi or to
+    what one of ``kinds.KNOWN`` printed, or a synthetic string such as "pack:1 numa:4 l3:3 core:8 pu:2". Later sources
+    fill what earlier ones leave out, for example GPUs.
     """
     if not sources:
-        raise InputError("expected a file saved by lstopo or nvidia-smi, a machine file or a synthetic topology")
+        raise InputError("expected a file that a program saved, a machine file or a synthetic topology")
     found = [_one(source, environment or {}, load_hwloc) for source in sources]
+    return _together(found, name, " + ".join(sources))
+
+
+def read_texts(texts: Mapping[str, str], *, name: str, environment: Mapping[str, str]) -> Machine:
+    """The machine that programs describe together, each text under the name of what printed it; raises InputError."""
+    return _together([_parse(text, where, environment) for where, text in texts.items()], name, " + ".join(texts))
+
+
+def _together(found: Sequence[tuple[Machine, Topology | None]], name: str, where: str) -> Machine:
     topology = next((item for _, item in found if item is not None), None)
     machine = found[0][0]
     for other, _ in found[1:]:
         machine = _merged(machine, other)
-    gpus = tuple(placed(gpu, topology, machine.memory) for gpu in machine.gpus)
-    machine = replace(machine, gpus=gpus, name=name or machine.name)
+    gpus, left_out = without_integrated(machine.gpus)
+    gpus = tuple(placed(gpu, topology, machine.memory) for gpu in gpus)
+    machine = replace(machine, gpus=gpus, name=name or machine.name, notes=(*machine.notes, *left_out))
     try:
         return Machine.from_dict(machine.to_dict())
     except InputError as error:
-        raise InputError(f"{' + '.join(sources)}: {error}") from error
+        raise InputError(f"{where}: {error}") from error
 
 
 def _one(
@@ -65,11 +78,14 @@ def _one(
 
 
 def _read(source: str) -> str:
-    path = Path(source)
+    """A file's text, standard input for ``-``; PowerShell writes UTF-16."""
     try:
+        if source == "-":
+            return _decoded(sys.stdin.buffer.read(_LARGEST))
+        path = Path(source)
         if path.stat().st_size > _LARGEST:
             raise InputError(f"{source}: {path.stat().st_size // MIB} MiB are too many for a description of a machine")
-        return path.read_text(encoding="utf-8")
+        return _decoded(path.read_bytes())
     except FileNotFoundError as error:
         raise InputError(f"{source[:80]}: no such file, profile or synthetic topology") from error
     except (OSError, ValueError) as error:
@@ -77,9 +93,20 @@ def _read(source: str) -> str:
         raise InputError(f"{source[:80]}: cannot be read: {reason}") from error
 
 
+def _decoded(data: bytes) -> str:
+    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+
+
 def _parse(text: str, where: str, environment: Mapping[str, str]) -> tuple[Machine, Topology | None]:
-    if not text.lstrip("\ufeff \t\r\n").startswith("<"):
-        return parse_machine(text, where=where), None
+    """What a text says, by the first reader that knows its form; a machine file is what none does."""
+    if text.lstrip().startswith("<"):
+        return _parse_xml(text, where, environment)
+    if (known := kinds.of_text(text, where)) is not None:
+        return known, None
+    return parse_machine(text, where=where), None
+
+
+def _parse_xml(text: str, where: str, environment: Mapping[str, str]) -> tuple[Machine, Topology | None]:
     if parse_xml(text, where=where).tag == "nvidia_smi_log":
         gpus, notes = parse_smi(text, where=where)
         order = cuda_order(gpus, environment)
@@ -120,7 +147,7 @@ def _merged(machine: Machine, other: Machine) -> Machine:
     return replace(
         machine,
         description=", ".join(filter(None, (machine.description, other.description))),
-        gpus=machine.gpus or other.gpus,
+        gpus=kinds.joined(machine.gpus, other.gpus),
         memory=machine.memory or other.memory,
         numa_nodes=machine.numa_nodes or other.numa_nodes,
         nps=machine.nps if machine.nps is not None else other.nps,

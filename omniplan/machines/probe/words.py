@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from omniplan.domain.machine import Gpu, Host, Machine, Memory, Reservation, ReservationKind
+from omniplan.domain.machine import Gpu, Host, Machine, Memory, ReservationKind
 from omniplan.domain.processor import Cpu
 from omniplan.errors import InputError
-from omniplan.machines.advice import LimitKind, reserves, share_limits
 from omniplan.machines.cpus import find_cpu
 from omniplan.machines.gpus import GpuRow
 from omniplan.machines.probe.phrases import read
 from omniplan.machines.probe.said import Said, SaidGpu
 from omniplan.machines.probe.several import Several, apart
+from omniplan.machines.shares import assumed_reserve, drawing_on
 from omniplan.units import GIB, MIB, gib
 
 # What ggml calls the devices of each maker's backend.
@@ -104,9 +104,8 @@ def _gpus(said: Said, memory: Memory | None) -> Iterator[Gpu]:
             gpu = _gpu(group, row, f"{prefix}{counts[prefix]}", display=group.is_display and index == 0)
             counts[prefix] += 1
             if row is not None and row.is_unified and memory is not None:
-                gpu = replace(gpu, total=memory.total, free=memory.available, reserved=memory.reserved)
-                gpu, limits = _limited(gpu, row)
-                said.notes += [f"{row.name}: its memory is the RAM, and counts once", *limits]
+                gpu, told = drawing_on(gpu, memory, row.group)
+                said.notes += told
             yield gpu
 
 
@@ -124,24 +123,13 @@ def _remarks(group: SaidGpu, row: GpuRow | None) -> Iterator[str]:
         yield f"{row.name}: specifications only, no plan has been checked on such a GPU"
 
 
-def _limited(gpu: Gpu, row: GpuRow) -> tuple[Gpu, tuple[str, ...]]:
-    """A GPU that draws on RAM under the system's own limit, which llama.cpp sees as all there is, and a note of it."""
-    rule = share_limits().get(row.group)
-    if rule is None:
-        return gpu, ()
-    size = rule.of(gpu.total)
-    gpu = replace(gpu, limit_source=rule.source, free=min(gpu.free, size))
-    gpu = replace(gpu, gtt=size) if rule.kind is LimitKind.GTT else replace(gpu, working_set=size)
-    return gpu, (f"{row.name}: {rule.statement}: {size // MIB:,} MiB; write {rule.kind}_mib where it is another",)
-
-
 def _gpu(group: SaidGpu, row: GpuRow | None, name: str, *, display: bool) -> Gpu:
     known = (row.visible or row.memory) if row else 0
     # A size in words is rounded, and what a driver shows of that card is not.
     is_said = group.size is not None and abs(group.size - known) > known // 10
     total = group.size if is_said and group.size is not None else known
     kinds = (ReservationKind.DRIVER, ReservationKind.DISPLAY) if display else (ReservationKind.DRIVER,)
-    reserved = tuple(_reserved(kind, total) for kind in kinds)
+    reserved = tuple(assumed_reserve(kind, total) for kind in kinds)
     return Gpu(
         name=name,
         description=row.name if row else f"unknown {gib(total)}",
@@ -157,11 +145,6 @@ def _gpu(group: SaidGpu, row: GpuRow | None, name: str, *, display: bool) -> Gpu
         is_unified=bool(row and row.is_unified),
         reserved=reserved,
     )
-
-
-def _reserved(kind: ReservationKind, total: int) -> Reservation:
-    row = reserves()[kind]
-    return Reservation(size=row.of(total), reason=f"{row.statement}: assumed, after {row.source}", kind=kind)
 
 
 def _memory(found: Said) -> Memory | None:
@@ -186,7 +169,7 @@ def _memory(found: Said) -> Memory | None:
     per_socket = channels // found.sockets if channels else None
     return Memory(
         total=total,
-        reserved=(_reserved(ReservationKind.SYSTEM, total),),
+        reserved=(assumed_reserve(ReservationKind.SYSTEM, total),),
         channels=channels,
         speed_mts=speed,
         bandwidth=per_socket * speed * 8e6 if per_socket and speed else None,

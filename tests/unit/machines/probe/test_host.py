@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omniplan.domain.machine import Machine
 from omniplan.errors import InputError
 from omniplan.machines.files import machine_toml, parse_machine
 from omniplan.machines.probe import hwloc
@@ -234,7 +235,7 @@ def test_bad_sources(source: str, message: str) -> None:
 
 
 def test_no_source() -> None:
-    with pytest.raises(InputError, match="expected a file saved by"):
+    with pytest.raises(InputError, match="expected a file that a program saved"):
         read_source()
 
 
@@ -287,3 +288,79 @@ def test_nvidia_smi_is_asked_where_nvml_is_not_there(tmp_path: Path) -> None:
     assert {gpu.uuid for gpu in of(lambda: saved).gpus} == {gpu.uuid for gpu in known}
     assert of(none).gpus == ()
     assert any("nvidia-smi is not installed" in note for note in of(none).notes)
+
+
+STRIX = {
+    "vendor": "0x1002",
+    "device": "0x1586",
+    "revision": "0xc1",
+    "mem_info_vram_total": str(512 * MIB),
+    "mem_info_vram_used": str(100 * MIB),
+    "mem_info_gtt_total": str(98304 * MIB),
+    "mem_info_gtt_used": str(304 * MIB),
+    "uevent": "DRIVER=amdgpu\nPCI_SLOT_NAME=0000:c4:00.0",
+}
+NAVI = STRIX | {
+    "device": "0x744c",
+    "revision": "0xc8",
+    "mem_info_vram_total": str(24560 * MIB),
+    "max_link_speed": "16.0 GT/s PCIe",
+    "max_link_width": "16",
+    "uevent": "PCI_SLOT_NAME=0000:03:00.0",
+}
+
+
+def _silent() -> str:
+    raise InputError("not installed")
+
+
+def _amd_host(root: Path, *cards: dict[str, str], **files: str) -> Machine:
+    for index, card in enumerate(cards):
+        for name, text in card.items():
+            write(root / f"sys/class/drm/card{index}/device/{name}", text)
+    # A connector of a card is no card.
+    write(root / "sys/class/drm/card0-DP-1/status", "connected")
+    host = _host(root, **files)
+    return probe_machine(root=host, library=FakeNvml(broken=12), environment={}, modules="", ask_smi=_silent)
+
+
+def test_an_apu_by_the_kernel_s_files(tmp_path: Path) -> None:
+    """Named by its PCI id; what it may take of RAM and what the firmware keeps are the kernel's own figures."""
+    machine = _amd_host(tmp_path, STRIX, opt__rocm__version="7")
+    (gpu,) = machine.gpus
+
+    assert (gpu.name, gpu.description, gpu.pci, gpu.bandwidth) == ("ROCm0", "Radeon 8060S", "0000:c4:00.0", 256e9)
+    assert (gpu.gtt, gpu.carve_out, gpu.free) == (98304 * MIB, 512 * MIB, 98000 * MIB)
+    assert gpu.draws_on_ram
+    assert machine.notes[0].startswith("Radeon 8060S: its memory is the RAM; the GPU may take 95.70 GiB of it")
+    assert parse_machine(machine_toml(machine)) == machine
+
+
+def test_a_discrete_card_is_taken_and_the_processor_s_is_not(tmp_path: Path) -> None:
+    """As llama.cpp does; without ROCm it is a device of Vulkan, which is told."""
+    machine = _amd_host(tmp_path, STRIX, NAVI)
+    (gpu,) = machine.gpus
+
+    assert (gpu.name, gpu.description, gpu.total) == ("Vulkan0", "RX 7900 XTX", 24560 * MIB)
+    assert (gpu.pcie_generation_max, gpu.pcie_width_max, gpu.is_unified) == (4, 16, False)
+    assert any(note.startswith("Radeon 8060S: left out") for note in machine.notes)
+    assert any("no ROCm is installed" in note for note in machine.notes)
+
+
+def test_a_host_s_own_list_names_newer_cards(tmp_path: Path) -> None:
+    """libdrm's list lies on most hosts, and is newer than any table; a card in neither is named by its id."""
+    new = NAVI | {"device": "0x9999", "revision": "0x01"}
+    write(tmp_path / "usr/share/libdrm/amdgpu.ids", "9999,\t01,\tAMD Radeon RX 9070 XT\n")
+
+    assert _amd_host(tmp_path, new).gpus[0].description == "RX 9070 XT"
+    assert _amd_host(tmp_path / "none", new).gpus[0].description == "AMD 9999"
+
+
+def test_a_jetson_is_known_by_its_board(tmp_path: Path) -> None:
+    """NVML does not know it; its memory is the RAM."""
+    machine = _amd_host(tmp_path, **{"proc__device-tree__model": "NVIDIA Jetson AGX Orin Developer Kit\0"})
+    (gpu,) = machine.gpus
+
+    assert gpu.description.startswith("Jetson AGX Orin")
+    assert machine.memory is not None
+    assert (gpu.total, gpu.is_unified) == (machine.memory.total, True)
