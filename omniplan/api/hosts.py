@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def probe(*sources: str | Path, name: str = "") -> Machine:
     """The host at hand as a machine, or the one that ``sources`` describe together.
 
-    A source is XML of lstopo or of ``nvidia-smi -q -x``, a machine file, a profile's name, or a synthetic topology such
+    A source is a file (``-`` is standard input) of what lstopo, nvidia-smi, rocm-smi, amd-smi, vulkaninfo, a Mac's
+    system_profiler or sysctl, or Windows' CIM printed, a machine file, a profile's name, or a synthetic topology such
     as "pack:1 numa:4 core:8 pu:2"; later ones fill what earlier ones leave out. What cannot be seen stays unknown, and
     the machine's ``notes`` say how to supply it. Raises InputError with the path inside the source at fault.
     """

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from omniplan.domain.machine import Machine
 
 _SOURCES: Final = (
-    "instead of this host: XML of lstopo or `nvidia-smi -q -x`, a machine file, or a synthetic topology such as "
+    "instead of this host: what lstopo, nvidia-smi, rocm-smi, amd-smi, vulkaninfo, system_profiler, sysctl or "
+    "PowerShell's CIM printed there (- is standard input), a machine file, or a synthetic topology such as "
     '"pack:1 numa:4 core:8 pu:2"; repeat to join several'
 )
 

@@ -88,10 +88,13 @@ def _declare_footprint(command: argparse.ArgumentParser) -> None:
 
 
 def _footprint(options: argparse.Namespace) -> int:
+    from omniplan.machines.probe.advice import spill_advice
     from omniplan.planning.text_plan import footprint_text
 
-    priced = api.footprint(options.model, options.machine, options.server_args, build=options.llama_cpp)
-    show(priced.to_json() if options.json else footprint_text(priced))
+    machine = api.load_machine(options.machine)
+    priced = api.footprint(options.model, machine, options.server_args, build=options.llama_cpp)
+    told = [item.statement for item in spill_advice(machine, priced.shortfall)]
+    show(priced.to_json() if options.json else "\n".join((footprint_text(priced), *told)))
     return ExitCode.of(priced.fits)
 
 

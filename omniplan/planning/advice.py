@@ -11,7 +11,7 @@ from omniplan.domain.hosts import own_gpus
 from omniplan.domain.machine import Machine
 from omniplan.domain.params import ServerParams
 from omniplan.llamacpp.ggml import buffers
-from omniplan.machines.probe.advice import STREAMS, advise, threads
+from omniplan.machines.probe.advice import STREAMS, advise, spill_advice, threads
 from omniplan.machines.probe.order import pin
 from omniplan.units import mib
 
@@ -34,7 +34,9 @@ def with_threads(params: ServerParams, machine: Machine, priced: Footprint) -> S
 
 
 def host_reasons(machine: Machine, priced: Footprint) -> Iterator[Reason]:
-    """Advice on NUMA and threads with its measurements, for weights that stream from RAM; how GPUs were pinned."""
+    """What Windows does without a word; NUMA and threads, for weights that stream from RAM; how GPUs were pinned."""
+    used = {name for name, size in priced.buffers.items() if size.total}
+    yield from (item.reason() for item in spill_advice(machine, used))
     if size := streamed(priced):
         yield from (item.reason() for item in advise(machine, size))
     if environment := environment_of(machine):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
 from omniplan.domain.cpuset import parse_cpus
 from omniplan.domain.evidence import Reason, ReasonVerdict
-from omniplan.domain.machine import Machine
+from omniplan.domain.machine import Machine, ReservationKind
 from omniplan.domain.processor import Cpu
 from omniplan.machines.advice import AdviceSeverity, rules
 from omniplan.units import GIB, gib
@@ -50,6 +51,16 @@ def advise(machine: Machine, streamed: int) -> tuple[Advice, ...]:
     found = (*numa_advice(machine, streamed), *threads(machine, streamed).advice)
     order = list(AdviceSeverity)
     return tuple(sorted(found, key=lambda item: order.index(item.severity)))
+
+
+def spill_advice(machine: Machine, used: Collection[str]) -> tuple[Advice, ...]:
+    """What to watch on cards in use that Windows' display driver model shares out."""
+    shared = [
+        gpu.description or gpu.name
+        for gpu in machine.gpus
+        if gpu.name in used and any(row.kind is ReservationKind.WDDM for row in gpu.reserved)
+    ]
+    return (_advice("silent-spill", gpus=" and ".join(shared)),) if shared else ()
 
 
 def numa_advice(machine: Machine, streamed: int) -> tuple[Advice, ...]:

@@ -139,6 +139,11 @@ def _nps(scanner: _Scanner, match: re.Match[str]) -> bool:
     return True
 
 
+def _windows(scanner: _Scanner, _: re.Match[str]) -> bool:
+    scanner.said.is_windows = True
+    return True
+
+
 def _display(scanner: _Scanner, _: re.Match[str]) -> bool:
     if scanner.last is not None:
         scanner.last.is_display = True
@@ -258,6 +263,7 @@ def _rules() -> Iterator[tuple[re.Pattern[str], Rule]]:
         (r"(?:no|without(?: an?)?) (?:dedicated |discrete )?gpu\b|cpu[- ]only\b", _no_gpu),
         (r"NPS\s?-?([124])\b", _nps),
         (r"\(?\s*display\s*\)?", _display),
+        (r"(?:microsoft\s+)?windows(?:\s*(?:7|8(?:\.1)?|1[01])\b)?(?:\s+(?:home|pro(?:fessional)?)\b)?", _windows),
         (rf"{number}\s*([GT])(?:i?B|B)?/s", _bandwidth),
         (r"(?:PCI-?e?x?(?:press)?|gen)\s*(?:gen\s*)?(\d)(?:\.0)?\s*(?:x\s*(\d{1,2})\b)?", _link),
         (rf"(\d{{1,2}}|{WORD_COUNT})[- ]?(?:ch|channels?)\b", _channels),

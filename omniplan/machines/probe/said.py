@@ -77,6 +77,7 @@ class Said:
     speed_mts: int | None = None
     channels: int | None = None
     nps: int | None = None
+    is_windows: bool = False
     notes: list[str] = field(default_factory=list)
 
     @property

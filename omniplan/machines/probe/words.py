@@ -101,10 +101,11 @@ def _gpus(said: Said, memory: Memory | None) -> Iterator[Gpu]:
         prefix = _BACKENDS.get(row.group, "CUDA") if row else "CUDA"
         said.notes += _remarks(group, row)
         for index in range(group.count):
-            gpu = _gpu(group, row, f"{prefix}{counts[prefix]}", display=group.is_display and index == 0)
+            kinds = _kept(said, display=group.is_display and index == 0)
+            gpu = _gpu(group, row, f"{prefix}{counts[prefix]}", kinds)
             counts[prefix] += 1
             if row is not None and row.is_unified and memory is not None:
-                gpu, told = drawing_on(gpu, memory, row.group)
+                gpu, told = drawing_on(gpu, memory, "windows" if said.is_windows else row.group)
                 said.notes += told
             yield gpu
 
@@ -123,12 +124,18 @@ def _remarks(group: SaidGpu, row: GpuRow | None) -> Iterator[str]:
         yield f"{row.name}: specifications only, no plan has been checked on such a GPU"
 
 
-def _gpu(group: SaidGpu, row: GpuRow | None, name: str, *, display: bool) -> Gpu:
+def _kept(said: Said, *, display: bool) -> tuple[ReservationKind, ...]:
+    """Who keeps memory of a card: Windows with all that is its own, or the driver and the desktop."""
+    if said.is_windows:
+        return (ReservationKind.WDDM,)
+    return (ReservationKind.DRIVER, ReservationKind.DISPLAY) if display else (ReservationKind.DRIVER,)
+
+
+def _gpu(group: SaidGpu, row: GpuRow | None, name: str, kinds: tuple[ReservationKind, ...]) -> Gpu:
     known = (row.visible or row.memory) if row else 0
     # A size in words is rounded, and what a driver shows of that card is not.
     is_said = group.size is not None and abs(group.size - known) > known // 10
     total = group.size if is_said and group.size is not None else known
-    kinds = (ReservationKind.DRIVER, ReservationKind.DISPLAY) if display else (ReservationKind.DRIVER,)
     reserved = tuple(assumed_reserve(kind, total) for kind in kinds)
     return Gpu(
         name=name,
@@ -141,7 +148,7 @@ def _gpu(group: SaidGpu, row: GpuRow | None, name: str, *, display: bool) -> Gpu
         int8_ops=row.int8_ops if row else None,
         pcie_generation_max=group.pcie or (row.pcie if row else None),
         pcie_width_max=group.lanes or (row.lanes if row else None),
-        is_display=display,
+        is_display=ReservationKind.DISPLAY in kinds,
         is_unified=bool(row and row.is_unified),
         reserved=reserved,
     )
