@@ -45,8 +45,8 @@ class GpuRow:
 
     @property
     def is_spec_only(self) -> bool:
-        """Whether no plan has been checked on this kind of GPU (AMD, Intel, Apple)."""
-        return self.group in ("amd", "intel", "apple")
+        """Whether no speed of such a GPU has been held to a measurement."""
+        return self.group == "intel"
 
 
 @cache

@@ -121,7 +121,7 @@ def _remarks(group: SaidGpu, row: GpuRow | None) -> Iterator[str]:
     if group.size is not None and abs(group.size - row.memory) > row.memory // 10 and not row.is_unified:
         yield f"{row.name}: {gib(group.size)} instead of the {gib(row.memory)} it is sold with, bandwidth as sold"
     if row.is_spec_only:
-        yield f"{row.name}: specifications only, no plan has been checked on such a GPU"
+        yield f"{row.name}: specifications only, no speed of such a GPU has been checked"
 
 
 def _kept(said: Said, *, display: bool) -> tuple[ReservationKind, ...]:
