@@ -7,7 +7,7 @@ memory model that sorts long rows. The facts that are numbers are rows of ``data
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 from omniplan.domain.defaults import DEFAULT_BUILD
@@ -22,7 +22,7 @@ def _types(names: str) -> frozenset[TensorType]:
     return frozenset(TYPE_BY_NAME[name] for name in names.split())
 
 
-_F32, _F16, _BF16, _I32 = (TYPE_BY_NAME[name] for name in ("f32", "f16", "bf16", "i32"))
+_F32, _F16, _BF16, _IQ4_NL, _I32 = (TYPE_BY_NAME[name] for name in ("f32", "f16", "bf16", "iq4_nl", "i32"))
 _FLOATS = _types("f32 f16")
 _ROW_TYPES = _types(
     "f32 f16 bf16 q1_0 q2_0 q4_0 q4_1 q5_0 q5_1 q8_0 q2_K q3_K q4_K q5_K q6_K iq1_s iq1_m iq2_xxs iq2_xs iq2_s iq3_xxs "
@@ -184,6 +184,16 @@ def _supports(node: Node) -> bool:
     return rule is not None and rule(node)
 
 
+def _supported_in(node: Node, *, number: int) -> bool:
+    """The same of build ``number``, which may lack attention to caches of some types."""
+    if node.op == "FLASH_ATTN_EXT":
+        k, v = node.src[1].type, node.src[2].type
+        asked = {"mixed": k is not v, "bf16": _BF16 in (k, v), "iq4_nl": _IQ4_NL in (k, v)}
+        if any(is_asked and number < rows()["vulkan"].since[fact] for fact, is_asked in asked.items()):
+            return False
+    return _supports(node)
+
+
 def vulkan(number: int) -> Backend:
     """The back end of build ``number``."""
     since = rows()["vulkan"].since
@@ -196,7 +206,7 @@ def _of(number: int) -> Backend:
     since = rows()["vulkan"].since
     makers = {"runs": Reorder, "storage": Unkept, "convolutions": Unseen}
     maker = next((make for fact, make in makers.items() if number >= since[fact]), Unjoined)
-    return backend("vulkan", supports=_supports, optimizer=maker)
+    return backend("vulkan", supports=partial(_supported_in, number=number), optimizer=maker)
 
 
 VULKAN: Final = vulkan(DEFAULT_BUILD)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from omniplan.llamacpp.ggml.vulkan import LARGEST_TENSOR, VULKAN
+from omniplan.llamacpp.ggml.vulkan import LARGEST_TENSOR, VULKAN, vulkan
 from omniplan.llamacpp.graph.node import Node
 from tests.unit.llamacpp.ggml.graphs import tensor, weight
 
@@ -52,3 +52,15 @@ def test_a_tensor_that_shaders_cannot_address_goes_to_the_cpu() -> None:
     assert VULKAN.supports(product("f16", rows=rows // 4))
     assert not VULKAN.supports(product("f16", rows=rows))
     assert not VULKAN.supports(attention(cells=1 << 21))
+
+
+@pytest.mark.parametrize(
+    ("k", "v", "since"),
+    [("q8_0", "q4_0", 9113), ("bf16", "bf16", 9442), ("iq4_nl", "iq4_nl", 10178), ("f16", "f16", 1)],
+)
+def test_attention_came_to_more_types_from_build_to_build(k: str, v: str, since: int) -> None:
+    """Before that it runs on the CPU, or not at all."""
+    node = attention(k=k, v=v)
+
+    assert vulkan(since).supports(node)
+    assert not vulkan(since - 1).supports(node) or since == 1
