@@ -44,6 +44,9 @@ def footprint(
     as loaded without mmap, as llama.cpp's own memory probe does. Raises ArgumentError for what llama-server would
     refuse, InputError for what is no build.
 
+    Of an architecture without a graph here, the figures are those of an installed library of llama.cpp that knows it,
+    as ``assumptions`` say; without one whether it fits is not known.
+
     Compute buffers are those of a load. ``no_alloc`` prices the probe instead that loads nothing
     (``llama_model_params.no_alloc``), as ``--fit`` and ``llama-fit-params`` print it: with pipeline copies over several
     GPUs, and with ``-nkvo``, llama.cpp forgets there which device some nodes are meant for, and mostly counts more.
@@ -52,7 +55,13 @@ def footprint(
     from omniplan.llamacpp.load.footprint import footprint as price
 
     params = parse(args, env=env or {}, build=build_of(build))
-    return price(served(model, params), machine_of(machine), params, no_alloc=no_alloc)
+    loaded, host = served(model, params), machine_of(machine)
+    priced = price(loaded, host, params, no_alloc=no_alloc)
+    if priced.is_graph_known:
+        return priced
+    from omniplan.certify.counted import counted
+
+    return counted(loaded, host, tuple(args), env=env or {}, priced=priced)
 
 
 def fit(

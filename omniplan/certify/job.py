@@ -14,7 +14,7 @@ from omniplan.domain.footprint import ContextKind
 from omniplan.domain.header import Header
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
-from omniplan.llamacpp.build import nearest
+from omniplan.llamacpp.build import known
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.flags.write import write
 from omniplan.llamacpp.ggml.registry import backend_name, capability
@@ -100,7 +100,7 @@ class Job:
         repack: bool = False,
     ) -> Job:
         """The job of pricing ``model``; every header's bytes or sparse stand-in are where ``path_of`` says."""
-        given = parse(args, env=env, build=nearest(library.build if library else BUILD).number)
+        given = parse(args, env=env, build=known(library.build if library else BUILD).number)
         params = settled(model, given)
         kinds = () if params == given else ("--spec-type", ",".join(params.spec_types))
         words = _NO_VOCABULARY if model.header.metadata.get("tokenizer.ggml.model") == _TESTED else ()

@@ -18,7 +18,7 @@ BUILD: Final = 11549
 # ggml-backend-impl.h: GGML_BACKEND_API_VERSION, by the first build that is known to have it.
 INTERFACES: Final = {8672: 2, 11368: 3}
 # ggml.h: GGML_TYPE_*, those that came later than the first build that can be asked.
-_TYPES_SINCE: Final = {"q2_0": 9917}
+_TYPES_SINCE: Final = {"q2_0": 9917, "f8_e4m3": 12211}
 _INSTALL: Final = "pip install 'omniplan[certify]'"
 _OBJECT_SIZE: Final = 32  # ggml.c: struct ggml_object, which stands before every tensor
 # Defaults that only fall on the declared fields when the declared layout is the library's.

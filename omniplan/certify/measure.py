@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -36,33 +37,42 @@ def measure(ffi: Any, lib: Any, job: Job) -> Tally:
 
     Devices are registered for good, so one process measures one machine. Raises Refused.
     """
+    with listening(ffi, lib) as log:
+        lib.llama_backend_init()
+        backend = SimulatedBackend(ffi, lib, job.gpus, no_alloc=job.no_alloc, build=job.build)
+        remote = RemoteDevices(ffi, lib, job.rpc)
+        backend.put_before(remote.devices, remote.types)
+        structs = Structs(ffi, lib, backend, repack=job.repack)
+        main = start(structs, job.main, log, no_alloc=job.no_alloc)
+        adapt(structs, job, main.loaded, main.context)
+        found = _read(ffi, lib, main, "".join(text for _, text in log))
+        if sizes := adapter_sizes("".join(text for _, text in log)):
+            found = replace(found, beside={ContextKind.ADAPTERS: sizes})
+        if job.beside:
+            sizes = _breakdown(ffi, lib, start(structs, job.beside, log, main, no_alloc=job.no_alloc))
+            if not job.beside.path:
+                sizes = {name: replace(size, model=0) for name, size in sizes.items()}
+            found = replace(found, beside={**found.beside, job.beside_kind: sizes})
+        if job.projector:
+            sizes = usage(
+                structs, parse(job.main.args, env=job.main.env), job.projector, lib.llama_n_ubatch(main.context)
+            )
+            if not sizes:
+                raise Refused(_reason(log))
+            found = replace(found, beside={**found.beside, ContextKind.PROJECTOR: sizes})
+    return _by_device(found, remote.owners)
+
+
+@contextmanager
+def listening(ffi: Any, lib: Any) -> Iterator[list[tuple[int, str]]]:
+    """The lines that the library logs meanwhile, with their levels."""
     log: list[tuple[int, str]] = []
     listener = ffi.callback(
         "void (int, const char *, void *)", lambda level, text, _: log.append((level, _string(ffi, text)))
     )
     _log(ffi, lib, listener)
-    lib.llama_backend_init()
-    backend = SimulatedBackend(ffi, lib, job.gpus, no_alloc=job.no_alloc, build=job.build)
-    remote = RemoteDevices(ffi, lib, job.rpc)
-    backend.put_before(remote.devices, remote.types)
-    structs = Structs(ffi, lib, backend, repack=job.repack)
-    main = start(structs, job.main, log, no_alloc=job.no_alloc)
-    adapt(structs, job, main.loaded, main.context)
-    found = _read(ffi, lib, main, "".join(text for _, text in log))
-    if sizes := adapter_sizes("".join(text for _, text in log)):
-        found = replace(found, beside={ContextKind.ADAPTERS: sizes})
-    if job.beside:
-        sizes = _breakdown(ffi, lib, start(structs, job.beside, log, main, no_alloc=job.no_alloc))
-        if not job.beside.path:
-            sizes = {name: replace(size, model=0) for name, size in sizes.items()}
-        found = replace(found, beside={**found.beside, job.beside_kind: sizes})
-    if job.projector:
-        sizes = usage(structs, parse(job.main.args, env=job.main.env), job.projector, lib.llama_n_ubatch(main.context))
-        if not sizes:
-            raise Refused(_reason(log))
-        found = replace(found, beside={**found.beside, ContextKind.PROJECTOR: sizes})
+    yield log
     _log(ffi, lib, ffi.NULL)
-    return _by_device(found, remote.owners)
 
 
 def _by_device(found: Tally, owners: Mapping[str, str]) -> Tally:

@@ -46,7 +46,10 @@ _ROWS: Final = (
     (24, "i8", 1, 1), (25, "i16", 1, 2), (26, "i32", 1, 4), (27, "i64", 1, 8), (28, "f64", 1, 8),
     (29, "iq1_m", 256, 56), (30, "bf16", 1, 2), (34, "tq1_0", 256, 54), (35, "tq2_0", 256, 66),
     (39, "mxfp4", 32, 17), (40, "nvfp4", 64, 36), (41, "q1_0", 128, 18), (42, "q2_0", 64, 18),
+    (43, "f8_e4m3", 1, 1),
 )  # fmt: skip
+# Types that came after b11434 (ggml.h of b12211), and the last build known to lack each.
+LATER_TYPES: Final = {"f8_e4m3": 11739}
 
 TENSOR_TYPES: Final[dict[int, TensorType]] = {row[0]: TensorType(*row) for row in _ROWS}
 TYPE_BY_NAME: Final[dict[str, TensorType]] = {kind.name: kind for kind in TENSOR_TYPES.values()}

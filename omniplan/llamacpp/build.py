@@ -20,7 +20,7 @@ _NAME: Final = re.compile(r"b?(\d{3,6})", re.ASCII)
 # "ghcr.io/ggml-org/llama.cpp:server-cuda-b10505", "server-b10505@sha256:...".
 _TAG: Final = re.compile(r"[\w./:-]{0,200}?[:-]b(\d{3,6})(?:@sha256:[0-9a-f]{0,64})?", re.ASCII)
 # What stands beside the facts of an architecture: see ``RuleRow``.
-_BESIDE: Final = ("source", "last", "until")
+BESIDE: Final = ("source", "last", "until")
 # The newest build with rows of its own.
 LATEST: Final = "latest known"
 
@@ -49,12 +49,14 @@ class Rules:
     projects_flat: Mamba 2 multiplies rows of tokens by its weights, not one matrix per sequence.
     casts_masks: masks are given as f32 and cast where flash attention wants f16, else given as f16.
     asks_about_delta_nets: their kernel is given up for prompts where it would run away from the device of a layer.
+    pads_batches: attention without a cache fills K, V and the mask up to a multiple of 256 rows.
     mixes_cache_types: CUDA's attention takes K and V of different types.
     attends_odd_quants: it takes K and V of q4_1, q5_0 and q5_1.
     attends_192: it takes heads of 192.
     copies_quants: f16 copies of quantised K and V lie behind its result.
     looks_up_quants: CUDA looks up rows of k-quants and i-quants.
     scans_96: CUDA scans Mamba 2's states of 96.
+    reads_gaps: CUDA's unary operations and rolls read operands with gaps.
     """
 
     mixed_inputs: bool = True
@@ -68,12 +70,14 @@ class Rules:
     projects_flat: bool = True
     casts_masks: bool = False
     asks_about_delta_nets: bool = False
+    pads_batches: bool = False
     mixes_cache_types: bool = True
     attends_odd_quants: bool = True
     attends_192: bool = True
     copies_quants: bool = True
     looks_up_quants: bool = True
     scans_96: bool = True
+    reads_gaps: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -144,11 +148,6 @@ def _between(number: int, older: int, newer: Build, name: int) -> Build:
         loaders={key: facts for key, facts in row.loaders.items() if holds(facts.get("last"), facts.get("until"))},
     )
     return _build(kept, name, newer)
-
-
-def nearest(number: int) -> Build:
-    """The build with a row that is nearest to ``number``, the older one of two."""
-    return min(builds().values(), key=lambda build: (abs(build.number - number), build.number))
 
 
 def release(number: int) -> Build:
@@ -253,6 +252,6 @@ def _facts(
     """Facts by architecture: those of the base, then those of rows without what stands beside them."""
     found = dict(base)
     for arch, facts in rows.items():
-        stated = {name: fact for name, fact in facts.items() if name not in _BESIDE}
+        stated = {name: fact for name, fact in facts.items() if name not in BESIDE}
         found[arch] = {**found.get(arch, {}), **stated}
     return found

@@ -15,10 +15,10 @@ _HEAD: Final = """\
 <!-- Made by `python -m tests.contracts.architectures_page --write` from data/architectures.toml. -->
 # Architectures
 
-llama.cpp b11434 knows {n_known} architectures by name. A header says most of what a plan needs; this table holds what
-a loader hard-codes and a header may leave out, for {n_rows} of them. A header key beats a row. An architecture without
-a row follows the general rule: a KV cache on every layer, no sliding window, nextn blocks loaded. One that llama.cpp
-does not know is planned by the same rule, and the plan says so under "Assumed".
+llama.cpp knows {n_known} architectures by name up to b11739. A header says most of what a plan needs; this table holds
+what a loader hard-codes and a header may leave out, for {n_rows} of them. A header key beats a row. An architecture
+without a row follows the general rule: a KV cache on every layer, no sliding window, nextn blocks loaded. One that
+llama.cpp does not know is taken by the same rule, and whether it fits is not known.
 
 The columns use the words of `data/architectures.toml`, which explains each.
 

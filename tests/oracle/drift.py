@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ from omniplan.certify import library
 from omniplan.certify.measure import Refused
 from omniplan.certify.simulate import simulate
 from omniplan.certify.values import Check, Tally, compare
-from omniplan.errors import ArgumentError, UnsupportedModel
+from omniplan.errors import ArgumentError, OmniplanError, UnsupportedModel
 from omniplan.llamacpp.build import build_number
 from omniplan.machines.files import shipped
 from tests.contracts.sources import ROOT
@@ -80,6 +80,18 @@ def ask(
     except Refused as error:
         return Outcome(case, ours=ours, theirs=str(error))
     return Outcome(case, counted=counted, ours=ours) if ours else Outcome(case, compare(planned, counted), counted)
+
+
+def priced(outcome: Outcome, build: int) -> Outcome:
+    """The same count beside what ``build`` makes of the case; a case that either refuses stays as it is."""
+    if outcome.counted is None:
+        return outcome
+    try:
+        return replace(
+            outcome, checks=compare(Tally.of(cases.price(outcome.case, build=build)), outcome.counted), ours=""
+        )
+    except OmniplanError as error:
+        return replace(outcome, checks=(), ours=str(error))
 
 
 def column(check: Check) -> str:

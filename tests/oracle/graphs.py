@@ -20,13 +20,14 @@ import omniplan
 from omniplan.certify import library
 from omniplan.certify.devices import SimulatedBackend
 from omniplan.certify.job import Job
-from omniplan.certify.measure import start
+from omniplan.certify.measure import listening, start
 from omniplan.certify.parameters import Structs
 from omniplan.certify.sparse import complete_file
 from omniplan.certify.tensors import Tensors
 from omniplan.certify.wheel import find
 from omniplan.domain.model import Model
-from omniplan.llamacpp.build import build_number, nearest
+from omniplan.gguf.model.architectures import row
+from omniplan.llamacpp.build import build_number, known
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.graph.graph import Batch
@@ -51,7 +52,7 @@ def ours(model: Model, args: Sequence[str], build: int, *, decode: bool = False)
 
 def theirs(asked: library.Library, model: Model, args: Sequence[str], *, decode: bool = False) -> list[str]:
     """The graph of a library as lines; raises CalledProcessError where it refuses the model."""
-    batch = _batch(_context(model, args, nearest(asked.build).number), decode=decode)
+    batch = _batch(_context(model, args, known(asked.build).number), decode=decode)
     with TemporaryDirectory(prefix="omniplan-") as folder:
         job = Job.of(
             lambda header: str(complete_file(header, Path(folder))), model, _MACHINE, tuple(args), {}, library=asked
@@ -67,7 +68,8 @@ def theirs(asked: library.Library, model: Model, args: Sequence[str], *, decode:
 
 
 def _context(model: Model, args: Sequence[str], build: int) -> Context:
-    return resolve(model, parse(args, build=build), flash_attn="off" not in args)
+    wanted = "off" not in args and row(model.arch).flash_attention
+    return resolve(model, parse(args, build=build), flash_attn=wanted)
 
 
 def _batch(context: Context, *, decode: bool) -> Batch:
@@ -108,17 +110,16 @@ def _one() -> None:
     ffi, lib = library.load(job.library)
     ffi.cdef(f"graph_t {_RESERVE}(void *, uint32_t, uint32_t, uint32_t);", override=True)
     ffi.cdef(f"graph_t {_SYMBOL}(void *, uint32_t, uint32_t, uint32_t);", override=True)
-    log: list[tuple[int, str]] = []
-    lib.llama_log_set(ffi.NULL, ffi.NULL)
-    lib.llama_backend_init()
-    structs = Structs(ffi, lib, SimulatedBackend(ffi, lib, job.gpus, build=job.build))
-    started = start(structs, job.main, log, no_alloc=True)
+    with listening(ffi, lib) as log:
+        lib.llama_backend_init()
+        structs = Structs(ffi, lib, SimulatedBackend(ffi, lib, job.gpus, build=job.build))
+        started = start(structs, job.main, log, no_alloc=True)
     graph = getattr(lib, _SYMBOL)(started.context, n_tokens, n_seqs, n_outputs)
-    tensors, known = Tensors(ffi, lib), dict[int, Node]()
+    tensors, seen = Tensors(ffi, lib), dict[int, Node]()
     addresses = [tensors.address(graph.nodes[i]) for i in range(graph.n_nodes)]
-    nodes = [tensors.leaf(address, known) for address in addresses]
+    nodes = [tensors.leaf(address, seen) for address in addresses]
     for node, address in zip(nodes, addresses, strict=True):
-        node.src = tensors.sources_of(address, known)
+        node.src = tensors.sources_of(address, seen)
     print(json.dumps(list(lines(nodes))))
     sys.stdout.flush()
     os._exit(0)
@@ -139,7 +140,7 @@ def main() -> int:
     with TemporaryDirectory(prefix="omniplan-") as folder:
         asked = find(options.library, Path(folder))
         counted = theirs(asked, model, args, decode=options.decode)
-    number = options.llama_cpp or nearest(asked.build).number
+    number = options.llama_cpp or known(asked.build).number
     found = difference(ours(model, args, number, decode=options.decode), counted)
     print(found or f"{len(counted)} nodes, all equal")
     return int(bool(found))

@@ -19,7 +19,7 @@ from omniplan.certify.simulate import simulate
 from omniplan.certify.values import Tally, compare
 from omniplan.certify.wheel import find
 from omniplan.domain.machine import Machine
-from omniplan.llamacpp.build import nearest
+from omniplan.llamacpp.build import known
 from omniplan.machines.files import machine_toml, parse_machine
 from tests.oracle import cases, drift
 from tests.oracle.cases import DATA, Case
@@ -98,7 +98,7 @@ def ask(case: Case, library: Library, addresses: Mapping[str, str], *, timeout: 
         )
     except Refused as error:
         return drift.Outcome(case, theirs=str(error))
-    planned = Tally.of(cases.price(case, build=nearest(library.build).number))
+    planned = Tally.of(cases.price(case, build=known(library.build).number))
     return drift.Outcome(case, compare(planned, counted), counted)
 
 

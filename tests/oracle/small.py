@@ -130,11 +130,74 @@ _PLM_ATTENTION: Final = {
 }
 _SLIDING: Final[Mapping[str, Item]] = {"attention.sliding_window": 32, "final_logit_softcapping": 30.0}
 
+_SANDWICH: Final = {"post_attention_norm": (EMBD,), "post_ffw_norm": (EMBD,)}
+_WINDOW: Final[Mapping[str, Item]] = {
+    "attention.sliding_window": 32,
+    "attention.sliding_window_pattern": [True, False],
+}
+_ROUTED_KEYS: Final[Mapping[str, Item]] = {
+    "expert_count": EXPERTS,
+    "expert_used_count": 2,
+    "expert_feed_forward_length": FF,
+    "expert_weights_scale": 2.5,
+    "expert_weights_norm": True,
+    "expert_gating_func": 2,
+}
+_ROUTED: Final = {name: shape for name, shape in _EXPERTS.items() if "shexp" not in name}
+_NARROW: Final = {
+    "ffn_norm": (EMBD,),
+    "ffn_gate_inp": (EMBD, EXPERTS),
+    "ffn_latent_down": (EMBD, _LATENT),
+    "ffn_latent_up": (_LATENT, EMBD),
+    **dict.fromkeys(("ffn_gate_exps", "ffn_up_exps"), (_LATENT, FF, EXPERTS)),
+    "ffn_down_exps": (FF, _LATENT, EXPERTS),
+}
+_RESIDUALS: Final = dict.fromkeys(
+    [f"{block}_resid_{part}" for block in ("attn", "ffn") for part in ("alpha", "beta")], (EMBD,)
+)
+
+
+def _k2_horizon(il: int) -> Shapes:
+    """Values from one weight and a dense FFN, then from experts."""
+    layer = {**_ATTENTION, "attn_gate": _SQUARE, **dict.fromkeys(("attn_q_norm", "attn_k_norm"), (EMBD,))}
+    if il == 0:
+        return {**layer, **_DENSE}
+    del layer["attn_v"]
+    values = {"attn_v_gate": (EMBD, EXPERTS), "attn_v_exps": (EMBD, EMBD, EXPERTS)}
+    return {**layer, **values, **_EXPERTS, "exp_probs_b.bias": (EXPERTS,)}
+
+
+def _beam(il: int) -> Shapes:
+    layer = {**_ATTENTION, **_HEAD_NORMS, **_SANDWICH, "attn_gate": _SQUARE, "attn_gate.bias": (2,)}
+    return {**layer, **({**_ROUTED, "exp_probs_b.bias": (EXPERTS,)} if il else _DENSE)}
+
+
+def _gemma_embedding2(_: int) -> Shapes:
+    own = {"inp_gate": (EMBD, PER_LAYER), "proj": (PER_LAYER, EMBD), "post_norm": (EMBD,), "layer_output_scale": (1,)}
+    return {**_GEMMA, **own}
+
+
+def _muse_spark(_: int) -> Shapes:
+    norms = {"post_ffw_norm": (EMBD,), **dict.fromkeys(("ffn_pre_exp_norm", "ffn_post_exp_norm"), (_LATENT,))}
+    gated = {**_ATTENTION, **_HEAD_NORMS, "attn_gate": _SQUARE, "exp_probs_b.bias": (EXPERTS,)}
+    return {**gated, **_RESIDUALS, **norms, **_NARROW}
+
+
 MODELS: Final[Mapping[str, Small]] = {
     "apertus": Small(
         layer=lambda _: {**_ATTENTION, **_UP_DOWN, **_HEAD_NORMS},
         keys={f"xielu.{key}": [1.0, 1.0] for key in ("alpha_n", "alpha_p", "beta", "eps")},
         others={"output": (EMBD, VOCAB), "rope_freqs": (HEAD // 2,)},
+    ),
+    "beam": Small(
+        layer=_beam,
+        keys={
+            **_ROUTED_KEYS,
+            **_WINDOW,
+            "leading_dense_block_count": 1,
+            "attention.temperature_scale": 0.1,
+            "attention.temperature_length": 8192,
+        },
     ),
     "bitnet": Small(
         layer=lambda _: {**_ATTENTION, **_DENSE, "attn_sub_norm": (EMBD,), "ffn_sub_norm": (FF,), "attn_q.scale": (1,)},
@@ -151,6 +214,15 @@ MODELS: Final[Mapping[str, Small]] = {
             "expert_weights_scale": 2.5,
         },
         others={"output": (EMBD, VOCAB)},
+    ),
+    "gemma-embedding2": Small(
+        layer=_gemma_embedding2,
+        keys={**_WINDOW, "embedding_length_per_layer_input": PER_LAYER, "embedding_length_out": _LATENT},
+        others={
+            "output": (EMBD, _LATENT),
+            "per_layer_model_proj": (EMBD, PER_LAYER * 2),
+            "per_layer_proj_norm": (PER_LAYER,),
+        },
     ),
     "gemma3n": Small(
         layer=_gemma3n,
@@ -176,6 +248,40 @@ MODELS: Final[Mapping[str, Small]] = {
             "embedding_length_per_layer_input": PER_LAYER,
         },
         others={**_per_layer(4, PER_LAYER), "rope_freqs": (HEAD // 2,)},
+    ),
+    "k2-horizon": Small(
+        layer=_k2_horizon,
+        keys={
+            **_ROUTED_KEYS,
+            "expert_shared_count": 1,
+            "leading_dense_block_count": 1,
+            "attention.group_norm_groups": 4,
+            "attention.value_expert_count": EXPERTS,
+            "attention.value_expert_used_count": 2,
+        },
+    ),
+    "kolibri1": Small(
+        layer=lambda _: {**_ATTENTION, **_HEAD_NORMS, **_SANDWICH, **_EXPERTS, "exp_probs_b.bias": (EXPERTS,)},
+        keys={**_ROUTED_KEYS, **_WINDOW, "expert_shared_count": 1, "expert_shared_feed_forward_length": FF},
+        others={"output": (EMBD, VOCAB)},
+    ),
+    "maion-coder": Small(
+        layer=lambda il: {**_ATTENTION, **_HEAD_NORMS, **_SANDWICH, **(_NARROW if il else _DENSE)},
+        keys={**_ROUTED_KEYS, **_WINDOW, "interleave_moe_layer_step": 2, "moe_latent_size": _LATENT},
+        others={"output": (EMBD, VOCAB)},
+    ),
+    "muse-spark": Small(
+        layer=_muse_spark,
+        keys={
+            **_ROUTED_KEYS,
+            **_WINDOW,
+            "post_norm_epsilon": 1e-5,
+            "rope.freq_base_swa": 1e4,
+            "final_logit_softcapping": 30.0,
+            "logit_scale": 0.5,
+            "moe_latent_size": _LATENT,
+        },
+        others={"output": (EMBD, VOCAB)},
     ),
     "plm": Small(
         layer=lambda _: {**_PLM_ATTENTION, **_UP_DOWN},

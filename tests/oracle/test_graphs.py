@@ -12,10 +12,10 @@ from tests.oracle import compare_graph
 from tests.oracle.compare_graph import VARIANTS, Comparison, Difference
 
 _IDS: Final = [f"{key}-{phase}" for key, phase, _, _ in VARIANTS]
-# Encoder-decoders and an encoder, drafts that need their target, a projector, a name without a loader; and two decoders
-# (chameleon, graniteswitch) that nobody has restated.
+# Encoder-decoders, encoders, drafts that need their target, a projector, a name without a loader, one with heads that
+# decide; and two decoders (chameleon, graniteswitch) that nobody has restated.
 WITHOUT_GRAPH: Final = frozenset(
-    "chameleon clef clip dflash eagle3 gemma4-assistant gptj graniteswitch llama-embed t5 t5encoder "
+    "chameleon clef clip dflash eagle3 gemma4-assistant gptj graniteswitch llama-embed t5 t5encoder vllm-decision2 "
     "wavtokenizer-dec".split()
 )
 

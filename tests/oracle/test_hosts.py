@@ -20,13 +20,13 @@ from omniplan.certify.wheel import find
 from omniplan.domain.hosts import joined
 from omniplan.domain.machine import Machine
 from omniplan.errors import ArgumentError
-from omniplan.llamacpp.build import nearest
+from omniplan.llamacpp.build import known
 from tests.oracle import cases, drift, hosts
 from tests.oracle.cases import Case, differences
 from tests.rpc_server import servers
 
 PACKAGE: Final = "llama-cpp-py-sync"
-BUILD: Final = nearest(11739).number
+BUILD: Final = known(11739).number
 ALL: Final = cases.load("hosts")
 # Weights, cache and compute buffers that a server holds, and RAM.
 PLACE: Final = "hosts-alone"

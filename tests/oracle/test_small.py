@@ -1,5 +1,7 @@
 """Architectures that the oracle has no header of, on small models of our own (``tests.oracle.small``).
 
+Those that came after b11434 are in the files of the builds that have them (``tests.oracle.test_builds``).
+
 The library of b11549 has counted them, and the files of src/models that build them are the same in b11434, but for
 gemma4's: its figures for b11434 are what the source says, read.
 """
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import omniplan
+from omniplan.gguf.model.architectures import came
 from omniplan.llamacpp.build import builds
 from tests.oracle import cases, small
 from tests.oracle.cases import differences
@@ -29,7 +32,7 @@ def test_every_figure_is_the_same_in_b11434() -> None:
     changed = builds()[11549].graphs
     found = {cases.label(case): differences(case, 11434) for case in CASES if Path(case["model"]).stem not in changed}
 
-    assert {Path(case["model"]).stem for case in CASES} == set(small.MODELS)
+    assert {Path(case["model"]).stem for case in CASES} == set(small.MODELS) - came().keys()
     assert {label: wrong for label, wrong in found.items() if wrong} == {}
 
 

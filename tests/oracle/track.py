@@ -1,8 +1,9 @@
 """Follows another build: its library counts a sample of the oracle, and what it counts otherwise than ours is named.
 
-``python -m tests.oracle.track LIBRARY [--llama-cpp BUILD] [--cases N] [--record FILE] [NAME ...]`` takes the file of a
+``python -m tests.oracle.track LIBRARY [--llama-cpp BUILD] [--cases N] [--record] [NAME ...]`` takes the file of a
 wheel, "name==version" of one, or a folder of libllama and libggml. Ours is the build of the library, or the nearest one
-that is known. 1 when a figure differs.
+that is known. ``--record`` writes what the library says of the cases that moved and of every eighth, and the figures of
+docs/builds.md. 1 when a figure differs.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import groupby
@@ -21,13 +22,18 @@ from typing import Final
 
 from omniplan.certify.library import Library
 from omniplan.certify.wheel import find
-from omniplan.llamacpp.build import build_number, nearest
-from tests.oracle import cases, drift
-from tests.oracle.cases import Case
-from tests.oracle.drift import COLUMNS, Outcome, column, row
+from omniplan.domain.defaults import DEFAULT_BUILD
+from omniplan.gguf.model.architectures import came
+from omniplan.llamacpp.build import build_number, known
+from tests.oracle import cases, drift, small
+from tests.oracle.cases import DATA, Case
+from tests.oracle.drift import COLUMNS, Outcome, column
+from tests.oracle.strings import names
 
 _SAMPLE: Final = 160
-FIGURES: Final = cases.DATA / "oracle" / "tracked.json"
+# Keeps a build's file at a small part of the sample.
+_KEPT: Final = 8
+FIGURES: Final = DATA / "oracle" / "tracked.json"
 # What a figure may be under, of the bytes that the library counts.
 _UNDER: Final = 0.01
 
@@ -96,19 +102,35 @@ def main() -> int:
     parser.add_argument("--build", type=build_number, help="the library's build, where its name does not say it")
     parser.add_argument("--llama-cpp", type=build_number, metavar="BUILD", help="price as this one")
     parser.add_argument("--cases", type=int, default=_SAMPLE, help=f"how many, default {_SAMPLE}")
-    parser.add_argument("--figures", action="store_true", help="keep what docs/builds.md says of the build")
-    parser.add_argument("--record", type=Path, metavar="FILE", help="write the library's figures as lines of JSON")
+    parser.add_argument("--record", action="store_true", help="keep what the library says under tests/data/oracle")
     options = parser.parse_args()
     with TemporaryDirectory(prefix="omniplan-") as folder:
         asked = find(options.library, Path(folder), build=options.build)
-        number = options.llama_cpp or nearest(asked.build).number
-        outcomes = count(asked, number, _chosen(options.names, options.cases))
+        number = options.llama_cpp or known(asked.build).number
+        chosen = _named(options.names) if options.names else sample(asked.build, options.cases)
+        outcomes = count(asked, number, chosen)
+        found = names(asked)
     print(f"{len(outcomes)} cases, priced as b{number}, counted by {asked.source}")
+    print("architectures unknown to omniplan:", ", ".join(found.architectures) or "none")
+    print("flags unknown to omniplan, other programs' among them:", ", ".join(found.flags) or "none")
     if options.record:
-        options.record.write_text("".join(f"{json.dumps(row(outcome))}\n" for outcome in outcomes))
-    if options.figures:
+        lines = [json.dumps(drift.row(outcome)) for outcome in telling(asked.build, outcomes)]
+        (DATA / "oracle" / f"b{asked.build}.jsonl").write_text("".join(f"{line}\n" for line in lines))
         keep(asked, outcomes)
     return int(not report(outcomes))
+
+
+def telling(build: int, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Those worth keeping: what the default build gets wrong, architectures that came later, and every so many."""
+    later = {cases.label(case) for case in newer(build)}
+    counted = [outcome for outcome in outcomes if outcome.counted is not None]
+    return [
+        outcome
+        for i, outcome in enumerate(counted)
+        if i % _KEPT == 0
+        or cases.label(outcome.case) in later
+        or any(check.planned != check.counted for check in drift.priced(outcome, DEFAULT_BUILD).checks)
+    ]
 
 
 def keep(asked: Library, outcomes: Sequence[Outcome]) -> None:
@@ -126,10 +148,36 @@ def keep(asked: Library, outcomes: Sequence[Outcome]) -> None:
     FIGURES.write_text(json.dumps(dict(sorted(kept.items(), key=lambda item: int(item[0]))), indent=1) + "\n")
 
 
-def _chosen(names: Sequence[str], count: int) -> list[Case]:
-    if not names:
-        return stratified(count)
-    return [case for case in (*cases.load(), *drift.own()) if any(name in cases.label(case) for name in names)]
+def sample(build: int, count: int) -> list[Case]:
+    """``count`` cases of the oracle, and those recorded of any build that show what a build changes."""
+    changed = known(build).graphs
+    recorded = [case for path in sorted((DATA / "oracle").glob("b[0-9]*.jsonl")) for case in cases.load(path.stem)]
+    shown = [case for case in recorded if cases.model(case["model"]).arch in changed]
+    chosen = {cases.label(case): case for case in (*newer(build), *shown, *stratified(count))}
+    return list(chosen.values())
+
+
+def newer(build: int) -> list[Case]:
+    """Cases of the architectures that came after the oracle, as far as ``build`` has them and we a header."""
+    archs = [arch for arch, when in came().items() if DEFAULT_BUILD <= when.last < build and arch in small.MODELS]
+    return [case for arch in archs for case in _small(arch)]
+
+
+def _small(arch: str) -> Iterator[Case]:
+    """Cases of a small model: with and without flash attention, parted over two GPUs, and with experts in RAM."""
+    whole = "-c 4096 -np 1 -ub 496 -ngl 99"
+    kinds = (
+        ("-fa on", "rtx4090-arch"),
+        ("-fa off", "rtx4090-arch"),
+        ("-ts 1,1", "omni-arch"),
+        ("-ot exps=CPU", "omni-arch"),
+    )
+    for args, machine in kinds:
+        yield {"model": f"small/{arch}.gguf", "machine": machine, "args": f"{whole} {args}".split()}
+
+
+def _named(words: Sequence[str]) -> list[Case]:
+    return [case for case in (*cases.load(), *drift.own()) if any(word in cases.label(case) for word in words)]
 
 
 def count(asked: Library, number: int, chosen: Sequence[Case]) -> list[Outcome]:

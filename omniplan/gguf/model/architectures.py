@@ -121,7 +121,7 @@ class Came:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchNames:
-    """``data/architecture_names.toml``."""
+    """``data/architecture_names.toml``; ``later`` is by the first build that is known to have them."""
 
     source: str
     names: Words
@@ -166,5 +166,5 @@ def selective_keys() -> frozenset[str]:
 
 @cache
 def known() -> frozenset[str]:
-    """Names of all architectures of llama.cpp b11434."""
-    return frozenset(read_table("architecture_names.toml", ArchNames).names)
+    """Names of all architectures that a known build of llama.cpp has."""
+    return frozenset(read_table("architecture_names.toml", ArchNames).names) | came().keys()

@@ -112,7 +112,7 @@ def _assumptions(header: Header) -> tuple[Assumption, ...]:
     return (
         Assumption(
             subject=f"architecture {header.architecture}",
-            statement="not in llama.cpp b11434: planned by the general rule (KV cache on every layer)",
-            source="llama.cpp b11434 src/llama-arch.cpp:LLM_ARCH_NAMES",
+            statement="in no known build of llama.cpp: taken by the general rule (KV cache on every layer)",
+            source="data/architecture_names.toml",
         ),
     )

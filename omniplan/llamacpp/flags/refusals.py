@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from omniplan.documents.source import read_table
 from omniplan.domain.machine import Gpu
 from omniplan.domain.model import Model
 from omniplan.domain.params import MAX_SEQUENCES, FlashAttn, ServerParams, SplitMode
-from omniplan.domain.tensor_type import TYPE_BY_NAME, TensorType
+from omniplan.domain.tensor_type import LATER_TYPES, TYPE_BY_NAME, TensorType
 from omniplan.errors import ArgumentError
 from omniplan.gguf import adapter
 from omniplan.gguf.model.architectures import MemoryKind, row_of
@@ -50,6 +51,20 @@ def check(params: ServerParams, model: Model, gpus: Sequence[Gpu]) -> None:
     """
     for refuse in _CHECKS:
         refuse(params, model, tuple(gpus))
+
+
+def _types(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> None:
+    del gpus
+    for kind in later_types(model):
+        if params.build <= LATER_TYPES[kind]:
+            problem = f"b{params.build} does not know the tensor type {kind}"
+            raise ArgumentError("--model", problem, remedy=f"run a build after b{LATER_TYPES[kind]}")
+
+
+@lru_cache(maxsize=32)
+def later_types(model: Model) -> frozenset[str]:
+    """Types of the model's tensors that came after b11434."""
+    return frozenset(tensor.type.name for tensor in model.header.tensors) & LATER_TYPES.keys()
 
 
 def _adapters(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> None:
@@ -211,6 +226,7 @@ def _whole_blocks(flag: str, which: str, kind: TensorType, head_sizes: Sequence[
 
 
 _CHECKS: Final[tuple[Callable[[ServerParams, Model, tuple[Gpu, ...]], None], ...]] = (
+    _types,
     _devices,
     _buffer_types,
     _counts,

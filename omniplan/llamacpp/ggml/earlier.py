@@ -1,4 +1,4 @@
-"""CUDA's kernels in earlier builds: what they could not run yet, and what they did not keep."""
+"""CUDA's kernels in other builds than b11434: what they could not run yet or can since, and what they did not keep."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Final
 from omniplan.domain.tensor_type import TYPE_BY_NAME
 from omniplan.llamacpp.build import Rules, known
 from omniplan.llamacpp.ggml.backend import Backend
-from omniplan.llamacpp.graph.node import Node
+from omniplan.llamacpp.graph.node import Node, strides
 
 _ODD_QUANTS: Final = frozenset(TYPE_BY_NAME[name] for name in ("q4_1", "q5_0", "q5_1"))
 _LOOKED_UP: Final = frozenset(TYPE_BY_NAME[name] for name in "f32 f16 bf16 i32 q1_0 q4_0 q4_1 q5_0 q5_1 q8_0".split())
+# Which read operands with gaps in builds that do.
+_STRIDED: Final = ("UNARY", "ROLL")
 
 
 def of(backend: Backend, build: int) -> Backend:
@@ -23,10 +25,20 @@ def of(backend: Backend, build: int) -> Backend:
 # Back ends are compared by identity, and graphs remember what theirs said.
 @cache
 def _of(backend: Backend, rules: Rules) -> Backend:
-    if not _lacks(rules):
+    if not (_lacks(rules) or rules.reads_gaps):
         return backend
-    scratch = backend.scratch if rules.copies_quants else _none
-    return replace(backend, supports=lambda node: _runs(rules, node) and backend.supports(node), scratch=scratch)
+
+    def supports(node: Node) -> bool:
+        reads = rules.reads_gaps and node.op.partition(":")[0] in _STRIDED
+        return _runs(rules, node) and backend.supports(_packed(node) if reads else node)
+
+    return replace(backend, supports=supports, scratch=backend.scratch if rules.copies_quants else _none)
+
+
+def _packed(node: Node) -> Node:
+    """``node`` with operands that have no gaps."""
+    sources = [Node(src.op, src.type, src.ne, strides(src.type, src.ne)) for src in node.src]
+    return Node(node.op, node.type, node.ne, node.nb, sources, flags=node.flags)
 
 
 def _lacks(rules: Rules) -> bool:

@@ -27,15 +27,7 @@ from omniplan.llamacpp.graph.ops import (
     soft_max,
     unary,
 )
-from omniplan.llamacpp.graph.views import (
-    is_contiguous,
-    reshape,
-    swap_middle,
-    transpose,
-    view_2d,
-    view_3d,
-    view_4d,
-)
+from omniplan.llamacpp.graph.views import is_contiguous, reshape, swap_middle, transpose, view_2d, view_3d, view_4d
 
 Heads = tuple[int, int]
 
@@ -158,6 +150,8 @@ def uncached(
     """Attention of the batch over itself (``build_attn`` of ``llm_graph_input_attn_no_cache``)."""
     for node in (q, k, v):
         b.graph.expand(node)
+    if b.context.build.rules.pads_batches:
+        k, v = (pad(x, p2=mask.ne[0] - b.n_tokens) for x in (k, v))
     result = attend(b, il, q, k, v, mask)
     return project(b, il, out, result, bias=out_bias) if out else result
 

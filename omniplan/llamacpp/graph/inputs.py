@@ -28,9 +28,12 @@ from omniplan.llamacpp.graph.ops import (
     set_rows,
 )
 from omniplan.llamacpp.graph.views import is_contiguous, view_1d, view_2d
+from omniplan.units import pad as padded
 
 # src/llama-kv-cache.cpp: rows of quantised caches are rotated in blocks, of this many elements at least.
 SMALLEST_ROTATION: Final = 64
+# Rows of K and V that attention without a cache is padded to a multiple of, where it is.
+PADDED_ROWS: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +218,8 @@ def _rotation(b: Builder, part: str, heads: list[int]) -> Node | None:
 
 def no_cache_mask(b: Builder, name: str = "self_kq_mask") -> Node:
     """The mask over the batch itself, for models without a cache (``build_attn_inp_no_cache``)."""
-    return _mask(b, name, (b.n_tokens, b.n_tokens, 1, 1), is_half=b.context.flash_attn)
+    n_kv = padded(b.n_tokens, PADDED_ROWS) if b.context.build.rules.pads_batches else b.n_tokens
+    return _mask(b, name, (n_kv, b.n_tokens, 1, 1), is_half=b.context.flash_attn)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -128,10 +129,12 @@ def routed(
     stem: str = "exps",
     grouped: bool = False,
     given: Node | None = None,
+    refine: Callable[[Node], Node] = lambda rows: rows,
 ) -> Node:
     """The selected experts' weighted sum; ``logits`` replaces the layer's own router, ``given`` its choice.
 
-    ``grouped``: one expert called ``stem`` serves a group of the selected ones.
+    ``refine`` is what becomes of the experts' rows before they are weighed. ``grouped``: one expert called ``stem``
+    serves a group of the selected ones.
     """
     n_embd, n_tokens = x.ne[0], x.ne[1]
     n_used = b.hparams.n_expert_used[il]
@@ -139,12 +142,12 @@ def routed(
     chosen = chosen if given is None else given
     if grouped:
         chosen = cast(scale(cast(chosen, F32)), I32)
-    weights = _weights(b, facts, probs, chosen, n_used)
+    weights = weights_of(b, facts, probs, chosen, n_used)
     b.graph.expand(weights)
     cur = reshape(x, n_embd, 1, n_tokens)
     if facts.weight_first:
         cur = mul(repeat(cur, (n_embd, n_used, n_tokens, 1)), weights)
-    experts = _experts(b, il, cur, chosen, facts, stem)
+    experts = refine(_experts(b, il, cur, chosen, facts, stem))
     if not facts.weight_first:
         experts = mul(experts, weights)
     return aggregate(b, experts, n_used)
@@ -206,7 +209,8 @@ def _mask_groups(selection: Node, groups: int, used: int) -> Node:
     return reshape(set_rows(fill(grouped), kept, chosen), n_expert, n_tokens)
 
 
-def _weights(b: Builder, facts: Moe, probs: Node, chosen: Node, n_used: int) -> Node:
+def weights_of(b: Builder, facts: Moe, probs: Node, chosen: Node, n_used: int) -> Node:
+    """The chosen experts' weights, [1, n_used, n_tokens]."""
     n_expert, n_tokens = probs.ne[0], probs.ne[1]
     weights = get_rows(reshape(probs, 1, n_expert, n_tokens), chosen)
     if gating(b, facts) is Gating.SOFTMAX_WEIGHT:

@@ -128,6 +128,7 @@ class Recipe:
     input_head: logits read the token embeddings of the input layer, not a copy on the output device.
     logit_pad: logits are padded to the vocabulary where the output weight has fewer rows.
     out_bias: whether attention reads ``attn_output.bias``. output_scale, output_bias: whether those tensors are read.
+    beta_copied: the gate of a grouped delta net is copied before its sigmoid.
     keys_only: the cache holds latent K rows alone. qkv, attention, feed: builders that replace the standard blocks.
     """
 
@@ -178,6 +179,7 @@ class Recipe:
     out_bias: bool = True
     output_scale: bool = True
     output_bias: bool = True
+    beta_copied: bool = True
     keys_only: bool = False
     qkv: Qkv | None = None
     attention: Attention | None = None

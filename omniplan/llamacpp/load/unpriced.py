@@ -18,13 +18,16 @@ from omniplan.domain.params import ServerParams, SplitMode
 from omniplan.gguf.adapter import EMBEDDING, pairs
 from omniplan.llamacpp.build import Build, known
 from omniplan.llamacpp.flags.forks import forks
+from omniplan.llamacpp.flags.refusals import later_types
 from omniplan.llamacpp.ggml.registry import BACKENDS, backend_name
+from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.load import expert_cache
 from omniplan.llamacpp.load.second import is_known
 from omniplan.llamacpp.load.speculation import second, settled
 from omniplan.llamacpp.projector import memory as projector
 
 _FILE: Final = "unpriced.toml"
+ARCHITECTURE: Final = "general.architecture"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,7 @@ def unpriced(model: Model, machine: Machine, params: ServerParams, gpus: Sequenc
     if params.fork:
         fork = forks()[params.fork]
         yield Unpriced(subject=fork.name, what=fork.unpriced, source=fork.source, only_adds=False, keeps_weights=True)
+    yield from _unpriced_graph(model)
     yield from _unpriced_projector(model)
     if params.adapters and any(EMBEDDING in pairs(header) for header in model.companions.adapters):
         yield Unpriced(
@@ -116,6 +120,25 @@ def _unpriced_hosts(machine: Machine, params: ServerParams, gpus: Sequence[Gpu])
             subject="--split-mode",
             what="tensors divided over devices of several hosts",
             source="ggml/src/ggml-backend-meta.cpp",
+            only_adds=False,
+        )
+
+
+def _unpriced_graph(model: Model) -> Iterator[Unpriced]:
+    """Everything beyond the weights of an architecture that nobody has restated, and of types without known kernels."""
+    if kinds := later_types(model):
+        yield Unpriced(
+            subject="tensor types",
+            what=f"which devices compute with {' and '.join(sorted(kinds))}",
+            source="ggml/include/ggml.h of b12211",
+            only_adds=False,
+            keeps_weights=True,
+        )
+    if not families.is_known(model.arch):
+        yield Unpriced(
+            subject=ARCHITECTURE,
+            what=f"the caches and compute buffers of {model.arch}, here those of a llama decoder with its tensors",
+            source="omniplan.llamacpp.graph.families",
             only_adds=False,
         )
 

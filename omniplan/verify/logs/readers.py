@@ -24,6 +24,8 @@ _KINDS: Final = {
     "compute": BufferKind.COMPUTE,
     "output": BufferKind.OUTPUT,
     "LoRA": BufferKind.LORA,
+    "rotation": BufferKind.ROTATION,
+    "layer input": BufferKind.LAYER_INPUT,
 }
 # clip.cpp prints buffers of a projector under these names.
 _PROJECTOR: Final = frozenset(("reserve_compute_meta", "alloc_compute_meta", "warmup"))

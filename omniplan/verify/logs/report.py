@@ -23,6 +23,8 @@ class BufferKind(StrEnum):
     OUTPUT = "output"
     LORA = "lora"
     EXPERT_CACHE = "expert cache"
+    ROTATION = "rotation"
+    LAYER_INPUT = "layer input"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ def attention(
 
 
 def linear_attention(
-    b: Builder, _: Recipe, inputs: Inputs, il: int, x: Node, *, grouped: bool = False, act: str = "SILU"
+    b: Builder, recipe: Recipe, inputs: Inputs, il: int, x: Node, *, grouped: bool = False, act: str = "SILU"
 ) -> Node:
     """The delta net behind a short convolution, its result normalised and gated (``build_layer_attn_linear``).
 
@@ -53,7 +53,7 @@ def linear_attention(
     head_v = h.ssm_d_inner // n_v
     is_packed = b.layer(il, "attn_qkv.weight") is None
     columns, z = _grouped_qkvz(b, il, x) if is_packed else _qkvz(b, il, x, scale=not grouped)
-    beta, decay = (_grouped_beta_decay if grouped else _beta_decay)(b, il, x)
+    beta, decay = _grouped_beta_decay(b, il, x, copied=recipe.beta_copied) if grouped else _beta_decay(b, il, x)
     assert inputs.recurrent is not None
     is_copied, slots = act == "SIGMOID", range(1 + b.context.n_rs_seq)
     # The delta net's own window starts with the oldest state.
@@ -104,13 +104,13 @@ def _beta_decay(b: Builder, il: int, x: Node) -> tuple[Node, Node]:
     return unary("SIGMOID", beta), _decay(b, il, alpha)
 
 
-def _grouped_beta_decay(b: Builder, il: int, x: Node) -> tuple[Node, Node]:
+def _grouped_beta_decay(b: Builder, il: int, x: Node, *, copied: bool) -> tuple[Node, Node]:
     h, (n, n_seqs) = b.hparams, (b.batch.n_seq_tokens, b.batch.n_seqs)
     n_v, n_k = h.ssm_dt_rank, h.ssm_n_group
     per_k = n_v // n_k
     both = reshape(scaled(b.need(il, "ssm_ba.weight"), x, None), 2 * per_k, n_k, n, n_seqs)
     beta, alpha = (view_4d(both, (per_k, n_k, n, n_seqs), *both.nb[1:], i * per_k * both.nb[0]) for i in (0, 1))
-    beta = reshape(unary("SIGMOID", cont(beta)), 1, n_v, n, n_seqs)
+    beta = reshape(unary("SIGMOID", cont(beta) if copied else beta), 1, n_v, n, n_seqs)
     return beta, _decay(b, il, cont(alpha, (n_v, n, n_seqs, 1)))
 
 

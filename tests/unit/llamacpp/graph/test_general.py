@@ -1,4 +1,4 @@
-"""An architecture nobody has described: priced by the general rule, and said so."""
+"""An architecture nobody has described: figures by the general rule, said so, and whether it fits is not known."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 import omniplan
 from tests.headers import write_gguf
+from tests.oracle import cases
 
 LAYERS = 4
 MATRICES = {
@@ -52,6 +53,33 @@ def test_is_priced_with_assumptions(newcomer: Path) -> None:
     cache = 2 * 2 * 256 * 4096 * LAYERS
     assert cache == priced.buffers["CUDA0"].context
     assert ["architecture newcomer", "graph of newcomer"] == [item.subject for item in priced.assumptions]
+    assert (None, ["general.architecture"]) == (priced.fits, [item.subject for item in priced.unpriced])
+
+
+def test_a_build_refuses_what_it_does_not_know() -> None:
+    """Architectures that came later are priced for builds that have them alone."""
+    model = cases.model("kolibri1")
+    machine, args = omniplan.load_machine("single-3090"), ["-ngl", "99", "-c", "4096"]
+
+    assert omniplan.footprint(model, machine, args, build=11739).fits
+    with pytest.raises(omniplan.UnsupportedModel, match="b11549 does not know the architecture kolibri1, b11739 does"):
+        omniplan.footprint(model, machine, args, build=11549)
+
+
+def test_a_type_that_came_later_is_not_known(tmp_path: Path) -> None:
+    """Its header is read and its bytes are counted; known builds refuse it, and no newer one's kernels are known."""
+    model = cases.model("kolibri1")
+    rows = [(t.name, "f8_e4m3" if "exps" in t.name else t.type.name, t.shape) for t in model.header.tensors]
+    keys = {key: [*value] if isinstance(value, tuple) else value for key, value in model.header.metadata.items()}
+    later = omniplan.load_model(write_gguf(tmp_path / "f8.gguf", keys, rows))  # type: ignore[arg-type]
+    machine, args = omniplan.load_machine("single-3090"), ["-ngl", "99", "-c", "4096"]
+
+    priced = omniplan.footprint(later, machine, args, build=12211)
+
+    assert (None, "tensor types") == (priced.fits, priced.unpriced[-1].subject)
+    assert later.header.tensor_bytes < model.header.tensor_bytes
+    with pytest.raises(omniplan.ArgumentError, match="b11739 does not know the tensor type f8_e4m3"):
+        omniplan.footprint(later, machine, args, build=11739)
 
 
 def test_a_plan_says_what_it_assumed(newcomer: Path) -> None:

@@ -28,8 +28,8 @@ from omniplan.llamacpp.load.context import Context, resolve
 NO_MODELS: Final = {"clip", "gptj"}
 # src/llama-model.cpp:create_memory
 REMEMBER_NOTHING: Final = """
-bert clef dream eurobert gemma-embedding jina-bert-v2 jina-bert-v3 llada llada-moe modern-bert neo-bert nomic-bert
-nomic-bert-moe rnd1 wavtokenizer-dec
+bert clef dream eurobert gemma-embedding gemma-embedding2 jina-bert-v2 jina-bert-v3 llada llada-moe modern-bert neo-bert
+nomic-bert nomic-bert-moe rnd1 wavtokenizer-dec
 """
 # load_arch_tensors without LLM_TENSOR_OUTPUT
 WITHOUT_OUTPUT: Final = """
@@ -41,7 +41,7 @@ bailingmoe2 bailingmoe3 cohere2moe deepseek2 deepseek32 deepseek4 dots3note exao
 glm5-next hy_v3 mimo2 mistral4 nemotron_h nemotron_h_moe qwen35 qwen35moe qwen3next qwen4exp step35
 """
 # load_arch_hparams: causal_attn = false
-SEE_BOTH_WAYS: Final = "dream gemma-embedding llada llada-moe rnd1"
+SEE_BOTH_WAYS: Final = "dream gemma-embedding gemma-embedding2 llada llada-moe rnd1"
 # src/llama-arch.cpp:llm_arch_supports_mixed_batch
 NO_MIXED_BATCH: Final = "cogvlm deepseek4 dflash eagle3 gemma4-assistant graniteswitch"
 # load_arch_hparams: LLM_KV_ATTENTION_CLAMP_KQV, _EMBEDDING_SCALE, _SWIGLU_CLAMP_EXP, _SWIGLU_CLAMP_SHEXP
