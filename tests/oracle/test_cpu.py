@@ -78,3 +78,14 @@ def test_what_is_laid_out_anew_is_ram_that_only_the_cpu_reads() -> None:
 
     assert names == set(buffers.OPAQUE)
     assert all(buffers.is_host(name) and not buffers.is_readable(name) for name in names)
+
+
+def test_a_real_log_says_the_same() -> None:
+    """Llama 3 70B in Q4_K_M on an EPYC 9655 with b7705, without mmap."""
+    machine = replace(cases.machines()["cpu-avx2"], cpu=Cpu(features=("avx2", "avx512f")))
+    priced = omniplan.footprint(cases.model("Llama-3.3-70B-Q4_K_M"), machine, ["-c", "4096", "--load-mode", "none"])
+
+    assert {name: round(size.model / 2**20, 2) for name, size in priced.buffers.items()} == {
+        "CPU": 9223.11,
+        "CPU_REPACK": 31320.0,
+    }
