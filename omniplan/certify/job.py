@@ -17,7 +17,7 @@ from omniplan.domain.model import Model
 from omniplan.llamacpp.build import known
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.flags.write import write
-from omniplan.llamacpp.ggml.registry import backend_name, capability
+from omniplan.llamacpp.ggml.registry import backend_name, capability, is_integrated
 from omniplan.llamacpp.load.context import resolve
 from omniplan.llamacpp.load.speculation import SecondContext, second, settled
 
@@ -116,7 +116,7 @@ class Job:
                 total=gpu.total,
                 capability=capability(gpu.compute_capability),
                 backend=backend_name(gpu),
-                is_unified=gpu.is_unified,
+                is_unified=is_integrated(gpu),
             )
             for gpu in machine.gpus
             if not gpu.endpoint

@@ -165,7 +165,7 @@ class Case:
         """GPUs of the machine that compute for this command, in split order; none without a machine."""
         if self.machine is None:
             return ()
-        names = devices_in_use(self.params, tuple(gpu.name for gpu in self.machine.gpus))
+        names = devices_in_use(self.params, self.machine.gpus)
         return tuple(gpu for name in names for gpu in self.machine.gpus if gpu.name == name)
 
     def price(self, params: ServerParams) -> Footprint | None:

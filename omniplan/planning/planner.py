@@ -13,6 +13,7 @@ from omniplan.domain.request import Request
 from omniplan.errors import RequestError
 from omniplan.gguf.companions import with_requested
 from omniplan.llamacpp.build import known as build_known
+from omniplan.llamacpp.flags.refusals import devices_in_use
 from omniplan.planning.baselines import best_of, rivals
 from omniplan.planning.choices import search
 from omniplan.planning.hosts import over_hosts
@@ -45,10 +46,19 @@ def solve(model: Model, machine: Machine, request: Request) -> Solved:
     if request.moe_cache is not None and not build_known(request.build).moe_cache:
         raise RequestError("moe_cache", request.moe_cache, f"b{request.build} has no cache of experts")
     served = with_requested(model, request)
-    found = over_hosts(machine, request, lambda joined: _searched(served, joined, request))
+    found = over_hosts(_in_use(machine), request, lambda joined: _searched(served, joined, request))
     if isinstance(found, Solved):
         return found
     raise refusal(found)
+
+
+def _in_use(machine: Machine) -> Machine:
+    """The machine without the integrated GPUs that llama.cpp leaves out beside others."""
+    used = devices_in_use(ServerParams(), machine.gpus)
+    idle = [gpu.name for gpu in machine.gpus if gpu.name not in used]
+    notes = (f"{name}: integrated, and left out beside other GPUs, as llama.cpp does" for name in idle)
+    gpus = tuple(gpu for gpu in machine.gpus if gpu.name in used)
+    return replace(machine, gpus=gpus, notes=(*machine.notes, *notes)) if idle else machine
 
 
 def _searched(model: Model, machine: Machine, request: Request) -> Solved | Ladder:

@@ -107,7 +107,7 @@ class _Fitter:
     known: dict[Layout, Sequence[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.names = devices_in_use(self.params, tuple(gpu.name for gpu in self.machine.gpus))
+        self.names = devices_in_use(self.params, self.machine.gpus)
         self.targets = [
             self.machine.gpu(name).free - margin
             for name, margin in zip(self.names, self.params.fit_target, strict=False)

@@ -18,6 +18,7 @@ from omniplan.gguf import adapter
 from omniplan.gguf.model.architectures import MemoryKind, row_of
 from omniplan.llamacpp.flags.overrides import first_match
 from omniplan.llamacpp.ggml import buffers
+from omniplan.llamacpp.ggml.registry import backend_name, is_integrated
 from omniplan.llamacpp.load.context import resolve
 
 
@@ -121,14 +122,14 @@ def _available(wrong: str, known: Sequence[str]) -> str:
 
 def _main_gpu(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> None:
     del model
-    devices = _selected(params, _names(gpus))
+    devices = _selected(params, gpus)
     if params.split_mode is SplitMode.NONE and devices and params.main_gpu >= len(devices):
         problem = f"{params.main_gpu} is out of range, {len(devices)} devices are available"
         raise ArgumentError("--main-gpu", problem, remedy=f"use 0 to {len(devices) - 1}")
 
 
 def _split_mode(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> None:
-    devices = _selected(params, _names(gpus))
+    devices = _selected(params, gpus)
     table = read_table("split_mode_tensor.toml", SplitModes)
     if params.split_mode is SplitMode.ROW:
         for device in devices:
@@ -150,7 +151,7 @@ def _split_mode(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> No
 def _unused_devices(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> None:
     """Weights on a device that computes nothing make the scheduler abort: no back end can run their operation."""
     # What divides every tensor is one device, and none that an override can name.
-    devices = () if params.split_mode is SplitMode.TENSOR else devices_in_use(params, _names(gpus))
+    devices = () if params.split_mode is SplitMode.TENSOR else devices_in_use(params, gpus)
     used = {buffers.CPU, *(gpu.buffer_type for gpu in gpus if gpu.name in devices)}
     if not any(override.buffer_type not in used for override in params.overrides):
         return
@@ -165,23 +166,32 @@ def _names(gpus: Sequence[Gpu]) -> tuple[str, ...]:
     return tuple(gpu.name for gpu in gpus)
 
 
-def devices_in_use(params: ServerParams, names: Sequence[str]) -> tuple[str, ...]:
+def devices_in_use(params: ServerParams, gpus: Sequence[Gpu]) -> tuple[str, ...]:
     """GPUs that compute, in split order: ``-dev`` or all with RPC first, then one of them with ``-sm none``.
 
-    With ``-sm tensor`` all keep their order (src/llama.cpp: ``llama_prepare_model_devices``).
+    Integrated GPUs only do where there is no other, but of another host. With ``-sm tensor`` all keep their order
+    (src/llama.cpp: ``llama_prepare_model_devices``).
     """
-    devices = _selected(params, names)
+    devices = _selected(params, gpus)
     if params.split_mode is not SplitMode.NONE:
         return devices
     return devices[params.main_gpu : params.main_gpu + 1] if params.main_gpu >= 0 else ()
 
 
-def _selected(params: ServerParams, names: Sequence[str]) -> tuple[str, ...]:
+def _selected(params: ServerParams, gpus: Sequence[Gpu]) -> tuple[str, ...]:
     if params.devices is not None:
         return params.devices
     if params.split_mode is SplitMode.TENSOR:
-        return tuple(names)
-    return tuple(sorted(names, key=lambda name: not name.startswith("RPC")))
+        return _names(gpus)
+    remote = [gpu for gpu in gpus if gpu.name.startswith("RPC")]
+    local = [gpu for gpu in gpus if gpu not in remote]
+    integrated = [gpu for gpu in local if is_integrated(gpu)]
+    if len(integrated) == len(local):
+        # What several back ends see is the first's.
+        local = [gpu for gpu in integrated if backend_name(gpu) == backend_name(integrated[0])]
+    else:
+        local = [gpu for gpu in local if gpu not in integrated]
+    return _names([*remote, *local])
 
 
 def _loaded(params: ServerParams, model: Model) -> Iterable[str]:

@@ -57,6 +57,12 @@ def named(name: str, build: int = DEFAULT_BUILD) -> Backend:
     return make(build) if make else BACKENDS.get(name, CUDA)
 
 
+def is_integrated(gpu: Gpu) -> bool:
+    """Whether a GPU tells llama.cpp that it is integrated, which takes such only where there is no other."""
+    row = rows().get(backend_name(gpu))
+    return gpu.is_unified and (row is None or row.integrated)
+
+
 def maps_files(gpu: Gpu) -> bool:
     """Whether load mode auto maps files with this GPU in use; an integrated one of some back ends cannot."""
     return backend_of(gpu).integrated_maps or not gpu.is_unified

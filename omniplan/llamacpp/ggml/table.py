@@ -34,6 +34,7 @@ class BackendRow:
     pipelines_since: Count = 0
     in_place: bool = False
     reads_per_head: bool = False
+    integrated: bool = True
     integrated_maps: bool = False
     since: Mapping[str, Count] = FrozenMapping()
 

@@ -39,7 +39,7 @@ def place(
     """
     params, machine = settled(model, params), joined(machine, params.rpc)
     refusals.check(params, model, machine.gpus)
-    devices = refusals.devices_in_use(params, tuple(gpu.name for gpu in machine.gpus))
+    devices = refusals.devices_in_use(params, machine.gpus)
     known = {gpu.name: registry.device(gpu, params.build) for gpu in machine.gpus}
     gpus = tuple(known[name] for name in devices)
     division = None

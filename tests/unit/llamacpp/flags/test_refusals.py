@@ -120,12 +120,17 @@ def test_acceptance(line: str, model: dict[str, object]) -> None:
         pytest.param("-dev none", NAMES, (), id="none"),
         pytest.param("-sm none", NAMES, ("CUDA0",), id="sm-none"),
         pytest.param("-sm none -mg 0 -dev CUDA1,CUDA0", NAMES, ("CUDA1",), id="main-gpu-counts-in-dev"),
+        pytest.param("", ("Vulkan0", "CUDA0"), ("CUDA0",), id="integrated-beside-another"),
+        pytest.param("-dev Vulkan0", ("Vulkan0", "CUDA0"), ("Vulkan0",), id="integrated-as-given"),
+        pytest.param("", ("Vulkan0", "RPC0"), ("RPC0", "Vulkan0"), id="integrated-beside-another-host"),
         pytest.param("-sm none -mg -1", NAMES, (), id="negative-main-gpu"),
     ],
 )
 def test_devices_in_use(line: str, names: tuple[str, ...], expected: tuple[str, ...]) -> None:
     """llama_prepare_model_devices."""
-    assert expected == devices_in_use(parse(line.split()), names)
+    gpus = [Gpu(name=name, total=1, free=1, is_unified=name.startswith("Vulkan")) for name in names]
+
+    assert expected == devices_in_use(parse(line.split()), gpus)
 
 
 def test_the_split_mode_table_is_sorted_and_sourced() -> None:
