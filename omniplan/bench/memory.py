@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from omniplan.bench.values import DeviceMemory
+from omniplan.domain.hosts import own_gpus
 from omniplan.domain.machine import Gpu
 from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
@@ -51,7 +52,7 @@ def planned_budget(plan: Plan) -> Budget:
     growth = {margin.pool: margin.growth for margin in plan.margins}
 
     def budget(gpu: Gpu, seen: Sequence[Gpu]) -> int | None:
-        planned = _same(gpu, seen, plan.machine.gpus)
+        planned = _same(gpu, seen, own_gpus(plan.machine))
         return None if planned is None else planned.total - growth.get(planned.name, 0)
 
     return budget

@@ -10,7 +10,7 @@ from typing import Final
 
 from omniplan.domain.footprint import RAM, Footprint
 from omniplan.domain.headroom import CACHE_STEP, PROMPT_CACHE, shortfall
-from omniplan.domain.hosts import joined_addresses
+from omniplan.domain.hosts import joined_addresses, own_gpus
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import LoadMode, Override, ServerParams
@@ -83,11 +83,11 @@ class Problem:
     def streaming(self) -> ServerParams:
         """What was asked for, loaded so that GPUs copy weights from RAM well; pinning needs RAM of known size.
 
-        A GPU whose memory is the RAM copies as fast from a mapped file.
+        A GPU whose memory is the RAM copies as fast from a mapped file, and other hosts are sent nothing of it.
         """
         copies = self.params.op_offload or self.params.moe_cache > 0
         is_free = self.params.load_mode is LoadMode.AUTO and copies
-        is_apart = any(not gpu.draws_on_ram for gpu in self.machine.gpus)
+        is_apart = any(not gpu.draws_on_ram for gpu in own_gpus(self.machine))
         is_pinned = is_free and is_apart and self.machine.memory is not None
         return replace(self.params, load_mode=_PINNED) if is_pinned else self.params
 

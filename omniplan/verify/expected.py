@@ -10,7 +10,7 @@ from typing import Final
 from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import Footprint
-from omniplan.domain.hosts import joined
+from omniplan.domain.hosts import joined, undescribed
 from omniplan.domain.machine import Gpu, Machine, Memory
 from omniplan.domain.model import Model
 from omniplan.domain.params import MTP, ServerParams
@@ -202,7 +202,7 @@ def _predicted(model: Model, machine: Machine, params: ServerParams, report: Loa
     """Speed at the sizes of the requests in the log; None where it shows none."""
     prompts = [timing.tokens for timing in report.timings if timing.phase is Phase.PROMPT]
     answers = [timing.tokens for timing in report.timings if timing.phase is Phase.DECODE]
-    if not is_known(params) or not (prompts or answers):
+    if not is_known(params) or undescribed(machine, params.rpc) or not (prompts or answers):
         return None
     n_prompt, n_gen = (sorted(sizes)[len(sizes) // 2] if sizes else 0 for sizes in (prompts, answers))
     return predict(model, machine, params, n_prompt=n_prompt, n_gen=max(1, n_gen), depth=0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from omniplan.domain.hosts import own_gpus
 from omniplan.domain.machine import Machine
 from omniplan.errors import InputError
 from omniplan.units import MIB
@@ -61,11 +62,11 @@ def _mib(text: str) -> int | None:
 
 
 def _device(row: Mapping[str, str], machine: Machine | None, position: int) -> str:
-    gpus: Sequence[object] = machine.gpus if machine else ()
-    for gpu in machine.gpus if machine else ():
+    gpus = own_gpus(machine) if machine else ()
+    for gpu in gpus:
         own = {gpu.uuid.lower(), gpu.pci.lower()[-10:]} - {""}
         if own & {row.get("uuid", "").lower(), row.get("pci.bus_id", "").lower()[-10:]}:
             return gpu.name
     index = row.get("index", "")
     at = int(index) if index.isdigit() else position
-    return machine.gpus[at].name if machine and at < len(gpus) else f"CUDA{at}"
+    return gpus[at].name if at < len(gpus) else f"CUDA{at}"

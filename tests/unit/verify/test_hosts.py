@@ -39,3 +39,18 @@ def test_a_real_load_over_hosts_is_as_priced(tmp_path: Path) -> None:
     assert {row.pool for row in found.rows} >= {"RPC0[one:50052]", "RPC0[two:50052]", "RPC1[two:50052]"}
     assert [row for row in found.rows if not row.is_within] == []
     assert "other-backend" not in {item.name for item in found.findings}
+
+
+def test_a_load_over_hosts_that_nobody_describes_is_read_all_the_same(tmp_path: Path) -> None:
+    """What the log shows is held against what is known, and no speed is made up."""
+    pytest.importorskip("gguf")
+    from tests.real.tiny import write_tiny
+
+    timing = "prompt eval time =      10.00 ms /    20 tokens (    0.50 ms per token,  2000.00 tokens per second)\n"
+    log = tmp_path / "server.log"
+    log.write_text(LOG.read_text(encoding="utf-8") + timing, encoding="utf-8")
+
+    found = omniplan.verify(log, model=write_tiny(tmp_path / "tiny.gguf"), args=ARGS, build="b11549")
+
+    assert found.verdict is not None
+    assert "other-backend" in {item.name for item in found.findings}
