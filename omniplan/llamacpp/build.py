@@ -132,12 +132,37 @@ def known(number: int) -> Build:
     return near if newer is None or newer.number < number else _between(number, older, newer, near.number)
 
 
+def doubtful(number: int) -> tuple[int, int]:
+    """Between which builds something changed of which nobody knows whether ``number`` has it; itself twice for none.
+
+    A build outside of those with rows is in no doubt here: all of it is.
+    """
+    older = max((held for held in builds() if held < number), default=0)
+    newer = min((held for held in builds() if held > number), default=0)
+    if number in builds() or not older or not newer:
+        return number, number
+    if rows()[older].based_on != newer:
+        return older, newer
+    row = rows()[older]
+    stated = [(rule.last, rule.until) for rule in (*row.rules.values(), *row.fusions.values())]
+    # What is not known at all of a graph makes a verdict of its own.
+    tables = (facts for facts in (*row.graphs.values(), *row.loaders.values()) if facts.get("family") != "")
+    stated += [(_count(facts.get("last")), _count(facts.get("until"))) for facts in tables]
+    open_at = [(last or older, until or newer) for last, until in stated]
+    around = [(last, until) for last, until in open_at if last < number < until]
+    return (min(last for last, _ in around), max(until for _, until in around)) if around else (number, number)
+
+
+def _count(fact: object) -> int:
+    return fact if isinstance(fact, int) else 0
+
+
 @cache
 def _between(number: int, older: int, newer: Build, name: int) -> Build:
     row, middle = rows()[older], (older, newer.number)
 
     def holds(last: object, until: object) -> bool:
-        first, after = (last, until) if isinstance(last, int) and isinstance(until, int) and until else middle
+        first, after = (_count(last), _count(until)) if until else middle
         return number - first < after - number
 
     kept = replace(

@@ -51,7 +51,7 @@ def price(model: Model, machine: Machine, params: ServerParams, placement: Place
     build = margin.priced_build(
         params.build,
         sizes,
-        lambda other: _buffers(model, machine, replace(params, build=other.number), no_alloc=placement.no_alloc),
+        lambda other: _buffers(model, machine, replace(params, build=other), no_alloc=placement.no_alloc),
     )
     gpus = tuple(machine.gpu(name) for name in placement.members)
     saved = checkpoints.largest(model, context, params)
@@ -95,7 +95,11 @@ def _unpriced_kernels(model: Model, placement: Placement) -> Iterator[Unpriced]:
 
 
 def _buffers(model: Model, machine: Machine, params: ServerParams, *, no_alloc: bool) -> Mapping[str, BufferSize]:
-    return footprint(model, machine, params, no_alloc=no_alloc).buffers
+    """Bytes alone, of a build that may itself stand between two known ones."""
+    model = as_read(model, params.build)
+    placement = place(model, machine, params, no_alloc=no_alloc)
+    main = sizes_of(model, placement, compute.reserved_bytes(model, placement))
+    return sum_of((main, *beside(model, machine, params, placement).values()))
 
 
 def _output_buffer(model: Model, context: Context) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -10,7 +11,7 @@ from omniplan.domain.build import BuildBasis, PricedBuild
 from omniplan.domain.evidence import Assumption
 from omniplan.domain.footprint import BufferSize, Pool, Unpriced
 from omniplan.errors import ArgumentError, UnsupportedModel
-from omniplan.llamacpp.build import Build
+from omniplan.llamacpp.build import Build, doubtful
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.nearest import Neighbours, drift, neighbours
 
@@ -19,11 +20,11 @@ _TABLES: Final = "data/builds.toml, data/drift.toml"
 Sizes = Mapping[str, BufferSize]
 
 
-def priced_build(number: int, sizes: Sizes, price_as: Callable[[Build], Sizes]) -> PricedBuild:
+def priced_build(number: int, sizes: Sizes, price_as: Callable[[int], Sizes]) -> PricedBuild:
     """Whose bytes ``sizes`` are for the build ``number``, and how far that one may differ.
 
-    ``price_as`` makes the sizes of the same command as another build's: a build between two known ones does, of all in
-    which these differ, some as one of them and some as the other.
+    ``price_as`` makes the sizes of the same command as another build's: a build between two known ones may do what is
+    between two builds in doubt as either of them.
     """
     where = neighbours(number)
     if where.basis is BuildBasis.KNOWN:
@@ -42,17 +43,24 @@ def priced_build(number: int, sizes: Sizes, price_as: Callable[[Build], Sizes]) 
 
 
 def _between(
-    where: Neighbours, other: Build, sizes: Sizes, price_as: Callable[[Build], Sizes]
+    where: Neighbours, other: Build, sizes: Sizes, price_as: Callable[[int], Sizes]
 ) -> tuple[dict[str, int], str]:
-    why = f"priced as {where.build.name}, the nearest build known; {other.name} is the next on its other side"
-    try:
-        there = price_as(other)
-    except ArgumentError as error:
-        return {}, f"{why}, and refuses the command: {error.flag}: {error.problem}"
-    except UnsupportedModel as error:
-        return {}, f"{why}, and refuses the model: {error}"
-    more = {name: size.total - sizes.get(name, BufferSize()).total for name, size in there.items()}
-    return {name: size for name, size in more.items() if size > 0}, f"{why}, and the margin is what that takes more"
+    low, high = sorted((where.build.number, other.number))
+    why = f"priced by the rules of b{low} and b{high}, each as known of the builds around it"
+    ends = doubtful(where.number)
+    if ends[0] == ends[1]:
+        return {}, why
+    more: Counter[str] = Counter()
+    for end in ends:
+        try:
+            there = price_as(end)
+        except ArgumentError as error:
+            return {}, f"{why}; b{end} refuses the command: {error.flag}: {error.problem}"
+        except UnsupportedModel as error:
+            return {}, f"{why}; b{end} refuses the model: {error}"
+        more |= Counter({name: size.total - sizes.get(name, BufferSize()).total for name, size in there.items()})
+    why += f"; the margin is what b{ends[0]} or b{ends[1]} takes more"
+    return {name: size for name, size in more.items() if size > 0}, why
 
 
 def _beyond(where: Neighbours, sizes: Sizes) -> tuple[dict[str, int], str]:
