@@ -121,10 +121,13 @@ def unknown_variable(file: File) -> Iterator[Hit]:
 
 def _unread(named: Sequence[tuple[str, Word]], build: int) -> Iterator[Hit]:
     """The variables that ``build`` does not read; what one of an earlier build is called now."""
+    named = [(name, word) for name, word in named if name.startswith(_PREFIX)]
+    if not named:
+        return
     rows = {name: row for row in load_flags() for name in (row.env, row.negative_env) if name}
     known = sorted(name for name, row in rows.items() if not row.is_gone(build))
     for name, word in named:
-        if name.startswith(_PREFIX) and name not in known:
+        if name not in known:
             hint = _instead(name, word.text, known, rows.get(name))
             yield Hit(message=f"llama-server does not read {name}", at=word, fix=hint)
 

@@ -103,14 +103,19 @@ def read(path: str, text: str, kind: FileKind | None = None) -> Document:
     kind = kind_of(path, bare) if kind is None else kind
     if "\0" in text and kind is not FileKind.LOG:
         raise InputError(f"{path}: holds NUL bytes, so it is no text in UTF-8")
-    return Document(path=path, text=text, kind=kind, commands=tuple(_all(kind, Source(bare), path, 0)))
+    if len(text) > _LONGEST and kind not in (FileKind.LOG, FileKind.BUILD):
+        raise InputError(f"{path}: {len(text):,} characters of {kind}; {_LONGEST:,} are read at most")
+    commands = tuple(_all(kind, Source(bare), path, 0))
+    if len(commands) > _MOST:
+        raise InputError(f"{path}: {len(commands):,} commands; {_MOST:,} are checked at most: split the file")
+    return Document(path=path, text=text, kind=kind, commands=commands)
 
 
 def _all(kind: FileKind, source: Source, path: str, depth: int) -> Iterator[Command]:
     """The commands of a file, and of the files that stand in it; one of those that nobody can read has none."""
     found = read_as(kind, source, path)
     yield from found.commands
-    for written in found.files if depth < _NESTED else ():
+    for written in found.files[:_MOST] if depth < _NESTED else ():
         inner = source.inside(written.text)
         try:
             yield from _all(kind_of(written.name, inner.text), inner, written.name, depth + 1)
@@ -118,6 +123,10 @@ def _all(kind: FileKind, source: Source, path: str, depth: int) -> Iterator[Comm
             continue
 
 
+# No start script and no configuration is so long; logs are.
+_LONGEST: Final = 1_500_000
+# Commands, and files inside a file, that are read of one: a check of more takes longer than anybody waits.
+_MOST: Final = 3_000
 # A README with a Compose file with a script in it, and no more.
 _NESTED: Final = 3
 

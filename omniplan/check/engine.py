@@ -93,6 +93,8 @@ def _is_file_no_worse(file: File, machine: Machine, hit: Hit, model: Model | Non
 
 def _is_no_worse(now: Case, then: Case) -> bool:
     """Whether ``then`` fits if ``now`` does, and is not predicted slower; so too where that cannot be computed."""
+    if now.model is None or now.machine is None:
+        return True
     if now.priced is not None and now.priced.fits and (then.priced is None or then.priced.fits is False):
         return False
     before, after = now.speed(now.settled), then.speed(then.settled)
@@ -112,24 +114,27 @@ def _open(case: Case) -> tuple[Unpriced, ...]:
 
 def _file(document: Document, model: Model | None, machine: Machine | None, build: int | None) -> File:
     models = Models(Path(document.path).parent, model)
-    named = frozenset(Case(command=command).params.model or "" for command in document.commands)
-    cases = tuple(
-        replace(_case(document, command, models, named, machine), given_build=build) for command in document.commands
-    )
-    return File(document=document, cases=cases, machine=machine)
+    bare = [
+        Case(command=command, given_build=build, given_machine=machine, comments=document.comments(command))
+        for command in document.commands
+    ]
+    named = frozenset(case.params.model or "" for case in bare)
+    return File(document=document, cases=tuple(_case(case, models, named) for case in bare), machine=machine)
 
 
-def _case(document: Document, command: Command, models: Models, named: frozenset[str], machine: Machine | None) -> Case:
-    found = models.model_of(command, named)
-    return Case(
-        command=command,
+def _case(bare: Case, models: Models, named: frozenset[str]) -> Case:
+    """A command with the files that it names, where they are there."""
+    found = models.model_of(bare, named)
+    case = replace(
+        bare,
         model=found if isinstance(found, Model) else None,
         model_problem=found if isinstance(found, OmniplanError) else None,
-        given_machine=machine,
-        companions=tuple(models.companions(Case(command=command))),
-        adapters=models.adapters(Case(command=command)),
-        comments=document.comments(command),
+        companions=tuple(models.companions(bare)),
+        adapters=models.adapters(bare),
     )
+    # A command is read once: its files change nothing about what it says.
+    vars(case)["reading"] = bare.reading
+    return case
 
 
 def _findings(file: File, asked: Iterable[Rule]) -> Iterator[_Found]:

@@ -20,7 +20,7 @@ from omniplan.errors import InputError
 from omniplan.formats.command import Command, Word
 
 # How often a file is read back: characters in all, and times at most.
-_READ: Final = 3_000_000
+_READ: Final = 600_000
 _TIMES: Final = 60
 # A word may be written in this many ways before nobody knows which one is meant.
 _WAYS: Final = 5
@@ -116,7 +116,8 @@ class _Mender:
 
 def _reads_as(document: Document, text: str, edits: Sequence[WordEdit]) -> bool:
     """Whether ``text`` holds the document's commands with ``edits``, and nothing else has changed."""
-    wanted = _read_as(document, [edited(command, edits) for command in document.commands])
+    maps = _maps(edits)
+    wanted = _read_as(document, [_edited(command, *maps) for command in document.commands])
     try:
         return _read_as(document, documents.read(document.path, text, document.kind).commands) == wanted
     except InputError:
@@ -138,18 +139,30 @@ def _read_as(document: Document, commands: Sequence[Command]) -> list[tuple[obje
 
 def edited(command: Command, edits: Iterable[Edit]) -> Command:
     """``command`` with those of ``edits`` that are about its words."""
-    by_word = {id(edit.word): edit for edit in edits if isinstance(edit, WordEdit)}
+    return _edited(command, *_maps(edits))
+
+
+_ByWord = Mapping[int, WordEdit]
+_ByPlace = Mapping[tuple[int, int], WordEdit]
+
+
+def _maps(edits: Iterable[Edit]) -> tuple[_ByWord, _ByPlace]:
+    """Edits by the word that they are about, and by its place."""
+    words = [edit for edit in edits if isinstance(edit, WordEdit)]
+    return {id(edit.word): edit for edit in words}, {edit.word.span: edit for edit in words if edit.word.span}
+
+
+def _edited(command: Command, by_word: _ByWord, by_place: _ByPlace) -> Command:
     words: list[Word] = []
     for word in command.words:
         found = by_word.get(id(word))
         words += [word] if found is None else [Word(text=text, line=word.line) for text in found.texts]
     # What a word is taken from may be a variable of the environment too.
-    by_place = {edit.word.span: edit for edit in by_word.values() if edit.word.span}
     environment = [(name, _variable(word, by_place)) for name, word in command.environment]
     return replace(command, words=tuple(words), environment=tuple(environment))
 
 
-def _variable(word: Word, by_place: Mapping[tuple[int, int], WordEdit]) -> Word:
+def _variable(word: Word, by_place: _ByPlace) -> Word:
     edit = by_place.get(word.span) if word.span else None
     return word if edit is None else replace(word, text=" ".join(edit.texts))
 

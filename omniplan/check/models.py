@@ -11,7 +11,6 @@ from omniplan.check.case import Case, Companion
 from omniplan.domain.header import Header
 from omniplan.domain.model import Model
 from omniplan.errors import HeaderError, OmniplanError, UnsupportedModel
-from omniplan.formats.command import Command
 from omniplan.gguf import read_header
 from omniplan.gguf.model import build_model
 
@@ -42,9 +41,9 @@ class Models:
             self._known[path] = _load(path)
         return self._known[path]
 
-    def model_of(self, command: Command, all_named: frozenset[str]) -> Found:
-        """The model of ``command``; the given one only where the file does not name it for another command."""
-        named = Case(command=command).params.model or ""
+    def model_of(self, case: Case, all_named: frozenset[str]) -> Found:
+        """The model of a command; the given one only where the file does not name it for another command."""
+        named = case.params.model or ""
         if self._given is not None:
             own = {Path(path).name for path in self._given.header.paths}
             is_named = any(Path(name).name in own for name in all_named)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.domain.params import ServerParams
@@ -74,18 +74,15 @@ def read(command: Command, *, build: int = DEFAULT_BUILD, fork: str = "") -> Rea
     args: list[str] = []
     env = {name: word.text for name, word in command.environment if name not in _variable_rows()}
     for option in options:
-        own = [] if option.variable else [word.text for word in option.words]
-        named = {option.variable: option.value} if option.variable else {}
-        try:
-            parse(own, env=named, build=build, fork=fork)
-        except ArgumentError as error:
-            if any(word.is_open for word in option.words):
-                undecided.append(option)
-            else:
-                refused.append((option, error))
-        else:
+        own = () if option.variable else tuple(word.text for word in option.words)
+        error = _refusal(own, option.variable, option.value, build, fork)
+        if error is None:
             args += own
-            env |= named
+            env |= {option.variable: option.value} if option.variable else {}
+        elif any(word.is_open for word in option.words):
+            undecided.append(option)
+        else:
+            refused.append((option, error))
     try:
         params = parse(args, env=env, build=build, fork=fork)
     except ArgumentError as error:
@@ -94,6 +91,16 @@ def read(command: Command, *, build: int = DEFAULT_BUILD, fork: str = "") -> Rea
     return Reading(
         options=options, params=params, args=tuple(args), env=env, refused=tuple(refused), open=tuple(undecided)
     )
+
+
+@lru_cache(maxsize=4096)
+def _refusal(args: tuple[str, ...], variable: str, value: str, build: int, fork: str) -> ArgumentError | None:
+    """Why an option alone is refused; a file of many commands has the same ones again and again."""
+    try:
+        parse(args, env={variable: value} if variable else {}, build=build, fork=fork)
+    except ArgumentError as error:
+        return error
+    return None
 
 
 @cache

@@ -127,8 +127,9 @@ def _taken(pattern: str, names: Sequence[str]) -> set[str]:
 
 def prefix_of_layer(case: Case) -> Iterator[Hit]:
     r"""``blk\.1`` without an end matches blk.10 to blk.19."""
-    layers = sorted({il for name in _names(case) if (il := layer_of(name)) is not None})
-    for item in items_of(case):
+    items = items_of(case)
+    layers = sorted({il for name in _names(case) if (il := layer_of(name)) is not None}) if items else []
+    for item in items:
         pattern = item.override.pattern
         head = _OPEN_END.split(pattern, maxsplit=1)[0]
         meant = _numbers(rf"(?:{head})\.", layers)

@@ -32,6 +32,8 @@ _MARK: Final = re.compile(r'\\(?=")|(?<!\\)"|\^(?=[\s\S])')
 _REDIRECT: Final = re.compile(r"\d?>{1,2}(?:&\d|\s*\S+)?|<\s*\S+")
 _PREFIXES: Final = frozenset({"call", "start", "cmd"})
 _LONGEST: Final = 1_000_000
+# No line of the command processor is so long; a file made to do harm doubles a variable line by line.
+_LARGEST: Final = 32_768
 
 
 def read(source: Source) -> Contents:
@@ -93,6 +95,9 @@ def _bare(part: Traced) -> Traced:
 
 def _assign(known: dict[str, Traced], pair: Traced) -> None:
     name, _, value = pair.text.partition("=")
+    if len(value) > _LARGEST:
+        known.pop(name.strip().lower(), None)
+        return
     known[name.strip().lower()] = pair.slice(len(name) + 1, len(name) + 1 + len(value.rstrip("\r")))
 
 

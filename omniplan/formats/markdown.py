@@ -32,7 +32,6 @@ _NAMES: Final[Mapping[str, str]] = {
 _PROMPT: Final = re.compile(r"^[ \t]*[$#%>][ \t]+(?=\S)")
 # Where somebody has to put something of their own.
 _PLACEHOLDER: Final = re.compile(r"<[\w ./:|-]+>|\[[\w ./:|=-]+\](?=\s|$)|\.{3}|…")
-_LONGEST: Final = 2_000_000
 
 
 def read(source: Source, *, where: str = "markdown") -> Contents:
@@ -41,8 +40,6 @@ def read(source: Source, *, where: str = "markdown") -> Contents:
         from markdown_it import MarkdownIt
     except ImportError as error:
         raise InputError(f"{where}: Markdown needs markdown-it-py; install markdown-it-py") from error
-    if len(source.text) > _LONGEST:
-        raise InputError(f"{where}: {len(source.text):,} characters of Markdown; {_LONGEST:,} are read at most")
     lines = lines_of(source.text)
     offsets = [0]
     for line in lines:

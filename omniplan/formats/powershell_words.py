@@ -28,6 +28,8 @@ _KEY: Final = re.compile(r"[\"']?([\w-]+)[\"']?\s*=\s*")
 _COMMA: Final = re.compile(r"\s*,")
 _END: Final = re.compile(r"[;\r\n|})]|$|&&|\#")
 _LEVELS: Final = 12
+# Parts of one expression; each is joined to all before it.
+_PARTS: Final = 2_000
 
 
 def fields_of(value: Value) -> list[Traced]:
@@ -120,9 +122,12 @@ class Lexer:
 
     def _expression(self, at: int, depth: int) -> tuple[Value | None, int]:
         """Primaries with commas, plus signs and stars between them."""
-        begin = at
+        begin, count = at, 0
         value, at = self._primary(at, depth)
         while value is not None and at < len(self._text):
+            count += 1
+            if count > _PARTS:
+                return None, at
             skip = _SKIP.match(self._text, at)
             sign_at = skip.end() if skip else at
             sign = self._text[sign_at : sign_at + 1]

@@ -10,7 +10,7 @@ from omniplan.errors import InputError
 from omniplan.formats.traced import Source, Traced
 
 # Configurations are far smaller; a parser in Python takes seconds for a million characters.
-LONGEST: Final = 400_000
+LONGEST: Final = 250_000
 _DEPTH: Final = 60
 _MERGE: Final = "<<"
 

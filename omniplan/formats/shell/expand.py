@@ -30,6 +30,8 @@ _BLANKS: Final = re.compile(r"\S+")
 _CONTROL: Final = re.compile(r"\\[\\'\"nt]")
 _PATTERN: Final = re.compile(r"[*?\[\]\\$`]")
 _DEPTH: Final = 40
+# Parts of one word.
+_MOST: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +55,18 @@ class Expander:
 
     def fields(self, node: Node) -> list[Traced]:
         """The words that one word of a script becomes: none, one or several."""
-        found: list[Traced] = []
-        current: Traced | None = None
+        found: list[list[Piece]] = []
+        is_new = True
         for chunk in self._chunks(node, quoted=False, depth=0):
             parts, is_apart, ends = _split(chunk)
-            if is_apart and current is not None:
-                found.append(current)
-                current = None
+            is_new |= is_apart
             for at, part in enumerate(parts):
-                if at:
-                    found.append(current or Traced())
-                    current = None
-                current = part if current is None else current + part
-            if ends and current is not None:
-                found.append(current)
-                current = None
-        return found if current is None else [*found, current]
+                if at or is_new:
+                    found.append([])
+                found[-1] += part.pieces
+                is_new = False
+            is_new |= ends
+        return [Traced(tuple(pieces)) for pieces in found]
 
     def text(self, node: Node) -> Traced:
         """The one text that a word becomes where nothing is split."""
@@ -91,7 +89,7 @@ class Expander:
 
     def _chunks(self, node: Node, *, quoted: bool, depth: int) -> Iterator[_Chunk]:
         start, stop, kind = node.start_byte, node.end_byte, node.type
-        if depth > _DEPTH:
+        if depth > _DEPTH or node.child_count > _MOST:
             yield _whole(self._open(node))
         elif kind == "raw_string":
             yield _whole(self._source.span(start + 1, stop - 1))

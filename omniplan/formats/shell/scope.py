@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from omniplan.formats.traced import Traced
 
@@ -15,12 +15,21 @@ if TYPE_CHECKING:
     from omniplan.formats.traced import Source
 
 
+# Pieces of a value; a script made to do harm doubles a variable line by line.
+_LARGEST: Final = 5_000
+
+
 @dataclass(frozen=True, slots=True)
 class Variable:
     """The fields of an array, or the one of a plain variable."""
 
     fields: tuple[Traced, ...]
     is_array: bool = False
+
+    @property
+    def is_huge(self) -> bool:
+        """Whether it has grown beyond what a command line may hold."""
+        return len(self.fields) + sum(len(field.pieces) for field in self.fields) > _LARGEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ class Scope:
 
     def set(self, name: str, value: Variable | None, *, is_exported: bool = False) -> None:
         """Give ``name`` a value, None for one that nobody knows."""
-        if value is None:
+        if value is None or value.is_huge:
             self.variables.pop(name, None)
         else:
             self.variables[name] = value

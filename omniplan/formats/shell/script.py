@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from omniplan.formats.command import Command
 from omniplan.formats.contents import Contents, Written
@@ -11,10 +12,13 @@ from omniplan.formats.shell.syntax import tree
 from omniplan.formats.shell.walk import Walk
 from omniplan.formats.traced import Source, Traced
 
+T = TypeVar("T")
+
 # A function that calls itself, and strings in strings, end here.
 _CALLS: Final = 12
-# Far more statements than any start script runs, counting every call of a function.
-_STEPS: Final = 100_000
+# Far more statements and commands than any start script runs, counting every call of a function.
+_STEPS: Final = 50_000
+_COMMANDS: Final = 4_000
 
 
 def read_script(source: Source, *, scope: Scope | None = None) -> Contents:
@@ -40,19 +44,24 @@ class Reader:
         self._steps = 0
         self._called: set[str] = set()
         self._functions: dict[str, tuple[Function, Scope]] = {}
-        self._last_stop = -1
 
     def run(self, source: Source, scope: Scope) -> None:
         """Walk a script."""
-        if self._calls < _CALLS:
-            self._calls += 1
-            Walk(self, source, scope).block(tree(source.text), 0)
-            self._calls -= 1
+        self.deeper(lambda: Walk(self, source, scope).block(tree(source.text), 0))
 
     def is_at_end(self) -> bool:
         """Whether enough has been walked."""
         self._steps += 1
-        return self._steps > _STEPS
+        return self._steps > _STEPS or len(self.commands) > _COMMANDS
+
+    def deeper(self, read: Callable[[], T]) -> T | None:
+        """What ``read`` gives, None where scripts stand in scripts too deeply."""
+        if self._calls >= _CALLS:
+            return None
+        self._calls += 1
+        found = read()
+        self._calls -= 1
+        return found
 
     def define(self, name: str, function: Function, scope: Scope) -> None:
         """Remember a function, for a script that only defines it."""
@@ -61,13 +70,9 @@ class Reader:
     def call(self, function: Function, scope: Scope, arguments: tuple[Traced, ...] | None, name: str) -> None:
         """Walk a function with its arguments; its variables are the script's, as the shell has it."""
         self._called.add(name)
-        if self._calls >= _CALLS:
-            return
-        self._calls += 1
         outer, scope.positional = scope.positional, arguments
-        Walk(self, function.source, scope).statement(function.body, 0)
+        self.deeper(lambda: Walk(self, function.source, scope).statement(function.body, 0))
         scope.positional = outer
-        self._calls -= 1
 
     def uncalled(self) -> None:
         """Walk functions that nothing called, with arguments that nobody knows."""

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 # The grammar counts bytes; a letter for every other character makes them characters, and none of these is syntax.
 _OTHER: Final = re.compile(r"[^\x00-\x7f]")
-# A script of more characters is no start script; its tree would take hundreds of megabytes.
-LONGEST: Final = 2_000_000
+
+
+_BRACKET: Final = re.compile(r"[(){}]")
+_DEPTH: Final = 300
 
 
 @cache
@@ -28,7 +30,10 @@ def _parser() -> Parser:
 
 
 def tree(text: str) -> Node:
-    """The root of the tree, whose bytes are characters of ``text``; raises InputError for one that is too long."""
-    if len(text) > LONGEST:
-        raise InputError(f"a script of {len(text):,} characters; {LONGEST:,} are read at most")
+    """The root of the tree, whose bytes are characters of ``text``; raises InputError for one made to do harm."""
+    depth = 0
+    for match in _BRACKET.finditer(text):
+        depth = depth + 1 if match[0] in "({" else max(0, depth - 1)
+        if depth > _DEPTH:
+            raise InputError(f"a script that is nested more than {_DEPTH} times is not read")
     return _parser().parse(_OTHER.sub("x", text).encode("ascii")).root_node

@@ -219,6 +219,9 @@ class Walk:
 
     def _output(self, node: Node, scope: Scope) -> Traced | None:
         """What a command substitution gives, where it only says something; what it starts is read too."""
+        return self._reader.deeper(lambda: self._written(node, scope))
+
+    def _written(self, node: Node, scope: Scope) -> Traced | None:
         inner = [child for child in node.named_children if child.type != "comment"]
         walk = Walk(self._reader, self._source, scope.copy())
         if len(inner) == 1 and inner[0].type == "command":

@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -48,7 +49,7 @@ def parse(
     """
     fork = forks.fork_of(args) if fork is None else fork
     given = [*_environment(env), *_command_line(args, fork)]
-    params = _usual(ServerParams(build=build, env=tuple(_recorded(env)), fork=fork, fit=not fork))
+    params = replace(_usual(build, fork), env=tuple(_recorded(env)))
     left: list[Given] = []
     for item in given:
         try:
@@ -65,15 +66,21 @@ def parse(
     return params
 
 
+@cache
+def _variables() -> frozenset[str]:
+    return frozenset(row.env for row in load_flags() if row.env)
+
+
 def _recorded(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    known = {row.env for row in load_flags() if row.env}
     for name in sorted(env):
-        if name in known or name.startswith(_RECORDED):
+        if name in _variables() or name.startswith(_RECORDED):
             yield name, env[name]
 
 
-def _usual(params: ServerParams) -> ServerParams:
-    """``params`` with the defaults of their build."""
+@cache
+def _usual(build: int, fork: str) -> ServerParams:
+    """The defaults of ``build``."""
+    params = ServerParams(build=build, fork=fork, fit=not fork)
     for row in load_flags():
         value = row.default_of(params.build)
         if value is not None:
@@ -83,7 +90,7 @@ def _usual(params: ServerParams) -> ServerParams:
 
 def _environment(env: Mapping[str, str]) -> Iterator[Given]:
     """Flags that the environment sets; a ``LLAMA_ARG_NO_`` variable wins over its positive form, whatever its value."""
-    for row in load_flags():
+    for row in load_flags() if env else ():
         if row.negative_env in env:
             yield Given(row=row, value=False, name=row.negative_env, is_variable=True)
         elif row.env and row.env in env:
