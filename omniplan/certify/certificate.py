@@ -22,7 +22,7 @@ from omniplan.llamacpp.ggml.buffers import OPAQUE
 from omniplan.llamacpp.load.footprint import footprint
 from omniplan.units import GIB, MIB
 
-_SIMULATED: Final = "llama.cpp's own count, but for CUDA's kernels, paddings and fusions: those are omniplan's"
+_SIMULATED: Final = "llama.cpp's own count, but for the GPUs' kernels, paddings and fusions: those are omniplan's"
 _LOADED: Final = "the model was loaded, all its bytes read; the GPUs kept none"
 _MEASURED: Final = "both as llama.cpp measures without loading, a model this large: several GPUs reserve less in a load"
 # A load reads every byte and keeps those of the CPU: two seconds for this much.

@@ -76,7 +76,7 @@ def _priced(
     sizes = sum_of(contexts.values())
     own = Assumption(
         subject=ARCHITECTURE,
-        statement=f"{arch} is counted by the library itself, but for CUDA's kernels, paddings and fusions",
+        statement=f"{arch} is counted by the library itself, but for the GPUs' kernels, paddings and fusions",
         source=asked.source,
     )
     about = (f"architecture {arch}", f"graph of {arch}")

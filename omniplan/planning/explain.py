@@ -196,7 +196,7 @@ def headroom_reasons(margins: Sequence[Margin]) -> Iterator[Reason]:
     """What is left of every pool."""
     for margin in margins:
         known = ", ".join(f"{part} {mib(size)}" for part, size in margin.parts.items())
-        what = "the prompt cache" if margin.pool == RAM else f"CUDA{f' ({known})' if known else ''}"
+        what = "the prompt cache" if margin.pool == RAM else f"CUDA ({known})" if known else "the driver"
         yield Reason(
             verdict=ReasonVerdict.NOTE,
             subject=f"headroom on {margin.pool}",
