@@ -27,6 +27,7 @@ from omniplan.api import (
     requantise,
     smoke,
     stack,
+    tune,
     verify,
     weigh_engines,
 )
@@ -142,6 +143,7 @@ __all__ = [
     "requantise",
     "smoke",
     "stack",
+    "tune",
     "verify",
     "weigh_engines",
 ]

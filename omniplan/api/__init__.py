@@ -6,6 +6,7 @@ import omniplan.certify
 import omniplan.check
 import omniplan.predict
 import omniplan.stack
+import omniplan.tune
 import omniplan.verify  # noqa: F401
 from omniplan.api.certificate import certify
 from omniplan.api.checks import check
@@ -18,6 +19,7 @@ from omniplan.api.quants import recommend, requantise
 from omniplan.api.runs import calibrate, read_log, verify
 from omniplan.api.source import load_machine, load_model, load_plan
 from omniplan.api.stacks import emit_stack, stack
+from omniplan.api.tuning import tune
 from omniplan.api.write import emit
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "requantise",
     "smoke",
     "stack",
+    "tune",
     "verify",
     "weigh_engines",
 ]

@@ -21,6 +21,7 @@ from omniplan.cli import (
     plan_verb,
     recommend_verb,
     stack_verb,
+    tune_verb,
     verbs,
     verify_verb,
 )
@@ -44,6 +45,7 @@ VERBS: Final = (
     *certify_verb.VERBS,
     *verify_verb.VERBS,
     *bench_verb.VERBS,
+    *tune_verb.VERBS,
     *machine_verbs.VERBS,
     *stack_verb.VERBS,
 )

@@ -16,6 +16,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("api",),
+    ("tune",),
     ("bench", "certify", "check", "engines", "stack", "verify"),
     ("planning",),
     ("formats",),
@@ -40,6 +41,7 @@ THIRD_PARTY = {
     "planning": {"matplotlib", "numpy"},
     "predict": {"numpy"},
     "stack": {"numpy"},
+    "tune": {"numpy"},
 }
 
 

@@ -24,6 +24,9 @@ def main() -> None:
     parser.add_argument("-a", dest="aliases", default="")
     parser.add_argument("-ngl", dest="n_gpu_layers", type=int, default=0)
     parser.add_argument("-cram", dest="cache_ram_mib", type=int, default=0)
+    for name in ("-t", "-tb", "--load-mode"):
+        parser.add_argument(name, dest=f"ignored{name.replace('-', '_')}")
+    parser.add_argument("--no-op-offload", action="store_true")
     parser.add_argument("--fit", choices=["off"], default="off")
     serve(parser.parse_args())
 

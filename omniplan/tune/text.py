@@ -1,0 +1,73 @@
+"""A tuning as text: the command that won, what it gains, and the table of runs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from omniplan.text.table import table
+from omniplan.tune.session import Tuned
+
+# Terms that were off by less are as predicted.
+_AS_PREDICTED = 0.1
+
+
+def tuned_text(tuned: Tuned, model: str) -> str:
+    """The answer first, then what was run and what it taught."""
+    return "\n".join(_lines(tuned, model)) + "\n"
+
+
+def _lines(tuned: Tuned, model: str) -> Iterator[str]:
+    if tuned.best is None:
+        yield f"No plan ran: {tuned.ended}"
+    else:
+        yield shlex.join(["llama-server", "-m", model, *tuned.best.server_args])
+        yield ""
+        yield _gained(tuned)
+    yield f"Ended: {tuned.ended}; {len(tuned.runs)} run(s) of {len(tuned.plans)} plans that fit."
+    yield ""
+    yield from _runs(tuned)
+    yield from _learned(tuned)
+
+
+def _gained(tuned: Tuned) -> str:
+    assert tuned.best is not None
+    took, first = tuned.seconds(tuned.best), tuned.seconds(tuned.first)
+    said = (
+        f"Measured: {took:.3g} s for a request of {tuned.best.request.n_prompt:,} + {tuned.best.request.n_gen:,} tokens"
+    )
+    if took and first and tuned.best.server_args != tuned.first.server_args:
+        return f"{said}, {1 - took / first:.1%} less than the plan before any run ({first:.3g} s)."
+    return f"{said}: the plan before any run was the best."
+
+
+def _runs(tuned: Tuned) -> Iterator[str]:
+    rows = []
+    by_args = {plan.server_args: plan for plan in tuned.plans}
+    for number, run in enumerate(tuned.runs, 1):
+        plan = by_args.get(run.args)
+        if plan is None:
+            continue
+        request, predicted = plan.request, plan.prediction.request_seconds.value
+        measured = f"{run.prompt_seconds + request.n_gen * run.token_seconds:.3g}" if not run.failure else "failed"
+        rows.append((str(number), measured, f"{predicted:.3g}", _differs(run.args, tuned.first.server_args)))
+    if rows:
+        yield table(("run", "measured s", "predicted s", "differs from the plan by"), rows)
+    for number, run in enumerate(tuned.runs, 1):
+        if run.failure:
+            yield f"run {number} failed: {run.failure}"
+
+
+def _differs(args: tuple[str, ...], first: tuple[str, ...]) -> str:
+    own = [word for word in args if word not in first]
+    missing = [word for word in first if word not in args]
+    return " ".join(own or ["without", *missing] if missing or own else ["nothing"])
+
+
+def _learned(tuned: Tuned) -> Iterator[str]:
+    off = {term: factor for term, factor in tuned.state.factors.items() if abs(factor - 1) > _AS_PREDICTED}
+    if off and any(not run.failure for run in tuned.runs):
+        yield ""
+        yield "Learned, times as predicted:"
+        for (phase, cause), factor in sorted(off.items(), key=lambda item: -abs(item[1] - 1)):
+            yield f"- {phase}, {cause}: x {factor:.2f}"
