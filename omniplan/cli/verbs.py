@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from omniplan import api
+from omniplan.api.source import machine_of
 from omniplan.cli.output import show
 from omniplan.domain.defaults import DEFAULT_BUILD, THIS_HOST
 from omniplan.errors import ExitCode
@@ -91,7 +92,7 @@ def _footprint(options: argparse.Namespace) -> int:
     from omniplan.machines.probe.advice import spill_advice
     from omniplan.planning.text_plan import footprint_text
 
-    machine = api.load_machine(options.machine)
+    machine = machine_of(options.machine)
     priced = api.footprint(options.model, machine, options.server_args, build=options.llama_cpp)
     told = [item.statement for item in spill_advice(machine, priced.shortfall)]
     show(priced.to_json() if options.json else "\n".join((footprint_text(priced), *told)))
@@ -109,7 +110,7 @@ def _declare_fit(command: argparse.ArgumentParser) -> None:
 def _fit(options: argparse.Namespace) -> int:
     from omniplan.planning.text_plan import fit_text
 
-    machine = api.load_machine(options.machine)
+    machine = machine_of(options.machine)
     build = options.llama_cpp
     chosen = api.fit(options.model, machine, options.server_args, build=build)
     if options.json:

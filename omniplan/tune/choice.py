@@ -18,7 +18,7 @@ MOST_RUNS: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class TunedRun:
     """What one run took: seconds of the prompt and of one token, 0 for a phase that was not asked for.
 
     ``args`` are llama-server's without ``-m``. ``failure`` says why there are no seconds, "" where there are.
@@ -53,7 +53,7 @@ def terms_of(prediction: Prediction) -> Mapping[Term, float]:
     return found | {(Phase.PROMPT, cause): seconds for cause, seconds in prediction.prompt_terms.items()}
 
 
-def consider(plans: Sequence[Plan], runs: Sequence[Measured]) -> State:
+def consider(plans: Sequence[Plan], runs: Sequence[TunedRun]) -> State:
     """Learn from ``runs`` and look at every plan again; what failed, and what leaves less memory than that, is out."""
     by_args = {plan.server_args: plan for plan in plans}
     ran = [run for run in runs if run.args in by_args and not run.failure]
@@ -81,7 +81,7 @@ def consider(plans: Sequence[Plan], runs: Sequence[Measured]) -> State:
     )
 
 
-def _failed(run: Measured, by_args: Mapping[tuple[str, ...], Plan]) -> bool:
+def _failed(run: TunedRun, by_args: Mapping[tuple[str, ...], Plan]) -> bool:
     return bool(run.failure) and run.args in by_args
 
 
@@ -95,7 +95,7 @@ def _leaves_less(plan: Plan, other: Plan) -> bool:
     return all(margin.left <= left.get(margin.pool, margin.left) for margin in plan.margins)
 
 
-def _observations(run: Measured, predicted: Prediction) -> Iterator[Observation]:
+def _observations(run: TunedRun, predicted: Prediction) -> Iterator[Observation]:
     """What a run says about the terms of its phases."""
     for phase, terms, seconds in (
         (Phase.PROMPT, predicted.prompt_terms, run.prompt_seconds),

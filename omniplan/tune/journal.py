@@ -13,7 +13,7 @@ from typing import Final
 from omniplan.documents.record import Record, plain, read
 from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
-from omniplan.tune.choice import Measured
+from omniplan.tune.choice import TunedRun
 
 _VERSION: Final = 1
 # A journal has a line of a few hundred bytes per run; what is longer is no journal.
@@ -21,7 +21,7 @@ _LONGEST: Final = 1 << 22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question(Record):
+class Subject(Record):
     """What a journal is about: runs of another model, machine, request or build say nothing about it."""
 
     model: str
@@ -33,7 +33,7 @@ class Question(Record):
     journal_version: int = _VERSION
 
     @classmethod
-    def of(cls, plan: Plan) -> Question:
+    def of(cls, plan: Plan) -> Subject:
         """The question that ``plan`` is one answer to."""
         return cls(
             model=plan.model.name,
@@ -48,18 +48,18 @@ class Question(Record):
 class Journal:
     """The file of one tuning; ``runs`` are those it has so far."""
 
-    def __init__(self, path: Path, question: Question) -> None:
+    def __init__(self, path: Path, question: Subject) -> None:
         self._path = path
-        self.runs: list[Measured] = list(_read(path, question))
+        self.runs: list[TunedRun] = list(_read(path, question))
         if not path.exists():
             self._append(question)
 
-    def add(self, run: Measured) -> None:
+    def add(self, run: TunedRun) -> None:
         """Put a run at its end, on the disk before anything else is started."""
         self.runs.append(run)
         self._append(run)
 
-    def _append(self, row: Question | Measured) -> None:
+    def _append(self, row: Subject | TunedRun) -> None:
         try:
             with self._path.open("ab") as file:
                 file.write(json.dumps(plain(row, sparse=True), ensure_ascii=False).encode() + b"\n")
@@ -69,7 +69,7 @@ class Journal:
             raise InputError(f"{self._path}: cannot be written: {error.strerror}") from error
 
 
-def _read(path: Path, question: Question) -> Iterator[Measured]:
+def _read(path: Path, question: Subject) -> Iterator[TunedRun]:
     """Runs of a file; a last line that an interruption cut is left out. Raises InputError for another question's."""
     if not path.exists():
         return
@@ -82,15 +82,15 @@ def _read(path: Path, question: Question) -> Iterator[Measured]:
         try:
             row = json.loads(line)
             if number > 1:
-                yield read(Measured, row)
+                yield read(TunedRun, row)
                 continue
-            known = read(Question, row)
+            known = read(Subject, row)
         except (ValueError, RecursionError, InputError) as error:
             raise InputError(f"{path}:{number}: not a line of a journal of omniplan tune: {error}") from error
         if known != question:
-            raise InputError(f"{path}: is about {known.model} on {known.machine}; name another file with --journal")
+            raise InputError(f"{path}: is about {known.model} on {known.machine}; name another file")
     if not whole:
-        raise InputError(f"{path}: is no journal of omniplan tune; name another file with --journal")
+        raise InputError(f"{path}: is no journal of omniplan tune; name another file")
 
 
 @contextmanager

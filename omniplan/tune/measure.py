@@ -15,7 +15,7 @@ from omniplan.bench.values import BenchReport, BenchRow, Summary
 from omniplan.domain.machine import ReservationKind
 from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
-from omniplan.tune.choice import Measured
+from omniplan.tune.choice import TunedRun
 from omniplan.version import __version__
 
 # Others' work on more cores than this share takes time from the server's threads.
@@ -31,7 +31,7 @@ class Server:
     wait: float = 1800.0
 
 
-def run(plan: Plan, server: Server, progress: Callable[[int, int, str], None]) -> Measured:
+def run(plan: Plan, server: Server, progress: Callable[[int, int, str], None]) -> TunedRun:
     """Start ``plan``, measure its request twice after a warm-up, and stop it; raises KeyboardInterrupt when told to."""
     request = plan.request
     protocol = BenchProtocol(lengths=(max(1, request.n_prompt),), n_gen=max(1, request.n_gen), runs=1, retries=0)
@@ -42,14 +42,14 @@ def run(plan: Plan, server: Server, progress: Callable[[int, int, str], None]) -
     return _measured(plan, report)
 
 
-def _measured(plan: Plan, report: BenchReport) -> Measured:
+def _measured(plan: Plan, report: BenchReport) -> TunedRun:
     prompt = _mean(report, lambda row: row.prompt_tokens_per_second)
     decode = _mean(report, lambda row: row.decode_tokens_per_second)
     if not prompt or not decode:
         failures = (error for sample in report.samples for error in sample.errors)
         failure = report.stopped or next(failures, "no request was answered")
-        return Measured(args=plan.server_args, failure=failure)
-    return Measured(args=plan.server_args, prompt_seconds=plan.request.n_prompt / prompt, token_seconds=1 / decode)
+        return TunedRun(args=plan.server_args, failure=failure)
+    return TunedRun(args=plan.server_args, prompt_seconds=plan.request.n_prompt / prompt, token_seconds=1 / decode)
 
 
 def _mean(report: BenchReport, figure: Callable[[BenchRow], Summary | None]) -> float | None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from omniplan.domain.plan import Plan
 from omniplan.predict.calibrate import MeasuredSpeed
 from omniplan.predict.learned import Learned
-from omniplan.tune.choice import ENOUGH, MOST_RUNS, Measured, State, consider
-from omniplan.tune.journal import Journal, Question, alone
+from omniplan.tune.choice import ENOUGH, MOST_RUNS, State, TunedRun, consider
+from omniplan.tune.journal import Journal, Subject, alone
 
-Runner = Callable[[Plan], Measured]
+Runner = Callable[[Plan], TunedRun]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +27,14 @@ class Tuned:
     best: Plan | None
     first: Plan
     plans: tuple[Plan, ...]
-    runs: tuple[Measured, ...]
+    runs: tuple[TunedRun, ...]
     state: State
     ended: str
     learned: Learned | None = None
     untaught: str = ""
 
     def seconds(self, plan: Plan) -> float | None:
-        """Measured seconds of the request; None where it did not run."""
+        """TunedRun seconds of the request; None where it did not run."""
         found = [run for run in self.runs if run.args == plan.server_args and not run.failure]
         if not found:
             return None
@@ -57,7 +57,7 @@ def tune(
     """
     started = clock()
     with alone(journal):
-        book = Journal(journal, Question.of(plans[0]))
+        book = Journal(journal, Subject.of(plans[0]))
         longest, ended = 0.0, ""
         while not ended:
             state = consider(plans, book.runs)

@@ -34,7 +34,7 @@ def _gained(tuned: Tuned) -> str:
     assert tuned.best is not None
     took, first = tuned.seconds(tuned.best), tuned.seconds(tuned.first)
     said = (
-        f"Measured: {took:.3g} s for a request of {tuned.best.request.n_prompt:,} + {tuned.best.request.n_gen:,} tokens"
+        f"TunedRun: {took:.3g} s for a request of {tuned.best.request.n_prompt:,} + {tuned.best.request.n_gen:,} tokens"
     )
     if took and first and tuned.best.server_args != tuned.first.server_args:
         return f"{said}, {1 - took / first:.1%} less than the plan before any run ({first:.3g} s)."

@@ -8,19 +8,18 @@ from pathlib import Path
 import pytest
 
 import omniplan
-from omniplan.bench.launch import free_port
 from omniplan.cli.main import main
 from omniplan.documents.toml_text import to_toml
 from omniplan.domain.plan import Plan
 from omniplan.predict.learned import load
-from omniplan.tune.choice import MOST_RUNS, Measured
+from omniplan.tune.choice import MOST_RUNS, TunedRun
 from omniplan.tune.measure import Server, run
 from tests.real.conftest import MACHINE, SERVER
 
-ASKED = {"n_ctx": 1024, "n_prompt": 256, "n_gen": 16}
+ASKED = omniplan.Request(n_ctx=1024, n_prompt=256, n_gen=16, n_ubatch=None)
 
 
-def measured(plan: Plan) -> Measured:
+def measured(plan: Plan) -> TunedRun:
     """A run of the real server."""
     return run(plan, Server(command=SERVER, wait=60), lambda *_: None)
 
@@ -29,22 +28,21 @@ def test_it_runs_is_interrupted_and_goes_on(tiny_model: Path, cpu_machine: omnip
     """The second run is interrupted; the next call keeps the first, and ends with the best that ran."""
     journal, begun = tmp_path / "tune.jsonl", 0
 
-    def interrupted(plan: Plan) -> Measured:
+    def interrupted(plan: Plan) -> TunedRun:
         nonlocal begun
         begun += 1
         if begun == 2:
             raise KeyboardInterrupt
         return measured(plan)
 
-    first = omniplan.tune(tiny_model, cpu_machine, journal=journal, runner=interrupted, n_ubatch=None, **ASKED)
-    found = omniplan.tune(tiny_model, cpu_machine, journal=journal, runner=measured, n_ubatch=None, **ASKED)
+    first = omniplan.tune(tiny_model, cpu_machine, ASKED, journal=journal, runner=interrupted)
+    found = omniplan.tune(tiny_model, cpu_machine, ASKED, journal=journal, runner=measured)
 
     assert [item.failure for item in found.runs] == [""] * len(found.runs)
     assert found.runs[: len(first.runs)] == first.runs
     assert found.best is not None
-    assert found.seconds(found.best) > 0
-    assert begun >= 1
-    assert free_port() > 0
+    assert (found.seconds(found.best) or 0) > 0
+    assert begun in (1, 2)
 
 
 def test_the_command_writes_what_it_learned(

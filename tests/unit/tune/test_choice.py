@@ -12,7 +12,7 @@ import pytest
 import omniplan
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Cause, Estimate, Phase
-from omniplan.tune.choice import MOST_RUNS, Measured, consider, terms_of
+from omniplan.tune.choice import MOST_RUNS, TunedRun, consider, terms_of
 from omniplan.tune.learner import Learner, Observation, Term
 
 MACHINE = omniplan.load_machine("dual-4090-5070ti")
@@ -57,7 +57,7 @@ class World:
     def seconds(self, plan: Plan) -> float:
         return sum(self._factors[term] * size for term, size in terms_of(plan.prediction).items())
 
-    def run(self, plan: Plan) -> Measured:
+    def run(self, plan: Plan) -> TunedRun:
         phases = {
             phase: sum(
                 self._factors[term] * size for term, size in terms_of(plan.prediction).items() if term[0] is phase
@@ -65,12 +65,12 @@ class World:
             for phase in Phase
         }
         prompt, answer = (phases[phase] * self._random.gauss(1, 0.03) for phase in (Phase.PROMPT, Phase.DECODE))
-        return Measured(args=plan.server_args, prompt_seconds=prompt, token_seconds=answer / plan.prediction.n_gen)
+        return TunedRun(args=plan.server_args, prompt_seconds=prompt, token_seconds=answer / plan.prediction.n_gen)
 
 
 def tuned(world: World, plans: list[Plan]) -> tuple[Plan, int]:
     """The plan that a tuning ends with, and how many runs it took."""
-    runs: list[Measured] = []
+    runs: list[TunedRun] = []
     while (following := consider(plans, runs).following) is not None and len(runs) < MOST_RUNS:
         runs.append(world.run(following))
     best = consider(plans, runs).best
@@ -101,7 +101,7 @@ def test_the_first_run_is_the_plan_and_the_second_what_could_be_faster() -> None
     """A run as predicted leaves the plan the best; one that contradicts the model moves the belief."""
     plans = grid()
     first = consider(plans, [])
-    slow = Measured(args=plans[0].server_args, prompt_seconds=400.0, token_seconds=0.03)
+    slow = TunedRun(args=plans[0].server_args, prompt_seconds=400.0, token_seconds=0.03)
     second = consider(plans, [slow])
 
     assert first.following is plans[0]
@@ -115,10 +115,10 @@ def test_what_failed_and_what_leaves_less_is_out() -> None:
     """A plan that died is not run again, nor one that leaves no more memory anywhere."""
     plans = grid()[:3]
     tight = replace(plans[1], margins=tuple(replace(margin, capacity=margin.capacity // 2) for margin in BASE.margins))
-    state = consider([plans[0], tight, plans[2]], [Measured(args=plans[2].server_args, failure="out of memory")])
+    state = consider([plans[0], tight, plans[2]], [TunedRun(args=plans[2].server_args, failure="out of memory")])
 
     assert set(state.beliefs) == set()
-    state = consider([plans[0], tight, plans[2]], [Measured(args=tight.server_args, failure="out of memory")])
+    state = consider([plans[0], tight, plans[2]], [TunedRun(args=tight.server_args, failure="out of memory")])
     assert set(state.beliefs) == {plans[0].server_args, plans[2].server_args}
 
 

@@ -10,8 +10,8 @@ import pytest
 import omniplan
 from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
-from omniplan.tune.choice import MOST_RUNS, Measured
-from omniplan.tune.journal import Journal, Question, alone
+from omniplan.tune.choice import MOST_RUNS, TunedRun
+from omniplan.tune.journal import Journal, Subject, alone
 from omniplan.tune.session import Tuned, tune
 from omniplan.tune.text import tuned_text
 from tests.unit.tune.test_choice import World, grid
@@ -33,7 +33,7 @@ def tuning(path: Path, *, budget: float = 1e9, each: float = 60.0, stop_at: int 
     """A tuning in a drawn world whose runs take ``each`` seconds; the one at ``stop_at`` is interrupted."""
     world, clock, seen = World(seed, PLANS), Clock(), 0
 
-    def run(plan: Plan) -> Measured:
+    def run(plan: Plan) -> TunedRun:
         nonlocal seen
         seen += 1
         clock.now += each
@@ -83,7 +83,7 @@ def test_no_plan_that_runs_is_a_result_too(tmp_path: Path) -> None:
     """Each failure is told; the search ends when no plan is left."""
     found = tune(
         PLANS[:2],
-        lambda plan: Measured(args=plan.server_args, failure="CUDA out of memory"),
+        lambda plan: TunedRun(args=plan.server_args, failure="CUDA out of memory"),
         tmp_path / "a.jsonl",
         budget=1e9,
         say=lambda _: None,
@@ -116,7 +116,7 @@ def test_a_file_that_is_no_journal_stays_as_it_is(tmp_path: Path, text: str, pro
 def test_a_journal_of_another_question_is_refused(tmp_path: Path) -> None:
     """Runs of another model or machine say nothing here."""
     path = tmp_path / "a.jsonl"
-    Journal(path, Question(model="x", tensor_bytes=1, machine="y", llama_cpp="b1", n_prompt=1, n_gen=1))
+    Journal(path, Subject(model="x", tensor_bytes=1, machine="y", llama_cpp="b1", n_prompt=1, n_gen=1))
 
     with pytest.raises(InputError, match="is about x on y"):
         tuning(path)
