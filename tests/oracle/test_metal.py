@@ -86,3 +86,11 @@ def test_only_products_are_taken_over() -> None:
 
     assert [metal(LATEST).offloads(node) for node in rows.values()] == [False, True]
     assert not metal(LATEST).offloads(tensor("ADD", (64, 512), tensor("NONE", (64, 512)), weight("a", 64)))
+
+
+def test_older_builds_leave_more_to_the_cpu() -> None:
+    """Indexers since b10261, quantised rows that are joined since b10729."""
+    joined = tensor("CONCAT", (64, 8), *(tensor("NONE", (64, 4), kind="q8_0") for _ in range(2)), kind="q8_0")
+
+    assert [metal(number).supports(joined) for number in (10698, 10729, LATEST)] == [False, True, True]
+    assert metal(9000).supports(tensor("CONCAT", (64, 8), *(tensor("NONE", (64, 4)) for _ in range(2))))

@@ -145,12 +145,24 @@ _RULES: Final[dict[str, Callable[[Node], bool]]] = {
 }
 
 
-def _supports(node: Node) -> bool:
+def _supports(node: Node, *, number: int) -> bool:
+    """Whether build ``number`` has a kernel for ``node``."""
     op, _, variant = node.op.partition(":")
     if (op == "UNARY" and variant not in _UNARY) or (op == "GLU" and variant not in _GLU):
         return False
     rule = _RULES.get(op)
-    return rule is not None and rule(node)
+    return rule is not None and rule(node) and number >= rows()["metal"].since.get(_since(node), 0)
+
+
+def _since(node: Node) -> str:
+    """What a build must know to run ``node``, empty where all that are priced do."""
+    op, source = node.op, node.src[0] if node.src else node
+    if op.startswith(("DSV4_", "LIGHTNING_")):
+        return "indexed"
+    if op == "GLU:SWIGLU_CLAMP" or (op == "CONCAT" and source.type.is_quantized):
+        return "joined"
+    is_rotated = op == "MUL_MAT" and source.type is _F32 and node.src[1].type is _F16
+    return "hadamard" if is_rotated else ""
 
 
 def _scratch(node: Node, capability: int, *, number: int) -> int:
@@ -206,4 +218,9 @@ def metal(number: int) -> Backend:
 def _of(number: int) -> Backend:
     since = rows()["metal"].since
     optimizer = Reorderer if number >= since["kept"] else Untied if number >= since["patterns"] else Chained
-    return backend("metal", supports=_supports, scratch=partial(_scratch, number=number), optimizer=optimizer)
+    return backend(
+        "metal",
+        supports=partial(_supports, number=number),
+        scratch=partial(_scratch, number=number),
+        optimizer=optimizer,
+    )
