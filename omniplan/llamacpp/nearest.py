@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Final
@@ -32,35 +33,35 @@ class Neighbours:
 class DriftRow:
     """How compute buffers of the sample moved from the build ``since`` to the row's own.
 
-    ``buffers`` were compared, ``changed`` of them moved; ``moved`` is the largest share by which one did, up or down.
+    ``buffers`` were compared, ``changed`` of them moved; 97 of 100 grew by at most the share ``grew``.
     """
 
     since: int
     buffers: int
     changed: int
-    moved: Annotated[float, Column(least=0)]
+    grew: Annotated[float, Column(least=0)]
     source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """The last row of the table, whose build is ``until``."""
+    """All that is recorded, from the build ``since`` to ``until``: the shares by which buffers grew, added up."""
 
+    since: int
     until: int
-    row: DriftRow
+    grew: float
 
     @property
     def per_hundred(self) -> float:
-        """The share by which a compute buffer moves at most in a hundred builds, at the pace of these."""
-        return 100 * self.row.moved / (self.until - self.row.since)
+        """The share by which a compute buffer grows in a hundred builds, at the pace of these."""
+        return 100 * self.grew / (self.until - self.since)
 
     @property
     def text(self) -> str:
         """What was measured, in words."""
-        row = self.row
         return (
-            f"from b{row.since} to b{self.until} {row.changed} of {row.buffers} compute buffers moved, "
-            f"by {row.moved:.1%} at most: {self.per_hundred:.1%} per hundred builds"
+            f"from b{self.since} to b{self.until} 97 of 100 compute buffers grew by at most {self.per_hundred:.1%} "
+            "per hundred builds"
         )
 
 
@@ -83,6 +84,13 @@ def neighbours(number: int) -> Neighbours:
 
 @cache
 def drift() -> Drift:
-    """How far builds have drifted so far: what is recorded up to the newest one."""
-    until, row = max(read_table(_FILE, dict[int, DriftRow]).items())
-    return Drift(until=until, row=row)
+    """How far builds have drifted so far."""
+    rows = drift_rows()
+    grew = sum(row.grew for row in rows.values())
+    return Drift(since=min(row.since for row in rows.values()), until=max(rows), grew=grew)
+
+
+@cache
+def drift_rows() -> Mapping[int, DriftRow]:
+    """The rows behind it, by the later build."""
+    return read_table(_FILE, dict[int, DriftRow])
