@@ -48,6 +48,9 @@ class Rules:
     fuses_indexers: an indexer's scores are one operation, else products that are summed up.
     projects_flat: Mamba 2 multiplies rows of tokens by its weights, not one matrix per sequence.
     casts_masks: masks are given as f32 and cast where flash attention wants f16, else given as f16.
+    indexes_caches: K and V are written through indices of cells, else copied into a view.
+    rotates_caches: quantised K and V are rotated.
+    keeps_latent_v: the cache of latent attention holds V too, which is a part of K.
     asks_about_delta_nets: their kernel is given up for prompts where it would run away from the device of a layer.
     pads_batches: attention without a cache fills K, V and the mask up to a multiple of 256 rows.
     mixes_cache_types: CUDA's attention takes K and V of different types.
@@ -69,6 +72,9 @@ class Rules:
     fuses_indexers: bool = True
     projects_flat: bool = True
     casts_masks: bool = False
+    indexes_caches: bool = True
+    rotates_caches: bool = True
+    keeps_latent_v: bool = False
     asks_about_delta_nets: bool = False
     pads_batches: bool = False
     mixes_cache_types: bool = True
@@ -124,11 +130,11 @@ def known(number: int) -> Build:
     A build between two has each rule of the older one that had not changed by then; others do what the nearest does,
     of two as near the newer one.
     """
-    if number in builds():
-        return builds()[number]
-    near = min(builds().values(), key=lambda build: (abs(build.number - number), -build.number))
-    older = max((held for held in builds() if held < number), default=0)
-    newer = builds().get(rows()[older].based_on or 0) if older else None
+    if number in _all():
+        return _all()[number]
+    near = min(_all().values(), key=lambda build: (abs(build.number - number), -build.number))
+    older = max((held for held in _all() if held < number), default=0)
+    newer = _all().get(rows()[older].based_on or 0) if older else None
     return near if newer is None or newer.number < number else _between(number, older, newer, near.number)
 
 
@@ -204,7 +210,10 @@ class RuleRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRow:
-    """One row; each table of ``graphs`` has a source beside the facts."""
+    """One row; each table of ``graphs`` has a source beside the facts.
+
+    One that no library holds (``is_held``) makes no build known: it only says what is better than the oldest known.
+    """
 
     source: str
     based_on: Count | None = None
@@ -214,11 +223,17 @@ class BuildRow:
     graphs: Mapping[str, Mapping[str, int | float | bool | str]] = FrozenMapping()
     loaders: Mapping[str, Mapping[str, int | bool | str]] = FrozenMapping()
     rules: Mapping[str, RuleRow] = FrozenMapping()
+    is_held: bool = True
 
 
 @cache
 def builds() -> Mapping[int, Build]:
-    """Every build with a row, by number; raises TableError for a row that cannot be read."""
+    """Every build whose row a library holds, by number; raises TableError for a row that cannot be read."""
+    return {number: build for number, build in _all().items() if rows()[number].is_held}
+
+
+@cache
+def _all() -> Mapping[int, Build]:
     try:
         return _builds(rows())
     except InputError as error:

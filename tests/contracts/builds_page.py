@@ -64,6 +64,7 @@ def _misses(figures: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 def _build(number: int, row: BuildRow) -> Iterator[str]:
     base = f", otherwise as b{row.based_on}" if row.based_on else ""
+    base += "" if row.is_held else "; no library holds it, so that its bytes are not known"
     yield f"### b{number}\n\nSource: {row.source}{base}.\n\n"
     lines = [*_rules(row.rules), *_rules(row.fusions), *_facts("graph", row.graphs), *_facts("loader", row.loaders)]
     if lines:

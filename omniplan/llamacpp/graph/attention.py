@@ -5,6 +5,7 @@ Upstream: src/llama-graph.cpp:build_qkv, build_attn, build_attn_mha; src/llama-k
 
 from __future__ import annotations
 
+from omniplan.llamacpp.graph import stored
 from omniplan.llamacpp.graph.builder import Builder
 from omniplan.llamacpp.graph.inputs import AttentionInput, CacheInput
 from omniplan.llamacpp.graph.linear import product, project
@@ -21,7 +22,6 @@ from omniplan.llamacpp.graph.ops import (
     flash_attn_ext,
     mul,
     mul_mat,
-    pad,
     scale,
     set_rows,
     soft_max,
@@ -184,10 +184,13 @@ def rotated(x: Node, rotation: Node) -> Node:
 
 
 def _store(b: Builder, cache: CacheInput, il: int, k: Node | None, v: Node | None) -> None:
+    if not b.context.build.rules.indexes_caches:
+        stored.copy(b, il, k, v if cache.v_idxs is not None else None)
+        return
     if k is not None:
         b.graph.expand(store_rows(b.cache("k", il), k, cache.k_idxs))
     if v is not None and cache.v_idxs is not None:
-        store = _store_transposed if b.context.v_transposed else store_rows
+        store = stored.transposed if b.context.v_transposed else store_rows
         b.graph.expand(store(b.cache("v", il), v, cache.v_idxs))
 
 
@@ -197,16 +200,6 @@ def store_rows(cache: Node, x: Node, ids: Node) -> Node:
     if cache.ne[2] > 1:
         cache = reshape(cache, cache.ne[0], cache.ne[1] * cache.ne[2])
     return set_rows(cache, rows, ids)
-
-
-def _store_transposed(cache: Node, x: Node, ids: Node) -> Node:
-    """V written element by element, transposed (``cpy_v``)."""
-    width, n = x.ne[0] * x.ne[1], x.ne[2]
-    rows = reshape(x, width, n) if x.type.row_size(width) == x.nb[2] else cont_2d(x, width, n)
-    if width < cache.ne[0]:
-        rows = pad(rows, cache.ne[0] - width)
-    flat = reshape(cache, 1, cache.ne[0] * cache.ne[1] * cache.ne[2])
-    return set_rows(flat, reshape(rows, 1, rows.ne[0] * n), ids)
 
 
 def cached_k(b: Builder, il: int) -> Node:

@@ -178,6 +178,7 @@ def cache_input(b: Builder, is_swa: bool | None, *, keys_only: bool, rotate: boo
     """Inputs of the sliding cache, of the full one, or of the only one (None); ``rotate``: if it is quantised."""
     h, context, n = b.hparams, b.context, b.n_tokens
     layers = [il for il in b.cached_layers() if is_swa is None or h.is_swa[il] is is_swa]
+    rotate = rotate and context.build.rules.rotates_caches
     n_v_idxs = n * max(h.n_embd_v_gqa(il) for il in range(h.n_layer_all)) if context.v_transposed else n
     return CacheInput(
         k_idxs=b.input("attn_inp_k_idxs", I64, n),

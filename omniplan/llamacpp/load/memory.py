@@ -87,7 +87,7 @@ def _kv(h: Hparams, context: Context, arch: ArchRow, _: Model) -> Iterator[Cache
 def _kv_layer(h: Hparams, context: Context, il: int, cells: int) -> Iterator[CacheTensor]:
     streams = context.n_stream
     yield CacheTensor(part="k", il=il, type=context.type_k, row=h.n_embd_k_gqa(il), cells=cells, streams=streams)
-    if not h.is_mla:
+    if not h.is_mla or context.build.rules.keeps_latent_v:
         # Where V is stored transposed every layer takes the widest row.
         widest = max(h.n_embd_v_gqa(i) for i in range(h.n_layer_all))
         width = widest if context.v_transposed else h.n_embd_v_gqa(il)
