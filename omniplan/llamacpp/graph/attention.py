@@ -22,6 +22,7 @@ from omniplan.llamacpp.graph.ops import (
     flash_attn_ext,
     mul,
     mul_mat,
+    pad,
     scale,
     set_rows,
     soft_max,
