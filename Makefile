@@ -4,6 +4,8 @@ VENV := .venv
 RUN := $(VENV)/bin/
 
 FOR ?=
+# Wheels with the libraries of older builds that data/builds.toml has rows of.
+OLDER := 2026.4.8929 2026.7.9873 2026.8.10566 2026.9.11063
 
 .PHONY: demo test check certify track fuzz lint types bench clean
 
@@ -35,6 +37,7 @@ bench: $(VENV)/installed
 certify: $(VENV)/installed
 	$(RUN)python -m tests.oracle.drift
 	$(RUN)python -m tests.oracle.adapters
+	for version in $(OLDER); do $(RUN)python -m tests.oracle.track "xllamacpp==$$version" --figures; done
 
 # Another build: LIBRARY is the file of a wheel, name==version of one, or a folder of libllama and libggml.
 track: $(VENV)/installed

@@ -6,12 +6,14 @@ import tomllib
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import omniplan
 from omniplan.cli.main import main
 from omniplan.domain.defaults import DEFAULT_BUILD
 from omniplan.errors import InputError, TableError
-from omniplan.llamacpp.build import Fusions, build_number, builds, known, read_builds, release
+from omniplan.llamacpp.build import Fusions, build_number, builds, doubtful, known, read_builds, release, rows
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.graph.graph import Batch
@@ -130,3 +132,27 @@ def test_a_plan_is_of_the_build_that_was_asked() -> None:
     assert (plan.llama_cpp, plan.request.build) == ("b11549", 11549)
     assert {reason.source for reason in plan.reasons if "simulation" in reason.source} <= {plan.footprint.source}
     assert "--llama-cpp b11549" in omniplan.emit(plan, format="shell")
+
+
+@given(number=st.integers(8929, 11434))
+def test_a_build_between_two_has_each_rule_that_holds_for_it(number: int) -> None:
+    """Up to the last build that is known to have a value, and from the first that is known to have the next one on."""
+    found = known(number)
+    for older, row in rows().items():
+        if (row.based_on or 0) < older or not older <= number <= (row.based_on or 0):
+            continue
+        for name, rule in row.rules.items():
+            if number <= rule.last:
+                assert getattr(found.rules, name) == rule.value
+            elif number >= rule.until:
+                assert getattr(found.rules, name) == getattr(builds()[row.based_on or 0].rules, name)
+
+
+@given(number=st.integers(1, 20_000))
+def test_what_is_in_doubt_lies_around_a_build(number: int) -> None:
+    """Nothing is of a build with rows, and of one between two only what changed around it."""
+    low, high = doubtful(number)
+
+    assert low < number < high or low == number == high
+    if number in builds():
+        assert low == high
