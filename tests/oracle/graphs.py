@@ -1,12 +1,13 @@
 """The graph that a library builds for a model, node by node, beside ours: what another build changed shows here.
 
-``python -m tests.oracle.graphs LIBRARY MODEL [--llama-cpp BUILD] [--decode] [-- ARGS]`` prints the first difference. No
-GPU takes part, so the graph is whole.
+``python -m tests.oracle.graphs LIBRARY MODEL [MODEL ...] [--llama-cpp BUILD] [--record]`` prints the first difference
+of each model and variant, and with ``--record`` writes the library's graphs down. No GPU takes part, so they are whole.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import subprocess
@@ -35,8 +36,14 @@ from omniplan.llamacpp.graph.node import Node
 from omniplan.llamacpp.load.context import Context, resolve
 from tests.contracts.sources import ROOT
 from tests.oracle import cases
+from tests.oracle.cases import DATA
 
-_ARGS: Final = ("-c", "4096", "-np", "1", "-ub", "496", "-ngl", "0", "-fa", "on")
+_ARGS: Final = ("-c", "4096", "-np", "1", "-ub", "496", "-ngl", "0")
+VARIANTS: Final = {
+    f"{phase} -fa {flash}": ((*_ARGS, "-fa", flash), phase == "decode")
+    for phase in ("prefill", "decode")
+    for flash in ("on", "off")
+}
 _RESERVE: Final = "llama_graph_reserve"
 _SYMBOL: Final = "_Z19llama_graph_reserveP13llama_contextjjj"
 _MACHINE: Final = omniplan.Machine.from_dict({"name": "none", "gpus": []})
@@ -125,25 +132,49 @@ def _one() -> None:
     os._exit(0)
 
 
+def recorded(build: int) -> Path:
+    """The file of graphs that the library of ``build`` was asked for."""
+    return DATA / "oracle" / f"graphs_b{build}.json.gz"
+
+
+def load(build: int) -> dict[str, list[str]]:
+    """Recorded graphs by model and variant."""
+    path = recorded(build)
+    return dict(json.loads(gzip.decompress(path.read_bytes()))) if path.exists() else {}
+
+
+def compare(key: str, build: int, counted: Sequence[str]) -> str:
+    """The first difference of our graph of a model and variant and the library's, empty for none."""
+    model, variant = key.split(" ", 1)
+    args, decode = VARIANTS[variant]
+    return difference(ours(cases.model(model), args, build, decode=decode), counted)
+
+
 def main() -> int:
-    """Print the first difference of one model's graph; 1 when there is one."""
+    """Print the first difference of the graphs of models; 1 when there is one."""
     if sys.argv[1:] == ["--one"]:
         _one()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("library")
-    parser.add_argument("model")
-    parser.add_argument("args", nargs="*", default=_ARGS)
+    parser.add_argument("models", nargs="+")
     parser.add_argument("--llama-cpp", type=build_number, metavar="BUILD", help="ours is that of this one")
-    parser.add_argument("--decode", action="store_true", help="the graph of one token")
+    parser.add_argument("--record", action="store_true", help="write the library's graphs under tests/data/oracle")
     options = parser.parse_args()
-    model, args = cases.model(options.model), tuple(options.args) or _ARGS
     with TemporaryDirectory(prefix="omniplan-") as folder:
         asked = find(options.library, Path(folder))
-        counted = theirs(asked, model, args, decode=options.decode)
+        counted = {
+            f"{model} {variant}": theirs(asked, cases.model(model), args, decode=decode)
+            for model in options.models
+            for variant, (args, decode) in VARIANTS.items()
+        }
     number = options.llama_cpp or known(asked.build).number
-    found = difference(ours(model, args, number, decode=options.decode), counted)
-    print(found or f"{len(counted)} nodes, all equal")
-    return int(bool(found))
+    found = {key: compare(key, number, graph) for key, graph in counted.items()}
+    for key, text in found.items():
+        print(f"{key}: {text or f'{len(counted[key])} nodes, all equal'}")
+    if options.record:
+        content = json.dumps({**load(asked.build), **counted}).encode()
+        recorded(asked.build).write_bytes(gzip.compress(content, mtime=0))
+    return int(any(found.values()))
 
 
 if __name__ == "__main__":
