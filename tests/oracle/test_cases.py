@@ -84,6 +84,6 @@ def test_the_sample_is_stratified() -> None:
     flags = {word for case in ALL for word in case["args"] if word.startswith("-")}
 
     assert len({case["model"] for case in ALL}) == 102 + 24
-    assert set(cases.machines()) == {case["machine"] for case in ALL}
+    assert set(cases.machines()) >= {case["machine"] for case in ALL}
     assert set(FLAGS_SEEN.split()) == flags
     assert (cases.DATA / "oracle" / "cases.jsonl").stat().st_size < 600_000
