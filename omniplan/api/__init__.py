@@ -9,7 +9,7 @@ import omniplan.stack
 import omniplan.tune
 import omniplan.verify  # noqa: F401
 from omniplan.api.certificate import certify
-from omniplan.api.checks import check
+from omniplan.api.checks import check, check_files
 from omniplan.api.choose import frontier, plan
 from omniplan.api.engines import weigh_engines
 from omniplan.api.hosts import probe
@@ -27,6 +27,7 @@ __all__ = [
     "calibrate",
     "certify",
     "check",
+    "check_files",
     "compare",
     "emit",
     "emit_stack",

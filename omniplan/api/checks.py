@@ -10,6 +10,7 @@ from omniplan.api.source import build_of, machine_of, model_of
 
 if TYPE_CHECKING:
     from omniplan.api.source import MachineSource, ModelSource
+    from omniplan.check.folder import FolderReport
     from omniplan.check.values import CheckReport
 
 
@@ -41,3 +42,28 @@ def check(
     number = None if build is None else build_of(build)
     target = None if machine is None else machine_of(machine)
     return run(found, model=None if model is None else model_of(model), machine=target, build=number)
+
+
+def check_files(
+    places: Sequence[str | Path],
+    *,
+    model: ModelSource | None = None,
+    machine: MachineSource | None = None,
+    build: int | str | None = None,
+    baseline: str | None = None,
+) -> FolderReport:
+    """Findings about every file at or below ``places`` that speaks of llama.cpp, each as ``check`` says them.
+
+    ``baseline`` is the text of one: the findings that it accepts are left out.
+    """
+    from omniplan.check.folder import check_places
+    from omniplan.check.outputs import accepted_in, without
+
+    shared = None if model is None else model_of(model)
+    accepted = accepted_in(baseline) if baseline else frozenset()
+
+    def ask(path: Path) -> CheckReport:
+        report = check(path, model=shared, machine=machine, build=build)
+        return without(report, accepted)
+
+    return check_places([Path(place) for place in places], ask)

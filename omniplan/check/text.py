@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
+from omniplan.check.folder import FolderReport
 from omniplan.check.values import CheckReport, Finding, Severity
 from omniplan.text.verdict import headed
 
@@ -20,6 +22,23 @@ def check_text(report: CheckReport) -> str:
     return "\n".join(headed(report.unpriced, [*lines, _sum(report)]))
 
 
+def folder_text(report: FolderReport) -> str:
+    """The findings of every file, what nobody can read, and a summary."""
+    parts = [check_text(item) for item in report.reports if item.findings]
+    parts += [f"not read: {line}" for line in report.unread]
+    silent = [f"{item.file}:{item.mentioned}" for item in report.reports if item.mentioned]
+    parts += [f"llama.cpp is mentioned, and no command could be read: {', '.join(silent)}"] if silent else []
+    count = sum(item.n_commands for item in report.reports)
+    parts.append(f"{report.folder}: {_counted(report.findings)} ({count} command(s) in {report.n_files} file(s))")
+    return "\n".join(parts)
+
+
+def _counted(findings: Sequence[Finding]) -> str:
+    counts = Counter(finding.severity for finding in findings)
+    found = ", ".join(f"{counts[severity]} {_PLURAL[severity]}" for severity in Severity if counts[severity])
+    return found or "nothing found"
+
+
 def _headline(finding: Finding) -> str:
     named = finding.command or (f"{finding.places} commands" if finding.places > 1 else "")
     command = f" [{named}]" if named else ""
@@ -27,15 +46,13 @@ def _headline(finding: Finding) -> str:
 
 
 def _sum(report: CheckReport) -> str:
-    counts = Counter(finding.severity for finding in report.findings)
-    found = ", ".join(f"{counts[severity]} {_PLURAL[severity]}" for severity in Severity if counts[severity])
     known = f"{report.n_commands} command(s), {report.n_models} with a model at hand"
     if report.mentioned:
         known = f"llama.cpp is mentioned on line {report.mentioned}, and no command could be read"
     elif not report.n_commands:
         known = "no llama-server command in it"
     where = f", on {report.machine}" if report.machine else "; no machine given"
-    return f"{report.file}: {found or 'nothing found'} ({known}{where})"
+    return f"{report.file}: {_counted(report.findings)} ({known}{where})"
 
 
 _PLURAL = {Severity.ERROR: "error(s)", Severity.WARNING: "warning(s)", Severity.INFO: "info"}

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Final
 
 from omniplan.documents.text_file import lines_of
-from omniplan.errors import InputError
+from omniplan.errors import ArgumentError, InputError
 from omniplan.formats import sections
 from omniplan.formats.command import Command, Word
 from omniplan.formats.contents import Contents
@@ -21,6 +21,7 @@ from omniplan.formats.format import Format, Options
 from omniplan.formats.launch import Launch, commented, printable, rationale
 from omniplan.formats.traced import Source
 from omniplan.llamacpp.flags.args import Flag
+from omniplan.llamacpp.flags.args import parse as parse_args
 from omniplan.llamacpp.flags.dialect import spoken
 from omniplan.llamacpp.flags.table import FlagRow, ValueKind, load_flags
 
@@ -230,16 +231,62 @@ def write(items: Sequence[Launch], options: Options) -> str:
 
 
 def put(text: str, item: Launch, options: Options) -> str:
-    """``text`` with the preset in the place of the one with its name, or at the end."""
+    """``text`` with the preset in the place of the one with its name, or at the end.
+
+    Keys of the old one that say nothing about memory, such as sampling, stay. So does ``[*]``: what it would change of
+    the plan is set back in the preset, or raises InputError with its line.
+    """
     del options
-    return parse(text).put(item.id, section(item)).text
+    before = parse(text)
+    own = section(item)
+    new = _options(parse(own).sections[-1])
+    old = [part for part in before.sections if part.id == item.id]
+    kept = _options(*old) if len(old) == 1 else {}
+    lines = [
+        f"{key.text} = {word.text}" for name, (key, word) in kept.items() if name not in new and _is_free(key, word)
+    ]
+    shared = next((part for part in before.sections if part.id == GLOBAL), None)
+    lines += [_set_back(*pair) for name, pair in _options(shared).items() if name not in new and not _is_free(*pair)]
+    return before.put(item.id, "\n".join((own.rstrip("\n"), *lines, ""))).text
+
+
+def _set_back(key: Word, word: Word) -> str:
+    """The entry that gives an option of ``[*]`` its default again."""
+    row = keys().get(key.text)
+    usual = None if row is None else "false" if row.kind is ValueKind.NONE and not row.negated else row.default
+    if usual is None or isinstance(usual, bool):
+        raise InputError(f"preset: line {key.line}: {key.text} = {word.text} in [*] would change the plan")
+    return f"{key.text} = {usual}"
+
+
+def _is_free(key: Word, value: Word) -> bool:
+    """Whether an option has no part in what a plan decides."""
+    row = keys().get(key.text)
+    try:
+        params = parse_args([] if row is None else _argument(row, key.text, value.text))
+    except ArgumentError:
+        return False
+    return row is not None and replace(params, extra=()) == parse_args([])
+
+
+def _own(text: str) -> tuple[Command, ...]:
+    """Commands of the presets by themselves: what ``[*]`` adds was looked at when they were put beside it."""
+    return tuple(
+        Command(name=part.id, line=max(1, part.line), words=tuple(_words(_planned(part))))
+        for part in parse(text).sections
+        if part.id != GLOBAL and (part.id != DEFAULT or _options(part))
+    )
+
+
+def _planned(part: Preset) -> _Chosen:
+    return {name: pair for name, pair in _options(part).items() if not _is_free(*pair)}
 
 
 FORMAT: Final = Format(
     name="preset",
     ids=re.compile(r"[a-zA-Z0-9_./:-]+"),
     write=write,
-    read=commands,
+    read=_own,
     prepare=prepare,
     put=put,
     is_exact=False,

@@ -116,18 +116,45 @@ def _spliced(text: str, document: Any, parent: str, key: str, block: str, where:
 def _beside(text: str, siblings: Any, key: str, block: str) -> str:
     lines = lines_of(text)
     indent = int(siblings.lc.key(next(iter(siblings)))[1])
-    own = _indented(block, indent)
     if old := next((name for name in siblings if scalar(name) == key), None):
+        kept = "".join(_kept(lines, siblings[old], block))
+        own = _indented(block, indent) + ("\n" + kept.rstrip("\n") if kept else "")
         return sections.put(text, [_block(lines, key, key_line(siblings, old), indent)], own)
+    own = _indented(block, indent)
     last = max(key_line(siblings, name) for name in siblings)
     return sections.insert(text, _block(lines, key, last, indent).last_line, own)
+
+
+def _kept(lines: Sequence[str], entry: Any, block: str) -> Iterator[str]:
+    """The lines of an old entry's keys that the new one does not have, such as aliases and volumes."""
+    if not isinstance(entry, Mapping) or not entry or entry.fa.flow_style():  # type: ignore[attr-defined]
+        return
+    indent = int(entry.lc.key(next(iter(entry)))[1])  # type: ignore[attr-defined]
+    new = {match[1] for match in _KEY.finditer(block)}
+    for name in entry:
+        if scalar(name) not in new and (entry.lc.key(name)[1] == indent):  # type: ignore[attr-defined]
+            found = _block(lines, str(name), key_line(entry, name), indent)
+            yield from (line.rstrip("\r\n") + "\n" for line in lines[found.line - 1 : found.last_line])
+
+
+# A key of an entry that omniplan writes, which is indented by two.
+_KEY: Final = re.compile(r"^  ([\w-]+):", re.MULTILINE)
 
 
 def _others(document: Any, parent: str, key: str) -> tuple[object, object]:
     """What a file says but for one key."""
     top = document if isinstance(document, Mapping) else {}
-    outside = {name: value for name, value in top.items() if name != parent}
-    return outside, {name: value for name, value in mapping_at(top, parent).items() if scalar(name) != key}
+    outside = {name: _ended(value) for name, value in top.items() if name != parent}
+    return outside, {name: _ended(value) for name, value in mapping_at(top, parent).items() if scalar(name) != key}
+
+
+def _ended(value: object) -> object:
+    """A value without the line ends behind its texts: the last text of a file without a last one gains it."""
+    if isinstance(value, Mapping):
+        return {name: _ended(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_ended(item) for item in value]
+    return value.rstrip("\n") if isinstance(value, str) else value
 
 
 def _block(lines: Sequence[str], key: str, line: int, indent: int) -> _Block:

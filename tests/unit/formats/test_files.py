@@ -339,3 +339,42 @@ def test_several_overrides_become_one_list(name: str) -> None:
     assert "a=CPU,b=CPU,c=CUDA0" in omniplan.emit(joined, format=name)
     with pytest.raises(InputError, match="cannot be written"):
         omniplan.emit(mixed, format=name)
+
+
+STARRED = "[*]\njinja = true\nflash-attn = on\ntemp = 0.7\n\n[a]\nmodel = /m/a.gguf\n"
+
+
+def test_a_preset_goes_beside_what_is_for_all() -> None:
+    """``[*]`` and the others stay byte by byte; sampling stays, and a key that would change the plan is named."""
+    after = omniplan.emit(glm(), format="preset", section="new", into=STARRED)
+    assert after.startswith(STARRED)
+    assert "[new]\n" in after
+    assert omniplan.emit(glm(), format="preset", section="new", into=after) == after
+
+    sampled = STARRED.replace("/m/a.gguf\n", "/m/a.gguf\ntop-k = 20\nctx-size = 1\n")
+    replaced = omniplan.emit(glm(), format="preset", section="a", into=sampled)
+    assert "top-k = 20\n" in replaced
+    assert "ctx-size = 1\n" not in replaced
+    with pytest.raises(omniplan.InputError, match=r"line 2: spec-draft-model = d.gguf in \[\*\]"):
+        omniplan.emit(
+            glm(), format="preset", section="new", into=STARRED.replace("jinja = true", "spec-draft-model = d.gguf")
+        )
+
+
+@pytest.mark.parametrize("mark", [">", "|", ">-"])
+def test_a_block_without_a_last_line_end_is_no_obstacle(mark: str) -> None:
+    """The model before says what it said."""
+    before = f'models:\n  "a":\n    cmd: {mark}\n      llama-server -m a.gguf\n      --port ${{PORT}}'
+    after = omniplan.emit(glm(), format="llama-swap", section="new", into=before)
+
+    assert [command.name for command in llama_swap.commands(after)] == ["a", "new"]
+    assert llama_swap.commands(after)[0].args == llama_swap.commands(before)[0].args
+
+
+def test_what_an_entry_has_beside_its_command_is_kept() -> None:
+    """Aliases of the replaced model stay, and nothing is written twice."""
+    before = "models:\n  glm:\n    cmd: llama-server -m a\n    aliases:\n      - x\n      - y\n    proxy: http://x\n"
+    after = omniplan.emit(glm(), format="llama-swap", section="glm", into=before)
+
+    assert "    aliases:\n      - x\n      - y\n    proxy: http://x\n" in after
+    assert omniplan.emit(glm(), format="llama-swap", section="glm", into=after) == after
