@@ -53,6 +53,7 @@ class Rules:
     keeps_latent_v: the cache of latent attention holds V too, which is a part of K.
     asks_about_delta_nets: their kernel is given up for prompts where it would run away from the device of a layer.
     pads_batches: attention without a cache fills K, V and the mask up to a multiple of 256 rows.
+    drops_pooled_logits: a context that pools rows computes no logits.
     mixes_cache_types: CUDA's attention takes K and V of different types.
     attends_odd_quants: it takes K and V of q4_1, q5_0 and q5_1.
     attends_192: it takes heads of 192.
@@ -77,6 +78,7 @@ class Rules:
     keeps_latent_v: bool = False
     asks_about_delta_nets: bool = False
     pads_batches: bool = False
+    drops_pooled_logits: bool = False
     mixes_cache_types: bool = True
     attends_odd_quants: bool = True
     attends_192: bool = True

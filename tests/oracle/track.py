@@ -149,11 +149,12 @@ def keep(asked: Library, outcomes: Sequence[Outcome]) -> None:
 
 
 def sample(build: int, count: int) -> list[Case]:
-    """``count`` cases of the oracle, and those recorded of any build that show what a build changes."""
+    """``count`` cases of the oracle, some servers of embeddings, and recorded cases that show what a build changes."""
     changed = known(build).graphs
     recorded = [case for path in sorted((DATA / "oracle").glob("b[0-9]*.jsonl")) for case in cases.load(path.stem)]
     shown = [case for case in recorded if cases.model(case["model"]).arch in changed]
-    chosen = {cases.label(case): case for case in (*newer(build), *shown, *stratified(count))}
+    pooled = cases.load("embeddings")[::5]
+    chosen = {cases.label(case): case for case in (*newer(build), *shown, *pooled, *stratified(count))}
     return list(chosen.values())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from omniplan.domain.params import Pooling
 from omniplan.llamacpp.graph import attention as attn
 from omniplan.llamacpp.graph import inputs as inp
 from omniplan.llamacpp.graph.builder import Builder
@@ -226,6 +227,8 @@ def unembed(b: Builder, recipe: Recipe, x: Node, out_ids: Node | None = None) ->
         b.embedding = x
         return
     _embedding(b, recipe, x)
+    if b.context.build.rules.drops_pooled_logits and b.context.pooling not in (None, Pooling.NONE):
+        return
     if recipe.hidden_scale:
         x = scale(x)
     tied = -1 if recipe.input_head else device

@@ -18,14 +18,24 @@ _MOE: Final = Moe(act="GELU", norm=False, weights_scale=True)
 
 
 def build(
-    b: Builder, *, rotary: bool = False, learned_positions: bool = False, act: str = "GELU", ffn_bias: bool = True
+    b: Builder,
+    *,
+    rotary: bool = False,
+    learned_positions: bool = False,
+    positions_first: bool = False,
+    act: str = "GELU",
+    ffn_bias: bool = True,
 ) -> None:
     """Fill ``b.graph`` with the encoder.
 
-    Positions are rotary, or learned and added to the embeddings, or in the mask alone (ALiBi).
+    Positions are rotary, or learned and added to the embeddings, or in the mask alone (ALiBi). ``positions_first``:
+    learned ones are looked up before the tokens.
     """
     positions = inp.positions(b)
-    x = _embedded(b, positions if learned_positions else None)
+    learned = get_rows(b.need_shared("position_embd.weight"), positions) if learned_positions else None
+    if learned is not None and positions_first:
+        b.graph.expand(learned)
+    x = _embedded(b, learned)
     mask, out_ids = inp.no_cache_mask(b), inp.output_ids(b)
     for il in range(b.hparams.n_layer):
         mixed = _attention(b, il, x, mask, positions if rotary else None)
@@ -40,12 +50,12 @@ def build(
     b.graph.expand(x)
 
 
-def _embedded(b: Builder, positions: Node | None) -> Node:
+def _embedded(b: Builder, learned: Node | None) -> Node:
     x = inp.embeddings(b)
     if (types := b.shared("token_types.weight")) is not None:
         x = add(x, view_1d(types, b.hparams.n_embd))
-    if positions is not None:
-        x = add(get_rows(b.need_shared("position_embd.weight"), positions), x)
+    if learned is not None:
+        x = add(learned, x)
     return normed("layer", x, b.shared("token_embd_norm.weight"), b.shared("token_embd_norm.bias"), 0)
 
 
