@@ -11,7 +11,7 @@ from omniplan.formats.command import Command
 from omniplan.formats.contents import Contents
 from omniplan.formats.programs import Settings
 from omniplan.formats.starts import starts
-from omniplan.formats.traced import Source, Traced, joined
+from omniplan.formats.traced import LONGEST, Source, Traced, joined
 
 _VARIABLE: Final = re.compile(r"%%|%(?:~[a-z]*)?(?:[\d*]|\w+(?::[^%\n]*)?%)|!\w+!", re.IGNORECASE)
 _SET: Final = re.compile(
@@ -31,7 +31,6 @@ _WORD: Final = re.compile(r'(?:\\"|"(?:\\"|[^"\n])*"?|\^[\s\S]|[^\s"^])+')
 _MARK: Final = re.compile(r'\\(?=")|(?<!\\)"|\^(?=[\s\S])')
 _REDIRECT: Final = re.compile(r"\d?>{1,2}(?:&\d|\s*\S+)?|<\s*\S+")
 _PREFIXES: Final = frozenset({"call", "start", "cmd"})
-_LONGEST: Final = 1_000_000
 # No line of the command processor is so long; a file made to do harm doubles a variable line by line.
 _LARGEST: Final = 32_768
 
@@ -65,7 +64,7 @@ def _lines(source: Source) -> Iterator[Traced]:
     """Lines with those that a caret joins to them."""
     parts: list[Traced] = []
     at = 0
-    for raw in lines_of(source.text[:_LONGEST]):
+    for raw in lines_of(source.text[:LONGEST]):
         text = raw.rstrip("\r\n")
         goes_on = text.endswith("^") and not _REMARK.match(text)
         parts.append(source.span(at, at + len(text) - goes_on))

@@ -11,7 +11,7 @@ from typing import Final
 from omniplan.formats.contents import Contents
 from omniplan.formats.programs import Settings
 from omniplan.formats.starts import in_container
-from omniplan.formats.traced import Source, Traced
+from omniplan.formats.traced import LONGEST, Source, Traced
 from omniplan.formats.words import traced_words
 
 _INSTRUCTION: Final = re.compile(
@@ -21,7 +21,6 @@ _COMMENT: Final = re.compile(r"^[ \t]*#[^\n]*\n", re.MULTILINE)
 _CONTINUED: Final = re.compile(r"\\[ \t]*\r?\n(?:[ \t]*#[^\n]*\n)*")
 _VARIABLE: Final = re.compile(r"\$\{?([A-Za-z_]\w*)(?::-([^}]*))?\}?")
 _STRING: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_LONGEST: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def read(source: Source) -> Contents:
 
 def _instructions(source: Source) -> Iterator[tuple[str, Traced]]:
     at = 0
-    while at < min(len(source.text), _LONGEST):
+    while at < min(len(source.text), LONGEST):
         comment = _COMMENT.match(source.text, at)
         match = None if comment else _INSTRUCTION.match(source.text, at)
         if match:

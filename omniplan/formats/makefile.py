@@ -8,22 +8,21 @@ from typing import Final
 from omniplan.formats.contents import Contents, together
 from omniplan.formats.shell.scope import Scope, Variable
 from omniplan.formats.shell.script import read_script
-from omniplan.formats.traced import Source, Traced
+from omniplan.formats.traced import LONGEST, Source, Traced
 
 _ASSIGNMENT: Final = re.compile(
     r"^(?:export\s+)?([A-Za-z_][\w.-]*)\s*(?::{0,3}|\?)=\s*([^\n#]*?)[ \t]*(?:#[^\n]*)?$", re.MULTILINE
 )
 _RECIPE: Final = re.compile(r"^(?:\t| {2,})[@+-]*((?:[^\\\n]|\\\r?\n|\\.)*)", re.MULTILINE)
 _VARIABLE: Final = re.compile(r"\$\$|\$[({]([\w.-]+)[)}]|\{\{\s*([\w-]+)\s*\}\}|\$\([^)]*\)|\{\{[^}]*\}\}")
-_LONGEST: Final = 500_000
 _NESTED: Final = 8
 
 
 def read(source: Source) -> Contents:
     """What the recipes start; make's own variables are put in."""
-    values = {match[1]: _bare(source.span(*match.span(2))) for match in _ASSIGNMENT.finditer(source.text[:_LONGEST])}
+    values = {match[1]: _bare(source.span(*match.span(2))) for match in _ASSIGNMENT.finditer(source.text[:LONGEST])}
     parts: list[Contents] = []
-    for match in _RECIPE.finditer(source.text[:_LONGEST]):
+    for match in _RECIPE.finditer(source.text[:LONGEST]):
         line = _filled(source.span(*match.span(1)), values)
         scope = Scope(variables={name: Variable((value,)) for name, value in values.items() if not value.is_open})
         parts.append(read_script(source.inside(line), scope=scope))

@@ -12,7 +12,7 @@ from omniplan.formats.launchers import started
 from omniplan.formats.programs import Launched, has_model, is_likely, is_named
 from omniplan.formats.shell.script import read_script
 from omniplan.formats.starts import of_started
-from omniplan.formats.traced import Source, Traced
+from omniplan.formats.traced import LONGEST, Source, Traced
 
 _TOKEN: Final = re.compile(
     r"""(?P<comment>\#[^\n]*|/\*[\s\S]*?\*/)
@@ -26,7 +26,6 @@ _TOKEN: Final = re.compile(
     re.VERBOSE,
 )
 _HOLE: Final = re.compile(r"\$\{([^{}]*)\}")
-_LONGEST: Final = 500_000
 # Where NixOS's service takes arguments of llama-server (services.llama-cpp).
 _FLAGS: Final = re.compile(r"extraFlags\s*=\s*$")
 
@@ -37,7 +36,7 @@ def read(source: Source) -> Contents:
     flags: list[list[Traced]] = []
     scripts: list[Traced] = []
     inside: list[Traced] | None = None
-    for match in _TOKEN.finditer(source.text, 0, _LONGEST):
+    for match in _TOKEN.finditer(source.text, 0, LONGEST):
         kind = match.lastgroup or "other"
         if kind == "open":
             inside = []

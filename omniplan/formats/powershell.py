@@ -11,7 +11,7 @@ from omniplan.formats.contents import Contents
 from omniplan.formats.powershell_words import Lexer, Value, fields_of
 from omniplan.formats.programs import Settings
 from omniplan.formats.starts import starts
-from omniplan.formats.traced import Source, Traced, joined
+from omniplan.formats.traced import LONGEST, Source, Traced, joined
 
 _ASSIGNMENT: Final = re.compile(
     r"(?:\[[\w.\[\]]+\]\s*)*\$(?:(?:script|global|local|private):)?\{?([\w:]+)\}?\s*(\+?=)(?!=)\s*", re.IGNORECASE
@@ -29,7 +29,6 @@ _EVALUATES: Final = frozenset({"invoke-expression", "iex"})
 _VALUED: Final = frozenset(
     "workingdirectory redirectstandardoutput redirectstandarderror windowstyle verb credential".split()
 )
-_LONGEST: Final = 1_000_000
 _CALLS: Final = 5
 
 
@@ -50,7 +49,7 @@ class _Reader:
     def run(self, source: Source, depth: int) -> None:
         """Walk a text."""
         lexer = Lexer(source, self._known)
-        text = source.text[:_LONGEST]
+        text = source.text[:LONGEST]
         at = 0
         while at < len(text):
             if (

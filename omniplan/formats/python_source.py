@@ -13,9 +13,8 @@ from omniplan.formats.contents import Contents, together
 from omniplan.formats.launchers import started
 from omniplan.formats.shell.script import read_script
 from omniplan.formats.starts import of_started
-from omniplan.formats.traced import Source, Traced, joined
+from omniplan.formats.traced import LONGEST, Source, Traced, joined
 
-_LONGEST: Final = 500_000
 _DEPTH: Final = 30
 # Functions that take a line for a shell, or a list of words.
 _SHELLS: Final = frozenset(
@@ -27,8 +26,8 @@ Value = Traced | list[Traced]
 
 def read(source: Source, *, where: str = "Python") -> Contents:
     """What the lists and lines of a program start."""
-    if len(source.text) > _LONGEST:
-        raise InputError(f"{where}: {len(source.text):,} characters of Python; {_LONGEST:,} are read at most")
+    if len(source.text) > LONGEST:
+        raise InputError(f"{where}: {len(source.text):,} characters of Python; {LONGEST:,} are read at most")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

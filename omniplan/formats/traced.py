@@ -16,6 +16,9 @@ _RUN: Final = re.compile(r"\S+")
 _LINE_END: Final = re.compile(r"\n")
 _NOWHERE: Final = -1
 
+# No script or build file that starts a server has so many characters; what is behind them is not read.
+LONGEST: Final = 500_000
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:

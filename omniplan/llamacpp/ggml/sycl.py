@@ -39,8 +39,8 @@ _NOT_TO_ITSELF = _types("iq2_xxs iq2_xs iq2_s iq3_xxs iq3_s iq1_s iq1_m")
 _ATTENTION = _types("f32 f16 bf16 q4_0 q4_1 q5_0 q5_1 q8_0")
 _ONEDNN = _types("f32 f16 q4_0 q4_1 q5_0 q5_1 q8_0")
 _INDEXED = _types("f16 f32 bf16 q8_0 q5_1 q5_0 q4_1 q4_0 iq4_nl")
-_ALIGNMENT: Final = 128  # common.hpp:SYCL_BUFFER_ALIGNMENT
-_KQ_STRIDE: Final = 256  # fattn-common.hpp:FATTN_KQ_STRIDE
+_BUFFER_ALIGNMENT: Final = 128  # common.hpp:SYCL_BUFFER_BUFFER_ALIGNMENT
+_MASK_STRIDE: Final = 256  # fattn-common.hpp:FATTN_MASK_STRIDE
 _WARP: Final = 16  # presets.hpp:WARP_SIZE of Intel's GPUs
 _SOLVED: Final = 64  # solve_tri.hpp:SYCL_SOLVE_TRI_MAX_N
 
@@ -77,7 +77,7 @@ def _attention(node: Node) -> bool:
             shape = v.ne[0] == k.ne[0]
         case 576:
             odd = any(stride % 16 for t in node.src[:4] if not t.type.is_quantized for stride in t.nb[1:])
-            shape = v.ne[0] == 512 and ratio >= 2 and has_mask and not k.ne[1] % _KQ_STRIDE and not odd
+            shape = v.ne[0] == 512 and ratio >= 2 and has_mask and not k.ne[1] % _MASK_STRIDE and not odd
         case _:
             shape = False
     one_mask = not has_mask or node.src[3].ne[2] == 1
@@ -188,7 +188,7 @@ def _stored(node: Node, *, has_onednn: bool) -> int:
         values = 0
     end = node.nbytes
     for halves in (queries, keys, values, 1 if fused else 0, queries):
-        end = pad(end, _ALIGNMENT) + 2 * halves if halves else end
+        end = pad(end, _BUFFER_ALIGNMENT) + 2 * halves if halves else end
     return end - node.nbytes
 
 

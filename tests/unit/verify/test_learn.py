@@ -16,7 +16,7 @@ from omniplan.machines.files import machine_toml
 from omniplan.predict.learned import Learned, LearnedMemory, load
 from omniplan.units import MIB
 from omniplan.verify.logs import parse_log
-from omniplan.verify.logs.report import BreakdownRow, LoadReport, Timing
+from omniplan.verify.logs.report import BreakdownRow, BufferKind, LoadReport, Timing
 from tests import diary
 from tests.log_writer import ERAS, render
 
@@ -43,9 +43,17 @@ def run(name: str, *, beside: int = 1500, rate: float = 103.79, build: int = 802
 
 
 @cache
-def taught() -> Learned:
-    """One run at two thirds of the usual speed, held against the model."""
-    return omniplan.calibrate([run("a.log", rate=70.0)], model=diary.MODEL, machine=MACHINE, args=diary.args(512))
+def taught(*, compute: float = 1.0) -> Learned:
+    """One run at two thirds of the usual speed, and with ``compute`` times its compute buffers, held to the model."""
+    report = run("a.log", rate=70.0)
+    (load,) = report.loads
+    context = load.contexts[0]
+    buffers = tuple(
+        replace(item, size=int(compute * item.size)) if item.kind is BufferKind.COMPUTE else item
+        for item in context.buffers
+    )
+    loads = (replace(load, contexts=(replace(context, buffers=buffers), *load.contexts[1:])),)
+    return omniplan.calibrate([replace(report, loads=loads)], model=diary.MODEL, machine=MACHINE, args=diary.args(512))
 
 
 def kept(plan: omniplan.Plan, name: str) -> int:
@@ -70,8 +78,8 @@ def test_the_next_plan_keeps_what_was_measured(beside: int, tmp_path: Path) -> N
 
 
 def test_a_build_s_compute_buffers_count(tmp_path: Path) -> None:
-    """With the model, the factor between this build's compute buffer and the predicted one is learned and kept."""
-    learned = taught()
+    """With the model, the factor between a run's compute buffer and the price of its own build is learned and kept."""
+    learned = taught(compute=1.25)
     path = tmp_path / "mine.toml"
     path.write_text(learned.to_toml(), encoding="utf-8")
     gpus = tuple(replace(gpu, compute=None) for gpu in learned.gpus if gpu.beside)
@@ -83,7 +91,10 @@ def test_a_build_s_compute_buffers_count(tmp_path: Path) -> None:
     with_factor, without = (omniplan.plan(diary.MODEL, MACHINE, n_ctx=8192, calibration=file) for file in (path, other))
 
     assert factor is not None
-    assert factor.value == pytest.approx(448 / 360.51, rel=1e-3)
+    assert factor.value == pytest.approx(1.25, rel=5e-3)
+    usual = next(gpu.compute for gpu in taught().gpus if gpu.name == "CUDA0")
+    assert usual is not None
+    assert usual.value == pytest.approx(1, rel=5e-3), "the diary's 448 MiB are what its build is priced at"
     growth = [next(m.growth for m in plan.margins if m.pool == "CUDA0") for plan in (with_factor, without)]
     assert growth[0] > growth[1]
 

@@ -264,12 +264,13 @@ def test_memory_in_use_is_read_from_nvidia_smi(tmp_path: Path) -> None:
 def test_what_may_be_in_use_is_the_price_and_the_headroom(beyond: int, tmp_path: Path) -> None:
     """With a screen: what is in use before, the buffers, the rest of a context and 1 GiB; a MiB more is named."""
     machine = omniplan.load_machine(diary.MACHINE)
-    priced = omniplan.footprint(diary.MODEL, machine, diary.args(512))
+    log = parse_log(render(diary.glm(), ERA))
+    assert log.build is not None
+    priced = omniplan.footprint(diary.MODEL, machine, diary.args(512), build=log.build.number)
     context = max(0, priced.process["CUDA1"].total - 465 * MIB)
     used = (16303 - 12761) + (priced.buffers["CUDA1"].total + context) // MIB + 1024 + beyond
     path = tmp_path / "used.csv"
     path.write_text(f"index, memory.used [MiB]\n0, 900 MiB\n1, {used} MiB\n", encoding="utf-8")
-    log = parse_log(render(diary.glm(), ERA))
 
     found = omniplan.verify(log, model=diary.MODEL, machine=machine, args=diary.args(512), nvidia_smi=path)
 
