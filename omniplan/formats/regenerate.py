@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from omniplan.domain.build import DEFAULT_NAME
 from omniplan.domain.request import DEFAULT, Request
 from omniplan.llamacpp.flags.write import override_text
 
@@ -57,9 +58,10 @@ def options_of(request: Request) -> Iterator[str]:
     yield from (option for field, option in _SWITCHES.items() if not getattr(request, field))
 
 
-def stack_command(machine: str) -> str:
-    """What places a stack on ``machine``."""
-    return shlex.join(["omniplan", "stack", "STACK.toml", "--machine", machine])
+def stack_command(machine: str, build: str) -> str:
+    """What places a stack on ``machine``, for a ``build`` that its file may not say."""
+    other = [] if build == DEFAULT_NAME else ["--llama-cpp", build]
+    return shlex.join(["omniplan", "stack", "STACK.toml", "--machine", machine, *other])
 
 
 def command_of(item: Launch) -> str:

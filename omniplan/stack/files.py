@@ -42,7 +42,7 @@ def _launches(found: Stack) -> list[Launch]:
 
 
 def _launch(found: Stack, member: Member) -> Launch:
-    return replace(launch(member.plan, id=member.name), origin=stack_command(found.machine.name))
+    return replace(launch(member.plan, id=member.name), origin=stack_command(found.machine.name, found.llama_cpp))
 
 
 def _models_conf(found: Stack, options: Options) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from omniplan.domain.build import build_lines
 from omniplan.domain.evidence import Reason
 from omniplan.stack.values import GroupResult, Member, PoolUse, Stack
 from omniplan.text.argv import shell_line
@@ -16,7 +17,8 @@ def stack_text(found: Stack) -> str:
     """Every member's share of every pool, then each group: whether it fits, what is left or missing, and speeds."""
     parts = [_summary(found), _shares(found), *(_group(found, group) for group in found.groups), _sets(found)]
     head = verdict_line(found.unpriced, fits=found.fits)
-    return "\n\n".join(part for part in (head, *parts, *_commands(found), _notes(found)) if part)
+    build = "\n".join(build_lines(member.plan.footprint.build for member in found.members))
+    return "\n\n".join(part for part in (head, *parts, *_commands(found), build, _notes(found)) if part)
 
 
 def _summary(found: Stack) -> str:
