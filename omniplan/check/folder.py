@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from omniplan.errors import InputError
 
 # Folders that hold no configuration of the user's own.
 _SKIPPED: Final = frozenset({".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", "venv", "build", "dist"})
+_SPEAKS: Final = re.compile(r"llama|koboldcpp|gguf", re.IGNORECASE)
 # Larger files are models, logs and data.
 _LARGEST: Final = 300_000
 
@@ -81,7 +83,5 @@ def check_places(places: Sequence[Path], check: Callable[[Path], CheckReport]) -
 
 def _speaks(path: Path, text: str) -> bool:
     """Whether a file may be about llama.cpp at all."""
-    lower = text.lower()
-    return kind_of(str(path), text) in (FileKind.PRESET, FileKind.MODELS_CONF) or any(
-        word in lower for word in ("llama", "koboldcpp", "gguf")
-    )
+    is_named = kind_of(str(path), text) in (FileKind.PRESET, FileKind.MODELS_CONF)
+    return is_named or _SPEAKS.search(text) is not None
