@@ -78,3 +78,18 @@ def test_a_model_of_201_gib_is_refused_with_the_quant_and_the_share_that_do() ->
     (way,) = [text for text in refusal.value.advice if text.startswith("all on the GPU")]
     (mib, pages) = re.findall(r"as IQ2_S, .* with ([\d,]+) MiB for the GPU \(ttm.pages_limit=(\d+) on", way)[0]
     assert int(mib.replace(",", "")) * MIB == int(pages) * 4096
+
+
+# Published tokens/s of gpt-oss-120b: GB10 at depths of 8,192 and 0, Strix Halo (ROCm) at 32,768 and 0.
+@pytest.mark.parametrize(
+    ("words", "slowest", "fastest"),
+    [("DGX Spark", 51.85, 59.02), ("Strix Halo 128 GB", 36.32, 51.81), ("M3 Ultra 512 GB", 0, float("inf"))],
+)
+def test_a_model_that_fits_is_planned_at_published_speeds(words: str, slowest: float, fastest: float) -> None:
+    """All of gpt-oss-120b on the GPU; a Mac's speed with this model is in no table at hand."""
+    model = omniplan.load_model("tests/data/models/zoo/gpt-oss-120b-MXFP4_MOE.gguf")
+    plan = omniplan.plan(model, omniplan.machine_from_words(words), omniplan.Request(n_ctx=8192, baselines=False))
+
+    (device,) = set(plan.footprint.layers)
+    assert device != "CPU"
+    assert slowest <= plan.prediction.decode_tokens_per_second.value <= fastest
