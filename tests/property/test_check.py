@@ -195,6 +195,9 @@ PIECES = st.one_of(
     st.sampled_from(FLAGS),
     st.sampled_from("llama-server numactl --membind=0 [one] MODEL=a EXTRA_ARGS= CTX_SIZE=8k = # ; & ( ) |".split()),
     st.sampled_from(["\\", "'", '"', "$(x)", "${Y}", "\n", "\r\n", "\t"]),
+    st.sampled_from(["```", "$a =", "& ", "@(", ")", "set A=", "%A%", "^", "`", "[", "]", ","]),
+    st.sampled_from(["x=", "${", "''", "<<EOF", "EOF"]),
+    st.sampled_from(["[Service]", "ExecStart=", "[Container]", "Image=", "[program:a]", "command=", "FROM a", "CMD "]),
     st.sampled_from(["services:", "models:", "  a:", "    cmd: ", "    command: ", "- ", "LLAMA_ARG_FIT=", "exps=CPU"]),
     st.sampled_from(
         [r"blk\.1=CPU", "blk.1.=CUDA1", "8k", "-1", "99", "3,1", "f8", "q8_0", "on", "none", "GiB 17 size"]
@@ -204,7 +207,10 @@ PIECES = st.one_of(
 TEXTS = st.one_of(
     st.text(max_size=200), st.lists(PIECES, max_size=30).map(" ".join), st.lists(PIECES, max_size=30).map("\n".join)
 )
-FILES = ("a.sh", "models.conf", "a.ini", ".env", "a.yaml", "Dockerfile", "a.log", "a")
+FILES = (
+    *("a.sh", "models.conf", "a.ini", ".env", "a.yaml", "Dockerfile", "a.log", "a", "a.ps1", "a.bat", "a.md", "a.py"),
+    *("a.nix", "a.json", "a.service", "a.container", "a.desktop", "a.plist", "supervisord.conf", "Makefile"),
+)
 
 
 @settings(max_examples=50 * SCALE, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
