@@ -163,7 +163,7 @@ def headroom_lines(margins: Sequence[Margin]) -> list[str]:
         )
         for margin in margins
     ]
-    header = ("headroom", "free before", "plan", "CUDA / prompt cache", "growth", "spare", "stays free")
+    header = ("headroom", "free before", "plan", "driver / prompt cache", "growth", "spare", "stays free")
     return [table(header, rows)] if rows else ["No pool of known size is in use."]
 
 
