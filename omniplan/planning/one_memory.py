@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from omniplan.domain.evidence import Reason, ReasonVerdict
-from omniplan.domain.machine import Gpu, Machine
+from omniplan.domain.machine import Machine
 from omniplan.llamacpp.quant.requantise import requantise, smaller_quants
 from omniplan.machines.advice import share_limits
 from omniplan.planning import smaller
@@ -39,7 +39,7 @@ def onto_gpus(problem: Problem, quants: _Quants) -> Iterator[str]:
     usual, raised = _on_gpus(problem, machine), _on_gpus(problem, _raised(machine))
     whole = smaller.found(raised) if raised.machine != machine else None
     if whole is not None:
-        yield f"as it is, {_share(machine.gpus[0], whole)}"
+        yield f"as it is, {_share(machine, whole)}"
     if n_ctx := smaller.largest_context(usual, {}):
         yield f"with {n_ctx:,} tokens"
     for changes in smaller.cache_types(usual):
@@ -50,7 +50,7 @@ def onto_gpus(problem: Problem, quants: _Quants) -> Iterator[str]:
     if whole is None and raised.machine != machine:
         more, larger = smaller.largest_quant(raised, quants, {})
         if more > size and (needs := smaller.found(_as(raised, larger))):
-            yield f"as {larger}, {gib(more)}, {_share(machine.gpus[0], needs)}"
+            yield f"as {larger}, {gib(more)}, {_share(machine, needs)}"
 
 
 def _on_gpus(problem: Problem, machine: Machine) -> Problem:
@@ -75,9 +75,14 @@ def _raised(machine: Machine) -> Machine:
     return replace(machine, gpus=gpus)
 
 
-def _share(gpu: Gpu, needs: Solution) -> str:
-    """The share of RAM that a placement needs for ``gpu``, in whole GiB, and how it is given where that is known."""
-    margin = next(margin for margin in needs.margins if margin.pool == gpu.name)
+def _share(machine: Machine, needs: Solution) -> str:
+    """The share of RAM that a placement needs for a GPU, in whole GiB, and how it is given where that is known.
+
+    Of several GPUs it is the one that holds most.
+    """
+    held = {margin.pool: margin for margin in needs.margins}
+    gpu = max(machine.gpus, key=lambda gpu: held[gpu.name].used if gpu.name in held else -1)
+    margin = held[gpu.name]
     size = pad(margin.used + margin.context + margin.growth, GIB)
     rule = next((rule for rule in share_limits().values() if rule.source in gpu.limit_source), None)
     how = f" ({rule.raising.format(mib=size // MIB, pages=size // _PAGE)})" if rule else ""

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Gpu, Machine, Memory
-from omniplan.domain.params import Override
+from omniplan.domain.params import Override, ServerParams
 from omniplan.domain.request import Request
+from omniplan.llamacpp.flags.refusals import devices_in_use
 from omniplan.units import GIB, MIB
 from tests.fuzz import IS_FUZZING
 
@@ -107,8 +108,8 @@ def _shared(draw: st.DrawFn, index: int, ram: int) -> Gpu:
 
 @st.composite
 def placements(draw: st.DrawFn, machine: Machine) -> tuple[str, ...]:
-    """Arguments that put layers and weights somewhere, on any GPUs of ``machine``."""
-    n = len(machine.gpus)
+    """Arguments that put layers and weights somewhere, on any GPUs of ``machine`` that llama.cpp takes."""
+    n = len(devices_in_use(ServerParams(), machine.gpus))
     shares = st.lists(st.integers(1, 9), min_size=n, max_size=n).map(lambda counts: ",".join(map(str, counts)))
     where = st.one_of(
         shares.map(lambda text: ("-ngl", "99", "-ts", text)),
