@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import BinaryIO, Final
+from typing import Final, Protocol
 
 from omniplan.errors import HeaderError
 from omniplan.units import KIB, MIB
@@ -18,6 +18,16 @@ MAX_SKIPPED_STRINGS: Final = 1 << 21
 DOWNLOAD_AGAIN: Final = "the file is cut short or damaged: download it again"
 
 
+class Source(Protocol):
+    """What a header is read from: an open file, or a file on another host."""
+
+    def seek(self, offset: int, /) -> object:
+        """Go to the byte at ``offset``."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next ``size`` bytes, fewer at the end."""
+
+
 class Cursor:
     """A position in a file of ``size`` bytes; every method moves forward or raises ``HeaderError``.
 
@@ -25,7 +35,7 @@ class Cursor:
     Memory is one window plus what the budgets let through, whatever the file claims.
     """
 
-    def __init__(self, file: BinaryIO, path: str, size: int) -> None:
+    def __init__(self, file: Source, path: str, size: int) -> None:
         self.path = path
         self.size = size
         self.order = "<"

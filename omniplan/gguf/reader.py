@@ -18,6 +18,7 @@ from omniplan.domain.tensor_type import REMOVED_TYPES, TENSOR_TYPES, TensorType
 from omniplan.errors import HeaderError
 from omniplan.gguf.cursor import DOWNLOAD_AGAIN, Cursor
 from omniplan.gguf.magic import MAGIC, check_magic
+from omniplan.gguf.place import is_url
 from omniplan.gguf.values import ValueType, read_type, read_value
 from omniplan.units import MIB, pad
 
@@ -61,8 +62,11 @@ class Shard:
     file_bytes: int
 
 
-def read_shard(path: Path) -> Shard:
-    """The header of the file at ``path``; raises ``HeaderError`` for anything it cannot read or trust."""
+def read_shard(place: str | Path) -> Shard:
+    """The header of the file at ``place``, a path or a URL; raises ``HeaderError`` for what it cannot read or trust."""
+    if is_url(place):
+        return _read_remote(str(place))
+    path = Path(place)
     try:
         status = _status(path)
         if stat.S_ISDIR(status.st_mode):
@@ -76,6 +80,16 @@ def read_shard(path: Path) -> Shard:
         raise HeaderError(path, "no such file") from error
     except OSError as error:
         raise HeaderError(path, f"cannot be read: {error.strerror or error}") from error
+
+
+def _read_remote(url: str) -> Shard:
+    # Half a dozen modules that nobody needs who reads files.
+    from omniplan.gguf.remote import RemoteFile
+
+    with RemoteFile(url) as file:
+        shard = _read(Cursor(file, url, file.size))
+        file.keep()
+        return shard
 
 
 def _status(path: Path) -> os.stat_result:

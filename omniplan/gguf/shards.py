@@ -13,6 +13,7 @@ from typing import Final
 from omniplan.domain.header import ByteOrder, Header, Tensor
 from omniplan.errors import HeaderError
 from omniplan.gguf.cursor import DOWNLOAD_AGAIN
+from omniplan.gguf.place import beside, is_url, located, name_of
 from omniplan.gguf.reader import MAX_TENSORS, Shard, read_shard
 
 SUFFIX: Final = "-{:05d}-of-{:05d}.gguf"
@@ -20,12 +21,12 @@ _NAMED: Final = 3
 
 
 def read_header(path: str | Path) -> Header:
-    """The header of the GGUF model at ``path``: one file, or any file of a split model.
+    """The header of the GGUF model at ``path``, a URL or a store's name too: one file, or any file of a split model.
 
     Raises ``HeaderError`` for every file that cannot be read, is not GGUF, is cut short, misses parts or would be
     refused by llama.cpp's loader. Reads no tensor data; long arrays become ``ArrayInfo``.
     """
-    given = read_shard(Path(path))
+    given = read_shard(located(path))
     shards = tuple(_read_set(given, _number(given, "split.count")))
     _check_data(shards)
     first = shards[0]
@@ -54,7 +55,7 @@ def _read_set(given: Shard, count: int) -> Iterator[Shard]:
         return
     n_tensors = 0
     for number, path in enumerate(_paths(given, count)):
-        shard = given if str(path) == given.path else read_shard(path)
+        shard = given if path == given.path else read_shard(path)
         _check_member(shard, number, count, given.byte_order)
         n_tensors += len(shard.tensors)
         if n_tensors > MAX_TENSORS:
@@ -63,28 +64,28 @@ def _read_set(given: Shard, count: int) -> Iterator[Shard]:
         yield replace(shard, metadata={}) if number else shard
 
 
-def _paths(given: Shard, count: int) -> Sequence[Path]:
+def _paths(given: Shard, count: int) -> Sequence[str]:
     number = _number(given, "split.no")
-    path, suffix = Path(given.path), SUFFIX.format(number + 1, count)
-    if not path.name.endswith(suffix):
+    name, suffix = name_of(given.path), SUFFIX.format(number + 1, count)
+    if not name.endswith(suffix):
         raise HeaderError(
-            path,
+            given.path,
             f"is part {number + 1} of {count} but its name does not end in {suffix}",
             remedy="give it that name: the other parts are found by theirs",
         )
-    prefix = path.name.removesuffix(suffix)
-    paths = [path.with_name(prefix + SUFFIX.format(part, count)) for part in range(1, count + 1)]
-    missing = [part.name for part in paths if not _exists(part)]
+    prefix = name.removesuffix(suffix)
+    paths = [beside(given.path, prefix + SUFFIX.format(part, count)) for part in range(1, count + 1)]
+    missing = [name_of(path) for path in paths if not _exists(path)]
     if missing:
         names = ", ".join(missing[:_NAMED]) + (f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else "")
         problem = f"{len(missing)} of the model's {count} files are missing: {names}"
-        raise HeaderError(path, problem, remedy="download them next to it")
+        raise HeaderError(given.path, problem, remedy="download them next to it")
     return paths
 
 
-def _exists(path: Path) -> bool:
+def _exists(path: str) -> bool:
     try:
-        return path.exists()
+        return is_url(path) or Path(path).exists()
     except OSError:
         # Reading it will say what is wrong.
         return True
@@ -106,7 +107,7 @@ def _check_data(shards: Sequence[Shard]) -> None:
     empty = [shard for shard in shards if shard.tensors and shard.header_only]
     whole = [shard for shard in shards if shard.tensors and not shard.header_only]
     if empty and whole:
-        problem = f"ends after its header, while {Path(whole[0].path).name} holds its tensors"
+        problem = f"ends after its header, while {name_of(whole[0].path)} holds its tensors"
         raise HeaderError(empty[0].path, problem, remedy=DOWNLOAD_AGAIN)
 
 
@@ -115,7 +116,7 @@ def _merge(shards: Sequence[Shard]) -> tuple[Tensor, ...]:
     for shard in shards:
         for tensor in shard.tensors:
             if tensor.name in tensors:
-                other = Path(shards[tensors[tensor.name].shard].path).name
+                other = name_of(shards[tensors[tensor.name].shard].path)
                 raise HeaderError(shard.path, f"tensor {tensor.name!r} is also in {other}")
             tensors[tensor.name] = tensor
     expected = _number(shards[0], "split.tensors.count", -1)

@@ -1,0 +1,37 @@
+"""Where a model lies: a path on this host, a URL, or a name in a store; and what lies beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Final
+from urllib.parse import quote, unquote, urlsplit
+
+_URLS: Final = ("https://", "http://")
+
+
+def is_url(place: str | Path) -> bool:
+    """Whether it is read over HTTP; a ``Path`` never is, for it would have lost a slash."""
+    return isinstance(place, str) and place.lower().startswith(_URLS)
+
+
+def located(place: str | Path) -> str | Path:
+    """The path or URL of the file that ``place`` names; raises ``HeaderError`` where its store has none."""
+    if isinstance(place, str) and place.startswith("ollama:"):
+        from omniplan.gguf import ollama
+
+        return ollama.located(place)
+    return place
+
+
+def name_of(place: str) -> str:
+    """The name of the file, without its folder and without what a URL asks of its server."""
+    return unquote(PurePosixPath(urlsplit(place).path).name) if is_url(place) else Path(place).name
+
+
+def beside(place: str, name: str) -> str:
+    """The file called ``name`` in the same folder."""
+    if not is_url(place):
+        return str(Path(place).with_name(name))
+    parts = urlsplit(place)
+    folder = parts.path.rpartition("/")[0]
+    return parts._replace(path=f"{folder}/{quote(name)}").geturl()
