@@ -57,6 +57,7 @@ def recommend(
 
 
 def _load(sources: Sequence[ModelSource]) -> tuple[list[Model], list[LeftOut]]:
+    from omniplan.gguf.place import is_path
     from omniplan.planning.recommendation import LeftOut
 
     models: dict[object, Model] = {}
@@ -65,7 +66,7 @@ def _load(sources: Sequence[ModelSource]) -> tuple[list[Model], list[LeftOut]]:
         if not isinstance(source, str | Path):
             models[id(source)] = source
             continue
-        for path in _files(Path(source)):
+        for path in _files(Path(source)) if is_path(source) else (source,):
             try:
                 model = load_model(path)
             except (HeaderError, UnsupportedModel) as error:

@@ -18,7 +18,7 @@ MAX_SKIPPED_STRINGS: Final = 1 << 21
 DOWNLOAD_AGAIN: Final = "the file is cut short or damaged: download it again"
 
 
-class Source(Protocol):
+class Readable(Protocol):
     """What a header is read from: an open file, or a file on another host."""
 
     def seek(self, offset: int, /) -> object:
@@ -35,7 +35,7 @@ class Cursor:
     Memory is one window plus what the budgets let through, whatever the file claims.
     """
 
-    def __init__(self, file: Source, path: str, size: int) -> None:
+    def __init__(self, file: Readable, path: str, size: int) -> None:
         self.path = path
         self.size = size
         self.order = "<"

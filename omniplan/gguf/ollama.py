@@ -14,7 +14,7 @@ from typing import Final
 from omniplan.errors import HeaderError
 from omniplan.units import MIB
 
-SCHEME: Final = "ollama:"
+_SCHEME: Final = "ollama:"
 _HOST: Final = "registry.ollama.ai"
 _OWNER: Final = "library"
 _TAG: Final = "latest"
@@ -43,9 +43,9 @@ def located(place: str) -> Path:
 
 def _parts(place: str) -> tuple[str, str, str, str]:
     """Host, owner, name and tag, as Ollama completes them; none of them leads out of the store."""
-    path, colon, tag = place.removeprefix(SCHEME).rpartition(":")
+    path, colon, tag = place.removeprefix(_SCHEME).rpartition(":")
     if not colon or "/" in tag:
-        path, tag = place.removeprefix(SCHEME), _TAG
+        path, tag = place.removeprefix(_SCHEME), _TAG
     words = path.split("/")
     if len(words) > 3 or not all(_PART.fullmatch(word) for word in (*words, tag)):
         raise HeaderError(place, "is no model's name", remedy="write it as `ollama list` does: ollama:NAME:TAG")
@@ -60,7 +60,7 @@ def _store() -> Path:
 def _offered(store: Path, name: str) -> str:
     """The tags it has of the model, else its models."""
     found = sorted(path.parts[-2:] for path in store.glob("manifests/*/*/*/*"))
-    near = [f"{SCHEME}{model}:{tag}" for model, tag in found if model == name] or [
-        f"{SCHEME}{model}:{tag}" for model, tag in found
+    near = [f"{_SCHEME}{model}:{tag}" for model, tag in found if model == name] or [
+        f"{_SCHEME}{model}:{tag}" for model, tag in found
     ]
     return f"it has {', '.join(near[:5])}" if near else "name its folder in OLLAMA_MODELS, or `ollama pull` the model"

@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 _URLS: Final = ("https://", "http://")
+_STORE: Final = "ollama:"
 
 
 def is_url(place: str | Path) -> bool:
@@ -14,9 +15,14 @@ def is_url(place: str | Path) -> bool:
     return isinstance(place, str) and place.lower().startswith(_URLS)
 
 
+def is_path(place: str | Path) -> bool:
+    """Whether it is a path on this host, neither a URL nor a name in a store."""
+    return isinstance(place, Path) or not (is_url(place) or place.startswith(_STORE))
+
+
 def located(place: str | Path) -> str | Path:
     """The path or URL of the file that ``place`` names; raises ``HeaderError`` where its store has none."""
-    if isinstance(place, str) and place.startswith("ollama:"):
+    if isinstance(place, str) and place.startswith(_STORE):
         from omniplan.gguf import ollama
 
         return ollama.located(place)

@@ -26,7 +26,7 @@ _AGAIN: Final = "try again, or download it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Pace:
     """How a file is read: ``step`` bytes a request, and how many seconds are waited at most.
 
     Most headers without a vocabulary are smaller than a step, one of 150,000 tokens takes four to eight. ``silence`` is
@@ -46,22 +46,22 @@ class RemoteFile:
     once the server says that the file is the same.
     """
 
-    def __init__(self, url: str, *, reading: Reading | None = None) -> None:
+    def __init__(self, url: str, *, pace: Pace | None = None) -> None:
         self.url = url
-        self._reading = reading or Reading()
-        self._deadline = time.monotonic() + self._reading.whole
+        self._pace = pace or Pace()
+        self._deadline = time.monotonic() + self._pace.whole
         self._data = bytearray()
         self._position = self._n_known = 0
         self._stream: Answer | None = None
         known = kept.find(url)
-        answer = self._ask({"Range": _bytes(0, self._reading.step)} | (_if_changed(known.validator) if known else {}))
+        answer = self._ask({"Range": _bytes(0, self._pace.step)} | (_if_changed(known.validator) if known else {}))
         if known and answer.status == http.client.NOT_MODIFIED:
             answer.close()
             self.size, self._validator, self._data = known.size, known.validator, bytearray(known.data)
             self._n_known = len(known.data)
         else:
             self.size, self._validator = self._total(answer), answer.validator
-            self._accept(answer, self._reading.step)
+            self._accept(answer, self._pace.step)
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +84,7 @@ class RemoteFile:
         tries = RETRIES
         while len(self._data) < end:
             before = len(self._data)
-            self._more(max(end - before, self._reading.step))
+            self._more(max(end - before, self._pace.step))
             tries = RETRIES if len(self._data) > before else tries - 1
             if tries < 0:
                 raise self._error(f"the server's answers end at byte {before:,} of {self.size:,}", _AGAIN)
@@ -99,7 +99,7 @@ class RemoteFile:
             )
 
     def _ask(self, headers: dict[str, str]) -> Answer:
-        return ask(self.url, headers, silence=self._reading.silence, deadline=self._deadline)
+        return ask(self.url, headers, silence=self._pace.silence, deadline=self._deadline)
 
     def _more(self, size: int) -> None:
         """The next bytes, at most ``size``; none where an answer is cut."""

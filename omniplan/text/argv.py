@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from omniplan.domain.build import DEFAULT_NAME
 from omniplan.errors import ArgumentError
+from omniplan.gguf.place import is_url
 from omniplan.llamacpp.build import build_number, release
 from omniplan.llamacpp.flags.dialect import spoken
 
@@ -20,7 +21,8 @@ def shell_line(model_path: str, args: Sequence[str], environment: Mapping[str, s
     words: Sequence[str] = args
     with suppress(ArgumentError):
         words = [word for flag in spoken(args, release(build_number(build))) for word in flag.args]
-    return command_line(("llama-server", "-m", model_path, *words), environment)
+    # What was planned by its address, llama-server downloads from there.
+    return command_line(("llama-server", "-mu" if is_url(model_path) else "-m", model_path, *words), environment)
 
 
 def command_line(argv: Sequence[str], environment: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -12,14 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import omniplan
 from omniplan.errors import HeaderError
 from omniplan.gguf import kept, read_header
-from omniplan.gguf.remote import MAX_HEADER, Reading, RemoteFile
-from omniplan.gguf.request import MAX_REDIRECTS
+from omniplan.gguf.remote import MAX_HEADER, Pace, RemoteFile
+from omniplan.gguf.request import MAX_REDIRECTS, ask
+from omniplan.text.argv import shell_line
 from omniplan.units import MIB
 from tests.file_server import Site, serving_files
 from tests.headers import make_header
 
+MODELS = Path(__file__).parents[3] / "data" / "models"
 # A header longer than a step, so that it takes several requests, of a file longer than what a socket holds.
 LONG = make_header({"general.name": "far", "a.list": ["word " * 20] * 30_000}, [("a", "f32", (256, 1 << 20))])
 SIZE = len(LONG) + 4 * 256 * (1 << 20)
@@ -50,9 +54,9 @@ def local(folder: Path, data: bytes, size: int) -> Path:
     return path
 
 
-def refusal(site: Site, reading: Reading | None = None) -> str:
+def refusal(site: Site, pace: Pace | None = None) -> str:
     """The line without the address."""
-    with pytest.raises(HeaderError) as caught, RemoteFile(url(site), reading=reading) as file:
+    with pytest.raises(HeaderError) as caught, RemoteFile(url(site), pace=pace) as file:
         file.read(2 * MIB)
     text = str(caught.value)
     assert "\n" not in text
@@ -91,7 +95,7 @@ def test_bytes_are_those_of_the_file(step: int, sizes: list[int], has_ranges: bo
     """However large requests and reads are."""
     with (
         serving_files(Site(files={"/m": DATA}, tag="", has_ranges=has_ranges)) as site,
-        RemoteFile(f"{site.url}/m", reading=Reading(step=max(step, sum(sizes) // 20))) as file,
+        RemoteFile(f"{site.url}/m", pace=Pace(step=max(step, sum(sizes) // 20))) as file,
     ):
         assert b"".join(file.read(size) for size in sizes) == DATA[: sum(sizes)]
         assert file.size == len(DATA)
@@ -129,6 +133,22 @@ def test_an_address_that_is_none_is_not_asked(address: str) -> None:
         read_header(address)
 
     assert "pw" not in str(caught.value)
+
+
+def test_a_credential_stays_with_its_host(site: Site) -> None:
+    """It is asked with on that host alone; another one, a port is enough, gets the request without."""
+    with serving_files(Site(files={}, moved={"/b": "/c", "/c": url(site)})) as hub:
+        headers = {"Authorization": "Bearer secret"}
+        ask(f"{hub.url}/b", headers, silence=9, deadline=time.monotonic() + 9).close()
+
+    assert [asked.get("Authorization") for _, asked in (*hub.asked, *site.asked)] == ["Bearer secret"] * 2 + [None]
+    assert headers == {"Authorization": "Bearer secret"}
+
+
+def test_the_command_downloads_what_was_planned_by_its_address() -> None:
+    """``-mu`` takes an address, ``-m`` a file."""
+    assert shell_line("https://a/m.gguf", (), {}) == "llama-server -mu https://a/m.gguf"
+    assert shell_line("/a/m.gguf", (), {}) == "llama-server -m /a/m.gguf"
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(site: Site) -> None:
@@ -195,9 +215,9 @@ def test_what_cannot_be_read_is_said(site: Site) -> None:
 def test_a_server_is_waited_for_only_so_long(site: Site) -> None:
     """One that is silent, and one that drips its answer's head a byte at a time."""
     site.drip = 0.05
-    assert refusal(site, Reading(whole=0.3)).startswith("the server is too slow")
+    assert refusal(site, Pace(whole=0.3)).startswith("the server is too slow")
     site.drip = 0.5
-    assert refusal(site, Reading(silence=0.2)).startswith("the server is silent")
+    assert refusal(site, Pace(silence=0.2)).startswith("the server is silent")
 
 
 def test_a_host_that_is_not_there_is_one_line() -> None:
@@ -258,6 +278,15 @@ def test_the_cache_is_shared(site: Site) -> None:
 
     assert found == [read_header(url(site)).tensors] * 6
     assert [path.suffix for path in kept.folder().iterdir()] == [".header"]
+
+
+def test_addresses_are_ranked(site: Site) -> None:
+    """Files that were not downloaded can be compared; one that cannot be read is left out by its address."""
+    site.files["/a/m.gguf"], site.size = (MODELS / "GLM-4.7-Flash-Q8_0.gguf").read_bytes(), None
+    ranked = omniplan.recommend([url(site), f"{site.url}/no.gguf"], "RTX 3090, 64 GB", n_ctx=4096)
+
+    assert [option.path for option in ranked.options] == [url(site)]
+    assert [other.path for other in ranked.left_out] == [f"{site.url}/no.gguf"]
 
 
 def test_a_set_is_read_by_its_addresses(site: Site) -> None:
