@@ -20,7 +20,7 @@ _SUFFIX: Final = ".header"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class KeptHeader:
     """The first bytes of a file, its whole size, and what its server called that state of it (``validator``)."""
 
     size: int
@@ -38,7 +38,7 @@ def folder() -> Path:
     return Path(base) / "omniplan" / "headers"
 
 
-def find(url: str) -> Kept | None:
+def find(url: str) -> KeptHeader | None:
     """What is kept of the file at ``url``; None where nothing is, or where it is damaged."""
     path = _path(url)
     try:
@@ -48,12 +48,12 @@ def find(url: str) -> Kept | None:
         if [known["url"], known["sha256"]] != [url, hashlib.sha256(data).hexdigest()]:
             return None
         os.utime(path)
-        return Kept(size=int(known["size"]), validator=str(known["validator"]), data=data)
+        return KeptHeader(size=int(known["size"]), validator=str(known["validator"]), data=data)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def keep(url: str, kept: Kept) -> None:
+def keep(url: str, kept: KeptHeader) -> None:
     """Keep it, and let go of what was not used for longest; a folder that cannot be written keeps nothing."""
     head = {"url": url, "size": kept.size, "validator": kept.validator, "sha256": hashlib.sha256(kept.data).hexdigest()}
     path = _path(url)

@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from omniplan.errors import HeaderError
 from omniplan.gguf import kept
-from omniplan.gguf.request import Answer, ask
+from omniplan.gguf.request import Response, ask
 from omniplan.units import MIB
 
 # A vocabulary of 0.8 million strings with its merges takes some 30 MB; the rest of a header hardly anything.
@@ -52,7 +52,7 @@ class RemoteFile:
         self._deadline = time.monotonic() + self._pace.whole
         self._data = bytearray()
         self._position = self._n_known = 0
-        self._stream: Answer | None = None
+        self._stream: Response | None = None
         known = kept.find(url)
         answer = self._ask({"Range": _bytes(0, self._pace.step)} | (_if_changed(known.validator) if known else {}))
         if known and answer.status == http.client.NOT_MODIFIED:
@@ -95,10 +95,11 @@ class RemoteFile:
         """Put what was read into the cache, where the server says how to tell that it is still so."""
         if self._validator and len(self._data) > self._n_known:
             kept.keep(
-                self.url, kept.Kept(size=self.size, validator=self._validator, data=bytes(self._data[: self._position]))
+                self.url,
+                kept.KeptHeader(size=self.size, validator=self._validator, data=bytes(self._data[: self._position])),
             )
 
-    def _ask(self, headers: dict[str, str]) -> Answer:
+    def _ask(self, headers: dict[str, str]) -> Response:
         return ask(self.url, headers, silence=self._pace.silence, deadline=self._deadline)
 
     def _more(self, size: int) -> None:
@@ -120,7 +121,7 @@ class RemoteFile:
             raise self._error("the file changed while it was read", _AGAIN)
         self._accept(answer, size)
 
-    def _accept(self, answer: Answer, size: int) -> None:
+    def _accept(self, answer: Response, size: int) -> None:
         """Take the bytes of an answer; one that brings the whole file is left open and read as far as is needed."""
         if answer.status == http.client.OK:
             self._stream = answer
@@ -131,7 +132,7 @@ class RemoteFile:
                 self._data += got
                 size -= len(got)
 
-    def _total(self, answer: Answer) -> int:
+    def _total(self, answer: Response) -> int:
         """The file's size, as an answer that holds bytes from the right place says it."""
         if answer.status == http.client.PARTIAL_CONTENT:
             found = _RANGE.fullmatch(answer.header("Content-Range"))

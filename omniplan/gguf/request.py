@@ -25,7 +25,7 @@ _MOVED: Final = (301, 302, 303, 307, 308)
 _PIECE: Final = 64 * KIB
 
 
-class Answer:
+class Response:
     """A server's answer whose body is read in pieces; closes as a context."""
 
     def __init__(self, url: str, response: http.client.HTTPResponse, deadline: float) -> None:
@@ -66,7 +66,7 @@ class Answer:
         self._response.close()
 
 
-def ask(url: str, headers: Mapping[str, str], *, silence: float, deadline: float) -> Answer:
+def ask(url: str, headers: Mapping[str, str], *, silence: float, deadline: float) -> Response:
     """The answer for ``url``, over redirects.
 
     ``silence`` is the seconds without a byte after which a server is given up, ``deadline`` the moment of
@@ -82,7 +82,7 @@ def ask(url: str, headers: Mapping[str, str], *, silence: float, deadline: float
         response = _open(url, here, headers, silence=silence, deadline=deadline)
         target = response.headers.get("Location")
         if response.status not in _MOVED or not target:
-            return _plain(Answer(url, response, deadline), url)
+            return _plain(Response(url, response, deadline), url)
         response.close()
         here = _joined(url, here, target)
         if parts.scheme == "https" and not here.lower().startswith("https:"):
@@ -90,7 +90,7 @@ def ask(url: str, headers: Mapping[str, str], *, silence: float, deadline: float
     raise HeaderError(url, f"is redirected more than {MAX_REDIRECTS} times", remedy="look at the address once more")
 
 
-def _plain(answer: Answer, url: str) -> Answer:
+def _plain(answer: Response, url: str) -> Response:
     encoding = answer.header("Content-Encoding").lower()
     if encoding in {"", "identity"}:
         return answer

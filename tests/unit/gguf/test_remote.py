@@ -258,12 +258,12 @@ def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was not used for longest goes; a folder that cannot be made keeps nothing and harms nobody."""
     monkeypatch.setattr(kept, "MAX_KEPT", 10_000)
     for number in range(8):
-        kept.keep(f"https://a/{number}", kept.Kept(size=9, validator='"a"', data=bytes(2500)))
+        kept.keep(f"https://a/{number}", kept.KeptHeader(size=9, validator='"a"', data=bytes(2500)))
 
     assert [kept.find(f"https://a/{n}") is not None for n in (0, 1, 7)] == [False, False, True]
     assert sum(path.stat().st_size for path in kept.folder().iterdir()) <= 10_000
     monkeypatch.setenv("OMNIPLAN_CACHE", __file__)
-    kept.keep("https://a/1", kept.Kept(size=9, validator='"a"', data=b""))
+    kept.keep("https://a/1", kept.KeptHeader(size=9, validator='"a"', data=b""))
     assert kept.find("https://a/1") is None
 
 
