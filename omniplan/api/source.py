@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def load_model(path: str | Path, *, draft: str | Path | None = None, mmproj: str | Path | None = None) -> Model:
     """The model in the GGUF file at ``path`` (any shard of a set), with the files that are loaded beside it.
 
-    ``path`` may also be an ``https://`` address, of which only the header is read, or ``ollama:NAME:TAG``.
+    ``path`` may also be an ``https://`` address, of which only the header is read, ``hf:OWNER/REPO:QUANT`` or
+    ``ollama:NAME:TAG``.
 
     Raises HeaderError or UnsupportedModel.
     """

@@ -13,7 +13,9 @@ from omniplan.cli.output import show
 from omniplan.domain.defaults import DEFAULT_BUILD, THIS_HOST
 from omniplan.errors import ExitCode
 
-_MODEL_HELP: Final = "a GGUF file, any shard of a set, a header-only file, its https:// address, or ollama:NAME:TAG"
+_MODEL_HELP: Final = (
+    "a GGUF file, any shard of a set, a header-only file, an https:// address, hf:OWNER/REPO:QUANT, or ollama:NAME:TAG"
+)
 _MACHINE_HELP: Final = (
     "a profile (see `omniplan machines`), a machine file, or words: '2x RTX 3090, 64 GB'; this host where left out"
 )

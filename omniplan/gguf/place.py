@@ -7,7 +7,8 @@ from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 _URLS: Final = ("https://", "http://")
-_STORE: Final = "ollama:"
+_HUB: Final = "hf:"
+_STORES: Final = (_HUB, "ollama:")
 
 
 def is_url(place: str | Path) -> bool:
@@ -17,16 +18,19 @@ def is_url(place: str | Path) -> bool:
 
 def is_path(place: str | Path) -> bool:
     """Whether it is a path on this host, neither a URL nor a name in a store."""
-    return isinstance(place, Path) or not (is_url(place) or place.startswith(_STORE))
+    return isinstance(place, Path) or not (is_url(place) or place.startswith(_STORES))
 
 
-def located(place: str | Path) -> str | Path:
-    """The path or URL of the file that ``place`` names; raises ``HeaderError`` where its store has none."""
-    if isinstance(place, str) and place.startswith(_STORE):
-        from omniplan.gguf import ollama
+def located(place: str | Path) -> tuple[str | Path, str]:
+    """The path or URL of the file that ``place`` names, and the token that its host wants, "" for none.
 
-        return ollama.located(place)
-    return place
+    Raises ``HeaderError`` where its store has none.
+    """
+    if isinstance(place, Path) or is_path(place) or is_url(place):
+        return place, ""
+    from omniplan.gguf import hub, ollama
+
+    return hub.located(place) if place.startswith(_HUB) else (ollama.located(place), "")
 
 
 def name_of(place: str) -> str:

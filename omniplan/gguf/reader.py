@@ -62,10 +62,13 @@ class Shard:
     file_bytes: int
 
 
-def read_shard(place: str | Path) -> Shard:
-    """The header of the file at ``place``, a path or a URL; raises ``HeaderError`` for what it cannot read or trust."""
+def read_shard(place: str | Path, *, token: str = "") -> Shard:
+    """The header of the file at ``place``, a path or a URL, whose host may want ``token``.
+
+    Raises ``HeaderError`` for anything it cannot read or trust.
+    """
     if is_url(place):
-        return _read_remote(str(place))
+        return _read_remote(str(place), token)
     path = Path(place)
     try:
         status = _status(path)
@@ -82,11 +85,11 @@ def read_shard(place: str | Path) -> Shard:
         raise HeaderError(path, f"cannot be read: {error.strerror or error}") from error
 
 
-def _read_remote(url: str) -> Shard:
+def _read_remote(url: str, token: str) -> Shard:
     # Half a dozen modules that nobody needs who reads files.
     from omniplan.gguf.remote import RemoteFile
 
-    with RemoteFile(url) as file:
+    with RemoteFile(url, token=token) as file:
         shard = _read(Cursor(file, url, file.size))
         file.keep()
         return shard

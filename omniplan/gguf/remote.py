@@ -43,11 +43,12 @@ class RemoteFile:
 
     Raises ``HeaderError`` for a server that cannot be reached, is slow, cuts its answers short or contradicts itself,
     and for a file that changes while it is read. Bytes that were read before are taken from the user's cache folder
-    once the server says that the file is the same.
+    once the server says that the file is the same. ``token`` is shown to the host of ``url`` alone.
     """
 
-    def __init__(self, url: str, *, pace: Pace | None = None) -> None:
+    def __init__(self, url: str, *, token: str = "", pace: Pace | None = None) -> None:
         self.url = url
+        self._login = {"Authorization": f"Bearer {token}"} if token else {}
         self._pace = pace or Pace()
         self._deadline = time.monotonic() + self._pace.whole
         self._data = bytearray()
@@ -100,7 +101,7 @@ class RemoteFile:
             )
 
     def _ask(self, headers: dict[str, str]) -> Response:
-        return ask(self.url, headers, silence=self._pace.silence, deadline=self._deadline)
+        return ask(self.url, headers | self._login, silence=self._pace.silence, deadline=self._deadline)
 
     def _more(self, size: int) -> None:
         """The next bytes, at most ``size``; none where an answer is cut."""

@@ -26,8 +26,9 @@ def read_header(path: str | Path) -> Header:
     Raises ``HeaderError`` for every file that cannot be read, is not GGUF, is cut short, misses parts or would be
     refused by llama.cpp's loader. Reads no tensor data; long arrays become ``ArrayInfo``.
     """
-    given = read_shard(located(path))
-    shards = tuple(_read_set(given, _number(given, "split.count")))
+    place, token = located(path)
+    given = read_shard(place, token=token)
+    shards = tuple(_read_set(given, _number(given, "split.count"), token))
     _check_data(shards)
     first = shards[0]
     return Header(
@@ -48,14 +49,14 @@ def _number(shard: Shard, key: str, default: int = 0) -> int:
     return value
 
 
-def _read_set(given: Shard, count: int) -> Iterator[Shard]:
+def _read_set(given: Shard, count: int, token: str) -> Iterator[Shard]:
     """All shards in order; only the given one when the model is not split."""
     if count <= 1:
         yield given
         return
     n_tensors = 0
     for number, path in enumerate(_paths(given, count)):
-        shard = given if path == given.path else read_shard(path)
+        shard = given if path == given.path else read_shard(path, token=token)
         _check_member(shard, number, count, given.byte_order)
         n_tensors += len(shard.tensors)
         if n_tensors > MAX_TENSORS:

@@ -36,6 +36,8 @@ THIRD_PARTY = {
     "certify": {"cffi"},
     "cli": {"rich"},
     "formats": {"markdown_it", "ruamel", "tree_sitter", "tree_sitter_bash"},
+    # Errors of huggingface-hub's own requests are httpx2's.
+    "gguf": {"httpx2", "huggingface_hub"},
     "llamacpp": {"numpy"},
     "machines": {"cffi", "cpuinfo", "numpy", "pydantic", "pynvml"},
     "planning": {"matplotlib", "numpy"},
