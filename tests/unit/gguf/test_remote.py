@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import omniplan
-from omniplan.errors import HeaderError
+from omniplan.certify.sparse import complete_file
+from omniplan.errors import HeaderError, InputError
 from omniplan.gguf import kept, read_header
 from omniplan.gguf.remote import MAX_HEADER, Pace, RemoteFile
 from omniplan.gguf.request import MAX_REDIRECTS, ask
@@ -287,6 +288,12 @@ def test_addresses_are_ranked(site: Site) -> None:
 
     assert [option.path for option in ranked.options] == [url(site)]
     assert [other.path for other in ranked.left_out] == [f"{site.url}/no.gguf"]
+
+
+def test_the_library_loads_no_address(site: Site, tmp_path: Path) -> None:
+    """llama.cpp opens files: what was read elsewhere has to be downloaded first."""
+    with pytest.raises(InputError, match="only files of this host: download it"):
+        complete_file(read_header(url(site)), tmp_path)
 
 
 def test_a_set_is_read_by_its_addresses(site: Site) -> None:
