@@ -33,7 +33,8 @@ class Traffic:
     ``weights`` are bytes, ``cache`` bytes of KV cache and recurrent state read at the given depth, ``reread`` those
     read again for heads that one pass does not serve, ``attention`` operations of scores and values at that depth.
     ``dense`` and ``routed`` are parameters multiplied, outside and in the routed experts, ``dense_f16`` those of
-    ``dense`` that are stored in 16 bits or more but BF16, ``dense_bf16`` and ``routed_bf16`` those that are in BF16;
+    ``dense`` that are stored in 16 bits or more but BF16, ``dense_bf16`` and ``routed_bf16`` those that are in BF16,
+    ``routed_mxfp4`` those in MXFP4;
     ``whole`` are bytes with every expert. ``streamed`` are all bytes of matrices on the CPU, which a prompt batch
     copies to the GPU, and ``cpu_types`` the bytes one token reads there, by tensor type.
     ``matrices`` counts matrices of layers by device, ``cpu_layers`` the layers with some on the CPU, ``latent_layers``
@@ -52,6 +53,7 @@ class Traffic:
     dense_f16: Counter[str] = field(default_factory=Counter)
     dense_bf16: Counter[str] = field(default_factory=Counter)
     routed_bf16: Counter[str] = field(default_factory=Counter)
+    routed_mxfp4: Counter[str] = field(default_factory=Counter)
     routed: Counter[str] = field(default_factory=Counter)
     cpu_types: Counter[str] = field(default_factory=Counter)
     matrices: Counter[str] = field(default_factory=Counter)
@@ -227,6 +229,8 @@ def _add_weight(found: Traffic, matter: _Matter, device: str) -> None:
     (found.routed if matter.is_routed else found.dense)[device] += matter.active
     if matter.kind == "bf16":
         (found.routed_bf16 if matter.is_routed else found.dense_bf16)[device] += matter.active
+    elif matter.kind == "mxfp4" and matter.is_routed:
+        found.routed_mxfp4[device] += matter.active
     elif not matter.is_routed and not matter.is_quantized:
         found.dense_f16[device] += matter.active
     if matter.is_matrix and matter.layer is not None:

@@ -42,7 +42,7 @@ CONSTANTS = {
     "gpu.columns_share": 0.05, "gpu.split": 1e-5,
     "gpu.kv_share": 0.5, "gpu.kv_share_no_fa": 0.25, "gpu.attention_decode": 0.1, "gpu.attention_128_share": 0.4,
     "gpu.attention_no_fa_share": 0.2, "gpu.bf16_share": 0.4, "gpu.bf16_read_share": 1.0,
-    "prompt.asking": 1e6, "gpu.mmq_share": 0.5, "gpu.f16_share": 0.8, "gpu.expert_tile": 32.0,
+    "prompt.asking": 1e6, "gpu.mxfp4_gain": 1.0, "gpu.mmq_share": 0.5, "gpu.f16_share": 0.8, "gpu.expert_tile": 32.0,
     "gpu.prompt_layer": 1e-4, "cpu.weights_share": 0.5, "cpu.core_bandwidth": 20e9, "cpu.core_plain": 10e9,
     "cpu.core_low_bit": 5e9, "cpu.core_codebook": 2.5e9, "cpu.core_mxfp4": 4e9, "cpu.smt": 0.5, "cpu.node": 1e-6,
     "cpu.node_per_thread": 1e-7, "cpu.split": 1e-4, "cpu.kv_share": 0.25, "cpu.attention_flops": 1e10,
