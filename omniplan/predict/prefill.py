@@ -131,8 +131,8 @@ def _products(
         per_expert = prompt.n_ubatch * max(h.n_expert_used) / h.n_expert
         fill = per_expert / (per_expert + gpu.constant("gpu.expert_tile", constants))
         mxfp4 = traffic.routed_mxfp4[owner]
-        experts = traffic.routed[owner] - traffic.routed_bf16[owner] - mxfp4
-        experts += mxfp4 / gpu.constant("gpu.mxfp4_gain", constants)
+        packed = traffic.routed[owner] - traffic.routed_bf16[owner] - mxfp4
+        experts = packed + mxfp4 / gpu.constant("gpu.mxfp4_gain", constants)
         seconds += 2 * (experts / quantized + traffic.routed_bf16[owner] / bf16) / fill
     return seconds * prompt.n_prompt
 
