@@ -13,6 +13,7 @@ from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
 from omniplan.formats.regenerate import command_of
 from omniplan.formats.remote import WITH_RPC, safety, servers, starting
+from omniplan.gguf.place import is_url
 from omniplan.llamacpp.build import Build, build_number, release
 from omniplan.llamacpp.flags.args import Flag
 from omniplan.llamacpp.flags.dialect import spoken
@@ -68,9 +69,13 @@ class Launch:
 def launch(plan: Plan, *, id: str | None = None, model: str | None = None, build: int | None = None) -> Launch:
     """The command of ``plan``, for ``model`` on the machine that runs it, in the words of ``build``, else the plan's.
 
-    Raises InputError for a path that is no text, and ArgumentError for a flag the build lacks.
+    Raises InputError for a path that is none or no text, and ArgumentError for a flag the build lacks.
     """
     path = plan.model.path if model is None else model
+    if is_url(path):
+        raise InputError(
+            f"model path {path}: is an address; download it, and give its path on the machine that runs it"
+        )
     if "\0" in path or path.encode("utf-8", "replace") != path.encode("utf-8", "surrogatepass"):
         raise InputError(f"model path {printable(path)}: not UTF-8 text, which files cannot hold; rename the model")
     if not path:

@@ -296,6 +296,16 @@ def test_the_library_loads_no_address(site: Site, tmp_path: Path) -> None:
         complete_file(read_header(url(site)), tmp_path)
 
 
+def test_a_file_to_keep_names_a_file(site: Site) -> None:
+    """What is written to run later has the path that the model is downloaded to, not its address."""
+    site.files["/a/m.gguf"], site.size = (MODELS / "GLM-4.7-Flash-Q8_0.gguf").read_bytes(), None
+    plan = omniplan.plan(url(site), "RTX 3090, 64 GB", n_ctx=4096)
+
+    with pytest.raises(InputError, match="is an address; download it"):
+        omniplan.emit(plan)
+    assert "-m /srv/m.gguf" in omniplan.emit(plan, model_path="/srv/m.gguf")
+
+
 def test_a_set_is_read_by_its_addresses(site: Site) -> None:
     """The other parts lie beside the one that is named, with the same question; one that is missing is named."""
     for number in range(2):
