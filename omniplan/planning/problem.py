@@ -19,6 +19,7 @@ from omniplan.domain.prediction import Prediction
 from omniplan.domain.request import Request
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.ggml.cuda import HOST
+from omniplan.llamacpp.ggml.registry import backend_of
 from omniplan.llamacpp.load import memory, weights
 from omniplan.llamacpp.load.context import resolve
 from omniplan.llamacpp.load.process import process
@@ -83,13 +84,18 @@ class Problem:
     def streaming(self) -> ServerParams:
         """What was asked for, loaded so that GPUs copy weights from RAM well; pinning needs RAM of known size.
 
-        A GPU whose memory is the RAM copies as fast from a mapped file, and other hosts are sent nothing of it.
+        A GPU whose memory is the RAM copies as fast from a mapped file, and other hosts are sent nothing of it. One
+        that reads the file in place holds all between its first and its last weight there, the CPU's among them.
         """
         copies = self.params.op_offload or self.params.moe_cache > 0
         is_free = self.params.load_mode is LoadMode.AUTO and copies
-        is_apart = any(not gpu.draws_on_ram for gpu in own_gpus(self.machine))
+        is_apart = self._maps_in_place or any(not gpu.draws_on_ram for gpu in own_gpus(self.machine))
         is_pinned = is_free and is_apart and self.machine.memory is not None
         return replace(self.params, load_mode=_PINNED) if is_pinned else self.params
+
+    @cached_property
+    def _maps_in_place(self) -> bool:
+        return any(backend_of(gpu).in_place for gpu in own_gpus(self.machine))
 
     @property
     def is_moe(self) -> bool:
@@ -119,6 +125,9 @@ class Problem:
         One that ``is_plain`` gets nothing beside its own parameters, such as threads.
         """
         placement, priced = placed(self.model, self.machine, candidate.params)
+        if self._maps_in_place and not is_plain and self.streams(priced):
+            candidate = replace(candidate, params=replace(candidate.params, load_mode=self.streaming.load_mode))
+            placement, priced = placed(self.model, self.machine, candidate.params)
         cache = PROMPT_CACHE
         short = shortfall(self.headroom.margins(self.machine, priced, cache)).get(RAM, 0)
         if 0 < short <= cache:

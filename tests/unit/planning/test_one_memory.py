@@ -93,3 +93,14 @@ def test_a_model_that_fits_is_planned_at_published_speeds(words: str, slowest: f
     (device,) = set(plan.footprint.layers)
     assert device != "CPU"
     assert slowest <= plan.prediction.decode_tokens_per_second.value <= fastest
+
+
+def test_what_is_a_little_too_large_for_metal_is_read_apart_from_its_file() -> None:
+    """Mapped in place, all of a file counts on the GPU, and moving experts would free nothing; read apart, it does."""
+    machine = omniplan.machine_from_words("Mac Studio M3 Ultra 512GB")
+    found = omniplan.plan("data/models/DeepSeek-R1-Q4_K_M.gguf", machine, n_ctx=8192, baselines=False)
+
+    assert found.footprint.fits
+    assert found.server_args[found.server_args.index("--load-mode") + 1] == "none"
+    assert 0 < found.footprint.buffers["MTL0"].total < machine.gpus[0].room
+    assert "--load-mode" not in omniplan.plan("data/models/GLM-4.7-Flash-Q8_0.gguf", machine, n_ctx=8192).server_args
