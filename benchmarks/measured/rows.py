@@ -15,7 +15,7 @@ from typing import Any, Final
 import omniplan
 from benchmarks.measured.headers import HEADERS, ROOT, model_of
 from omniplan.domain.evidence import LearnedConstant
-from omniplan.machines.cpus import find_cpu
+from omniplan.machines.cpus import find_described
 from omniplan.predict.accuracy import Devices
 from omniplan.predict.learned import load
 
@@ -110,13 +110,12 @@ def _reason(row: dict[str, Any]) -> int | None:
     for index, is_met in enumerate(checks, start=1):
         if not is_met:
             return index
-    if model_of(row["model"], row["quant"], row.get("file_size_gib")) is None:
+    model = model_of(row["model"], row["quant"], row.get("file_size_gib"))
+    if model is None:
         return 4
     args = arguments(row)
     if args is None:
         return 5
-    model = model_of(row["model"], row["quant"], row.get("file_size_gib"))
-    assert model is not None
     if _kind(row, args, model) in _DEVICES and not _is_described(row):
         return 6
     return None if row.get("tg_tps") or row.get("pp_tps") else 7
@@ -125,8 +124,7 @@ def _reason(row: dict[str, Any]) -> int | None:
 def _is_described(row: dict[str, Any]) -> bool:
     """Whether anything says how fast the host's RAM is."""
     cpu = row.get("cpu") or {}
-    name = re.sub(r"^\d+\s*x\s+|\s*\(.*", "", cpu.get("name") or "").strip()
-    return bool(_memory(cpu)) or find_cpu(name) is not None
+    return bool(_memory(cpu)) or find_described(cpu.get("name") or "") is not None
 
 
 def _backend(row: dict[str, Any]) -> str:

@@ -47,8 +47,8 @@ def bench(
         model=served,
         vram_budget=vram_budget,
         api_key=api_key,
-        progress=progress or _no_progress,
-        say=say or _silent,
+        progress=progress or no_progress,
+        say=say or silent,
     )
 
 
@@ -75,8 +75,8 @@ def smoke(
         version=__version__,
         models=served,
         api_key=api_key,
-        progress=progress or _no_progress,
-        say=say or _silent,
+        progress=progress or no_progress,
+        say=say or silent,
     )
 
 
@@ -96,9 +96,9 @@ def _gates(given: Sequence[Gate] | str | Path | None) -> Sequence[Gate]:
     return load_gates(given) if isinstance(given, str | Path) else given
 
 
-def _no_progress(done: int, total: int, label: str) -> None:
+def no_progress(done: int, total: int, label: str) -> None:
     """Nobody watches."""
 
 
-def _silent(text: str) -> None:
+def silent(text: str) -> None:
     """Nobody listens."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from omniplan.api.measure import no_progress, silent
 from omniplan.api.source import calibrated, machine_of, model_of, requested
 from omniplan.errors import InputError
 
@@ -49,14 +50,14 @@ def tune(
     asked = requested(request, build, {"n_ubatch": None, **changes} if request is None else changes)
     read = model_of(model)
     plans = rivals(read, calibrated(machine_of(machine), calibration), asked)
-    tell = say or _silent
+    tell = say or silent
     if runner is None:
         for line in disturbances():
             tell(f"note: {line}")
     started = Server(command=server, gguf=gguf)
     found = tuned(
         plans,
-        runner or (lambda plan: run(plan, started, progress or _no_progress)),
+        runner or (lambda plan: run(plan, started, progress or no_progress)),
         Path(journal),
         budget=budget,
         say=tell,
@@ -76,11 +77,3 @@ def _taught(tuned: Tuned, model: Model) -> Tuned:
     except InputError as error:
         return replace(tuned, untaught=str(error))
     return replace(tuned, learned=learned_of(constants))
-
-
-def _silent(_line: str) -> None:
-    """Nobody listens."""
-
-
-def _no_progress(_done: int, _total: int, _label: str) -> None:
-    """Nobody watches."""

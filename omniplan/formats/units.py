@@ -12,6 +12,7 @@ from omniplan.formats.contents import Contents, together
 from omniplan.formats.programs import Settings
 from omniplan.formats.starts import in_container, starts
 from omniplan.formats.traced import Source, Traced, joined
+from omniplan.formats.words import words_by
 
 _PIECE: Final = re.compile(
     r"""
@@ -69,17 +70,7 @@ def settings_of(source: Source) -> Iterator[Setting]:
 
 def words_of(value: Traced) -> Iterator[Traced]:
     """Words of a setting: quotes and escapes undone, specifiers open."""
-    word: Traced | None = None
-    for piece in _PIECE.finditer(value.text):
-        kind = piece.lastgroup or "single"
-        if kind == "blank":
-            if word is not None:
-                yield word
-            word = None
-        else:
-            word = (word or Traced()) + _specified(_unescaped(value.slice(*piece.span(kind))))
-    if word is not None:
-        yield word
+    return words_by(_PIECE, value, lambda found, _: _specified(_unescaped(found)))
 
 
 def _unescaped(text: Traced) -> Traced:

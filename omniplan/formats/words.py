@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from omniplan.formats.command import Word
@@ -25,16 +25,23 @@ _ESCAPED: Final = re.compile(r'\\(?=[$`"\\])|\\\r?\n')
 
 def traced_words(text: Traced) -> Iterator[Traced]:
     """The words of ``text``."""
+    return words_by(_PIECE, text, lambda found, kind: unescaped(found) if kind == "double" else found)
+
+
+def words_by(pieces: re.Pattern[str], text: Traced, meant: Callable[[Traced, str], Traced]) -> Iterator[Traced]:
+    """The words of ``text``: what ``pieces`` finds in it between its "blank" ones, its "join" ones left out.
+
+    ``meant`` says what a piece of a kind stands for; a kind is the name of the group that matched.
+    """
     word: Traced | None = None
-    for piece in _PIECE.finditer(text.text):
+    for piece in pieces.finditer(text.text):
         kind = piece.lastgroup or "single"
         if kind == "blank":
             if word is not None:
                 yield word
             word = None
         elif kind != "join":
-            found = text.slice(*piece.span(kind))
-            word = (word or Traced()) + (unescaped(found) if kind == "double" else found)
+            word = (word or Traced()) + meant(text.slice(*piece.span(kind)), kind)
     if word is not None:
         yield word
 

@@ -93,6 +93,11 @@ def find_cpu(name: str) -> CpuRow | None:
     return rows[0] if len(rows) == 1 else None
 
 
+def find_described(text: str) -> CpuRow | None:
+    """The row of the processor that ``text`` names among how many there are and what else is said of it."""
+    return find_cpu(re.sub(r"^\d+\s*x\s+|\s*\(.*", "", text).strip())
+
+
 def known_names() -> Iterable[str]:
     """Every name, for suggestions."""
     return (row.name for row in cpu_rows())

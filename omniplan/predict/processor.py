@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
 from omniplan.domain.evidence import Basis
 from omniplan.domain.machine import Machine, Memory
-from omniplan.machines.cpus import CpuRow, find_cpu
+from omniplan.machines.cpus import CpuRow, find_described
 from omniplan.predict.constants import known_on
 
 # Used where neither the machine nor a table knows; every use is reported as an assumption.
@@ -99,4 +98,4 @@ def _row(machine: Machine) -> CpuRow | None:
     """The table's row of the processor, whatever is said around its name."""
     if machine.cpu is None or not machine.cpu.model:
         return None
-    return find_cpu(re.sub(r"^\d+\s*x\s+|\s*\(.*", "", machine.cpu.model).strip())
+    return find_described(machine.cpu.model)
