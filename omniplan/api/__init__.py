@@ -10,7 +10,7 @@ import omniplan.tune
 import omniplan.verify  # noqa: F401
 from omniplan.api.certificate import certify
 from omniplan.api.checks import check, check_files
-from omniplan.api.choose import frontier, plan
+from omniplan.api.choose import frontier, plan, plans
 from omniplan.api.engines import weigh_engines
 from omniplan.api.hosts import probe
 from omniplan.api.measure import bench, judge, smoke
@@ -40,6 +40,7 @@ __all__ = [
     "load_model",
     "load_plan",
     "plan",
+    "plans",
     "predict",
     "probe",
     "read_log",

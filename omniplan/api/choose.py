@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -38,9 +38,38 @@ def plan(
     """
     from omniplan.planning.planner import advised_plan
 
-    found = advised_plan(
-        model_of(model), calibrated(machine_of(machine), calibration), requested(request, build, changes)
-    )
+    known = calibrated(machine_of(machine), calibration)
+    found = advised_plan(model_of(model), known, requested(request, build, changes))
+    return _of_files(found, machine, calibration)
+
+
+def plans(
+    model: ModelSource,
+    machine: MachineSource,
+    request: Request | None = None,
+    *,
+    calibration: str | Path | None = None,
+    build: int | str | None = None,
+    **changes: Unpack[RequestChanges],
+) -> Iterator[Plan]:
+    """The same for whoever plays with a request: a quick plan at once, then the one that ``plan`` gives, the last.
+
+    The quick one is of one search, without baselines: what is left free has its usual value, the context is the least
+    that will do, and ``request`` in it says so. It keeps every limit, in the same bytes, and is left out where one
+    search finds nothing. Who does not want the second stops iterating.
+    """
+    from omniplan.planning.planner import advised_plan, quick_plan
+
+    asked = requested(request, build, changes)
+    source, known = model_of(model), calibrated(machine_of(machine), calibration)
+    quick = quick_plan(source, known, asked)
+    if quick is not None:
+        yield _of_files(quick, machine, calibration)
+    yield _of_files(advised_plan(source, known, asked), machine, calibration)
+
+
+def _of_files(found: Plan, machine: MachineSource, calibration: str | Path | None) -> Plan:
+    """The plan with the files that machine and calibration were read from."""
     return replace(
         found,
         machine_file=str(machine) if isinstance(machine, str | Path) else None,

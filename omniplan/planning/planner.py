@@ -9,7 +9,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.domain.plan import Plan, Settings
-from omniplan.domain.request import Request
+from omniplan.domain.request import AUTO, Request
 from omniplan.errors import RequestError
 from omniplan.gguf.companions import with_requested
 from omniplan.llamacpp.build import known as build_known
@@ -41,15 +41,43 @@ def advised_plan(model: Model, machine: Machine, request: Request) -> Plan:
     return plan_of(solved)
 
 
+def quick_plan(model: Model, machine: Machine, request: Request) -> Plan | None:
+    """The placement of one search, for whoever waits: the usual value of what is free, the least context, no baselines.
+
+    It keeps every limit, and ``advised_plan`` may better it. None where one search finds nothing.
+    """
+    found = _found(model, machine, _usual(request))
+    return plan_of(found) if isinstance(found, Solved) else None
+
+
+def _usual(request: Request) -> Request:
+    """The request with nothing left to weigh but the placement."""
+    return replace(
+        request,
+        n_ctx=request.n_ctx_least or request.n_ctx,
+        n_ctx_least=None,
+        cache_types=request.cache_types[:1],
+        n_ubatch=request.n_ubatch or ServerParams().n_ubatch,
+        mtp=request.mtp or 0,
+        moe_cache=None if request.moe_cache == AUTO else request.moe_cache,
+        baselines=False,
+    )
+
+
 def solve(model: Model, machine: Machine, request: Request) -> Solved:
     """The fastest placement that keeps every limit, before it is put into words; raises Infeasible."""
-    if request.moe_cache is not None and not build_known(request.build).moe_cache:
-        raise RequestError("moe_cache", request.moe_cache, f"b{request.build} has no cache of experts")
-    served = with_requested(model, request)
-    found = over_hosts(_in_use(machine), request, lambda joined: _searched(served, joined, request))
+    found = _found(model, machine, request)
     if isinstance(found, Solved):
         return found
     raise refusal(found)
+
+
+def _found(model: Model, machine: Machine, request: Request) -> Solved | Ladder:
+    """The same, or the ladder that nobody could climb."""
+    if request.moe_cache is not None and not build_known(request.build).moe_cache:
+        raise RequestError("moe_cache", request.moe_cache, f"b{request.build} has no cache of experts")
+    served = with_requested(model, request)
+    return over_hosts(_in_use(machine), request, lambda joined: _searched(served, joined, request))
 
 
 def _in_use(machine: Machine) -> Machine:
