@@ -7,7 +7,7 @@ FOR ?=
 # Wheels with the libraries of older builds that data/builds.toml has rows of.
 OLDER := 2026.4.8929 2026.7.9873 2026.8.10566 2026.9.11063
 
-.PHONY: demo test check certify track fuzz lint types bench clean
+.PHONY: demo test web check certify track fuzz lint types bench clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +20,14 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(RUN)python -m pytest -n auto
+
+# What reports and the page are drawn with: types from our schemas, then bundles under omniplan/web, which wheels carry.
+web: $(VENV)/installed web/node_modules/installed
+	cd web && PYTHON=../$(RUN)python npm run --silent generate && npm run --silent types && npm run --silent report
+
+web/node_modules/installed: web/package-lock.json
+	cd web && npm ci --silent
+	touch $@
 
 lint: $(VENV)/installed
 	$(RUN)ruff check .

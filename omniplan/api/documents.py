@@ -22,6 +22,7 @@ from omniplan.planning.comparison import Comparison
 from omniplan.planning.frontier_values import Frontier
 from omniplan.planning.recommendation import Recommendation
 from omniplan.predict.learned import Learned
+from omniplan.report.values import Report
 from omniplan.stack.asked import StackFile
 from omniplan.stack.values import Stack
 from omniplan.verify.logs.report import LoadReport
@@ -42,6 +43,7 @@ SCHEMAS: Final[dict[str, type]] = {
     "calibration": Learned,
     "weighing": Weighing,
     "machine": Machine,
+    "report": Report,
     "load-report": LoadReport,
     "verification": Verification,
     "bench": BenchReport,

@@ -16,7 +16,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("api",),
-    ("tune",),
+    ("report", "tune"),
     ("bench", "certify", "check", "engines", "stack", "verify"),
     ("planning",),
     ("formats",),

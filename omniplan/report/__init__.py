@@ -1,0 +1,1 @@
+"""What somebody would rather look at: a plan, a stack, a comparison, a frontier or a verification, drawn."""

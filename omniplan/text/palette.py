@@ -1,0 +1,56 @@
+"""Rows of ``data/palette.toml``: one colour a role, on light and on dark, the same wherever something is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, Final
+
+from omniplan.documents.column import Column, Name
+from omniplan.documents.source import read_table
+
+_FILE: Final = "palette.toml"
+
+Colour = Annotated[str, Column(pattern="#[0-9a-f]{6}", example="#2a6291")]
+
+
+class Hue(StrEnum):
+    """What a colour stands for: what memory holds, or what time is spent on."""
+
+    ATTENTION = "attention"
+    CACHE = "cache"
+    COMPUTE = "compute"
+    DRIVER = "driver"
+    EMBEDDING = "embedding"
+    EXPERTS = "experts"
+    FFN = "ffn"
+    FREE = "free"
+    MARGIN = "margin"
+    RESERVED = "reserved"
+    CPU = "cpu"
+    GPU = "gpu"
+    LINK = "link"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HueRow:
+    """One role: what a legend calls it, and its colour on a ``light`` and on a ``dark`` background."""
+
+    name: Name
+    label: str
+    light: Colour
+    dark: Colour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Palette:
+    hues: Mapping[Hue, HueRow]
+    source: str
+
+
+@cache
+def palette() -> Mapping[Hue, HueRow]:
+    """Every role's row."""
+    return read_table(_FILE, _Palette).hues
