@@ -7,12 +7,12 @@ FOR ?=
 # Wheels with the libraries of older builds that data/builds.toml has rows of.
 OLDER := 2026.4.8929 2026.7.9873 2026.8.10566 2026.9.11063
 
-.PHONY: demo test web check certify track fuzz lint types bench clean
+.PHONY: demo test web check site certify track fuzz lint types bench clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(RUN)python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	$(RUN)python -m pip install --quiet --disable-pip-version-check --editable . --group dev --group docs
 	touch $@
 
 demo: $(VENV)/installed
@@ -37,6 +37,10 @@ types: $(VENV)/installed
 	$(RUN)mypy
 
 check: lint types test
+
+# The pages of docs/ as a site that needs no server and no network: site/index.html.
+site: $(VENV)/installed
+	NO_MKDOCS_2_WARNING=1 $(RUN)python -m mkdocs build --quiet
 
 bench: $(VENV)/installed
 	for name in header plan simulate size; do $(RUN)python -m benchmarks.$$name; done

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from omniplan.bench.protocol import BenchProtocol, ServerStart
     from omniplan.bench.values import BenchReport, SmokeReport
     from omniplan.certify.values import Certificate
+    from omniplan.check.folder import FolderReport
     from omniplan.check.values import CheckReport, Finding
     from omniplan.domain.fit import FitResult
     from omniplan.domain.footprint import BufferSize, Footprint, GraphSplits

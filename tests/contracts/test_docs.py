@@ -55,12 +55,29 @@ def test_links_lead_somewhere() -> None:
     assert [f"{name(path)}: {target}" for path, target in links if not (path.parent / target).exists()] == []
 
 
-def test_the_index_links_every_page() -> None:
+def test_every_page_is_reached_from_the_index() -> None:
     """A page nobody links is a page nobody reads."""
     docs = ROOT / "docs"
-    linked = {(docs / target).resolve() for target in _LINK.findall((docs / "index.md").read_text(encoding="utf-8"))}
+    ahead, reached = [docs / "index.md"], set[Path]()
+    while ahead:
+        if (page := ahead.pop()) not in reached:
+            reached.add(page)
+            ahead += [
+                (page.parent / target).resolve()
+                for target in _LINK.findall(page.read_text(encoding="utf-8"))
+                if target.endswith(".md")
+            ]
 
-    assert {path for path in docs.rglob("*.md") if path.name != "index.md"} - linked == set()
+    assert set(docs.rglob("*.md")) - reached == set()
+
+
+def test_every_page_has_its_place_in_the_site() -> None:
+    """The navigation of mkdocs.yml names each page; decisions stand on the page of all."""
+    docs = ROOT / "docs"
+    places = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = [str(path.relative_to(docs)) for path in docs.rglob("*.md") if not path.match("decisions/0*")]
+
+    assert [page for page in pages if f" {page}\n" not in places] == []
 
 
 def test_the_readme_is_short() -> None:
