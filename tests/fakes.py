@@ -34,6 +34,9 @@ class FakeGpu:
     link: tuple[int, int, int, int] = (1, 16, 4, 16)
     display: int = 0
     processes: tuple[tuple[int, int | None], ...] = ()
+    degrees: int = 60
+    busy: int = 0
+    reasons: int = 0
     missing: frozenset[str] = frozenset()
 
 
@@ -54,6 +57,7 @@ class Value:
     busId: str = ""
     pid: int = 0
     usedGpuMemory: int | None = None
+    gpu: int = 0
 
 
 @dataclass
@@ -65,6 +69,13 @@ class FakeNvml:
     calls: list[str] = field(default_factory=list)
     NVMLError: type[NVMLError] = NVMLError
     nvmlMemory_v2: int = 0x02000028
+    # nvml.h: bits of the reasons for a clock below the highest.
+    nvmlClocksEventReasonGpuIdle: int = 0x1
+    nvmlClocksEventReasonSwPowerCap: int = 0x4
+    nvmlClocksEventReasonHwSlowdown: int = 0x8
+    nvmlClocksEventReasonSwThermalSlowdown: int = 0x20
+    nvmlClocksEventReasonHwThermalSlowdown: int = 0x40
+    nvmlClocksEventReasonHwPowerBrakeSlowdown: int = 0x80
 
     def nvmlInit(self) -> None:
         if self.broken:
@@ -123,6 +134,18 @@ class FakeNvml:
     def nvmlDeviceGetComputeRunningProcesses(self, gpu: FakeGpu) -> Any:
         found = [Value(pid=pid, usedGpuMemory=used) for pid, used in gpu.processes]
         return self._get(gpu, "processes", found)
+
+    def nvmlDeviceGetTemperature(self, gpu: FakeGpu, sensor: int) -> Any:
+        return self._get(gpu, f"temperature {sensor}", gpu.degrees)
+
+    def nvmlDeviceGetUtilizationRates(self, gpu: FakeGpu) -> Any:
+        return self._get(gpu, "utilization", Value(gpu=gpu.busy))
+
+    def nvmlDeviceGetCurrentClocksEventReasons(self, gpu: FakeGpu) -> Any:
+        return self._get(gpu, "event reasons", gpu.reasons)
+
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, gpu: FakeGpu) -> Any:
+        return self._get(gpu, "throttle reasons", gpu.reasons)
 
     def nvmlSystemGetProcessName(self, pid: int) -> str:
         if pid == 1:

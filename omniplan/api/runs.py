@@ -104,7 +104,8 @@ def _of_bench(path: str | Path, model: ModelSource | None, machine: MachineSourc
     import json
 
     from omniplan.errors import InputError
-    from omniplan.predict.calibrate import bench_runs, calibrate
+    from omniplan.predict.bench_rows import bench_runs
+    from omniplan.predict.calibrate import calibrate
     from omniplan.predict.learned import learned_of
 
     if model is None or machine is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Final, Unpack
 
 from omniplan.api.measure import no_progress, silent
 from omniplan.api.source import calibrated, machine_of, model_of, requested
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from omniplan.tune.session import Runner, Tuned
 
 
+# Seconds that a server may take to load: 400 GB from a slow disk.
+_LOADING: Final = 1800.0
+
+
 def tune(
     model: ModelSource,
     machine: MachineSource,
@@ -26,6 +30,7 @@ def tune(
     journal: str | Path,
     budget: float = 1800.0,
     server: str = "llama-server",
+    bench: str = "",
     gguf: str = "",
     runner: Runner | None = None,
     calibration: str | Path | None = None,
@@ -37,13 +42,16 @@ def tune(
     """Run the plans of ``model`` on this machine that could still win, learn from each, and say which did.
 
     Every plan keeps the headroom that ``plan`` keeps; at most a dozen run, within ``budget`` seconds. ``server`` is the
-    command to start in place of llama-server, ``gguf`` the model's file where ``model`` is a header alone; ``runner``
-    measures a plan otherwise. Runs are kept in ``journal``: the same call goes on where an earlier one ended.
-    ``request``, ``calibration``, ``build`` and ``changes`` are those of ``plan``; the micro-batch is chosen unless
-    ``n_ubatch`` is given. ``say`` is told what each run is for, ``progress`` what it is doing. Raises InputError where
-    a GPU is in use by another process, Infeasible where no plan fits.
+    command to start in place of llama-server, ``bench`` a llama-bench that measures in its place whatever it has words
+    for, ``gguf`` the model's file where ``model`` is a header alone; ``runner`` measures a plan otherwise. Runs are
+    kept in ``journal``: the same call goes on where an earlier one ended. ``request``, ``calibration``, ``build`` and
+    ``changes`` are those of ``plan``; the micro-batch is chosen unless ``n_ubatch`` is given. ``say`` is told what each
+    run is for, ``progress`` what it is doing. Raises InputError where a GPU is in use by another process, Infeasible
+    where no plan fits.
     """
-    from omniplan.tune.measure import Server, disturbances, run
+    from omniplan.bench.protocol import ServerStart
+    from omniplan.tune.measure import disturbances
+    from omniplan.tune.programs import measurable, runner_of
     from omniplan.tune.rivals import rivals
     from omniplan.tune.session import tune as tuned
 
@@ -54,10 +62,11 @@ def tune(
     if runner is None:
         for line in disturbances():
             tell(f"note: {line}")
-    started = Server(command=server, gguf=gguf)
+        plans = measurable(plans, server, bench, tell)
+    start = ServerStart(plan=plans[0], server=server, gguf=gguf, wait=_LOADING)
     found = tuned(
         plans,
-        runner or (lambda plan: run(plan, started, progress or no_progress)),
+        runner or runner_of(start, bench, progress or no_progress),
         Path(journal),
         budget=budget,
         say=tell,

@@ -40,15 +40,26 @@ class Started:
 
 def server_command(launch: ServerStart, port: int) -> list[str]:
     """The command to start; raises InputError where the program or the model file is not there."""
-    words = shlex.split(launch.server)
+    words = program(launch.server, field="server")
+    return [*words, "-m", model_file(launch), *launch.plan.server_args, "--host", _HOST, "--port", str(port)]
+
+
+def program(command: str, *, field: str) -> list[str]:
+    """The words of ``command``, given as ``field``; raises InputError where there is no such program."""
+    words = shlex.split(command)
     if not words or shutil.which(words[0]) is None:
-        raise InputError("not found; name the command to start", field="server", value=launch.server or "llama-server")
+        raise InputError("not found; name the command to start", field=field, value=command or "llama-server")
+    return words
+
+
+def model_file(launch: ServerStart) -> str:
+    """The file that holds the plan's model; raises InputError where it is a header alone or not there."""
     if launch.plan.model.header_only and not launch.gguf:
         raise InputError(f"{launch.plan.model.path} is a header without tensors; name the model's file", field="gguf")
     model = launch.gguf or launch.plan.model.path
     if not Path(model).is_file():
         raise InputError("no such file; name the model's file", field="gguf", value=model)
-    return [*words, "-m", model, *launch.plan.server_args, "--host", _HOST, "--port", str(port)]
+    return model
 
 
 def with_log(launch: ServerStart) -> ServerStart:
@@ -71,12 +82,23 @@ def launched(launch: ServerStart) -> Iterator[Started]:
     """
     port = free_port()
     command = server_command(launch, port)
-    with _opened(launch.log) as log:
-        process = _start(command, launch.plan.environment, log)
-        try:
-            yield Started(url=f"http://{_HOST}:{port}", log=Path(launch.log), process=process)
-        finally:
-            stop(process)
+    with _opened(launch.log) as log, running(command, launch.plan.environment, log) as process:
+        yield Started(url=f"http://{_HOST}:{port}", log=Path(launch.log), process=process)
+
+
+@contextmanager
+def running(
+    command: Sequence[str], environment: Mapping[str, str], log: BinaryIO, output: BinaryIO | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """``command`` in a process group of its own, which is stopped on leaving, by whatever way.
+
+    What it prints goes to ``output``, else to ``log`` with its errors. Raises InputError when it cannot be started.
+    """
+    process = _start(command, environment, log, output or log)
+    try:
+        yield process
+    finally:
+        stop(process)
 
 
 def _opened(path: str) -> BinaryIO:
@@ -86,13 +108,15 @@ def _opened(path: str) -> BinaryIO:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _start(command: Sequence[str], environment: Mapping[str, str], log: BinaryIO) -> subprocess.Popen[bytes]:
+def _start(
+    command: Sequence[str], environment: Mapping[str, str], log: BinaryIO, output: BinaryIO
+) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
+            stdout=output,
+            stderr=log,
             env={**os.environ, **environment},
             start_new_session=True,
         )
@@ -123,13 +147,14 @@ def wait_ready(client: Client, started: Started, limit: float, stop_if_asked: Ca
     while (state := client.state()) != "ready":
         stop_if_asked()
         if (code := started.process.poll()) is not None:
-            raise StartFailed(f"the server ended with code {code} before it was ready: {_last_line(started.log)}")
+            raise StartFailed(f"the server ended with code {code} before it was ready: {last_line(started.log)}")
         if time.monotonic() > end:
             raise StartFailed(f"the server was not ready within {limit:g} s: {state}")
         time.sleep(_POLL)
 
 
-def _last_line(log: Path) -> str:
+def last_line(log: Path) -> str:
+    """The last words of a program that ended."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 4096))
         lines = file.read().decode("utf-8", "replace").split("\n")

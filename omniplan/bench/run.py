@@ -43,6 +43,7 @@ class Measured:
     server: str = ""
     stopped: str = ""
     notes: list[str] = field(default_factory=list)
+    disturbances: list[str] = field(default_factory=list)
 
 
 def lengths_of(protocol: BenchProtocol, n_ctx: int | None, notes: list[str]) -> dict[str, int]:

@@ -17,6 +17,7 @@ from omniplan.bench.run import Measured, Progress, run
 from omniplan.bench.smoke import checks
 from omniplan.bench.statistics import bench_row, stability
 from omniplan.bench.values import BenchReport, Sample, SmokeCheck, SmokeReport
+from omniplan.bench.watch import watched
 from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
 
@@ -69,7 +70,11 @@ def bench(
     protocol = protocol.planned(plan)
     measured, lengths, facts, url = Measured(log=_log(target)), dict[str, int](), None, _url(target)
     try:
-        with interruptible() as stop, reached(target, protocol, api_key, say=say, stop_if_asked=stop) as client:
+        with (
+            interruptible() as stop,
+            watched("" if isinstance(target, str) else target.server, measured.disturbances.append),
+            reached(target, protocol, api_key, say=say, stop_if_asked=stop) as client,
+        ):
             url, facts = client.url, client.facts()
             if model and not facts.serves(model):
                 raise InputError(f"--model {model}: the server lists {', '.join(facts.models)}")
@@ -148,6 +153,7 @@ def _report(
         verdict=GateVerdict.UNKNOWN,
         stopped=measured.stopped,
         log=measured.log,
+        disturbances=tuple(measured.disturbances),
         notes=(*measured.notes, *(workload_notes(plan, samples) if plan else ())),
     )
 

@@ -52,8 +52,8 @@ def _bench(report: BenchReport, shown: Shown, mark: str) -> Iterator[str]:
         yield from shown((("figure", "predicted", "measured", "off by", "within"), list(_against(report))))
     if failures := _failures(report):
         yield from ("", f"{mark}Failed attempts", "", *failures)
-    if report.notes:
-        yield from ("", f"{mark}Notes", "", *(f"- {note}" for note in report.notes))
+    if notes := (*(f"less certain: {line}" for line in report.disturbances), *report.notes):
+        yield from ("", f"{mark}Notes", "", *(f"- {note}" for note in notes))
 
 
 def _where(report: BenchReport | SmokeReport) -> str:

@@ -101,7 +101,8 @@ class BenchReport(Record):
 
     ``cold_tokens_per_second`` is the decode rate of the first warm-up request, which no row counts. ``stability`` is
     the share of all attempts that were answered, None before any. ``stopped`` says why the run ended early, "" when it
-    is complete. ``memory`` is the largest use seen; ``memory_unknown`` says why there is none. ``log`` is the file with
+    is complete. ``disturbances`` say what else had a part in it: GPUs that were held down, other work on the host.
+    ``memory`` is the largest use seen; ``memory_unknown`` says why there is none. ``log`` is the file with
     the output of a server that was started for this.
     """
 
@@ -124,6 +125,7 @@ class BenchReport(Record):
     stopped: str = ""
     log: str = ""
     notes: tuple[str, ...] = ()
+    disturbances: tuple[str, ...] = ()
     schema_version: int = BENCH_VERSION
 
 

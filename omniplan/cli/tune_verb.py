@@ -34,6 +34,9 @@ def _declare(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--server", default="llama-server", metavar="CMD", help="command to start, default llama-server"
     )
+    command.add_argument(
+        "--bench", default="", metavar="CMD", help="a llama-bench to measure with, where it has words for a plan"
+    )
     command.add_argument("--gguf", default="", metavar="FILE", help="model file, where MODEL is a header alone")
     command.add_argument(
         "--journal",
@@ -61,6 +64,7 @@ def _run(options: argparse.Namespace) -> int:
         journal=journal,
         budget=options.budget,
         server=options.server,
+        bench=options.bench,
         gguf=options.gguf,
         say=_say,
         progress=_progress if sys.stderr.isatty() else None,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
@@ -46,8 +46,6 @@ _TIMES: Final[Mapping[str, tuple[str, ...]]] = {
 _FURTHEST: Final = 8.0
 # Runs of one kind whose factors differ by more than this contradict each other.
 _DISAGREEMENT: Final = 2.0
-# llama-bench's model_size against the header's bytes.
-_SAME_SIZE: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,58 +154,3 @@ def _check(kind: str, known: Sequence[tuple[float, MeasuredSpeed]]) -> None:
             f"{kind}: {slowest[1].label} says {slowest[0]:.2f} of the shipped constants, {fastest[1].label} "
             f"{fastest[0]:.2f}; leave out the run that was disturbed"
         )
-
-
-def bench_runs(rows: Iterable[Mapping[str, Any]], model: Model) -> list[MeasuredSpeed]:
-    """Runs of ``llama-bench -o json``; mixed tests (pp+tg) are skipped, another model's rows raise InputError."""
-    own = model.header.tensor_bytes
-    runs = []
-    for index, row in enumerate(rows):
-        try:
-            size, n_prompt, n_gen = int(row["model_size"]), int(row["n_prompt"]), int(row["n_gen"])
-            rate = float(row["avg_ts"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"row {index}: not a row of llama-bench -o json: {error!r}") from error
-        if abs(size / own - 1) > _SAME_SIZE:
-            raise InputError(f"row {index}: model_size {size:,} is not this model's ({own:,} bytes)")
-        if rate <= 0:
-            raise InputError(f"row {index}: avg_ts is {rate}")
-        if bool(n_prompt) != bool(n_gen):
-            runs.append(
-                MeasuredSpeed(
-                    label=f"{'pp' if n_prompt else 'tg'}{n_prompt or n_gen} in row {index}",
-                    args=_bench_args(row, n_prompt + n_gen),
-                    n_prompt=n_prompt,
-                    n_gen=n_gen,
-                    depth=int(row.get("n_depth") or 0),
-                    rate=rate,
-                    date=str(row.get("test_time") or "")[:10],
-                )
-            )
-    return runs
-
-
-def _bench_args(row: Mapping[str, Any], n_tokens: int) -> tuple[str, ...]:
-    """llama-server's arguments for a llama-bench row."""
-    args = ["-c", str(n_tokens + int(row.get("n_depth") or 0)), "-np", "1", "--fit", "off"]
-    for key, flag in (
-        ("n_gpu_layers", "-ngl"), ("n_batch", "-b"), ("n_ubatch", "-ub"), ("n_threads", "-t"), ("type_k", "-ctk"),
-        ("type_v", "-ctv"), ("split_mode", "-sm"), ("main_gpu", "-mg"), ("n_cpu_moe", "-ncmoe"),
-    ):  # fmt: skip
-        if row.get(key) not in (None, "", 0) or (key == "n_gpu_layers" and key in row):
-            args += [flag, str(row[key])]
-    flash = str(row.get("flash_attn", "auto")).lower()
-    args += ["-fa", {"true": "on", "1": "on", "false": "off", "0": "off"}.get(flash, "auto")]
-    split = str(row.get("tensor_split") or "").replace("/", ",")
-    if any(float(part) for part in split.split(",") if part):
-        args += ["-ts", split]
-    overrides = str(row.get("tensor_buft_overrides") or "none")
-    if overrides != "none":
-        args += ["-ot", overrides.replace(";", ",")]
-    if row.get("no_kv_offload"):
-        args.append("-nkvo")
-    if row.get("no_op_offload"):
-        args.append("--no-op-offload")
-    if row.get("use_mmap") in (False, 0):
-        args += ["--load-mode", "none"]
-    return tuple(args)

@@ -9,7 +9,7 @@ from typing import Final
 
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Phase, Prediction
-from omniplan.tune.learner import Belief, Learner, Observation, Term
+from omniplan.tune.learner import DISTURBED, NOISE, Belief, Learner, Observation, Term
 
 # What is left to gain, as a share, below which no further run is worth its minutes: a sixth of what runs scatter by.
 ENOUGH: Final = 0.005
@@ -22,12 +22,22 @@ class TunedRun:
     """What one run took: seconds of the prompt and of one token, 0 for a phase that was not asked for.
 
     ``args`` are llama-server's without ``-m``. ``failure`` says why there are no seconds, "" where there are.
+    ``scatter`` is how far single requests lie from that, as a share, and ``disturbances`` what else had a part in it.
+    ``server`` is the build that ran, as it calls itself.
     """
 
     args: tuple[str, ...]
     prompt_seconds: float = 0.0
     token_seconds: float = 0.0
     failure: str = ""
+    scatter: float = 0.0
+    disturbances: tuple[str, ...] = ()
+    server: str = ""
+
+    @property
+    def noise(self) -> float:
+        """By which share the next run of the same may differ."""
+        return max(NOISE, self.scatter, DISTURBED if self.disturbances else 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +112,7 @@ def _observations(run: TunedRun, predicted: Prediction) -> Iterator[Observation]
         (Phase.DECODE, predicted.terms, run.token_seconds),
     ):
         if terms and seconds > 0:
-            yield Observation(phase=phase, terms=terms, seconds=seconds)
+            yield Observation(phase=phase, terms=terms, seconds=seconds, noise=run.noise)
 
 
 def _gain(belief: Belief, best: float) -> float:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 PRIOR: Final = 0.4
 # Two runs of one configuration differ by about this share (llama-bench prints 1 to 3 %).
 NOISE: Final = 0.03
+# A GPU that heat holds down loses 5 to 20 % of its clock, and half-busy cores about as much of a token's time.
+DISTURBED: Final = 0.15
 # Steps of Gauss and Newton; the sum of a few exponentials is nearly linear, and two would do.
 _STEPS: Final = 8
 
@@ -24,11 +26,15 @@ Term = tuple[Phase, Cause]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """Seconds that one phase took, and the seconds that the model has for each of its terms."""
+    """Seconds that one phase took, and the seconds that the model has for each of its terms.
+
+    ``noise`` is by which share another run may differ.
+    """
 
     phase: Phase
     terms: Mapping[Cause, float]
     seconds: float
+    noise: float = NOISE
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +59,8 @@ class Learner:
             precision = np.eye(len(terms)) / PRIOR**2
             for seen in observations:
                 expected, slope = self._log_seconds({(seen.phase, cause): size for cause, size in seen.terms.items()})
-                gradient += slope * (float(np.log(seen.seconds)) - expected) / NOISE**2
-                precision += np.outer(slope, slope) / NOISE**2
+                gradient += slope * (float(np.log(seen.seconds)) - expected) / seen.noise**2
+                precision += np.outer(slope, slope) / seen.noise**2
             self._log_factors = self._log_factors + np.linalg.solve(precision, gradient)
         self._covariance = np.linalg.inv(precision)
 

@@ -94,17 +94,17 @@ def _ended(state: State, n_runs: int, after: float, budget: float) -> str:
 
 
 def speeds(tuned: Tuned) -> list[MeasuredSpeed]:
-    """The runs as ``calibrate`` takes them: a prompt and an answer each."""
+    """The runs as ``calibrate`` takes them, a prompt and an answer each; disturbed ones only where all are."""
     by_args = {plan.server_args: plan for plan in tuned.plans}
+    ran = [(number, run) for number, run in enumerate(tuned.runs, 1) if run.args in by_args and not run.failure]
     found = []
-    for number, run in enumerate(tuned.runs, 1):
-        plan = by_args.get(run.args)
-        if plan is None or run.failure:
-            continue
-        request = plan.request
-        for label, n_prompt, n_gen, rate in (
-            ("prompt", request.n_prompt, 0, request.n_prompt / run.prompt_seconds if run.prompt_seconds else 0.0),
-            ("decode", 0, request.n_gen, 1 / run.token_seconds if run.token_seconds else 0.0),
+    for number, run in [item for item in ran if not item[1].disturbances] or ran:
+        request = by_args[run.args].request
+        prompt = request.n_prompt / run.prompt_seconds if run.prompt_seconds else 0.0
+        decode = 1 / run.token_seconds if run.token_seconds else 0.0
+        for label, n_prompt, n_gen, depth, rate in (
+            ("prompt", request.n_prompt, 0, 0, prompt),
+            ("decode", 0, request.n_gen, request.n_prompt, decode),
         ):
             if rate and n_prompt + n_gen:
                 found.append(
@@ -113,7 +113,7 @@ def speeds(tuned: Tuned) -> list[MeasuredSpeed]:
                         args=run.args,
                         n_prompt=n_prompt,
                         n_gen=n_gen,
-                        depth=0,
+                        depth=depth,
                         rate=rate,
                     )
                 )

@@ -34,7 +34,7 @@ def _gained(tuned: Tuned) -> str:
     assert tuned.best is not None
     took, first = tuned.seconds(tuned.best), tuned.seconds(tuned.first)
     said = (
-        f"TunedRun: {took:.3g} s for a request of {tuned.best.request.n_prompt:,} + {tuned.best.request.n_gen:,} tokens"
+        f"Measured: {took:.3g} s for a request of {tuned.best.request.n_prompt:,} + {tuned.best.request.n_gen:,} tokens"
     )
     if took and first and tuned.best.server_args != tuned.first.server_args:
         return f"{said}, {1 - took / first:.1%} less than the plan before any run ({first:.3g} s)."
@@ -56,6 +56,7 @@ def _runs(tuned: Tuned) -> Iterator[str]:
     for number, run in enumerate(tuned.runs, 1):
         if run.failure:
             yield f"run {number} failed: {run.failure}"
+        yield from (f"run {number} is less certain: {line}" for line in run.disturbances)
 
 
 def _differs(args: tuple[str, ...], first: tuple[str, ...]) -> str:

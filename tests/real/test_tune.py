@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 import omniplan
+from omniplan.bench.protocol import ServerStart
 from omniplan.cli.main import main
 from omniplan.documents.toml_text import to_toml
 from omniplan.domain.plan import Plan
 from omniplan.predict.learned import load
 from omniplan.tune.choice import MOST_RUNS, TunedRun
-from omniplan.tune.measure import Server, run
+from omniplan.tune.measure import run
 from tests.real.conftest import MACHINE, SERVER
 
 ASKED = omniplan.Request(n_ctx=1024, n_prompt=256, n_gen=16, n_ubatch=None)
@@ -21,7 +22,7 @@ ASKED = omniplan.Request(n_ctx=1024, n_prompt=256, n_gen=16, n_ubatch=None)
 
 def measured(plan: Plan) -> TunedRun:
     """A run of the real server."""
-    return run(plan, Server(command=SERVER, wait=60), lambda *_: None)
+    return run(ServerStart(plan=plan, server=SERVER, wait=60), lambda *_: None)
 
 
 def test_it_runs_is_interrupted_and_goes_on(tiny_model: Path, cpu_machine: omniplan.Machine, tmp_path: Path) -> None:

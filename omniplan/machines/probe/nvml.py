@@ -6,7 +6,8 @@ API: https://docs.nvidia.com/deploy/nvml-api/. What one GPU or driver does not s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from omniplan.domain.machine import Gpu, Reservation, ReservationKind
@@ -24,15 +25,20 @@ class NvmlMissing(Exception):
 
 def read_gpus(nvml: Any = None) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
     """GPUs in NVML's order (by PCI id), called "NVML0" and on, and notes; raises NvmlMissing."""
+    with opened(nvml) as seen:
+        return tuple(device.gpu() for device in seen), tuple(note for device in seen for note in device.notes)
+
+
+@contextmanager
+def opened(nvml: Any = None) -> Iterator[list[NvmlDevice]]:
+    """The GPUs in NVML's order, while NVML is started; raises NvmlMissing."""
     library = _library() if nvml is None else nvml
     try:
         library.nvmlInit()
     except library.NVMLError as error:
         raise NvmlMissing(f"NVML does not start: {error}") from error
     try:
-        count = library.nvmlDeviceGetCount()
-        seen = [_Device(library, index) for index in range(count)]
-        return tuple(device.gpu() for device in seen), tuple(note for device in seen for note in device.notes)
+        yield [NvmlDevice(library, index) for index in range(library.nvmlDeviceGetCount())]
     except library.NVMLError as error:
         raise NvmlMissing(f"NVML stopped answering: {error}") from error
     finally:
@@ -47,7 +53,7 @@ def _library() -> Any:
     return pynvml
 
 
-class _Device:
+class NvmlDevice:
     """One GPU being read; ``notes`` collects what it does not say."""
 
     def __init__(self, nvml: Any, index: int) -> None:
@@ -71,6 +77,11 @@ class _Device:
         found = self.ask(name)
         return found.decode(errors="replace") if isinstance(found, bytes) else str(found or "")
 
+    @property
+    def description(self) -> str:
+        """What people call it."""
+        return self.text("nvmlDeviceGetName").removeprefix("NVIDIA ").removeprefix("GeForce ")
+
     def count(self, name: str) -> int | None:
         """A whole number, None where unknown or zero."""
         found = self.ask(name)
@@ -83,7 +94,7 @@ class _Device:
         power = self.count("nvmlDeviceGetPowerManagementLimit")
         gpu = Gpu(
             name=f"NVML{self.index}",
-            description=self.text("nvmlDeviceGetName").removeprefix("NVIDIA ").removeprefix("GeForce "),
+            description=self.description,
             total=total,
             free=free,
             compute_capability=f"{capability[0]}.{capability[1]}" if capability else "",

@@ -9,7 +9,8 @@ import pytest
 
 import omniplan
 from omniplan.errors import InputError
-from omniplan.predict.calibrate import MeasuredSpeed, bench_runs, calibrate
+from omniplan.predict.bench_rows import bench_runs
+from omniplan.predict.calibrate import MeasuredSpeed, calibrate
 from omniplan.predict.learned import learned_of, load
 
 MODEL = omniplan.load_model("tests/data/models/zoo/Qwen3-30B-A3B-Q4_K_M.gguf")
