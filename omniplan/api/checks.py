@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omniplan.api.source import build_of, machine_of, model_of
+from omniplan.domain.progress import unwatched
 
 if TYPE_CHECKING:
     from omniplan.api.source import MachineSource, ModelSource
     from omniplan.check.folder import FolderReport
     from omniplan.check.values import CheckReport
+    from omniplan.domain.progress import Progress
 
 
 def check(
@@ -51,10 +53,11 @@ def check_files(
     machine: MachineSource | None = None,
     build: int | str | None = None,
     baseline: str | None = None,
+    progress: Progress = unwatched,
 ) -> FolderReport:
     """Findings about every file at or below ``places`` that speaks of llama.cpp, each as ``check`` says them.
 
-    ``baseline`` is the text of one: the findings that it accepts are left out.
+    ``baseline`` is the text of one: the findings that it accepts are left out. ``progress`` is told of every file.
     """
     from omniplan.check.folder import check_places
     from omniplan.check.outputs import accepted_in, without
@@ -66,4 +69,4 @@ def check_files(
         report = check(path, model=shared, machine=machine, build=build)
         return without(report, accepted)
 
-    return check_places([Path(place) for place in places], ask)
+    return check_places([Path(place) for place in places], ask, progress)

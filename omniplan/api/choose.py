@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from omniplan.api.source import calibrated, machine_of, model_of, requested
+from omniplan.domain.progress import unwatched
 
 if TYPE_CHECKING:
     from omniplan.api.source import MachineSource, ModelSource
     from omniplan.domain.plan import Plan
+    from omniplan.domain.progress import Progress
     from omniplan.domain.request import PlacementChanges, Request, RequestChanges
     from omniplan.planning.frontier_values import Frontier
 
@@ -87,14 +89,15 @@ def frontier(
     ubatches: Sequence[int] = (512, 2048),
     parallels: Sequence[int] = (1,),
     build: int | str | None = None,
+    progress: Progress = unwatched,
     **changes: Unpack[PlacementChanges],
 ) -> Frontier:
     """What context, cache type, micro-batch and slots trade against speed and bytes: a plan for every combination.
 
     ``contexts`` are totals in tokens over the slots (None: powers of two from 4,096 and the training context, at most
     eight); a type is that of K and V. Combinations that do not fit say why instead of raising. The default grid is at
-    most 32 plans, each about half a second. Everything else is as in ``request``, ``build`` and ``changes``, as for
-    ``plan``.
+    most 32 plans, each about half a second, of which ``progress`` is told. Everything else is as in ``request``,
+    ``build`` and ``changes``, as for ``plan``.
     """
     from omniplan.planning.frontier import make_frontier
 
@@ -106,4 +109,5 @@ def frontier(
         cache_types=cache_types,
         ubatches=ubatches,
         parallels=parallels,
+        progress=progress,
     )

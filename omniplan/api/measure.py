@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omniplan.domain.progress import unwatched
+
 if TYPE_CHECKING:
     from omniplan.bench.gates import Gate
     from omniplan.bench.protocol import BenchProtocol, ServerStart
     from omniplan.bench.values import BenchReport, SmokeReport
     from omniplan.domain.plan import Plan
+    from omniplan.domain.progress import Progress
 
 
 def bench(
@@ -22,7 +25,7 @@ def bench(
     served: str = "",
     vram_budget: int | None = None,
     api_key: str = "",
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> BenchReport:
     """Benchmark an OpenAI-compatible server: the one at a URL, or one started for it with a plan's arguments.
@@ -47,7 +50,7 @@ def bench(
         model=served,
         vram_budget=vram_budget,
         api_key=api_key,
-        progress=progress or no_progress,
+        progress=progress or unwatched,
         say=say or silent,
     )
 
@@ -58,7 +61,7 @@ def smoke(
     served: Sequence[str] = (),
     protocol: BenchProtocol | None = None,
     api_key: str = "",
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> SmokeReport:
     """Check a server after an update: a short prompt and one of over 100 tokens to every model of ``served``.
@@ -75,7 +78,7 @@ def smoke(
         version=__version__,
         models=served,
         api_key=api_key,
-        progress=progress or no_progress,
+        progress=progress or unwatched,
         say=say or silent,
     )
 
@@ -94,10 +97,6 @@ def _gates(given: Sequence[Gate] | str | Path | None) -> Sequence[Gate]:
     if given is None:
         return shipped_gates()
     return load_gates(given) if isinstance(given, str | Path) else given
-
-
-def no_progress(done: int, total: int, label: str) -> None:
-    """Nobody watches."""
 
 
 def silent(text: str) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
 from omniplan.api.source import load_model, machine_of, model_of, requested
+from omniplan.domain.progress import unwatched
 from omniplan.errors import HeaderError, UnsupportedModel
 
 if TYPE_CHECKING:
     from omniplan.api.source import MachineSource, ModelSource
     from omniplan.domain.model import Model
+    from omniplan.domain.progress import Progress
     from omniplan.domain.request import Request, RequestChanges
     from omniplan.planning.recommendation import LeftOut, Recommendation
 
@@ -39,21 +41,23 @@ def recommend(
     *,
     what_if: Sequence[str] = (),
     build: int | str | None = None,
+    progress: Progress = unwatched,
     **changes: Unpack[RequestChanges],
 ) -> Recommendation:
     """Rank several files of one model by predicted speed on ``machine``, each with its own plan.
 
     ``models`` are files (any shard of a set), folders searched for them, or models. Files that cannot be read and
     files of another model than most are named in ``left_out``. ``what_if`` are quants to estimate beside them, from the
-    file with the most bits per weight. ``request``, ``build`` and ``changes`` are as for ``plan``. Nothing that fits is
-    an answer, not an error.
+    file with the most bits per weight. ``request``, ``build`` and ``changes`` are as for ``plan``, and
+    ``progress`` is told of every plan. Nothing that fits is an answer, not an error.
     """
     from omniplan.domain.model import Model
     from omniplan.planning.recommend import make_recommendation
 
     read, left_out = _load([models] if isinstance(models, str | Path | Model) else list(models))
     asked = requested(request, build, changes)
-    return make_recommendation(read, machine_of(machine), asked, what_if=what_if, left_out=left_out)
+    host = machine_of(machine)
+    return make_recommendation(read, host, asked, what_if=what_if, left_out=left_out, progress=progress)
 
 
 def _load(sources: Sequence[ModelSource]) -> tuple[list[Model], list[LeftOut]]:

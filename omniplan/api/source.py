@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from omniplan.domain.progress import unwatched
+
 # What the names of machine files end with; anything else may be words.
 _FILES: Final = (".toml", ".json")
 
@@ -15,17 +17,24 @@ if TYPE_CHECKING:
     from omniplan.domain.model import Model
     from omniplan.domain.params import ServerParams
     from omniplan.domain.plan import Plan
+    from omniplan.domain.progress import Progress
     from omniplan.domain.request import PlacementChanges, Request, RequestChanges
 
     ModelSource = str | Path | Model
     MachineSource = str | Path | Machine
 
 
-def load_model(path: str | Path, *, draft: str | Path | None = None, mmproj: str | Path | None = None) -> Model:
+def load_model(
+    path: str | Path,
+    *,
+    draft: str | Path | None = None,
+    mmproj: str | Path | None = None,
+    progress: Progress = unwatched,
+) -> Model:
     """The model in the GGUF file at ``path`` (any shard of a set), with the files that are loaded beside it.
 
     ``path`` may also be an ``https://`` address, of which only the header is read, ``hf:OWNER/REPO:QUANT`` or
-    ``ollama:NAME:TAG``.
+    ``ollama:NAME:TAG``; ``progress`` is told what is read there.
 
     Raises HeaderError or UnsupportedModel.
     """
@@ -34,7 +43,7 @@ def load_model(path: str | Path, *, draft: str | Path | None = None, mmproj: str
     from omniplan.gguf.model import build_model
 
     return build_model(
-        read_header(path),
+        read_header(path, progress=progress),
         Companions(
             draft=None if draft is None else load_model(draft),
             projector=None if mmproj is None else read_header(mmproj),

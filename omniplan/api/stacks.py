@@ -7,23 +7,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omniplan.api.source import build_of, load_model, machine_of
+from omniplan.domain.progress import unwatched
 
 if TYPE_CHECKING:
     from omniplan.api.source import MachineSource
     from omniplan.domain.model import Model
+    from omniplan.domain.progress import Progress
     from omniplan.stack.asked import StackFile
     from omniplan.stack.values import Stack
 
 
-def stack(source: str | Path | StackFile, machine: MachineSource, *, build: int | str | None = None) -> Stack:
+def stack(
+    source: str | Path | StackFile,
+    machine: MachineSource,
+    *,
+    build: int | str | None = None,
+    progress: Progress = unwatched,
+) -> Stack:
     """Place all models of a stack file jointly on ``machine``, within its budget of VRAM and RAM.
 
     ``source`` is the path of a stack file (``docs/verbs/stack.md``) or what one says; models of its paths are read once
-    each. ``build`` is the llama.cpp that serves them (None: the file's own). Every model gets one set of arguments,
-    good in every group that fits; the sum over models of priority times predicted seconds, beside neighbours that are
-    busy as the file says, is the least of all its places. A group that does not fit says by how much and which changes
-    would help, least loss first; nothing is raised for it. Hosts of the machine take no part. Raises InputError with
-    the path inside the file, HeaderError, UnsupportedModel or ArgumentError.
+    each. ``build`` is the llama.cpp that serves them (None: the file's own); ``progress`` is told of the models.
+    Every model gets one set of arguments, good in every group that fits; the sum over models of priority times
+    predicted seconds, beside neighbours that are busy as the file says, is the least of all its places. A group
+    that does not fit says by how much and which changes would help, least loss first; nothing is raised for it.
+    Hosts of the machine take no part. Raises InputError with the path inside the file, HeaderError,
+    UnsupportedModel or ArgumentError.
     """
     from omniplan.stack.asked import StackFile
     from omniplan.stack.document import load_stack
@@ -37,7 +46,7 @@ def stack(source: str | Path | StackFile, machine: MachineSource, *, build: int 
         if model.path not in known:
             known[model.path] = load_model(model.path)
     alone = replace(machine_of(machine), hosts=())
-    return make_stack(asked, {model.name: known[model.path] for model in asked.models}, alone)
+    return make_stack(asked, {model.name: known[model.path] for model in asked.models}, alone, progress)
 
 
 def emit_stack(found: Stack, *, format: str = "table", models_dir: str | None = None, ttl: int = 0) -> str:

@@ -7,13 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
-from omniplan.api.measure import no_progress, silent
+from omniplan.api.measure import silent
 from omniplan.api.source import calibrated, machine_of, model_of, requested
+from omniplan.domain.progress import unwatched
 from omniplan.errors import InputError
 
 if TYPE_CHECKING:
     from omniplan.api.source import MachineSource, ModelSource
     from omniplan.domain.model import Model
+    from omniplan.domain.progress import Progress
     from omniplan.domain.request import Request, RequestChanges
     from omniplan.tune.session import Runner, Tuned
 
@@ -36,7 +38,7 @@ def tune(
     calibration: str | Path | None = None,
     build: int | str | None = None,
     say: Callable[[str], None] | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
     **changes: Unpack[RequestChanges],
 ) -> Tuned:
     """Run the plans of ``model`` on this machine that could still win, learn from each, and say which did.
@@ -66,7 +68,7 @@ def tune(
     start = ServerStart(plan=plans[0], server=server, gguf=gguf, wait=_LOADING)
     found = tuned(
         plans,
-        runner or runner_of(start, bench, progress or no_progress),
+        runner or runner_of(start, bench, progress or unwatched),
         Path(journal),
         budget=budget,
         say=tell,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -11,10 +11,8 @@ from omniplan.bench.memory import MemoryReader
 from omniplan.bench.prompts import new_seed, prompt
 from omniplan.bench.protocol import BenchProtocol
 from omniplan.bench.values import DeviceMemory, Sample
+from omniplan.domain.progress import Progress
 from omniplan.errors import InputError
-
-# (requests made, requests in all, what is being asked)
-Progress = Callable[[int, int, str], None]
 
 # So many requests in a row without an answer, and the server is taken for gone.
 _GONE: Final = 3

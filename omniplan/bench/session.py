@@ -13,12 +13,13 @@ from omniplan.bench.judge import differences, judged, workload_notes
 from omniplan.bench.launch import StartFailed, launched, wait_ready, with_log
 from omniplan.bench.memory import Budget, MemoryReader, fixed_budget, planned_budget
 from omniplan.bench.protocol import BenchProtocol, ServerStart
-from omniplan.bench.run import Measured, Progress, run
+from omniplan.bench.run import Measured, run
 from omniplan.bench.smoke import checks
 from omniplan.bench.statistics import bench_row, stability
 from omniplan.bench.values import BenchReport, Sample, SmokeCheck, SmokeReport
 from omniplan.bench.watch import watched
 from omniplan.domain.plan import Plan
+from omniplan.domain.progress import Progress
 from omniplan.errors import InputError
 
 _START = "start"

@@ -8,8 +8,8 @@ from typing import Final
 from omniplan.bench.client import Client, Question, ServerFacts
 from omniplan.bench.prompts import new_seed, prompt
 from omniplan.bench.protocol import OVER_100, SHORT
-from omniplan.bench.run import Progress
 from omniplan.bench.values import SmokeCheck
+from omniplan.domain.progress import Progress
 
 _PROMPTS: Final = {"short": SHORT, "over 100 tokens": OVER_100}
 _MUST_EXCEED: Final = 100

@@ -13,6 +13,7 @@ from omniplan.check.kinds import FileKind, kind_of
 from omniplan.check.values import CheckReport, Finding
 from omniplan.documents.record import Record
 from omniplan.documents.text_file import read_text
+from omniplan.domain.progress import Progress, told, unwatched
 from omniplan.errors import InputError
 
 # Folders that hold no configuration of the user's own.
@@ -63,10 +64,12 @@ def files_of(place: Path) -> Iterator[Path]:
                 yield path
 
 
-def check_places(places: Sequence[Path], check: Callable[[Path], CheckReport]) -> FolderReport:
+def check_places(
+    places: Sequence[Path], check: Callable[[Path], CheckReport], progress: Progress = unwatched
+) -> FolderReport:
     """Every file at or below ``places`` that speaks of llama.cpp, asked by ``check``."""
     reports, unread, count = [], [], 0
-    for path in (path for place in places for path in files_of(place)):
+    for path in told([(path.name, path) for place in places for path in files_of(place)], progress):
         text = read_text(path)
         if "\0" in text or not _speaks(path, text):
             continue

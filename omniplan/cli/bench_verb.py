@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from omniplan import api
 from omniplan.cli.output import show
+from omniplan.cli.progress import watched
 from omniplan.cli.verbs import Verb, add_json
 from omniplan.documents.whole_file import write_whole
 from omniplan.errors import InputError
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from omniplan.bench.protocol import BenchProtocol, ServerStart
     from omniplan.bench.values import BenchReport, SmokeReport
     from omniplan.domain.plan import Plan
-
-Progress = Callable[[int, int, str], None]
 
 
 def _declare(command: argparse.ArgumentParser) -> None:
@@ -98,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    with _progress() as progress:
+    with watched() as progress:
         report = api.bench(
             _target(options),
             protocol=_protocol(options),
@@ -115,7 +112,7 @@ def _bench(options: argparse.Namespace) -> int:
 
 def _smoke(options: argparse.Namespace) -> int:
     models = _sections(options.models) if options.models else ((options.model,) if options.model else ())
-    with _progress() as progress:
+    with watched() as progress:
         report = api.smoke(
             _target(options),
             served=models,
@@ -194,21 +191,6 @@ def _api_key(options: argparse.Namespace) -> str:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on a terminal, nothing where stderr goes elsewhere or rich is not installed."""
-    try:
-        from rich.console import Console
-        from rich.progress import Progress as Bar
-    except ImportError:
-        yield lambda _done, _total, _label: None
-        return
-    console = Console(stderr=True)
-    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total, label: bar.update(task, completed=done, total=total, description=label)
 
 
 VERBS: Final = (

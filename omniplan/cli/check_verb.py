@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from omniplan import api
 from omniplan.cli.output import put, show
+from omniplan.cli.progress import watched
 from omniplan.cli.verbs import Verb, add_build, add_json
 from omniplan.documents.text_file import read_utf8
 from omniplan.documents.whole_file import write_whole
@@ -59,9 +60,15 @@ def _run(options: argparse.Namespace) -> int:
 def _places(options: argparse.Namespace) -> int:
     """Several files, or folders."""
     accepted = read_utf8(options.baseline) if options.baseline else None
-    report = api.check_files(
-        options.files, model=options.model, machine=options.machine, build=options.llama_cpp, baseline=accepted
-    )
+    with watched() as progress:
+        report = api.check_files(
+            options.files,
+            model=options.model,
+            machine=options.machine,
+            build=options.llama_cpp,
+            baseline=accepted,
+            progress=progress,
+        )
     if options.fix:
         put("".join(item.diff for item in report.reports))
     else:

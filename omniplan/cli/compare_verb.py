@@ -8,7 +8,7 @@ from typing import Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.request import add_workload, request_of
-from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model
+from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model, read_model
 from omniplan.errors import ExitCode
 
 
@@ -29,7 +29,7 @@ def _run(options: argparse.Namespace) -> int:
 
     request = request_of(options)
     found = api.compare(
-        options.model,
+        read_model(options.model),
         options.machine,
         options.server_groups,
         n_prompt=request.n_prompt,

@@ -8,7 +8,7 @@ from typing import Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.request import add_context, request_of
-from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model
+from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model, read_model
 from omniplan.errors import InputError
 
 
@@ -36,7 +36,7 @@ def _run(options: argparse.Namespace) -> int:
     from omniplan.engines.values import Viability
 
     found = api.weigh_engines(
-        options.model,
+        read_model(options.model),
         options.machine,
         request_of(options),
         site=options.site,

@@ -8,8 +8,9 @@ from typing import Final
 
 from omniplan import api
 from omniplan.cli.output import show
+from omniplan.cli.progress import watched
 from omniplan.cli.request import add_beside, add_headroom, add_workload, request_of
-from omniplan.cli.verbs import Verb, add_build, add_machine, add_model
+from omniplan.cli.verbs import Verb, add_build, add_machine, add_model, read_model
 from omniplan.errors import ExitCode
 
 
@@ -67,15 +68,18 @@ def _run(options: argparse.Namespace) -> int:
 
     if options.plot:
         check_plot(options.plot)
-    found = api.frontier(
-        options.model,
-        options.machine,
-        request_of(options),
-        contexts=options.contexts,
-        cache_types=options.types,
-        ubatches=options.ubatches,
-        parallels=options.parallels,
-    )
+    model = read_model(options.model)
+    with watched() as progress:
+        found = api.frontier(
+            model,
+            options.machine,
+            request_of(options),
+            contexts=options.contexts,
+            cache_types=options.types,
+            ubatches=options.ubatches,
+            parallels=options.parallels,
+            progress=progress,
+        )
     if options.plot and found.fits is not False:
         write_plot(found, options.plot)
     elif options.plot:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from omniplan.cli.output import show
+from omniplan.cli.progress import watched
 from omniplan.cli.verbs import Verb
 from omniplan.documents.whole_file import write_whole
 from omniplan.errors import InputError
@@ -82,7 +83,8 @@ def _calibrate(options: argparse.Namespace) -> int:
     from omniplan.machines.probe.systems import this_host
 
     machine = load_machine(options.machine) if options.machine else this_host(options.name)
-    measured = calibrate(machine, progress=_bar)
+    with watched() as progress:
+        measured = calibrate(machine, progress=progress)
     rates = measured.memory
     print(f"memory: {rates.value / 1e9:.1f} GB/s, middle runs within {rates.spread:.0%}", file=sys.stderr)
     for index, node in measured.nodes.items():
@@ -112,12 +114,6 @@ def _hand_out(text: str, options: argparse.Namespace) -> int:
         write_whole(Path(options.output), text)
         return 0
     return show(text)
-
-
-def _bar(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        end = "\n" if done == total else ""
-        print(f"\rmeasuring [{'#' * done}{'.' * (total - done)}]", end=end, file=sys.stderr, flush=True)
 
 
 def _give(machine: Machine, options: argparse.Namespace) -> int:

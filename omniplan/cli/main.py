@@ -74,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         if debug:
             raise
+        print("omniplan: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.request import add_beside, add_headroom, add_objective, add_slots, add_workload, request_of
-from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model
+from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model, read_model
 from omniplan.domain.request import DEFAULT
 from omniplan.errors import ExitCode, Infeasible, InputError
 
@@ -149,7 +149,7 @@ def _run(options: argparse.Namespace) -> int:
 
     request = request_of(options, **options.ctx, **_cache_types(options))
     try:
-        plan = api.plan(options.model, options.machine, request, calibration=_calibration(options))
+        plan = api.plan(read_model(options.model), options.machine, request, calibration=_calibration(options))
     except Infeasible as refusal:
         if options.json:
             show(_refused(refusal))

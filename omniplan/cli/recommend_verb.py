@@ -7,6 +7,7 @@ from typing import Final
 
 from omniplan import api
 from omniplan.cli.output import show
+from omniplan.cli.progress import watched
 from omniplan.cli.request import (
     add_beside,
     add_context,
@@ -58,7 +59,10 @@ def _run(options: argparse.Namespace) -> int:
     from omniplan.planning.text_recommendation import recommendation_text
 
     request = request_of(options, cache_type_k=options.cache_type, cache_type_v=options.cache_type)
-    found = api.recommend(options.models, options.machine, request, what_if=options.what_if_quant)
+    with watched() as progress:
+        found = api.recommend(
+            options.models, options.machine, request, what_if=options.what_if_quant, progress=progress
+        )
     show(found.to_json() if options.json else recommendation_text(found))
     return ExitCode.of(found.fits)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from omniplan import api
 from omniplan.cli.output import show
+from omniplan.cli.progress import watched
 from omniplan.cli.said import said
 from omniplan.cli.verbs import Verb, add_build, add_json, add_machine
 from omniplan.errors import ExitCode
@@ -43,7 +44,8 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    found = api.stack(options.stack, options.machine, build=options.llama_cpp)
+    with watched() as progress:
+        found = api.stack(options.stack, options.machine, build=options.llama_cpp, progress=progress)
     if options.output:
         _write(found, options)
     if options.json:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from omniplan import api
 from omniplan.cli.output import show
+from omniplan.cli.progress import watched
 from omniplan.cli.request import add_beside, add_context, add_headroom, add_slots, add_workload, request_of
 from omniplan.cli.verbs import Verb, add_build, add_machine, add_model
 from omniplan.documents.whole_file import write_whole
@@ -57,18 +58,19 @@ def _run(options: argparse.Namespace) -> int:
     from omniplan.tune.text import tuned_text
 
     journal = Path(options.journal or f"{Path(options.model).stem}.tune.jsonl")
-    tuned = api.tune(
-        options.model,
-        options.machine,
-        request_of(options, n_ubatch=None),
-        journal=journal,
-        budget=options.budget,
-        server=options.server,
-        bench=options.bench,
-        gguf=options.gguf,
-        say=_say,
-        progress=_progress if sys.stderr.isatty() else None,
-    )
+    with watched() as progress:
+        tuned = api.tune(
+            options.model,
+            options.machine,
+            request_of(options, n_ubatch=None),
+            journal=journal,
+            budget=options.budget,
+            server=options.server,
+            bench=options.bench,
+            gguf=options.gguf,
+            say=_say,
+            progress=progress,
+        )
     if options.learned:
         _write(tuned, Path(options.learned))
     show(tuned_text(tuned, options.gguf or options.model))
@@ -84,10 +86,6 @@ def _write(tuned: Tuned, path: Path) -> None:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _progress(done: int, total: int, label: str) -> None:
-    print(f"\r  {done}/{total} {label}\x1b[K", end="" if done < total else "\n", file=sys.stderr, flush=True)
 
 
 VERBS: Final = (

@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from omniplan import api
 from omniplan.api.source import machine_of
 from omniplan.cli.output import show
+from omniplan.cli.progress import watched
 from omniplan.domain.defaults import DEFAULT_BUILD, THIS_HOST
 from omniplan.errors import ExitCode
+
+if TYPE_CHECKING:
+    from omniplan.api.source import ModelSource
 
 _MODEL_HELP: Final = (
     "a GGUF file, any shard of a set, a header-only file, an https:// address, hf:OWNER/REPO:QUANT, or ollama:NAME:TAG"
@@ -49,6 +53,16 @@ def add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", metavar="MODEL", help=_MODEL_HELP)
 
 
+def read_model(place: str) -> ModelSource:
+    """The model to read; one that lies elsewhere is read here, where a person sees how far that is."""
+    from omniplan.gguf.place import is_path
+
+    if is_path(place):
+        return place
+    with watched() as progress:
+        return api.load_model(place, progress=progress)
+
+
 def add_machine(command: argparse.ArgumentParser) -> None:
     """The machine to plan for."""
     command.add_argument("--machine", metavar="M", default=THIS_HOST, help=_MACHINE_HELP)
@@ -78,7 +92,7 @@ def _declare_inspect(command: argparse.ArgumentParser) -> None:
 def _inspect(options: argparse.Namespace) -> int:
     from omniplan.planning.text_plan import inspection_text
 
-    facts = api.inspect(options.model)
+    facts = api.inspect(read_model(options.model))
     return show(facts.to_json() if options.json else inspection_text(facts))
 
 
@@ -95,7 +109,7 @@ def _footprint(options: argparse.Namespace) -> int:
     from omniplan.planning.text_plan import footprint_text
 
     machine = machine_of(options.machine)
-    priced = api.footprint(options.model, machine, options.server_args, build=options.llama_cpp)
+    priced = api.footprint(read_model(options.model), machine, options.server_args, build=options.llama_cpp)
     told = [item.statement for item in spill_advice(machine, priced.shortfall)]
     show(priced.to_json() if options.json else "\n".join((footprint_text(priced), *told)))
     return ExitCode.of(priced.fits)
@@ -114,12 +128,13 @@ def _fit(options: argparse.Namespace) -> int:
 
     machine = machine_of(options.machine)
     build = options.llama_cpp
-    chosen = api.fit(options.model, machine, options.server_args, build=build)
+    model = read_model(options.model)
+    chosen = api.fit(model, machine, options.server_args, build=build)
     if options.json:
         show(chosen.to_json())
     else:
         args = [*options.server_args, *chosen.args]
-        show(fit_text(chosen, api.footprint(options.model, machine, args, build=build)))
+        show(fit_text(chosen, api.footprint(model, machine, args, build=build)))
     return ExitCode.of(chosen.fits)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from omniplan.domain.header import ByteOrder, Tensor, Value
+from omniplan.domain.progress import Progress, unwatched
 from omniplan.domain.tensor_type import REMOVED_TYPES, TENSOR_TYPES, TensorType
 from omniplan.errors import HeaderError
 from omniplan.gguf.cursor import DOWNLOAD_AGAIN, Cursor
@@ -62,13 +63,13 @@ class Shard:
     file_bytes: int
 
 
-def read_shard(place: str | Path, *, token: str = "") -> Shard:
-    """The header of the file at ``place``, a path or a URL, whose host may want ``token``.
+def read_shard(place: str | Path, *, token: str = "", progress: Progress = unwatched) -> Shard:
+    """The header of the file at ``place``, a path or a URL, whose host may want ``token``; then ``progress`` is told.
 
     Raises ``HeaderError`` for anything it cannot read or trust.
     """
     if is_url(place):
-        return _read_remote(str(place), token)
+        return _read_remote(str(place), token, progress)
     path = Path(place)
     try:
         status = _status(path)
@@ -85,11 +86,11 @@ def read_shard(place: str | Path, *, token: str = "") -> Shard:
         raise HeaderError(path, f"cannot be read: {error.strerror or error}") from error
 
 
-def _read_remote(url: str, token: str) -> Shard:
+def _read_remote(url: str, token: str, progress: Progress) -> Shard:
     # Half a dozen modules that nobody needs who reads files.
     from omniplan.gguf.remote import RemoteFile
 
-    with RemoteFile(url, token=token) as file:
+    with RemoteFile(url, token=token, progress=progress) as file:
         shard = _read(Cursor(file, url, file.size))
         file.keep()
         return shard

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
+from omniplan.domain.progress import Progress, unwatched
 from omniplan.errors import HeaderError
 from omniplan.gguf import kept
 from omniplan.gguf.request import Response, ask
-from omniplan.units import MIB
+from omniplan.units import MIB, mib
 
 # A vocabulary of 0.8 million strings with its merges takes some 30 MB; the rest of a header hardly anything.
 MAX_HEADER: Final = 64 * MIB
@@ -46,8 +47,9 @@ class RemoteFile:
     once the server says that the file is the same. ``token`` is shown to the host of ``url`` alone.
     """
 
-    def __init__(self, url: str, *, token: str = "", pace: Pace | None = None) -> None:
+    def __init__(self, url: str, *, token: str = "", pace: Pace | None = None, progress: Progress = unwatched) -> None:
         self.url = url
+        self._progress = progress
         self._login = {"Authorization": f"Bearer {token}"} if token else {}
         self._pace = pace or Pace()
         self._deadline = time.monotonic() + self._pace.whole
@@ -100,6 +102,10 @@ class RemoteFile:
                 kept.KeptHeader(size=self.size, validator=self._validator, data=bytes(self._data[: self._position])),
             )
 
+    def _tell(self) -> None:
+        """How far it is read; nobody knows where the header ends before its end."""
+        self._progress(0, 0, f"reading the header of {self.url.rpartition('/')[2]}: {mib(len(self._data))}")
+
     def _ask(self, headers: dict[str, str]) -> Response:
         return ask(self.url, headers | self._login, silence=self._pace.silence, deadline=self._deadline)
 
@@ -110,6 +116,7 @@ class RemoteFile:
             if not got:
                 raise self._error(f"the server's answer ends at byte {len(self._data):,} of {self.size:,}", _AGAIN)
             self._data += got
+            self._tell()
             return
         start = len(self._data)
         headers = {"Range": _bytes(start, size)}
@@ -132,6 +139,7 @@ class RemoteFile:
             while size and (got := answer.read(size)):
                 self._data += got
                 size -= len(got)
+                self._tell()
 
     def _total(self, answer: Response) -> int:
         """The file's size, as an answer that holds bytes from the right place says it."""

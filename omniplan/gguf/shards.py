@@ -5,12 +5,14 @@ Rules: llama.cpp b11434 src/llama-model-loader.cpp (constructor) and src/llama.c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from omniplan.domain.header import ByteOrder, Header, Tensor
+from omniplan.domain.progress import Progress, unwatched
 from omniplan.errors import HeaderError
 from omniplan.gguf.cursor import DOWNLOAD_AGAIN
 from omniplan.gguf.place import beside, is_url, located, name_of
@@ -20,15 +22,17 @@ SUFFIX: Final = "-{:05d}-of-{:05d}.gguf"
 _NAMED: Final = 3
 
 
-def read_header(path: str | Path) -> Header:
+def read_header(path: str | Path, *, progress: Progress = unwatched) -> Header:
     """The header of the GGUF model at ``path``, a URL or a store's name too: one file, or any file of a split model.
 
     Raises ``HeaderError`` for every file that cannot be read, is not GGUF, is cut short, misses parts or would be
-    refused by llama.cpp's loader. Reads no tensor data; long arrays become ``ArrayInfo``.
+    refused by llama.cpp's loader. Reads no tensor data; long arrays become ``ArrayInfo``. ``progress`` is told what is
+    read of a file that lies elsewhere.
     """
     place, token = located(path)
-    given = read_shard(place, token=token)
-    shards = tuple(_read_set(given, _number(given, "split.count"), token))
+    read = partial(read_shard, token=token, progress=progress)
+    given = read(place)
+    shards = tuple(_read_set(given, _number(given, "split.count"), read))
     _check_data(shards)
     first = shards[0]
     return Header(
@@ -49,14 +53,14 @@ def _number(shard: Shard, key: str, default: int = 0) -> int:
     return value
 
 
-def _read_set(given: Shard, count: int, token: str) -> Iterator[Shard]:
+def _read_set(given: Shard, count: int, read: Callable[[str], Shard]) -> Iterator[Shard]:
     """All shards in order; only the given one when the model is not split."""
     if count <= 1:
         yield given
         return
     n_tensors = 0
     for number, path in enumerate(_paths(given, count)):
-        shard = given if path == given.path else read_shard(path, token=token)
+        shard = given if path == given.path else read(path)
         _check_member(shard, number, count, given.byte_order)
         n_tensors += len(shard.tensors)
         if n_tensors > MAX_TENSORS:

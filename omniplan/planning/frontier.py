@@ -13,6 +13,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import LEAST_CONTEXT
 from omniplan.domain.plan import Plan
+from omniplan.domain.progress import Progress, unwatched
 from omniplan.domain.request import Request
 from omniplan.errors import ArgumentError, Infeasible, InputError
 from omniplan.gguf.companions import with_requested
@@ -36,6 +37,7 @@ def make_frontier(
     cache_types: Sequence[str],
     ubatches: Sequence[int],
     parallels: Sequence[int],
+    progress: Progress = unwatched,
 ) -> Frontier:
     """One plan for every combination, the front marked; raises InputError or ArgumentError for a value nobody can use.
 
@@ -52,7 +54,12 @@ def make_frontier(
     asked = sorted(set(default_contexts(model.hparams.n_ctx_train) if contexts is None else contexts))
     plan = partial(make_plan, with_requested(model, request), machine)
     settings = product(*(sorted(set(parallels)), dict.fromkeys(cache_types), sorted(set(ubatches))))
-    points = [point for setting in settings for point in _line(plan, request, asked, *setting)]
+    lines = list(settings)
+    points: list[Point] = []
+    for n_parallel, cache_type, n_ubatch in lines:
+        for point in _line(plan, request, asked, n_parallel, cache_type, n_ubatch):
+            points.append(point)
+            progress(len(points), len(lines) * len(asked), f"planning {cache_type}, micro-batch {n_ubatch}")
     return Frontier(
         model=str(model.header.metadata.get("general.name", "") or model.arch),
         machine=machine.name,

@@ -11,6 +11,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Objective
+from omniplan.domain.progress import Progress, told, unwatched
 from omniplan.domain.request import Request
 from omniplan.errors import Infeasible, InputError, UnsupportedModel
 from omniplan.llamacpp.load.margin import unpriced_build
@@ -38,6 +39,7 @@ def make_recommendation(
     *,
     what_if: Sequence[str],
     left_out: Sequence[LeftOut],
+    progress: Progress = unwatched,
 ) -> Recommendation:
     """One plan per model and per ``what_if`` quant, about half a second each.
 
@@ -49,8 +51,9 @@ def make_recommendation(
     request = replace(request, n_ctx=request.n_ctx or max(request.n_ctx_least or 0, usual_context(same[0])))
     estimates, refused = _estimates(max(same, key=lambda model: bits_per_weight(model.header)), what_if)
     plan = partial(make_plan, machine=machine, request=request)
-    options = [_option(model, plan, is_estimate=False) for model in same]
-    options += [_option(model, plan, is_estimate=True) for model in estimates]
+    asked = [(model, False) for model in same] + [(model, True) for model in estimates]
+    steps = told([(f"planning {quant_name(item[0].header)}", item) for item in asked], progress)
+    options = [_option(model, plan, is_estimate=is_estimate) for model, is_estimate in steps]
     return Recommendation(
         model=str(same[0].header.metadata.get("general.name", "") or same[0].arch),
         machine=machine.name,

@@ -10,6 +10,7 @@ from typing import Final
 
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
+from omniplan.domain.progress import Progress, told, unwatched
 from omniplan.planning.solution import TIE
 from omniplan.stack import cofit
 from omniplan.stack.asked import Group, On, StackFile, StackModel
@@ -37,10 +38,13 @@ class Found:
 class Search:
     """One stack being searched: members with their options, groups with their capacities."""
 
-    def __init__(self, asked: StackFile, models: Mapping[str, Model], machine: Machine) -> None:
+    def __init__(
+        self, asked: StackFile, models: Mapping[str, Model], machine: Machine, progress: Progress = unwatched
+    ) -> None:
         self.asked = asked
         self.models = models
         self.machine = machine
+        self.progress = progress
         self.pools = Pools(machine=machine, budget=asked.budget)
         self.offers = Offers(self.pools, asked)
         self.requests: Mapping[str, StackModel] = {model.name: model for model in asked.models}
@@ -51,11 +55,12 @@ class Search:
         """Options of every model by name, in what is always there for it; the same list for the same request."""
         known: dict[tuple[int, StackModel], list[StackOption]] = {}
         found = {}
-        for name, request in self.requests.items():
+        for name, request in told([(f"planning {item[0]}", item) for item in self.requests.items()], self.progress):
             key = (id(self.models[name]), anonymous(request))
             if key not in known:
                 known[key] = self.offers.options(self.models[name], request, self.capacity(self.always))
             found[name] = known[key]
+        self.progress(len(found), len(found), "placing them together")
         return found
 
     def capacity(self, group: Iterable[str]) -> Need:

@@ -13,13 +13,12 @@ from omniplan.bench.values import BenchReport, BenchRow, Summary
 from omniplan.bench.watch import BUSY
 from omniplan.domain.machine import ReservationKind
 from omniplan.domain.plan import Plan
+from omniplan.domain.progress import Progress
 from omniplan.errors import InputError
 from omniplan.machines.probe.gpu_state import states
 from omniplan.machines.probe.nvml import NvmlMissing, opened
 from omniplan.tune.choice import TunedRun
 from omniplan.version import __version__
-
-Progress = Callable[[int, int, str], None]
 
 
 def run(start: ServerStart, progress: Progress) -> TunedRun:

@@ -19,10 +19,9 @@ from omniplan.domain.cpuset import parse_cpus
 from omniplan.domain.evidence import Basis
 from omniplan.domain.machine import Machine
 from omniplan.domain.processor import NumaNode
+from omniplan.domain.progress import Progress, unwatched
 from omniplan.errors import InputError
 from omniplan.units import GIB, MIB
-
-Progress = Callable[[int, int], None]
 
 # Runs further apart than this are not a measurement of the memory; see Rates.spread.
 LARGEST_SPREAD: Final = 0.25
@@ -80,7 +79,7 @@ class Calibration:
 def calibrate(
     machine: Machine,
     *,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = unwatched,
     load_average: Callable[[], float] = lambda: os.getloadavg()[0],
     runs: int = _RUNS,
     size: int | None = None,
@@ -151,7 +150,7 @@ class _Steps:
 
     def one(self) -> None:
         self._done += 1
-        self._progress(self._done, self._total)
+        self._progress(self._done, self._total, "measuring memory")
 
 
 def _allowed() -> set[int]:

@@ -81,4 +81,4 @@ def test_an_interrupt_is_no_verdict(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     monkeypatch.setattr(api, "footprint", interrupted)
 
     assert command.main(FOOTPRINT) == ExitCode.INTERRUPTED
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == ("", "omniplan: interrupted\n")

@@ -45,7 +45,7 @@ def test_reading_takes_time() -> None:
 def test_calibrate_shows_its_progress_and_marks_the_machine() -> None:
     steps: list[tuple[int, int]] = []
 
-    def progress(done: int, total: int) -> None:
+    def progress(done: int, total: int, _label: str) -> None:
         steps.append((done, total))
 
     found = calibrate(_machine(), progress=progress, load_average=lambda: IDLE, runs=3, size=SMALL, largest_spread=1e9)
