@@ -15,13 +15,13 @@ from omniplan.bench.protocol import ServerStart
 from omniplan.bench.watch import watched
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Phase
+from omniplan.domain.progress import Progress
 from omniplan.domain.request import Request
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.build import build_number, release
 from omniplan.llamacpp.flags.llama_bench import bench_args
 from omniplan.predict.bench_rows import BadRows, BenchSpeed, read_speed
 from omniplan.tune.choice import TunedRun
-from omniplan.tune.measure import Progress
 
 # As often as llama-server is asked the request, and once more for the scatter.
 _REPETITIONS: Final = 3

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from omniplan.bench.protocol import ServerStart
 from omniplan.domain.plan import Plan
+from omniplan.domain.progress import Progress
 from omniplan.errors import InputError
 from omniplan.tune import llama_bench, measure
 from omniplan.tune.choice import TunedRun
@@ -34,7 +35,7 @@ def measurable(plans: Sequence[Plan], server: str, bench: str, say: Callable[[st
     return left
 
 
-def runner_of(start: ServerStart, bench: str, progress: measure.Progress) -> Runner:
+def runner_of(start: ServerStart, bench: str, progress: Progress) -> Runner:
     """What measures a plan, started as ``start`` says."""
 
     def run(plan: Plan) -> TunedRun:
