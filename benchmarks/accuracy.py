@@ -230,7 +230,15 @@ def page() -> tuple[str, str, list[str]]:
     text += ["## Two predictions on one machine", "", *PAIRS, "", *errors(rows), ""]
     text += ["## Ranges", "", *RANGES, "", *ranges(recent), ""]
     text += ["## Which of two is faster", "", *ORDER, "", *order(recent), ""]
-    text += ["## The diaries' runs", "", *seeds(), "## Targets", ""]
+    text += [
+        "## Runs of two diaries",
+        "",
+        "[Two people](lessons.md) who tuned llama.cpp by hand wrote down these speeds.",
+        "",
+        *seeds(),
+        "## Targets",
+        "",
+    ]
     text += [f"- {sentence}" for sentence in missed or ["All are met."]]
     text += ["", *TARGET_NOTE]
     tables = {
