@@ -72,7 +72,7 @@ SEEDS: Final = (
     _seed("DeepSeek-V3 Q3_K_M, NPS1", "DeepSeek-R1-Q3_K_M", "omni-nps1", _V3, 10.9,
           "bandwidth is STREAM's of a week later, after the memory was tuned; V3 and R1 have one shape"),
     _seed("DeepSeek-V3 Q3_K_M, NPS4", "DeepSeek-R1-Q3_K_M", "omni-nps4", _V3, 5.2,
-          "the profile scales STREAM by the ratio of both speeds, but only the CPU part slows down"),
+          "this run set what several NUMA nodes cost (cpu.nps_power)"),
     _seed("DeepSeek-R1 Q4_K_M, one GPU", "DeepSeek-R1-Q4_K_M", "omni-nps1",
           "-ngl 10 -sm none -c 4096 -np 1 -ctk q4_1 -ctv q4_1 -fa on", 11.74,
           "reads 1.07 of what STREAM triad says: triad's write-allocate traffic is not in its figure"),

@@ -31,6 +31,16 @@ RANGES: Final = (
     "the ends that all other rigs have; the width is high over low.",
 )
 
+LEFT_OUT: Final = (
+    "The shipped constants were set with all rows in sight. Here a plain procedure sets them from rows alone, one",
+    "after the other, each to the step within half and twice its value that lowers the errors of the rows it has a",
+    "part in; a rig counts as the root of its rows. First with all rows; then without each rig, whose rows are",
+    "predicted with what came out. A constant of one compute capability or back end that no other rig has a row for",
+    "is forgotten, and the general one stands for it.",
+)
+
+DIARIES: Final = "[Two people](lessons.md) who tuned llama.cpp by hand wrote down these speeds."
+
 ORDER: Final = (
     "Every two rows of one rig, back end and model whose measured speeds differ by more than 10 %: whether the faster",
     "one is predicted to be faster.",

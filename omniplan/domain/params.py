@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -25,6 +26,9 @@ NEVER_SHRINK: Final = 2**32 - 1
 
 # ``--spec-type``: the model's own MTP heads draft.
 MTP: Final = "draft-mtp"
+
+# Variable of the environment that back ends read when they start (getenv in ggml-cuda.cu and others).
+OFFLOAD_MIN_BATCH: Final = "GGML_OP_OFFLOAD_MIN_BATCH"
 
 # Slots of llama-server when ``-np`` is negative (tools/server/server.cpp).
 AUTO_PARALLEL: Final = 4
@@ -223,6 +227,12 @@ class ServerParams:
     env: tuple[tuple[str, str], ...] = ()
     remarks: tuple[Assumption, ...] = ()
     fork: str = ""
+
+    @property
+    def offload_min_batch(self) -> int | None:
+        """Tokens from which a device asks for work on weights in RAM, None for its back end's own; read by atoi."""
+        text = dict(self.env).get(OFFLOAD_MIN_BATCH)
+        return None if text is None else int(match[0]) if (match := re.match(r"\s*[+-]?\d+", text)) else 0
 
     @property
     def is_fitted(self) -> bool:

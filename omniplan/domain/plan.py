@@ -38,8 +38,9 @@ class Settings:
     """What the search settled beside the layout.
 
     ``n_ctx`` is the total context in tokens, ``op_offload`` whether a prompt's share of weights in RAM is computed on a
-    GPU, ``head_on_cpu`` whether the output matrix stays in RAM. The model's heads draft ``mtp`` tokens at a time,
-    and experts in RAM have ``moe_cache`` MiB of cache on the GPUs.
+    GPU, and that from ``offload_min_batch`` tokens on, None for as many as its back end says; ``head_on_cpu`` whether
+    the output matrix stays in RAM. The model's heads draft ``mtp`` tokens at a time, and experts in RAM have
+    ``moe_cache`` MiB of cache on the GPUs.
     """
 
     n_ctx: int
@@ -47,6 +48,7 @@ class Settings:
     cache_type_k: str
     cache_type_v: str
     op_offload: bool = True
+    offload_min_batch: int | None = None
     head_on_cpu: bool = False
     mtp: int = 0
     moe_cache: int = 0

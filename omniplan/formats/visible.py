@@ -24,8 +24,14 @@ def visible(plan: Plan, gpus: Sequence[str]) -> Plan:
         plan,
         machine=replace(plan.machine, gpus=renamed),
         server_args=tuple(_args(plan.server_args, names, index)),
-        environment=dict(pin(renamed)),
+        environment={**_others(plan), **pin(renamed)},
     )
+
+
+def _others(plan: Plan) -> Mapping[str, str]:
+    """The environment but for what numbers the GPUs of the whole machine."""
+    pinned = pin(plan.machine.gpus)
+    return {name: value for name, value in plan.environment.items() if name not in pinned}
 
 
 def _args(args: Sequence[str], names: Mapping[str, str], index: Mapping[str, str]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from omniplan.planning.choices import search
 from omniplan.planning.hosts import over_hosts
 from omniplan.planning.ladder import Ladder
 from omniplan.planning.microbatch import faster_size
+from omniplan.planning.min_batch import crossover
 from omniplan.planning.one_memory import all_on_gpus
 from omniplan.planning.problem import Problem
 from omniplan.planning.remedies import refusal
@@ -105,7 +106,18 @@ def _searched(model: Model, machine: Machine, request: Request) -> Solved | Ladd
     found = best_of(found, known, request.objective, ladder.reporter)
     if found is None:
         return ladder
-    return Solved(problem=ladder.problem, reporter=ladder.reporter, solution=found, rivals=known)
+    solved = Solved(problem=ladder.problem, reporter=ladder.reporter, solution=found, rivals=known)
+    return _crossed(solved) if settled.op_offload else solved
+
+
+def _crossed(solved: Solved) -> Solved:
+    """The same, with prompts too short to be worth the copies computed on the CPU."""
+    crossed = crossover(solved.problem, solved.solution)
+    if crossed is None:
+        return solved
+    solved.reporter.note(crossed.reason)
+    settings = replace(solved.problem.settings, offload_min_batch=crossed.n_tokens)
+    return replace(solved, problem=solved.problem.settled(settings), solution=crossed.solution)
 
 
 def usual_context(model: Model) -> int:

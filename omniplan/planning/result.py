@@ -43,7 +43,7 @@ def plan_of(solved: Solved) -> Plan:
         settings=problem.settings,
         strategy=solution.candidate.strategy,
         server_args=solution.args,
-        environment=dict(environment_of(problem.machine)),
+        environment={**environment_of(problem.machine), **dict(solution.params.env)},
         footprint=solution.footprint,
         prediction=solution.prediction,
         margins=solution.margins,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from math import sqrt
+from math import inf, sqrt
 from typing import Final
 
 from omniplan.domain.model import Model
@@ -37,6 +38,14 @@ class Prompt:
         """Micro-batches, the last one perhaps smaller."""
         return -(-self.n_prompt // self.n_ubatch)
 
+    def pieces(self, least: float) -> tuple[Prompt, ...]:
+        """Itself, or its whole micro-batches and the rest apart where only the rest has fewer than ``least`` tokens."""
+        rest = self.n_prompt % self.n_ubatch
+        if not rest or rest >= least or self.n_ubatch < least or self.n_prompt < self.n_ubatch:
+            return (self,)
+        whole = self.n_prompt - rest
+        return replace(self, n_prompt=whole), replace(self, n_prompt=rest, n_ubatch=rest, depth=self.depth + whole)
+
     def n_asking(self, constants: Mapping[str, float]) -> float:
         """Tokens that would ask for as many experts as a micro-batch if each chose by itself: texts favour some."""
         return min(self.n_ubatch, constants["prompt.asking"] * sqrt(self.n_ubatch))
@@ -55,8 +64,27 @@ def prompt_terms(
     if prompt.n_prompt == 0:
         return {}
     taker = placement.offloader if params.op_offload else None
-    offloads = taker is not None and prompt.n_ubatch >= (taker.backend.offload_batch or 0)
-    streams_to = taker.name if taker and offloads else ""
+    least = inf
+    if taker and traffic.weights[buffers.CPU]:
+        least = taker.backend.least_batch(params.offload_min_batch)
+    found: dict[Cause, float] = defaultdict(float)
+    for piece in prompt.pieces(least):
+        streams_to = taker.name if taker and piece.n_ubatch >= least else ""
+        for cause, seconds in _terms(model, placement, traffic, rates, constants, piece, streams_to).items():
+            found[cause] += seconds
+    return dict(found)
+
+
+def _terms(
+    model: Model,
+    placement: Placement,
+    traffic: Traffic,
+    rates: Rates,
+    constants: Mapping[str, float],
+    prompt: Prompt,
+    streams_to: str,
+) -> dict[Cause, float]:
+    """Seconds of micro-batches whose weights in RAM are copied to the device ``streams_to``, if to any."""
     compute, reading = _gpus(model, placement, traffic, rates, constants, prompt, streams_to=streams_to)
     terms = {Cause.GPU_COMPUTE: compute, Cause.GPU_WEIGHTS: reading}
     terms[Cause.GPU_LAUNCHES] = prompt.n_batches * sum(

@@ -130,7 +130,7 @@ def _beside(search: Search, found: Found, name: str, cache: int, threads: int) -
         plan_of(solved),
         machine=machine,
         server_args=args_of(params),
-        environment=dict(environment_of(machine)) if found.options[name].gpus else _no_gpu(machine),
+        environment={**_pinned(machine, found.options[name].gpus), **dict(params.env)},
         prediction=prediction,
         footprint=_seen_by(machine, priced),
         margins=search.pools.headroom.margins(view, priced, cache),
@@ -143,8 +143,10 @@ def _beside(search: Search, found: Found, name: str, cache: int, threads: int) -
     )
 
 
-def _no_gpu(machine: Machine) -> dict[str, str]:
-    """The environment in which a process sees none of the GPUs there are."""
+def _pinned(machine: Machine, gpus: Sequence[int]) -> Mapping[str, str]:
+    """The environment that numbers the GPUs as the machine lists them, or shows none to a process that uses none."""
+    if gpus:
+        return environment_of(machine)
     return {VISIBLE: ""} if machine.gpus else {}
 
 

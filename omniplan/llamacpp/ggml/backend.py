@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from omniplan.llamacpp.build import Fusions
@@ -38,11 +39,12 @@ class Backend:
 
     ``memory`` is that of its devices, ``host`` the RAM from which they copy fastest, None where there is no such thing.
     ``supports`` says whether there is a kernel for a node, wherever its sources are; ``scratch`` are the bytes that a
-    node keeps behind its result on a device of some compute capability. ``offload_batch`` is how many rows of work
-    make a device ask for a node whose weight lies in RAM, None for never; ``offload_ops`` are the only operations that
-    it asks for, all where empty. ``pipelines``: it is asynchronous and has events, from build ``pipelines_since`` on.
-    ``in_place``: weights are read where the mapped file lies. ``reads_per_head``: attention of one token reads a
-    quantised cache once per query head. ``integrated_maps``: files are mapped with an integrated device in use too.
+    node keeps behind its result on a device of some compute capability. ``offload_batch`` is how many rows of work make
+    a device ask for a node whose weight lies in RAM, None for never, and ``reads_min_batch`` whether the environment
+    may say another number; ``offload_ops`` are the only operations that it asks for, all where empty. ``pipelines``: it
+    is asynchronous and has events, from build ``pipelines_since`` on. ``in_place``: weights are read where the mapped
+    file lies. ``reads_per_head``: attention of one token reads a quantised cache once per query head.
+    ``integrated_maps``: files are mapped with an integrated device in use too.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Backend:
     supports: Callable[[Node], bool]
     scratch: Callable[[Node, int], int]
     offload_batch: int | None = None
+    reads_min_batch: bool = False
     offload_ops: frozenset[str] = frozenset()
     optimizer: type[Optimizer] | None = None
     pipelines: bool = False
@@ -59,9 +62,15 @@ class Backend:
     reads_per_head: bool = False
     integrated_maps: bool = False
 
-    def offloads(self, node: Node) -> bool:
+    def least_batch(self, asked: int | None) -> float:
+        """Rows of work from which it asks for nodes whose weight lies in RAM, where the environment says ``asked``."""
+        if self.offload_batch is None:
+            return inf
+        return self.offload_batch if asked is None or not self.reads_min_batch else asked
+
+    def offloads(self, node: Node, asked: int | None = None) -> bool:
         """Whether a device asks for a node whose weight lies in RAM (``offload_op``)."""
-        if self.offload_batch is None or batch(node) < self.offload_batch:
+        if batch(node) < self.least_batch(asked):
             return False
         return not self.offload_ops or node.op.partition(":")[0] in self.offload_ops
 

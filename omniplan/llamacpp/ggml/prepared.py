@@ -67,7 +67,7 @@ class Prepared:
         self._find_weights()
         self._count()
         self._supported: dict[Backend, list[bool]] = {}
-        self._offloads: dict[Backend, dict[int, bool]] = {}
+        self._offloads: dict[tuple[Backend, int | None], dict[int, bool]] = {}
         self._sizes: dict[tuple[Backend, BufferType, int], list[int]] = {}
 
     def _number(self) -> None:
@@ -141,11 +141,12 @@ class Prepared:
             known = self._supported[backend] = [backend.supports(node) for node in self.tensors[: self.n_nodes]]
         return known
 
-    def offloads(self, backend: Backend) -> dict[int, bool]:
-        """Which nodes with a weight ``backend`` asks for when that lies in RAM."""
-        known = self._offloads.get(backend)
+    def offloads(self, backend: Backend, asked: int | None = None) -> dict[int, bool]:
+        """Which nodes with a weight ``backend`` asks for when that lies in RAM, from a batch of ``asked`` on."""
+        known = self._offloads.get((backend, asked))
         if known is None:
-            known = self._offloads[backend] = {i: backend.offloads(self.tensors[i]) for i, _ in self.weighted}
+            known = {i: backend.offloads(self.tensors[i], asked) for i, _ in self.weighted}
+            self._offloads[backend, asked] = known
         return known
 
     def sizes(self, device: Device) -> list[int]:

@@ -32,6 +32,7 @@ class Homes:
     pins_norms: bool = True
     pins_nodes: bool = True
     op_offload: bool = True
+    offload_min_batch: int | None = None
     n_copies: int = 1
 
 
@@ -77,7 +78,7 @@ class _Passes:
         self.cpu = len(homes.devices) - 1
         gpus = homes.devices[:-1]
         self.supported = [graph.supported(gpu.backend) for gpu in gpus]
-        self.offloads = [graph.offloads(gpu.backend) for gpu in gpus]
+        self.offloads = [graph.offloads(gpu.backend, homes.offload_min_batch) for gpu in gpus]
         self.backend = [-1] * len(graph.tensors)
         self.opaque: set[int] = set()
 

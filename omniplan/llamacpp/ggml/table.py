@@ -29,6 +29,7 @@ class BackendRow:
     row_padding: Count = 1
     largest: Mib | None = None
     offload_batch: Count | None = None
+    reads_min_batch: bool = False
     offload_ops: Words = ()
     pipelines: bool = False
     pipelines_since: Count = 0
@@ -64,6 +65,7 @@ def backend(
         supports=supports,
         scratch=scratch,
         offload_batch=row.offload_batch,
+        reads_min_batch=row.reads_min_batch,
         offload_ops=frozenset(row.offload_ops),
         optimizer=optimizer,
         pipelines=row.pipelines,

@@ -202,13 +202,14 @@ def homes(model: Model, placement: Placement, n_tokens: int, *, pins: bool = Tru
         pins_norms=pins and (placement.layers[0] != buffers.CPU or n_tokens < _PIN_BELOW_TOKENS),
         pins_nodes=pins,
         op_offload=placement.context.op_offload,
+        offload_min_batch=placement.context.offload_min_batch,
         n_copies=placement.n_copies,
     )
 
 
 def _prepared(model: Model, context: Context, batch: Batch) -> Prepared:
     # Whether operations are offloaded changes where a graph runs and not the graph.
-    return _built(model, replace(context, op_offload=True), batch)
+    return _built(model, replace(context, op_offload=True, offload_min_batch=None), batch)
 
 
 @lru_cache(maxsize=16)

@@ -47,6 +47,7 @@ class Context:
     v_transposed: bool
     offload_kqv: bool
     op_offload: bool
+    offload_min_batch: int | None = None
     swa_full: bool = False
     pooling: Pooling | None = None
     adapters: tuple[int, ...] = ()
@@ -101,6 +102,7 @@ def resolve(model: Model, params: ServerParams, *, flash_attn: bool) -> Context:
         v_transposed=not flash_attn,
         offload_kqv=params.offload_kqv,
         op_offload=params.op_offload,
+        offload_min_batch=params.offload_min_batch,
         swa_full=params.swa_full,
         pooling=_pooling(hparams, params),
         adapters=_applied(model, params),
