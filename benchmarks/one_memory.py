@@ -12,10 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.accuracy import line, scores
+from benchmarks.accuracy import scores
 from benchmarks.measured.headers import ROOT
 from benchmarks.measured.rows import Case, cases
 from benchmarks.measured.spread import Score
+from benchmarks.measured.tables import line
 
 PAGE = ROOT / "docs/one-memory.md"
 BEGIN, END = "<!-- speeds -->", "<!-- /speeds -->"
