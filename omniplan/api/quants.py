@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Unpack
 from omniplan.api.source import load_model, machine_of, model_of, requested
 from omniplan.domain.progress import unwatched
 from omniplan.errors import HeaderError, UnsupportedModel
+from omniplan.gguf.place import is_path
 
 if TYPE_CHECKING:
     from omniplan.api.source import MachineSource, ModelSource
@@ -39,29 +40,35 @@ def recommend(
     machine: MachineSource,
     request: Request | None = None,
     *,
-    what_if: Sequence[str] = (),
+    what_if: Sequence[str] | None = None,
     build: int | str | None = None,
     progress: Progress = unwatched,
     **changes: Unpack[RequestChanges],
 ) -> Recommendation:
-    """Rank several files of one model by predicted speed on ``machine``, each with its own plan.
+    """Rank models, or quants of one, on ``machine``, best first, each with its own plan.
 
-    ``models`` are files (any shard of a set), folders searched for them, or models. Files that cannot be read and
-    files of another model than most are named in ``left_out``. ``what_if`` are quants to estimate beside them, from the
-    file with the most bits per weight. ``request``, ``build`` and ``changes`` are as for ``plan``, and
-    ``progress`` is told of every plan. Nothing that fits is an answer, not an error.
+    ``models`` are files (any shard of a set), folders searched for them, or models. Files that cannot be read are named
+    in ``left_out``, projectors and drafts are no models of their own. ``what_if`` are quants to estimate from the file
+    with the most bits per weight; None are those that publishers usually offer where one file is given, else none.
+    ``request``, ``build`` and ``changes`` are as for ``plan``, and ``progress`` is told of every plan. Nothing that fits
+    is an answer, not an error.
     """
     from omniplan.domain.model import Model
-    from omniplan.planning.recommend import make_recommendation
+    from omniplan.llamacpp.quant.ladder import ladder
+    from omniplan.planning.recommend import Offer, make_recommendation
 
-    read, left_out = _load([models] if isinstance(models, str | Path | Model) else list(models))
+    sources = [models] if isinstance(models, str | Path | Model) else list(models)
+    read, left_out = _load(sources)
+    if what_if is None:
+        is_folder = isinstance(sources[0], str | Path) and is_path(sources[0]) and Path(sources[0]).is_dir()
+        what_if = ladder(read[0]) if len(read) == 1 and not is_folder else ()
     asked = requested(request, build, changes)
+    offers = [Offer.of(model) for model in read]
     host = machine_of(machine)
-    return make_recommendation(read, host, asked, what_if=what_if, left_out=left_out, progress=progress)
+    return make_recommendation(offers, host, asked, what_if=what_if, left_out=left_out, progress=progress)
 
 
 def _load(sources: Sequence[ModelSource]) -> tuple[list[Model], list[LeftOut]]:
-    from omniplan.gguf.place import is_path
     from omniplan.planning.recommendation import LeftOut
 
     models: dict[object, Model] = {}

@@ -35,9 +35,8 @@ def _declare(command: argparse.ArgumentParser) -> None:
         "--what-if-quant",
         type=_quants,
         action="extend",
-        default=[],
         metavar="Q,Q",
-        help="also estimate these quants, such as Q4_K_M, by llama-quantize's rules",
+        help="estimate these quants, such as Q4_K_M; those that publishers usually offer where one file is given",
     )
     add_context(command)
     add_slots(command)

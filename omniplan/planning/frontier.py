@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -22,6 +22,7 @@ from omniplan.llamacpp.load.margin import unpriced_build
 from omniplan.llamacpp.load.unpriced import unpriced_devices
 from omniplan.planning.frontier_values import Frontier, Outcome, Point
 from omniplan.planning.planner import make_plan
+from omniplan.planning.workers import in_order
 from omniplan.units import mib
 
 # The default contexts: from the least useful one, doubled up to the model's own, at most so many.
@@ -54,12 +55,8 @@ def make_frontier(
     asked = sorted(set(default_contexts(model.hparams.n_ctx_train) if contexts is None else contexts))
     plan = partial(make_plan, with_requested(model, request), machine)
     settings = product(*(sorted(set(parallels)), dict.fromkeys(cache_types), sorted(set(ubatches))))
-    lines = list(settings)
-    points: list[Point] = []
-    for n_parallel, cache_type, n_ubatch in lines:
-        for point in _line(plan, request, asked, n_parallel, cache_type, n_ubatch):
-            points.append(point)
-            progress(len(points), len(lines) * len(asked), f"planning {cache_type}, micro-batch {n_ubatch}")
+    lines = in_order(partial(_line, plan, request, asked), [*settings], progress, _named)
+    points = [point for line in lines for point in line]
     return Frontier(
         model=str(model.header.metadata.get("general.name", "") or model.arch),
         machine=machine.name,
@@ -68,6 +65,11 @@ def make_frontier(
         points=_marked(sorted(points, key=lambda point: point.n_ctx)),
         unpriced=(*unpriced_build(request.build), *unpriced_devices(machine.gpus)),
     )
+
+
+def _named(setting: tuple[int, str, int]) -> str:
+    _, cache_type, n_ubatch = setting
+    return f"planning {cache_type}, micro-batch {n_ubatch}"
 
 
 def default_contexts(n_ctx_train: int) -> tuple[int, ...]:
@@ -85,25 +87,27 @@ def _line(
     plan: Callable[[Request], Plan],
     request: Request,
     contexts: Sequence[int],
-    n_parallel: int,
-    cache_type: str,
-    n_ubatch: int,
-) -> Iterator[Point]:
+    setting: tuple[int, str, int],
+) -> list[Point]:
     """Growing contexts, all else equal: no cache shrinks when the context grows, so the first refusal is the last."""
-    refused = ""
+    n_parallel, cache_type, n_ubatch = setting
+    refused, points = "", []
     for n_ctx in contexts:
-        point = Point(n_ctx=n_ctx, cache_type=cache_type, n_ubatch=n_ubatch, n_parallel=n_parallel)
-        if refused:
-            yield replace(point, why_not=refused)
-            continue
-        try:
-            yield _priced(point, plan(_at(point, request)))
-        except Infeasible as error:
-            yield replace(point, why_not=short(error))
-            refused = f"not tried, since {n_ctx:,} tokens do not fit"
-        except ArgumentError as error:
-            refused = str(error)
-            yield replace(point, why_not=refused)
+        point = Point(n_ctx=n_ctx, cache_type=cache_type, n_ubatch=n_ubatch, n_parallel=n_parallel, why_not=refused)
+        if not refused:
+            point, refused = _tried(plan, request, point)
+        points.append(point)
+    return points
+
+
+def _tried(plan: Callable[[Request], Plan], request: Request, point: Point) -> tuple[Point, str]:
+    """The point with its plan or why it has none, and what to say of points with more context."""
+    try:
+        return _priced(point, plan(_at(point, request))), ""
+    except Infeasible as error:
+        return replace(point, why_not=short(error)), f"not tried, since {point.n_ctx:,} tokens do not fit"
+    except ArgumentError as error:
+        return replace(point, why_not=str(error)), str(error)
 
 
 def _at(point: Point, request: Request) -> Request:

@@ -1,9 +1,9 @@
-"""Several quants of one model on one machine: a plan for each, ranked by what they would do there."""
+"""Several models, or quants of one, on one machine: a plan for each, best first."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -11,117 +11,174 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Objective
-from omniplan.domain.progress import Progress, told, unwatched
+from omniplan.domain.progress import Progress, unwatched
 from omniplan.domain.request import Request
-from omniplan.errors import Infeasible, InputError, UnsupportedModel
+from omniplan.errors import ArgumentError, Infeasible, InputError, UnsupportedModel
 from omniplan.llamacpp.load.margin import unpriced_build
 from omniplan.llamacpp.load.unpriced import unpriced_devices
-from omniplan.llamacpp.quant.requantise import bits_per_weight, quant_name, requantise
-from omniplan.llamacpp.quant.same_model import Identity, commonest
+from omniplan.llamacpp.quant.ladder import assumed_loss, estimated, known_quant, published_loss
+from omniplan.llamacpp.quant.quality import quality
+from omniplan.llamacpp.quant.requantise import bits_per_weight, quant_name
+from omniplan.llamacpp.quant.same_model import Identity
 from omniplan.planning.frontier import short, too_small
 from omniplan.planning.frontier_values import Outcome
 from omniplan.planning.planner import make_plan, usual_context
-from omniplan.planning.recommendation import LeftOut, QuantOption, Recommendation
+from omniplan.planning.recommendation import LeftOut, PublishedQuality, QuantOption, Recommendation
+from omniplan.planning.workers import in_order
 
-# Differences that are told of a file of another model.
-_NAMED: Final = 3
-_RATE: Final[dict[Objective, Callable[[Outcome], float]]] = {
+# How many times as long as the fastest one is still worth more bits. Twice is what people trade for a step of quality
+# without being asked; between all on the GPUs and experts in RAM lies more.
+WORTH: Final = 2.0
+# More perplexity than this is what people notice: 4-bit mixes lose 1 to 4 % of it, 3-bit ones 9 % and more.
+NOTICED: Final = 0.05
+_SECONDS: Final[dict[Objective, Callable[[Outcome], float]]] = {
     Objective.REQUEST: lambda outcome: outcome.request_seconds.value,
-    Objective.DECODE: lambda outcome: -outcome.decode_tokens_per_second.value,
-    Objective.PROMPT: lambda outcome: -outcome.prompt_tokens_per_second.value,
+    Objective.DECODE: lambda outcome: 1 / outcome.decode_tokens_per_second.value,
+    Objective.PROMPT: lambda outcome: 1 / outcome.prompt_tokens_per_second.value,
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A model to plan: a file's, or the estimate of one; ``quant`` is what it is offered as."""
+
+    model: Model
+    quant: str
+    is_estimate: bool = False
+
+    @classmethod
+    def of(cls, model: Model) -> Offer:
+        """The file that ``model`` was read from."""
+        return cls(model=model, quant=quant_name(model.header))
+
+
 def make_recommendation(
-    models: Sequence[Model],
+    offers: Sequence[Offer],
     machine: Machine,
     request: Request,
     *,
-    what_if: Sequence[str],
-    left_out: Sequence[LeftOut],
+    what_if: Sequence[str] = (),
+    left_out: Sequence[LeftOut] = (),
     progress: Progress = unwatched,
 ) -> Recommendation:
-    """One plan per model and per ``what_if`` quant, about half a second each.
+    """One plan per offer and per ``what_if`` quant of the offer with the most bits per weight, on all cores.
 
-    ``models`` that are not the one most of them are go to ``left_out``; ``what_if`` quants are estimated from the file
-    with the most bits per weight. Raises InputError for an unknown quant, or without models.
+    Raises InputError for an unknown quant, or without offers.
     """
-    same, others = _same(models, left_out)
-    # The same for all, though files of one model may say differently what it was trained for.
-    request = replace(request, n_ctx=request.n_ctx or max(request.n_ctx_least or 0, usual_context(same[0])))
-    estimates, refused = _estimates(max(same, key=lambda model: bits_per_weight(model.header)), what_if)
-    plan = partial(make_plan, machine=machine, request=request)
-    asked = [(model, False) for model in same] + [(model, True) for model in estimates]
-    steps = told([(f"planning {quant_name(item[0].header)}", item) for item in asked], progress)
-    options = [_option(model, plan, is_estimate=is_estimate) for model, is_estimate in steps]
+    if not offers:
+        reasons = "; ".join(f"{item.path}: {item.reason}" for item in left_out)
+        raise InputError(f"recommend: no file of a model to rank{f' ({reasons})' if reasons else ''}")
+    best = max((offer.model for offer in offers), key=lambda model: bits_per_weight(model.header))
+    estimates, refused = _estimates(best, what_if)
+    first = offers[0].model
+    is_usual = request.n_ctx is None and request.n_ctx_least is None
+    if is_usual and len({Identity.of(offer.model) for offer in offers}) == 1:
+        # The same for all, though files of one model may say differently what it was trained for.
+        request = replace(request, n_ctx=usual_context(first))
+    plan = partial(_option, machine, request, is_usual)
+    found = in_order(plan, [*offers, *estimates], progress, lambda offer: f"planning {offer.quant}")
+    options, why = _ranked(found, _SECONDS[request.objective])
     return Recommendation(
-        model=str(same[0].header.metadata.get("general.name", "") or same[0].arch),
+        model=found[0].model,
         machine=machine.name,
         request=request,
-        options=_ranked(options, _RATE[request.objective]),
-        left_out=(*left_out, *others, *refused),
+        options=options,
+        why=why,
+        left_out=(*left_out, *refused),
         unpriced=(*unpriced_build(request.build), *unpriced_devices(machine.gpus)),
     )
 
 
-def _same(models: Sequence[Model], left_out: Sequence[LeftOut]) -> tuple[list[Model], list[LeftOut]]:
-    """The files of the model that most files hold, and how the others differ."""
-    if not models:
-        reasons = "; ".join(f"{item.path}: {item.reason}" for item in left_out)
-        raise InputError(f"recommend: no file of a model to rank{f' ({reasons})' if reasons else ''}")
-    identity = commonest(models)
-    same, others = [], []
-    for model in models:
-        if differences := Identity.of(model).differences(identity):
-            more = f"; and {len(differences) - _NAMED} more" if len(differences) > _NAMED else ""
-            reason = f"another model: {'; '.join(differences[:_NAMED])}{more}"
-            others.append(LeftOut(path=model.header.paths[0], reason=reason))
-        else:
-            same.append(model)
-    return same, others
-
-
-def _estimates(model: Model, quants: Sequence[str]) -> tuple[list[Model], list[LeftOut]]:
+def _estimates(model: Model, quants: Sequence[str]) -> tuple[list[Offer], list[LeftOut]]:
     made, refused = [], []
-    for quant in dict.fromkeys(quants):
+    for quant in dict.fromkeys(map(known_quant, quants)):
         try:
-            made.append(requantise(model, quant))
+            made.append(Offer(model=estimated(model, quant), quant=quant, is_estimate=True))
         except UnsupportedModel as error:
             refused.append(LeftOut(path=f"what-if {quant}", reason=str(error)))
     return made, refused
 
 
-def _option(model: Model, plan: Callable[[Model], Plan], *, is_estimate: bool) -> QuantOption:
-    header = model.header
+def _option(machine: Machine, request: Request, is_usual: bool, offer: Offer) -> QuantOption:
+    """The offer with its plan; where nobody asked for a context, with the largest that fits."""
+    model, header = offer.model, offer.model.header
     option = QuantOption(
         path=header.paths[0],
-        quant=quant_name(header),
+        model=str(header.metadata.get("general.name", "") or model.arch),
+        quant=offer.quant,
         bits_per_weight=bits_per_weight(header),
         tensor_bytes=header.tensor_bytes,
         file_bytes=header.file_bytes,
-        is_estimate=is_estimate,
+        is_estimate=offer.is_estimate,
         assumptions=model.assumptions,
+        quality=_quality(offer.quant),
     )
     try:
-        found = plan(model)
+        return _with_plan(option, make_plan(model, machine, request))
     except Infeasible as error:
-        return replace(option, why_not=short(error))
-    refused = too_small(found)
-    return replace(option, why_not=refused) if refused else replace(option, outcome=Outcome.of(found))
+        smaller = [changes["n_ctx"] for changes in error.remedies if set(changes) == {"n_ctx"}]
+        if not is_usual or not smaller:
+            return replace(option, why_not=short(error))
+        return _with_plan(option, make_plan(model, machine, replace(request, n_ctx=smaller[0])))
+    except ArgumentError as error:
+        return replace(option, why_not=str(error))
 
 
-def _ranked(options: Sequence[QuantOption], rate: Callable[[Outcome], float]) -> tuple[QuantOption, ...]:
-    """Those that fit, best first, of equals the one with more bits; then the others, smallest first."""
-    fits = [(rate(option.outcome), option) for option in options if option.outcome is not None]
-    fits.sort(key=lambda pair: (pair[0], -pair[1].bits_per_weight))
-    marked = (
-        replace(option, is_efficient=not any(_beats(other, (took, option)) for other in fits)) for took, option in fits
-    )
+def _with_plan(option: QuantOption, plan: Plan) -> QuantOption:
+    if refused := too_small(plan):
+        return replace(option, why_not=refused)
+    return replace(option, outcome=Outcome.of(plan), n_ctx=plan.footprint.n_ctx)
+
+
+def _quality(quant: str) -> PublishedQuality | None:
+    known, table = published_loss(quant), quality()
+    if known is None:
+        return None
+    return PublishedQuality(loss=known.loss, divergence=known.divergence, measured=table.measured, source=table.source)
+
+
+def _ranked(options: Sequence[QuantOption], seconds: Callable[[Outcome], float]) -> tuple[tuple[QuantOption, ...], str]:
+    """Those that fit, best first, then the others by size; and why the first is first."""
+    fits = [(seconds(option.outcome), option) for option in options if option.outcome is not None]
     misses = sorted((option for option in options if option.outcome is None), key=lambda option: option.tensor_bytes)
-    return (*marked, *misses)
+    marked = [(took, replace(option, is_efficient=_is_efficient(took, option, fits))) for took, option in fits]
+    if len({option.model for option in options}) > 1 or not fits:
+        ordered, why = sorted(marked, key=lambda pair: pair[0]), ""
+    else:
+        ordered, why = _by_worth(marked)
+    return (*(option for _, option in ordered), *misses), why
 
 
-def _beats(other: tuple[float, QuantOption], own: tuple[float, QuantOption]) -> bool:
-    """Whether ``other`` is at least as quick and as precise, and better in one."""
-    merits = (-other[0], other[1].bits_per_weight), (-own[0], own[1].bits_per_weight)
-    return merits[0] != merits[1] and all(theirs >= mine for theirs, mine in zip(*merits, strict=True))
+_Timed = tuple[float, QuantOption]
+
+
+def _by_worth(fits: Sequence[_Timed]) -> tuple[list[_Timed], str]:
+    """Quants of one model in three groups: nearly lossless and fast enough, slower, and lossy.
+
+    Fast enough is at most ``WORTH`` times the time of the fastest that loses little. Those and lossy ones are in the
+    order of their bits, for that is what they are taken for, slower ones in that of their speed.
+    """
+    sound = [pair for pair in fits if assumed_loss(pair[1].quant, pair[1].bits_per_weight) <= NOTICED] or [*fits]
+    fastest = min(sound, key=lambda pair: pair[0])
+    enough = [pair for pair in sound if pair[0] <= WORTH * fastest[0]]
+    slower = [pair for pair in sound if pair not in enough]
+    lossy = [pair for pair in fits if pair not in sound]
+    by_bits = partial(sorted, key=lambda pair: (-pair[1].bits_per_weight, pair[0]))
+    ordered = [*by_bits(enough), *sorted(slower, key=lambda pair: pair[0]), *by_bits(lossy)]
+    return ordered, _why(ordered[0][1], fastest[1], n_sound=len(sound), n_all=len(fits))
+
+
+def _why(best: QuantOption, fastest: QuantOption, *, n_sound: int, n_all: int) -> str:
+    if n_all == 1:
+        return "the only one that fits"
+    among = "that loses little" if n_sound < n_all else "of all"
+    if best.quant == fastest.quant:
+        return f"the fastest {among}, and none with more bits is half as fast"
+    return f"the most bits among those at least half as fast as {fastest.quant}, the fastest {among}"
+
+
+def _is_efficient(took: float, option: QuantOption, fits: Sequence[_Timed]) -> bool:
+    """Whether no other is at least as quick and as precise, and better in one."""
+    own = (-took, option.bits_per_weight)
+    others = ((-other_took, other.bits_per_weight) for other_took, other in fits)
+    return not any(own != other and all(a >= b for a, b in zip(other, own, strict=True)) for other in others)

@@ -1,19 +1,18 @@
-"""A recommendation as a table for a person, with every plan's command."""
+"""A recommendation for a person: which one to take, all in a table, a command, and what was left out or assumed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Final
 
 from omniplan.domain.build import build_lines
 from omniplan.planning.frontier_values import Outcome
 from omniplan.planning.recommendation import QuantOption, Recommendation
-from omniplan.planning.text_frontier import pool_cells
 from omniplan.text.argv import shell_line
-from omniplan.text.speed import digits, span
+from omniplan.text.speed import digits, rate, span
 from omniplan.text.table import table
-from omniplan.text.verdict import headed
+from omniplan.text.verdict import UNKNOWN, headed
 from omniplan.units import gib
 
 _MEANING: Final = {
@@ -23,23 +22,14 @@ _MEANING: Final = {
 
 
 def recommendation_text(found: Recommendation) -> str:
-    """The ranking, the commands in its order, what does not fit, and what was left out."""
-    request = found.request
-    types = dict.fromkeys((request.cache_type_k, request.cache_type_v))
-    context = f"Context {request.n_ctx:,} tokens in {request.n_parallel} slot(s), {'/'.join(types)} cache"
-    lines = [
-        f"{found.model} on {found.machine}: {len(found.options)} quants, ranked by {request.objective}",
-        f"{context}; a request of {request.n_prompt:,} + {request.n_gen:,} tokens",
-    ]
+    """The answer, the table best first, the command of the first, and what does not fit or was left out."""
+    lines = [_answer(found), _asked(found)]
     pairs = [(option, option.outcome) for option in found.options if option.outcome is not None]
     if pairs:
-        lines += ["", _table(pairs), "", *_legend(found), "", *_commands(pairs)]
+        lines += ["", _table(found, pairs), "", *_legend(found, pairs), "", *_command(*pairs[0])]
         lines += ["", *build_lines(outcome.build for _, outcome in pairs)]
-    missed = [
-        f"- {_name(option)}, {gib(option.tensor_bytes)}: {option.why_not}"
-        for option in found.options
-        if not option.outcome
-    ]
+    missed = [f"- {_name(found, option)}, {gib(option.tensor_bytes)}: {option.why_not}" for option in found.options
+              if not option.outcome]  # fmt: skip
     if missed:
         lines += ["", "Does not fit:", *missed]
     if found.left_out:
@@ -48,56 +38,79 @@ def recommendation_text(found: Recommendation) -> str:
     return "\n".join(headed(found.unpriced, lines, fits=found.fits))
 
 
-def _table(pairs: list[tuple[QuantOption, Outcome]]) -> str:
-    pools = list(dict.fromkeys(pool for _, outcome in pairs for pool in outcome.used))
-    header = (
-        "",
-        "quant",
-        "strategy",
-        "bits",
-        "size",
-        "tokens/s",
-        "prompt tokens/s",
-        "request s",
-        *pools,
-        "least spare",
-    )
-    return table(header, [_row(option, outcome, pools) for option, outcome in pairs], left=3)
+def _answer(found: Recommendation) -> str:
+    fits = [(option, option.outcome) for option in found.options if option.outcome is not None]
+    if not fits:
+        return f"None of {len(found.options)} fits on {found.machine}"
+    option, outcome = fits[0]
+    speed = rate(outcome.decode_tokens_per_second)
+    if found.is_one_model:
+        return f"Take {option.quant} of {found.model}: {found.why}; {speed} with {option.n_ctx:,} tokens of context"
+    count = f"{len(fits)} of {len(found.options)} models run on {found.machine}"
+    return f"{count}; the fastest is {option.model} {option.quant}, {speed}"
 
 
-def _row(option: QuantOption, outcome: Outcome, pools: list[str]) -> tuple[str, ...]:
+def _asked(found: Recommendation) -> str:
+    request = found.request
+    cache = "/".join(dict.fromkeys((request.cache_type_k, request.cache_type_v)))
+    slots = "1 slot" if request.n_parallel == 1 else f"{request.n_parallel} slots"
+    priced = f"a request of {request.n_prompt:,} + {request.n_gen:,} tokens"
+    return f"On {found.machine}: {len(found.options)} planned, {slots}, {cache} cache, {priced}"
+
+
+def _table(found: Recommendation, pairs: Sequence[tuple[QuantOption, Outcome]]) -> str:
+    header = ["", "quant", "size", "context", "tokens/s", "prompt/s", "request s", "perplexity", "KLD", "placement"]
+    rows = [_row(found, option, outcome) for option, outcome in pairs]
+    if not found.is_one_model:
+        header.insert(1, "model")
+        rows = [(row[0], option.model, *row[1:]) for row, (option, _) in zip(rows, pairs, strict=True)]
+    return table(header, rows, left=2 if found.is_one_model else 3)
+
+
+def _row(found: Recommendation, option: QuantOption, outcome: Outcome) -> tuple[str, ...]:
+    known = option.quality
+    lost = (f"+{digits(100 * known.loss)} %", f"{known.divergence:.3f}") if known else (UNKNOWN, UNKNOWN)
     return (
-        ("*" if option.is_efficient else " ") + ("~" if option.is_estimate else " "),
+        ("*" if option.is_efficient and found.is_one_model else " ") + ("~" if option.is_estimate else " "),
         option.quant,
-        outcome.strategy,
-        f"{option.bits_per_weight:.2f}",
         gib(option.tensor_bytes),
+        f"{option.n_ctx:,}",
         span(outcome.decode_tokens_per_second),
         digits(outcome.prompt_tokens_per_second.value),
-        span(outcome.request_seconds),
-        *pool_cells(outcome, pools),
+        digits(outcome.request_seconds.value),
+        *lost,
+        outcome.strategy,
     )
 
 
-def _legend(found: Recommendation) -> Iterator[str]:
-    yield f"* {_MEANING['*']}"
-    if any(option.is_estimate for option in found.options):
+def _legend(found: Recommendation, pairs: Sequence[tuple[QuantOption, Outcome]]) -> Iterator[str]:
+    if found.is_one_model:
+        yield f"* {_MEANING['*']}"
+    if any(option.is_estimate for option, _ in pairs):
         yield f"~ {_MEANING['~']}"
+    if known := next((option.quality for option, _ in pairs if option.quality), None):
+        yield f"perplexity, KLD: what the quant loses of 16 bits on {known.measured}; larger models lose less"
 
 
-def _commands(pairs: list[tuple[QuantOption, Outcome]]) -> Iterator[str]:
-    for option, outcome in pairs:
-        line = shell_line(option.path, outcome.server_args, outcome.environment, outcome.build.asked)
-        yield f"{_name(option)}: {line}"
+def _command(option: QuantOption, outcome: Outcome) -> Iterator[str]:
+    yield f"{option.quant}{' (once there is such a file)' if option.is_estimate else ''}:"
+    yield shell_line(option.path, outcome.server_args, outcome.environment, outcome.build.asked)
 
 
-def _name(option: QuantOption) -> str:
-    return f"{option.quant} (estimate)" if option.is_estimate else f"{option.quant} ({PurePath(option.path).name})"
+def _name(found: Recommendation, option: QuantOption) -> str:
+    name = option.quant if found.is_one_model else f"{option.model} {option.quant}"
+    return f"{name} (estimate)" if option.is_estimate else f"{name} ({PurePath(option.path).name})"
 
 
 def _assumed(found: Recommendation) -> Iterator[str]:
-    statements = dict.fromkeys(
-        f"- {item.subject}: {item.statement}" for option in found.options for item in option.assumptions
-    )
-    if statements:
-        yield from ("", "Assumed:", *statements)
+    subjects: dict[str, list[str]] = {}
+    for option in found.options:
+        for item in option.assumptions:
+            source = f" [{item.source}]" if option.is_estimate else ""
+            subjects.setdefault(f"{item.statement}{source}", []).append(item.subject)
+    if subjects:
+        yield from ("", "Assumed:")
+    for statement, about in subjects.items():
+        names = list(dict.fromkeys(about))
+        short = [names[0], *(name.removeprefix("quant ") for name in names[1:])]
+        yield f"- {', '.join(short)}: {statement}"

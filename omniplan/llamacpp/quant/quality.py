@@ -1,4 +1,4 @@
-"""Rows of ``data/quality.toml``: bits per weight of llama.cpp's mixes, and the perplexity each adds."""
+"""Rows of ``data/quality.toml``: bits per weight of llama.cpp's mixes, and what was published of what quants lose."""
 
 from __future__ import annotations
 
@@ -23,17 +23,38 @@ class MixQuality:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedLoss:
+    """What one quant loses of 16 bits on the model measured: a share of perplexity, and the mean KL divergence.
+
+    ``imatrix`` says that it was made with an importance matrix.
+    """
+
+    name: Name
+    loss: Amount
+    divergence: Amount
+    imatrix: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QualityTable:
-    """The whole table."""
+    """The whole table; ``measured`` is the model of ``published``."""
 
     source: str
+    measured: str
     mix: Mapping[str, MixQuality]
+    published: Mapping[str, PublishedLoss]
+
+
+@cache
+def quality() -> QualityTable:
+    """Every row; raises TableError."""
+    return read_table(_FILE, QualityTable)
 
 
 @cache
 def mixes() -> tuple[MixQuality, ...]:
     """Every mix, largest first; raises TableError."""
-    return tuple(sorted(read_table(_FILE, QualityTable).mix.values(), key=lambda mix: -mix.bits))
+    return tuple(sorted(quality().mix.values(), key=lambda mix: -mix.bits))
 
 
 def loss_of(bits: float) -> float:

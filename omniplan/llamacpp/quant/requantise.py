@@ -75,7 +75,7 @@ def _header(header: Header, mix: Mix, types: Mapping[str, TensorType]) -> Header
     kept = {key: value for key, value in header.metadata.items() if not key.startswith("split.")}
     return replace(
         header,
-        paths=(_path(header.paths[0], mix),),
+        paths=(renamed(header.paths[0], mix.name),),
         # llama-quantize writes with it whatever the input's was.
         alignment=DEFAULT_ALIGNMENT,
         metadata={**kept, "general.file_type": mix.id, "general.quantization_version": _QUANTIZATION_VERSION},
@@ -94,12 +94,12 @@ def _laid_out(header: Header, types: Mapping[str, TensorType]) -> Iterator[Tenso
         offset += pad(tensor.nbytes, DEFAULT_ALIGNMENT)
 
 
-def _path(path: str, mix: Mix) -> str:
+def renamed(path: str, quant: str) -> str:
     """The path with the quant's name in place of the one it has, or at its end."""
     whole = PurePath(re.sub(r"-\d{5}-of-\d{5}(?=\.gguf$)", "", path))
     known = "|".join(sorted(quantize_rules().mixes, key=len, reverse=True))
-    stem, found = re.subn(rf"(?<![A-Za-z0-9])(?:{known})(?![A-Za-z0-9_])", mix.name, whole.stem, flags=re.IGNORECASE)
-    return str(whole.with_name(f"{stem if found else f'{stem}-{mix.name}'}{whole.suffix}"))
+    stem, found = re.subn(rf"(?<![A-Za-z0-9])(?:{known})(?![A-Za-z0-9_])", quant, whole.stem, flags=re.IGNORECASE)
+    return str(whole.with_name(f"{stem if found else f'{stem}-{quant}'}{whole.suffix}"))
 
 
 def _assumption(model: Model, recipe: QuantRecipe) -> Assumption:

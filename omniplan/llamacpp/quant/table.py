@@ -41,7 +41,7 @@ class Shape(StrEnum):
 class Mix:
     """One quant by name: its number in ``general.file_type`` and the type that no rule changes.
 
-    ``rare`` says why nobody would look for a file of it, empty where one would.
+    ``rare`` says why nobody would look for a file of it, empty where one would; models are trained in a ``native`` one.
     """
 
     name: Name
@@ -51,6 +51,7 @@ class Mix:
     alias: str = ""
     needs_imatrix: bool = False
     rare: str = ""
+    native: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

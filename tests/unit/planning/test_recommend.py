@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 import omniplan
+from omniplan.llamacpp.quant.ladder import assumed_loss
 from omniplan.llamacpp.quant.same_model import plain_name
+from omniplan.planning.recommend import NOTICED, WORTH
+from omniplan.planning.text_recommendation import recommendation_text
+from tests.headers import make_header
 from tests.machines import single
 from tests.oracle import cases
 from tests.oracle.cases import DATA
@@ -23,13 +27,12 @@ def found() -> omniplan.Recommendation:
     return omniplan.recommend(QWEN, single(24, ram_gib=13), what_if=["Q2_K", "F16"], n_ctx=8192)
 
 
-def test_what_fits_comes_first_by_time(found: omniplan.Recommendation) -> None:
-    """Times rise down the list, and what does not fit follows by size."""
+def test_what_fits_comes_first(found: omniplan.Recommendation) -> None:
+    """What does not fit follows by size; the answer names the first."""
     fits = [option.outcome is not None for option in found.options]
-    times = [option.outcome.request_seconds.value for option in found.options if option.outcome]
 
     assert sorted(fits, reverse=True) == fits
-    assert sorted(times) == times
+    assert recommendation_text(found).startswith(f"Take {found.options[0].quant} of Qwen3-30B-A3B: {found.why}; ")
     assert ["F16"] == [option.quant for option in found.options if option.why_not]
     assert "short by" in found.options[-1].why_not
 
@@ -59,23 +62,75 @@ def test_each_option_is_the_plan_of_its_file(found: omniplan.Recommendation) -> 
     assert {"Q2_K", "F16"} == {option.quant for option in found.options if option.is_estimate}
 
 
+def test_the_first_is_the_most_precise_that_is_worth_its_time() -> None:
+    """At least half as fast as the fastest that loses little; then what is slower, then what loses more."""
+    found = omniplan.recommend(ZOO / "Qwen3-0.6B-Q8_0.gguf", single(24, ram_gib=13), n_ctx=8192, baselines=False)
+    times = {option.quant: option.outcome.request_seconds.value for option in found.options if option.outcome}
+    loss = {option.quant: assumed_loss(option.quant, option.bits_per_weight) for option in found.options}
+    sound = {quant: took for quant, took in times.items() if loss[quant] <= NOTICED}
+    enough = {quant for quant, took in sound.items() if took <= WORTH * min(sound.values())}
+    order = [option.quant for option in found.options if option.outcome]
+
+    assert len(found.options) == 12
+    assert set(order[: len(enough)]) == enough
+    assert set(order[: len(sound)]) == set(sound)
+    bits = {option.quant: option.bits_per_weight for option in found.options}
+    assert bits[order[0]] == max(bits[quant] for quant in enough)
+
+
+def test_quality_is_what_was_published_or_not_known() -> None:
+    """A mix has llama.cpp's own figures with their source, a dynamic quant has none and says what its size is."""
+    found = omniplan.recommend(ZOO / "Qwen3-0.6B-Q8_0.gguf", single(24), n_ctx=8192, baselines=False)
+    known = {option.quant: option for option in found.options}
+
+    plain, dynamic = known["Q4_K_M"], known["UD-Q4_K_XL"]
+    assert plain.quality is not None
+    assert (round(plain.quality.loss, 3), plain.quality.measured) == (0.028, "Llama-3-8B")
+    assert dynamic.quality is None
+    assert "published files were -8% to +6% of that size" in dynamic.assumptions[-1].statement
+    assert "ik_llama.cpp" in dynamic.assumptions[-1].source
+
+
+def test_a_model_trained_in_few_bits_has_no_ladder() -> None:
+    """More bits of MXFP4 add no quality."""
+    assert len(omniplan.recommend(ZOO / "gpt-oss-20b-MXFP4_MOE.gguf", single(24), baselines=False).options) == 1
+
+
+def test_a_context_nobody_asked_for_gives_way() -> None:
+    """To the largest with which the file fits; one that was asked for stays, and what is missing is said."""
+    model, machine = ZOO / "Qwen3-8B-Q4_K_M.gguf", single(7, ram_gib=2)
+    usual = omniplan.recommend(model, machine, what_if=(), baselines=False).options[0]
+    asked = omniplan.recommend(model, machine, what_if=(), n_ctx=32768, baselines=False).options[0]
+
+    assert usual.outcome is not None
+    assert 0 < usual.n_ctx < 32768
+    assert (asked.outcome, asked.n_ctx) == (None, 0)
+    assert "short by" in asked.why_not
+
+
 def test_a_folder_with_all_sorts_of_files(tmp_path: Path) -> None:
-    """Sets of shards count once; broken files, other models and projectors are named with the reason."""
-    for path in (*QWEN, ZOO / "Qwen3-8B-Q4_K_M.gguf"):
+    """Every model by its speed, sets of shards once; broken files and projectors are named in a line each."""
+    for path in (*QWEN, ZOO / "Qwen3-8B-Q4_K_M.gguf", *ZOO.glob("Qwen3-Next-80B-A3B-Q5_K_M-0*")):
         shutil.copy(path, tmp_path)
     (tmp_path / "deeper").mkdir()
     (tmp_path / "deeper" / "broken.gguf").write_bytes(b"GGUF\3\0\0\0")
-    found = omniplan.recommend(tmp_path, single(48), n_ctx=4096)
-    reasons = {Path(item.path).name: item.reason for item in found.left_out}
+    (tmp_path / "mmproj-F16.gguf").write_bytes(make_header({"general.architecture": "clip"}, [("a", "f32", (256,))]))
+    found = omniplan.recommend(tmp_path, single(48), n_ctx=4096, baselines=False)
+    times = [option.outcome.request_seconds.value for option in found.options if option.outcome]
+    text = recommendation_text(found)
 
-    assert {"Q4_K_M", "Q8_0"} == {option.quant for option in found.options}
-    assert {"Qwen3-8B-Q4_K_M.gguf", "broken.gguf"} == set(reasons)
-    assert "another model: name qwen38b where the others have qwen330ba3b" in reasons["Qwen3-8B-Q4_K_M.gguf"]
+    assert sorted(times) == times
+    assert {(option.model, option.quant) for option in found.options} == {
+        ("Qwen3-30B-A3B", "Q4_K_M"), ("Qwen3-30B-A3B", "Q8_0"), ("Qwen3-8B", "Q4_K_M"), ("Qwen3-Next-80B-A3B", "Q5_K_M")
+    }  # fmt: skip
+    assert {"broken.gguf", "mmproj-F16.gguf"} == {Path(item.path).name for item in found.left_out}
+    assert text.startswith(f"{len(times)} of 4 models run on ")
+    assert all("\n" not in item.reason for item in found.left_out)
 
 
 def test_a_context_too_small_for_the_request_is_said() -> None:
     """A plan exists, but its slot cannot hold what is priced."""
-    found = omniplan.recommend(ZOO / "Qwen3-0.6B-Q8_0.gguf", single(24), n_ctx=1024)
+    found = omniplan.recommend(ZOO / "Qwen3-0.6B-Q8_0.gguf", single(24), n_ctx=1024, what_if=())
 
     assert ["a slot of 1,024 tokens cannot hold the request of 2,304"] == [item.why_not for item in found.options]
 
@@ -83,7 +138,7 @@ def test_a_context_too_small_for_the_request_is_said() -> None:
 def test_shards_are_one_model() -> None:
     """Any file of a set stands for the set, and a folder of its parts holds one model."""
     shards = sorted(ZOO.glob("DeepSeek-R1-Q4_K_M-*.gguf"))[:3]
-    found = omniplan.recommend(shards, single(96, ram_gib=512), n_ctx=4096)
+    found = omniplan.recommend(shards, single(96, ram_gib=512), n_ctx=4096, what_if=())
 
     assert 1 == len(found.options)
 

@@ -1,0 +1,99 @@
+"""Work on all cores: the results of doing it one after the other, whatever happens to who helps."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+import omniplan
+from omniplan.planning import workers
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def three(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three cores, and helpers however little there is to do."""
+    monkeypatch.setattr(workers, "cores", lambda: 3)
+    monkeypatch.setattr(workers, "PATIENCE", 0.0)
+    monkeypatch.setattr(workers, "PAYS", 0.0)
+
+
+def worked(own: int, job: int) -> tuple[int, int]:
+    """Dies, or fails, anywhere but in the process ``own``."""
+    if job % 5 == 3 and os.getpid() != own:
+        os._exit(1)
+    if job % 5 == 4 and os.getpid() != own:
+        raise ValueError(job)
+    return job, job * job
+
+
+def refused(job: int) -> int:
+    if job == 2:
+        raise omniplan.InputError("two is none")
+    return job
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize("jobs", [[], [7], list(range(9)), [3] * 6])
+def test_results_come_in_order_whatever_becomes_of_helpers(jobs: list[int]) -> None:
+    """Those that die or fail leave their work to be done here."""
+    assert workers.in_order(partial(worked, os.getpid()), jobs) == [(job, job * job) for job in jobs]
+
+
+@pytest.mark.usefixtures("three")
+def test_work_that_fails_fails_here() -> None:
+    """With its own error; and work that cannot be sent is done here."""
+    with pytest.raises(omniplan.InputError, match="two is none"):
+        workers.in_order(refused, [1, 2, 3])
+    assert workers.in_order(lambda job: -job, [1, 2, 3]) == [-1, -2, -3]
+
+
+@pytest.mark.usefixtures("three")
+@settings(max_examples=3, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(
+    contexts=st.lists(st.sampled_from([4096, 8192, 65536]), min_size=1, max_size=2, unique=True),
+    types=st.sampled_from([("f16",), ("q8_0", "f16")]),
+    machine=st.sampled_from(["single-3090", "RTX 4060 8 GB, 64 GB"]),
+)
+def test_plans_are_those_of_the_serial_run(contexts: list[int], types: tuple[str, ...], machine: str) -> None:
+    """A frontier and a recommendation, whichever process planned what."""
+    model = ROOT / "data/models/GLM-4.7-Flash-Q8_0.gguf"
+
+    def both() -> tuple[object, object]:
+        grid = omniplan.frontier(model, machine, contexts=contexts, cache_types=types, ubatches=(512,), baselines=False)
+        ranked = omniplan.recommend(model, machine, what_if=("Q4_K_M", "IQ2_M"), n_ctx=contexts[0], baselines=False)
+        return grid, ranked
+
+    shared = both()
+    with pytest.MonkeyPatch.context() as alone:
+        alone.setattr(workers, "cores", lambda: 1)
+        assert both() == shared
+
+
+def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
+    """Helpers do not begin with what called for them."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from omniplan.planning import workers\n"
+        "workers.cores, workers.PATIENCE, workers.PAYS = (lambda: 3), 0.0, 0.0\n"
+        "print(workers.in_order(abs, [-1, -2, -3, -4]))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=60)
+
+    assert (done.stdout, done.stderr) == ("[1, 2, 3, 4]\n", "")
+
+
+@pytest.mark.parametrize("missing", ["executable", "platform"])
+def test_where_no_process_can_be_started_there_is_one_core(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a browser, or in a program that is no Python interpreter."""
+    monkeypatch.setattr(sys, missing, {"executable": "", "platform": "emscripten"}[missing])
+
+    assert workers.cores() == 1
