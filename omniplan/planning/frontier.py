@@ -15,14 +15,18 @@ from omniplan.domain.params import LEAST_CONTEXT
 from omniplan.domain.plan import Plan
 from omniplan.domain.progress import Progress, unwatched
 from omniplan.domain.request import Request
-from omniplan.errors import ArgumentError, Infeasible, InputError
+from omniplan.errors import ArgumentError, InputError
 from omniplan.gguf.companions import with_requested
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.load.margin import unpriced_build
 from omniplan.llamacpp.load.unpriced import unpriced_devices
 from omniplan.planning.frontier_values import Frontier, Outcome, Point
-from omniplan.planning.planner import make_plan
+from omniplan.planning.ladder import Ladder
+from omniplan.planning.planner import attempt
+from omniplan.planning.remedies import missing
+from omniplan.planning.result import Solved, plan_of
 from omniplan.planning.workers import in_order
+from omniplan.predict.request import predict_priced
 from omniplan.units import mib
 
 # The default contexts: from the least useful one, doubled up to the model's own, at most so many.
@@ -42,9 +46,11 @@ def make_frontier(
 ) -> Frontier:
     """One plan for every combination, the front marked; raises InputError or ArgumentError for a value nobody can use.
 
-    ``request`` says everything that the grid does not vary.
+    ``request`` says everything that the grid does not vary. Its prompt and answer are priced at the end of each
+    context, with all before them in the cache.
 
-    Costs about half a second per combination; those with more context than one that does not fit cost nothing.
+    Costs about half a second per combination, on all cores; those with more context than one that does not fit cost
+    nothing.
     """
     lists = {"contexts": contexts, "cache_types": cache_types, "ubatches": ubatches, "parallels": parallels}
     for name, values in lists.items():
@@ -53,7 +59,7 @@ def make_frontier(
     for name in cache_types:
         parse(["-ctk", name, "-ctv", name])
     asked = sorted(set(default_contexts(model.hparams.n_ctx_train) if contexts is None else contexts))
-    plan = partial(make_plan, with_requested(model, request), machine)
+    plan = partial(attempt, with_requested(model, request), machine)
     settings = product(*(sorted(set(parallels)), dict.fromkeys(cache_types), sorted(set(ubatches))))
     lines = in_order(partial(_line, plan, request, asked), [*settings], progress, _named)
     points = [point for line in lines for point in line]
@@ -84,7 +90,7 @@ def default_contexts(n_ctx_train: int) -> tuple[int, ...]:
 
 
 def _line(
-    plan: Callable[[Request], Plan],
+    plan: Callable[[Request], Solved | Ladder],
     request: Request,
     contexts: Sequence[int],
     setting: tuple[int, str, int],
@@ -100,14 +106,15 @@ def _line(
     return points
 
 
-def _tried(plan: Callable[[Request], Plan], request: Request, point: Point) -> tuple[Point, str]:
+def _tried(plan: Callable[[Request], Solved | Ladder], request: Request, point: Point) -> tuple[Point, str]:
     """The point with its plan or why it has none, and what to say of points with more context."""
     try:
-        return _priced(point, plan(_at(point, request))), ""
-    except Infeasible as error:
-        return replace(point, why_not=short(error)), f"not tried, since {point.n_ctx:,} tokens do not fit"
+        found = plan(_at(point, request))
     except ArgumentError as error:
         return replace(point, why_not=str(error)), str(error)
+    if isinstance(found, Ladder):
+        return replace(point, why_not=short(found)), f"not tried, since {point.n_ctx:,} tokens do not fit"
+    return _priced(point, found), ""
 
 
 def _at(point: Point, request: Request) -> Request:
@@ -123,10 +130,16 @@ def _at(point: Point, request: Request) -> Request:
     )
 
 
-def _priced(point: Point, plan: Plan) -> Point:
-    """The point with its plan's outcome, or refused where one slot cannot hold the request that is priced."""
-    refused = too_small(plan)
-    return replace(point, why_not=refused) if refused else replace(point, outcome=Outcome.of(plan))
+def _priced(point: Point, solved: Solved) -> Point:
+    """The point with its plan's outcome at the end of its context, or refused where a slot cannot hold the request."""
+    plan = plan_of(solved)
+    if refused := too_small(plan):
+        return replace(point, why_not=refused)
+    n_prompt, n_gen = plan.prediction.n_prompt, plan.prediction.n_gen
+    depth = plan.footprint.n_ctx_seq - n_prompt - n_gen
+    problem, found = solved.problem, solved.solution
+    prediction = predict_priced(problem.model, problem.machine, found.params, found.footprint, n_prompt, n_gen, depth)
+    return replace(point, depth=depth, outcome=Outcome.of(replace(plan, prediction=prediction)))
 
 
 def too_small(plan: Plan) -> str:
@@ -136,9 +149,9 @@ def too_small(plan: Plan) -> str:
     return f"a slot of {slot:,} tokens cannot hold the request of {n_request:,}" if slot < n_request else ""
 
 
-def short(error: Infeasible) -> str:
-    """What a refusal lacks, in a few words."""
-    where = ", ".join(f"{mib(size)} on {name}" for name, size in error.shortfall.items())
+def short(ladder: Ladder) -> str:
+    """What a search that found nothing lacks, in a few words."""
+    where = ", ".join(f"{mib(size)} on {name}" for name, size in missing(ladder).items())
     return f"short by {where}" if where else "no pool is large enough"
 
 

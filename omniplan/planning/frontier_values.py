@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from omniplan.documents.record import Record
 from omniplan.domain.build import PricedBuild
-from omniplan.domain.footprint import Unpriced
+from omniplan.domain.footprint import RAM, Unpriced
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Estimate
 
@@ -31,6 +31,11 @@ class Outcome(Record):
     spare: Mapping[str, int]
     build: PricedBuild
 
+    @property
+    def vram(self) -> int:
+        """Bytes in use over all pools but RAM."""
+        return sum(size for pool, size in self.used.items() if pool != RAM)
+
     @classmethod
     def of(cls, plan: Plan) -> Outcome:
         """What ``plan`` comes to."""
@@ -51,8 +56,9 @@ class Outcome(Record):
 class Point:
     """One combination: the total context in tokens, the type of the K and V cache, the micro-batch, the slots.
 
-    ``outcome`` is None where no plan exists, and ``why_not`` says why. ``is_efficient`` marks the Pareto front: no
-    other point is at least as good in context, slots, request time and bytes over all pools, and better in one of them.
+    ``outcome`` is None where no plan exists, and ``why_not`` says why; its rates are with ``depth`` tokens in the cache
+    of the slot, all that fits before the request. ``is_efficient`` marks the Pareto front: no other point is at least
+    as good in context, slots, request time and bytes over all pools, and better in one of them.
     """
 
     n_ctx: int
@@ -60,13 +66,14 @@ class Point:
     n_ubatch: int
     n_parallel: int
     outcome: Outcome | None = None
+    depth: int = 0
     why_not: str = ""
     is_efficient: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frontier(Record):
-    """Every combination that was asked for, by context; ``n_prompt`` and ``n_gen`` tokens are the request priced."""
+    """Every combination that was asked for, by context, priced by a request of ``n_prompt`` and ``n_gen`` tokens."""
 
     model: str
     machine: str

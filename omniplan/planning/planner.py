@@ -47,7 +47,7 @@ def quick_plan(model: Model, machine: Machine, request: Request) -> Plan | None:
 
     It keeps every limit, and ``advised_plan`` may better it. None where one search finds nothing.
     """
-    found = _found(model, machine, _usual(request))
+    found = attempt(model, machine, _usual(request))
     return plan_of(found) if isinstance(found, Solved) else None
 
 
@@ -67,14 +67,14 @@ def _usual(request: Request) -> Request:
 
 def solve(model: Model, machine: Machine, request: Request) -> Solved:
     """The fastest placement that keeps every limit, before it is put into words; raises Infeasible."""
-    found = _found(model, machine, request)
+    found = attempt(model, machine, request)
     if isinstance(found, Solved):
         return found
     raise refusal(found)
 
 
-def _found(model: Model, machine: Machine, request: Request) -> Solved | Ladder:
-    """The same, or the ladder that nobody could climb."""
+def attempt(model: Model, machine: Machine, request: Request) -> Solved | Ladder:
+    """The same, or the ladder that nobody could climb, for which no remedy has been sought yet."""
     if request.moe_cache is not None and not build_known(request.build).moe_cache:
         raise RequestError("moe_cache", request.moe_cache, f"b{request.build} has no cache of experts")
     served = with_requested(model, request)

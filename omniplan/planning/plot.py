@@ -1,4 +1,4 @@
-"""A frontier as a picture: generated tokens per second over context, one line per cache type and micro-batch."""
+"""A frontier as a picture: tokens per second and VRAM over context, one line per cache type and micro-batch."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from omniplan.domain.prediction import Estimate
 from omniplan.errors import InputError
 from omniplan.planning.frontier_values import Frontier, Outcome, Point
+from omniplan.units import GIB
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
 
@@ -33,8 +35,8 @@ def check_plot(path: str | Path) -> None:
 def write_plot(frontier: Frontier, path: str | Path) -> None:
     """Draw ``frontier`` into an SVG or PNG file by its suffix; the same frontier gives the same bytes.
 
-    One panel per number of slots; the band of a line is the range of its estimates. Raises InputError without
-    matplotlib, for another suffix, or for a file that cannot be written.
+    Speed above VRAM, side by side for each number of slots; the band of a line is the range of its estimates. Raises
+    InputError without matplotlib, for another suffix, or for a file that cannot be written.
     """
     check_plot(path)
     from matplotlib import rc_context
@@ -44,11 +46,14 @@ def write_plot(frontier: Frontier, path: str | Path) -> None:
     slots = sorted({point.n_parallel for point in frontier.points})
     # Ids of an SVG are random without a salt.
     with rc_context({"svg.hashsalt": "omniplan"}):
-        figure = Figure(figsize=(_PANEL[0] * len(slots), _PANEL[1]), layout="constrained")
-        panels = figure.subplots(1, len(slots), sharey=True, squeeze=False)[0]
-        for axes, n_parallel in zip(panels, slots, strict=True):
-            _panel(axes, [point for point in frontier.points if point.n_parallel == n_parallel])
-        panels[0].set_ylabel("generated tokens/s of one sequence")
+        figure = Figure(figsize=(_PANEL[0] * len(slots), 2 * _PANEL[1]), layout="constrained")
+        rows = figure.subplots(2, len(slots), sharey="row", squeeze=False)
+        for column, n_parallel in enumerate(slots):
+            points = [point for point in frontier.points if point.n_parallel == n_parallel]
+            _panel(rows[0][column], points, _rates)
+            _panel(rows[1][column], points, _vram)
+        rows[0][0].set_ylabel("generated tokens/s at the end of the context")
+        rows[1][0].set_ylabel("VRAM in GiB")
         figure.suptitle(f"{frontier.model} on {frontier.machine}, {frontier.n_prompt:,} + {frontier.n_gen:,} tokens")
         try:
             figure.savefig(path, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
@@ -56,14 +61,14 @@ def write_plot(frontier: Frontier, path: str | Path) -> None:
             raise InputError(f"cannot be written: {error.strerror}", field="plot", value=path) from error
 
 
-def _panel(axes: Axes, points: Sequence[Point]) -> None:
-    """The lines of one number of slots: colour by cache type, dashes by micro-batch."""
+def _panel(axes: Axes, points: Sequence[Point], figure: Callable[[Outcome], Estimate]) -> None:
+    """The lines of one ``figure`` and number of slots: colour by cache type, dashes by micro-batch."""
     types = list(dict.fromkeys(point.cache_type for point in points))
     ubatches = sorted({point.n_ubatch for point in points})
     ordered = sorted(points, key=lambda point: (types.index(point.cache_type), point.n_ubatch, point.n_ctx))
     for (cache_type, n_ubatch), group in groupby(ordered, key=lambda point: (point.cache_type, point.n_ubatch)):
         style = _STYLES[ubatches.index(n_ubatch) % len(_STYLES)]
-        _line(axes, list(group), color=f"C{types.index(cache_type)}", style=style)
+        _line(axes, list(group), figure, color=f"C{types.index(cache_type)}", style=style)
     contexts = sorted({point.n_ctx for point in points})
     axes.set_xscale("log", base=2)
     axes.set_xticks(contexts, [_short(n_ctx) for n_ctx in contexts])
@@ -78,20 +83,26 @@ def _panel(axes: Axes, points: Sequence[Point]) -> None:
     axes.legend(title="KV cache, micro-batch", loc="lower left")
 
 
-def _line(axes: Axes, points: Sequence[Point], *, color: str, style: str) -> None:
+def _line(
+    axes: Axes, points: Sequence[Point], figure: Callable[[Outcome], Estimate], *, color: str, style: str
+) -> None:
     """One line with its band; the label says where it ends."""
-    fits = [(point, point.outcome) for point in points if point.outcome is not None]
+    fits = [(point, figure(point.outcome)) for point in points if point.outcome is not None]
     contexts = [point.n_ctx for point, _ in fits]
-    rates = [outcome.decode_tokens_per_second for _, outcome in fits]
-    values = [rate.value for rate in rates]
-    axes.plot(contexts, values, linestyle=style, color=color, label=_label(points))
-    axes.fill_between(contexts, [rate.low for rate in rates], [rate.high for rate in rates], color=color, alpha=0.1)
-    front = [(point.n_ctx, _rate(outcome)) for point, outcome in fits if point.is_efficient]
-    axes.plot([n_ctx for n_ctx, _ in front], [rate for _, rate in front], "o", color=color)
+    axes.plot(contexts, [found.value for _, found in fits], linestyle=style, color=color, label=_label(points))
+    low, high = [found.low for _, found in fits], [found.high for _, found in fits]
+    axes.fill_between(contexts, low, high, color=color, alpha=0.1)
+    front = [(point.n_ctx, found.value) for point, found in fits if point.is_efficient]
+    axes.plot([n_ctx for n_ctx, _ in front], [value for _, value in front], "o", color=color)
 
 
-def _rate(outcome: Outcome) -> float:
-    return outcome.decode_tokens_per_second.value
+def _rates(outcome: Outcome) -> Estimate:
+    return outcome.decode_tokens_per_second
+
+
+def _vram(outcome: Outcome) -> Estimate:
+    size = outcome.vram / GIB
+    return Estimate(low=size, value=size, high=size)
 
 
 def _label(points: Sequence[Point]) -> str:

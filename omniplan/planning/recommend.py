@@ -13,7 +13,8 @@ from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import Objective
 from omniplan.domain.progress import Progress, unwatched
 from omniplan.domain.request import Request
-from omniplan.errors import ArgumentError, Infeasible, InputError, UnsupportedModel
+from omniplan.errors import ArgumentError, InputError, UnsupportedModel
+from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.load.margin import unpriced_build
 from omniplan.llamacpp.load.unpriced import unpriced_devices
 from omniplan.llamacpp.quant.ladder import assumed_loss, estimated, known_quant, published_loss
@@ -22,13 +23,17 @@ from omniplan.llamacpp.quant.requantise import bits_per_weight, quant_name
 from omniplan.llamacpp.quant.same_model import Identity
 from omniplan.planning.frontier import short, too_small
 from omniplan.planning.frontier_values import Outcome
-from omniplan.planning.planner import make_plan, usual_context
+from omniplan.planning.ladder import Ladder
+from omniplan.planning.planner import attempt, usual_context
 from omniplan.planning.recommendation import LeftOut, PublishedQuality, QuantOption, Recommendation
+from omniplan.planning.remedies import missing
+from omniplan.planning.result import plan_of
+from omniplan.planning.smaller import largest_context
 from omniplan.planning.workers import in_order
 
-# How many times as long as the fastest one is still worth more bits. Twice is what people trade for a step of quality
-# without being asked; between all on the GPUs and experts in RAM lies more.
-WORTH: Final = 2.0
+# How many times as long as the fastest one is still worth more bits: all on GPUs, Q6_K takes about that of IQ4_XS. What
+# reads a good part of its weights from RAM takes longer.
+WORTH: Final = 1.5
 # More perplexity than this is what people notice: 4-bit mixes lose 1 to 4 % of it, 3-bit ones 9 % and more.
 NOTICED: Final = 0.05
 _SECONDS: Final[dict[Objective, Callable[[Outcome], float]]] = {
@@ -63,11 +68,12 @@ def make_recommendation(
 ) -> Recommendation:
     """One plan per offer and per ``what_if`` quant of the offer with the most bits per weight, on all cores.
 
-    Raises InputError for an unknown quant, or without offers.
+    Raises InputError for an unknown quant, or without offers, ArgumentError for an unknown type of cache.
     """
     if not offers:
         reasons = "; ".join(f"{item.path}: {item.reason}" for item in left_out)
         raise InputError(f"recommend: no file of a model to rank{f' ({reasons})' if reasons else ''}")
+    parse(["-ctk", request.cache_type_k, "-ctv", request.cache_type_v])
     best = max((offer.model for offer in offers), key=lambda model: bits_per_weight(model.header))
     estimates, refused = _estimates(best, what_if)
     first = offers[0].model
@@ -114,14 +120,12 @@ def _option(machine: Machine, request: Request, is_usual: bool, offer: Offer) ->
         quality=_quality(offer.quant),
     )
     try:
-        return _with_plan(option, make_plan(model, machine, request))
-    except Infeasible as error:
-        smaller = [changes["n_ctx"] for changes in error.remedies if set(changes) == {"n_ctx"}]
-        if not is_usual or not smaller:
-            return replace(option, why_not=short(error))
-        return _with_plan(option, make_plan(model, machine, replace(request, n_ctx=smaller[0])))
+        found = attempt(model, machine, request)
+        if is_usual and isinstance(found, Ladder) and (n_ctx := largest_context(found.problem, missing(found))):
+            found = attempt(model, machine, replace(request, n_ctx=n_ctx))
     except ArgumentError as error:
         return replace(option, why_not=str(error))
+    return replace(option, why_not=short(found)) if isinstance(found, Ladder) else _with_plan(option, plan_of(found))
 
 
 def _with_plan(option: QuantOption, plan: Plan) -> QuantOption:
@@ -173,8 +177,8 @@ def _why(best: QuantOption, fastest: QuantOption, *, n_sound: int, n_all: int) -
         return "the only one that fits"
     among = "that loses little" if n_sound < n_all else "of all"
     if best.quant == fastest.quant:
-        return f"the fastest {among}, and none with more bits is half as fast"
-    return f"the most bits among those at least half as fast as {fastest.quant}, the fastest {among}"
+        return f"the fastest {among}, and none with more bits is two thirds as fast"
+    return f"the most bits among those at least two thirds as fast as {fastest.quant}, the fastest {among}"
 
 
 def _is_efficient(took: float, option: QuantOption, fits: Sequence[_Timed]) -> bool:

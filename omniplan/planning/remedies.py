@@ -21,7 +21,7 @@ from omniplan.units import MIB, gib, mib
 
 def refusal(ladder: Ladder) -> Infeasible:
     """The error for a ladder nobody could climb."""
-    problem, closest = ladder.problem, dict(_closest(ladder))
+    problem, closest = ladder.problem, dict(missing(ladder))
     where = ", ".join(f"{mib(size)} on {name}" for name, size in closest.items())
     n_ctx = smaller.largest_context(problem, closest)
     summary = (
@@ -58,8 +58,8 @@ def _hopeless(problem: Problem, least: tuple[int, str]) -> str:
     return f"no quant of this model would with {problem.settings.n_ctx:,} tokens: even {name} takes {gib(size)}"
 
 
-def _closest(ladder: Ladder) -> Mapping[str, int]:
-    """The missing bytes of the nearest miss.
+def missing(ladder: Ladder) -> Mapping[str, int]:
+    """The missing bytes of the nearest miss by pool.
 
     Under bounds the search may have priced one GPU alone, so all of them are priced here, by what they hold.
     """
@@ -67,10 +67,10 @@ def _closest(ladder: Ladder) -> Mapping[str, int]:
     budgets = [problem.headroom.budget_of(gpu) // MIB for gpu in problem.machine.gpus]
     if not _bounds(problem.request) or problem.is_beyond_all or not 1 < len(budgets) < MAX_DEVICES or not any(budgets):
         return known
-    missing = problem.price(
+    least = problem.price(
         candidates.by_size(problem.params, budgets, problem.model.hparams.n_layer_all, problem.pins)
     ).missing
-    return min((found for found in (known, missing) if found), key=lambda found: sum(found.values()), default=known)
+    return min((found for found in (known, least) if found), key=lambda found: sum(found.values()), default=known)
 
 
 def _bounds(request: Request) -> RequestChanges:

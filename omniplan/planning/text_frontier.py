@@ -19,7 +19,10 @@ _MEANING: Final = "on the front: no other row is as good in context, slots, requ
 def frontier_text(frontier: Frontier) -> str:
     """One row per point that fits, bytes per pool, then what does not fit and why."""
     request = f"a request of {frontier.n_prompt:,} + {frontier.n_gen:,} tokens"
-    lines = [f"{frontier.model} on {frontier.machine}: {len(frontier.points)} combinations, {request}"]
+    lines = [
+        f"{frontier.model} on {frontier.machine}: {len(frontier.points)} combinations",
+        f"Speed at the end of each context: {request} with all before it in the cache",
+    ]
     if frontier.fits is not False:
         lines += ["", _table(frontier), "", f"{_MARK} {_MEANING}"]
         lines += build_lines(point.outcome.build for point in frontier.points if point.outcome is not None)
@@ -37,7 +40,7 @@ def setting(point: Point) -> str:
 def _table(frontier: Frontier) -> str:
     pairs = [(point, point.outcome) for point in frontier.points if point.outcome is not None]
     pools = list(dict.fromkeys(pool for _, outcome in pairs for pool in outcome.used))
-    header = ("", "strategy", "context", "KV", "-ub", "-np", "tokens/s", "prompt tokens/s", "request s")
+    header = ("", "strategy", "context", "KV", "-ub", "-np", "tokens/s", "prompt tokens/s", "request s", "VRAM")
     rows = [(*_row(point, outcome), *pool_cells(outcome, pools)) for point, outcome in pairs]
     return table((*header, *pools, "least spare"), rows, left=2)
 
@@ -53,6 +56,7 @@ def _row(point: Point, outcome: Outcome) -> tuple[str, ...]:
         span(outcome.decode_tokens_per_second),
         digits(outcome.prompt_tokens_per_second.value),
         span(outcome.request_seconds),
+        gib(outcome.vram),
     )
 
 

@@ -46,7 +46,7 @@ def test_json_keeps_its_schema(capsys: Run) -> None:
 
 def test_nothing_fits_is_1(capsys: Run) -> None:
     """With what is missing."""
-    code = main(["recommend", DEEPSEEK, "--machine", "single-3090", "--ctx", "4096"])
+    code = main(["recommend", DEEPSEEK, "--machine", "single-3090", "--ctx", "4096", "--what-if-quant", "Q8_0"])
 
     assert code == 1
     assert "short by" in capsys.readouterr().out

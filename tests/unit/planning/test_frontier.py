@@ -62,22 +62,25 @@ def test_every_combination_is_there_once() -> None:
 
 
 def test_a_point_is_the_plan_of_its_settings() -> None:
-    """The same arguments, speed and bytes as ``omniplan.plan``."""
+    """The same arguments and bytes as ``omniplan.plan``, and the speed of those at the end of the context."""
     small = machine(8000)
     point = next(p for p in frontier(small).points if (p.n_ctx, p.cache_type) == (32768, "q8_0"))
     plan = omniplan.plan(cases.model(MODEL), small, n_ctx=32768, cache_type_k="q8_0", cache_type_v="q8_0")
+    full = omniplan.predict(cases.model(MODEL), small, plan.server_args, depth=32768 - 2048 - 256)
 
     assert point.outcome == Outcome(
         strategy=plan.strategy,
         server_args=plan.server_args,
         environment=plan.environment,
-        decode_tokens_per_second=plan.prediction.decode_tokens_per_second,
-        prompt_tokens_per_second=plan.prediction.prompt_tokens_per_second,
-        request_seconds=plan.prediction.request_seconds,
+        decode_tokens_per_second=full.decode_tokens_per_second,
+        prompt_tokens_per_second=full.prompt_tokens_per_second,
+        request_seconds=full.request_seconds,
         used={pool.name: pool.used for pool in plan.footprint.pools},
         spare={margin.pool: margin.left for margin in plan.margins},
         build=plan.footprint.build,
     )
+    assert point.depth == full.depth
+    assert point.outcome.vram == point.outcome.used["CUDA0"]
 
 
 def merit(point: Point) -> tuple[float, ...]:

@@ -64,7 +64,8 @@ def test_an_svg_has_its_axes_ticks_and_lines(tmp_path: Path) -> None:
     assert ET.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314 - our own file
     shown = set(re.findall(r"<!-- (.*?) -->", text))
     assert shown >= {
-        "generated tokens/s of one sequence",
+        "generated tokens/s at the end of the context",
+        "VRAM in GiB",
         "context in tokens, over all slots",
         "f16, -ub 512 (fits up to 4K)",
         "q8_0, -ub 512",
@@ -85,7 +86,7 @@ def test_a_png_is_an_image_with_colours(tmp_path: Path) -> None:
 
     assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     pixels = imread(path)
-    assert pixels.shape[:2] == (750, 2100)
+    assert pixels.shape[:2] == (1500, 2100)
     assert len({tuple(pixel) for pixel in pixels[::5, ::5].reshape(-1, pixels.shape[2]).tolist()}) > 10
 
 
@@ -128,9 +129,10 @@ def test_the_table_marks_the_front_and_lists_what_does_not_fit() -> None:
     """Pools as columns; refusals once per setting."""
     lines = frontier_text(FOUND).splitlines()
 
-    assert lines[0] == "tiny & <small> on box: 5 combinations, a request of 2,048 + 256 tokens"
-    assert [line[:1] for line in lines[3:6]] == [" ", "*", "*"]
-    assert lines[2].split()[-3:] == ["CUDA0", "least", "spare"]
+    assert lines[0] == "tiny & <small> on box: 5 combinations"
+    assert lines[1].startswith("Speed at the end of each context: a request of 2,048 + 256 tokens")
+    assert [line[:1] for line in lines[4:7]] == [" ", "*", "*"]
+    assert lines[3].split()[-4:] == ["VRAM", "CUDA0", "least", "spare"]
     assert lines[-2:] == [
         "- f16, -ub 512, -np 1, context 10,000: short by 5 MiB on RAM",
         "- q4_0, -ub 512, -np 2, context 4,096: short by 5 MiB on RAM",

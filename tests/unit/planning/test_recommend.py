@@ -63,7 +63,7 @@ def test_each_option_is_the_plan_of_its_file(found: omniplan.Recommendation) -> 
 
 
 def test_the_first_is_the_most_precise_that_is_worth_its_time() -> None:
-    """At least half as fast as the fastest that loses little; then what is slower, then what loses more."""
+    """At least two thirds as fast as the fastest that loses little; then what is slower, then what loses more."""
     found = omniplan.recommend(ZOO / "Qwen3-0.6B-Q8_0.gguf", single(24, ram_gib=13), n_ctx=8192, baselines=False)
     times = {option.quant: option.outcome.request_seconds.value for option in found.options if option.outcome}
     loss = {option.quant: assumed_loss(option.quant, option.bits_per_weight) for option in found.options}
@@ -98,7 +98,7 @@ def test_a_model_trained_in_few_bits_has_no_ladder() -> None:
 
 def test_a_context_nobody_asked_for_gives_way() -> None:
     """To the largest with which the file fits; one that was asked for stays, and what is missing is said."""
-    model, machine = ZOO / "Qwen3-8B-Q4_K_M.gguf", single(7, ram_gib=2)
+    model, machine = ZOO / "Qwen3-8B-Q4_K_M.gguf", single(7, ram_gib=4)
     usual = omniplan.recommend(model, machine, what_if=(), baselines=False).options[0]
     asked = omniplan.recommend(model, machine, what_if=(), n_ctx=32768, baselines=False).options[0]
 
@@ -110,18 +110,18 @@ def test_a_context_nobody_asked_for_gives_way() -> None:
 
 def test_a_folder_with_all_sorts_of_files(tmp_path: Path) -> None:
     """Every model by its speed, sets of shards once; broken files and projectors are named in a line each."""
-    for path in (*QWEN, ZOO / "Qwen3-8B-Q4_K_M.gguf", *ZOO.glob("Qwen3-Next-80B-A3B-Q5_K_M-0*")):
+    for path in (*QWEN, ZOO / "Qwen3-8B-Q4_K_M.gguf", *ZOO.glob("DeepSeek-R1-Q4_K_M-*")):
         shutil.copy(path, tmp_path)
     (tmp_path / "deeper").mkdir()
     (tmp_path / "deeper" / "broken.gguf").write_bytes(b"GGUF\3\0\0\0")
     (tmp_path / "mmproj-F16.gguf").write_bytes(make_header({"general.architecture": "clip"}, [("a", "f32", (256,))]))
-    found = omniplan.recommend(tmp_path, single(48), n_ctx=4096, baselines=False)
+    found = omniplan.recommend(tmp_path, single(48, ram_gib=600), n_ctx=4096, baselines=False)
     times = [option.outcome.request_seconds.value for option in found.options if option.outcome]
     text = recommendation_text(found)
 
     assert sorted(times) == times
     assert {(option.model, option.quant) for option in found.options} == {
-        ("Qwen3-30B-A3B", "Q4_K_M"), ("Qwen3-30B-A3B", "Q8_0"), ("Qwen3-8B", "Q4_K_M"), ("Qwen3-Next-80B-A3B", "Q5_K_M")
+        ("Qwen3-30B-A3B", "Q4_K_M"), ("Qwen3-30B-A3B", "Q8_0"), ("Qwen3-8B", "Q4_K_M"), ("DeepSeek-R1", "Q4_K_M")
     }  # fmt: skip
     assert {"broken.gguf", "mmproj-F16.gguf"} == {Path(item.path).name for item in found.left_out}
     assert text.startswith(f"{len(times)} of 4 models run on ")
