@@ -50,8 +50,8 @@ def recommend(
     ``models`` are files (any shard of a set), folders searched for them, or models. Files that cannot be read are named
     in ``left_out``, projectors and drafts are no models of their own. ``what_if`` are quants to estimate from the file
     with the most bits per weight; None are those that publishers usually offer where one file is given, else none.
-    ``request``, ``build`` and ``changes`` are as for ``plan``, and ``progress`` is told of every plan. Nothing that fits
-    is an answer, not an error.
+    ``request``, ``build`` and ``changes`` are as for ``plan``, and ``progress`` is told of every plan. Nothing that
+    fits is an answer, not an error.
     """
     from omniplan.domain.model import Model
     from omniplan.llamacpp.quant.ladder import ladder

@@ -97,3 +97,15 @@ def test_where_no_process_can_be_started_there_is_one_core(missing: str, monkeyp
     monkeypatch.setattr(sys, missing, {"executable": "", "platform": "emscripten"}[missing])
 
     assert workers.cores() == 1
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize("n_cores", [1, 3])
+def test_progress_is_told_of_what_is_done_here(n_cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By name before it begins, with how many are done anywhere."""
+    monkeypatch.setattr(workers, "cores", lambda: n_cores)
+    told: list[tuple[int, int, str]] = []
+    workers.in_order(abs, [-1, -2, -3], lambda done, total, label: told.append((done, total, label)), "job {}".format)
+
+    assert told[0] == (0, 3, "job -1")
+    assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
