@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from struct import Struct
 from typing import Final
 
@@ -10,6 +11,27 @@ KIB: Final = 1 << 10
 MIB: Final = 1 << 20
 GIB: Final = 1 << 30
 _SINGLE: Final = Struct("f")
+
+
+# A number with a unit of thousands, such as 32k, 1.5 GiB or 512.
+_AMOUNT: Final = re.compile(r"(-?\d{1,15}(?:\.\d{1,6})?)\s?([kmgt]?)(i?b)?", re.ASCII | re.IGNORECASE)
+_SCALE: Final = {"k": KIB, "m": MIB, "g": GIB, "t": GIB << 10}
+
+
+def tokens(text: str) -> int:
+    """Tokens as people write them: "32768", "32k" for as many, "1m"; raises ValueError."""
+    found = _AMOUNT.fullmatch(text)
+    if found is None or found[3] or found[2].lower() in ("g", "t") or ("." in found[1] and not found[2]):
+        raise ValueError(text)
+    return round(float(found[1]) * _SCALE[found[2].lower()]) if found[2] else int(found[1])
+
+
+def size(text: str, unit: int) -> int:
+    """Bytes of a size as people write it: "2g", "512 MiB", or a bare number of ``unit``; raises ValueError."""
+    found = _AMOUNT.fullmatch(text)
+    if found is None or found[1].startswith("-") or (found[3] and not found[2]):
+        raise ValueError(text)
+    return round(float(found[1]) * (_SCALE[found[2].lower()] if found[2] else unit))
 
 
 def pad(value: int, multiple: int) -> int:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omniplan.api.command import given
 from omniplan.api.source import build_of, calibrated, machine_of, model_of, served
 from omniplan.domain.defaults import DEFAULT_ANSWER, DEFAULT_BUILD, DEFAULT_PROMPT
 from omniplan.errors import InputError
@@ -28,7 +29,7 @@ def inspect(model: ModelSource) -> Inspection:
 
 
 def footprint(
-    model: ModelSource,
+    model: ModelSource | None,
     machine: MachineSource,
     args: Sequence[str] = (),
     *,
@@ -38,7 +39,8 @@ def footprint(
 ) -> Footprint:
     """Price llama-server's ``args`` for a model on ``machine`` in llama.cpp's own bytes.
 
-    ``args`` are given without ``-m``; ``env`` may hold ``LLAMA_ARG_*`` variables. ``build`` is any release, such as
+    ``args`` may also be the whole command that starts it, with launchers and assignments before it; a ``model`` of None
+    is the one that it names. ``env`` may hold ``LLAMA_ARG_*`` variables. ``build`` is any release, such as
     10505 or "b10505", an image's tag that ends with one, "latest known", or "auto" for the llama-server at hand: one
     whose bytes are not known is priced as the nearest that is, with a margin (``Footprint.build``). Weights are taken
     as loaded without mmap, as llama.cpp's own memory probe does. Raises ArgumentError for what llama-server would
@@ -54,18 +56,19 @@ def footprint(
     from omniplan.llamacpp.flags.args import parse
     from omniplan.llamacpp.load.footprint import footprint as price
 
-    params = parse(args, env=env or {}, build=build_of(build))
-    loaded, host = served(model, params), machine_of(machine)
+    asked = given(args, env)
+    params = parse(asked.args, env=asked.env, build=build_of(build), fork=asked.fork)
+    loaded, host = served(asked.model_or(model), params), asked.seen(machine_of(machine))
     priced = price(loaded, host, params, no_alloc=no_alloc)
     if priced.is_graph_known:
         return priced
     from omniplan.certify.counted import counted
 
-    return counted(loaded, host, tuple(args), env=env or {}, priced=priced)
+    return counted(loaded, host, asked.args, env=asked.env, priced=priced)
 
 
 def fit(
-    model: ModelSource,
+    model: ModelSource | None,
     machine: MachineSource,
     args: Sequence[str] = (),
     *,
@@ -81,15 +84,16 @@ def fit(
     from omniplan.llamacpp.flags.args import parse
     from omniplan.llamacpp.load.footprint import footprint as price
 
-    params = parse(args, env=env or {}, build=build_of(build))
-    known, host = served(model, params), machine_of(machine)
+    asked = given(args, env)
+    params = parse(asked.args, env=asked.env, build=build_of(build), fork=asked.fork)
+    known, host = served(asked.model_or(model), params), asked.seen(machine_of(machine))
     chosen = choose(known, host, params)
     priced = price(known, host, chosen.settled(params))
     return replace(chosen, fits=priced.fits, unpriced=priced.unpriced)
 
 
 def predict(
-    model: ModelSource,
+    model: ModelSource | None,
     machine: MachineSource,
     args: Sequence[str] = (),
     *,
@@ -138,10 +142,11 @@ def predict(
     for name, share in (("acceptance", acceptance), ("hit_rate", hit_rate)):
         if share is not None and not 0 <= share <= 1:
             raise InputError(f"{name}: needs a share from 0 to 1, got {share:g}")
-    params = parse(args, env=env or {}, build=build_of(build))
+    asked = given(args, env)
+    params = parse(asked.args, env=asked.env, build=build_of(build), fork=asked.fork)
     return price(
-        served(model, params),
-        calibrated(machine_of(machine), calibration),
+        served(asked.model_or(model), params),
+        calibrated(asked.seen(machine_of(machine)), calibration),
         params,
         n_prompt=n_prompt,
         n_gen=n_gen,
@@ -152,7 +157,7 @@ def predict(
 
 
 def compare(
-    model: ModelSource,
+    model: ModelSource | None,
     machine: MachineSource,
     groups: Sequence[Sequence[str]],
     *,
@@ -163,18 +168,30 @@ def compare(
 ) -> Comparison:
     """Price and predict several sets of llama-server's arguments, each as given, in the order given.
 
-    ``groups`` are sets of arguments without ``-m``; predictions are for a prompt of ``n_prompt`` and an answer of
-    ``n_gen`` tokens, by the bytes of ``build``. Raises ArgumentError with the number of the set that llama-server would
-    refuse.
+    ``groups`` are sets of arguments, or whole commands, as for ``footprint``; predictions are for a prompt of
+    ``n_prompt`` and an answer of ``n_gen`` tokens, by the bytes of ``build``. Raises ArgumentError with the number of
+    the set that llama-server would refuse.
     """
+    from omniplan.planning.compare import Line, numbered
     from omniplan.planning.compare import compare as side_by_side
 
+    if not groups:
+        raise InputError(
+            "compare: nothing to compare; write a command or its arguments after --, and after each further --"
+        )
+    host, asked = machine_of(machine), []
+    for number, group in enumerate(groups, 1):
+        with numbered(number):
+            asked.append(given(group, env))
+    lines = [Line(args=item.args, env=item.env, machine=item.seen(host), fork=item.fork) for item in asked]
+    named = dict.fromkeys(item.model for item in asked if item.model)
+    if model is None and len(named) != 1:
+        said = f"the commands load {len(named)} models: {', '.join(named)}" if named else "no command names a model"
+        raise InputError(f"compare: {said}; name the one to compare them for, MODEL")
     return side_by_side(
-        model_of(model),
-        machine_of(machine),
-        groups,
+        model_of(next(iter(named)) if model is None else model),
+        lines,
         n_prompt=n_prompt,
         n_gen=n_gen,
-        env=env or {},
         build=build_of(build),
     )

@@ -20,7 +20,7 @@ from omniplan.domain.model import Companions, Model
 from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Prediction
 from omniplan.domain.roles import Role
-from omniplan.errors import ArgumentError, InputError, OmniplanError
+from omniplan.errors import ArgumentError, OmniplanError
 from omniplan.formats.command import Command, Word
 from omniplan.llamacpp.fit.fit import fit
 from omniplan.llamacpp.flags.forks import fork_of
@@ -29,7 +29,7 @@ from omniplan.llamacpp.flags.table import spellings
 from omniplan.llamacpp.ggml import buffers
 from omniplan.llamacpp.load.context import CELL_PAD
 from omniplan.llamacpp.load.footprint import footprint
-from omniplan.machines.probe.order import VISIBLE, as_visible
+from omniplan.machines.probe.order import seen_by
 from omniplan.predict.request import is_known, predict_priced
 from omniplan.units import GIB, pad
 
@@ -150,15 +150,7 @@ class Case:
 
     @property
     def _visible(self) -> Machine | None:
-        if self.given_machine is None:
-            return None
-        wanted = [word for word in self.command.env.get(VISIBLE, "").split(",") if word.strip() not in ("", "-1")]
-        try:
-            gpus = as_visible(self.given_machine.gpus, self.command.env)
-        except InputError:
-            return self.given_machine
-        # A UUID that the machine file does not have names a GPU all the same.
-        return replace(self.given_machine, gpus=gpus) if len(gpus) >= len(wanted) else self.given_machine
+        return None if self.given_machine is None else seen_by(self.given_machine, self.command.env)
 
     @cached_property
     def gpus(self) -> tuple[Gpu, ...]:

@@ -17,6 +17,7 @@ from omniplan.domain.machine import Machine
 from omniplan.errors import InputError
 from omniplan.formats import models_conf
 from omniplan.formats.command import Command, Word
+from omniplan.formats.pasted import is_pasted, pasted, script_of
 from omniplan.formats.traced import Source
 
 
@@ -132,7 +133,10 @@ _NESTED: Final = 3
 
 
 def of_arguments(args: Sequence[str], environment: Mapping[str, str]) -> Document:
-    """Bare arguments as a document with one option a line, after one line for each variable."""
+    """Bare arguments as a document with one option a line, after one line for each variable; a command as a script."""
+    if is_pasted(args):
+        pasted(args)
+        return read("command", script_of(args), FileKind.SHELL)
     lines = [f"{EXPORT} {shlex.quote(f'{name}={value}')}" for name, value in environment.items()]
     lines += [shlex.join(option) for option in split_options(args)]
     return read("arguments", "".join(f"{line}\n" for line in lines), FileKind.ARGS)

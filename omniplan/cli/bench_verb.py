@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.progress import watched
+from omniplan.cli.request import each_n_tokens, n_bytes, n_tokens
 from omniplan.cli.verbs import Verb, add_json
 from omniplan.documents.whole_file import write_whole
 from omniplan.errors import InputError
@@ -39,14 +40,16 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 def _declare_protocol(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--lengths", type=_tokens, default=(), metavar="N,N", help="tokens of the prompts, default 32,160,1024"
+        "--lengths", type=each_n_tokens, default=(), metavar="N,N", help="tokens of the prompts, default 32,160,1024"
     )
-    command.add_argument("--n-gen", type=int, default=0, metavar="N", help="tokens of an answer, default 128")
+    command.add_argument("--n-gen", type=n_tokens, default=0, metavar="N", help="tokens of an answer, default 128")
     command.add_argument("--runs", type=int, default=3, metavar="N", help="requests per length and mode, default 3")
     command.add_argument("--warmup", type=int, default=1, metavar="N", help="requests that do not count, default 1")
     command.add_argument("--timeout", type=_positive, default=600, metavar="S", help="seconds an attempt may take, 600")
     command.add_argument("--retries", type=int, default=2, metavar="N", help="attempts after a failed one, default 2")
-    command.add_argument("--vram-budget", type=_positive, metavar="MIB", help="MiB that each GPU may have in use")
+    command.add_argument(
+        "--vram-budget", type=n_bytes, metavar="MIB", help="MiB that each GPU may use, or a size such as 20g"
+    )
     command.add_argument("--api-key-env", default="", metavar="VAR", help="environment variable with the server's key")
 
 
@@ -55,13 +58,6 @@ def _declare_launch(command: argparse.ArgumentParser) -> None:
     command.add_argument("--gguf", default="", metavar="FILE", help="model file, where it is not at the plan's path")
     command.add_argument("--log", default="", metavar="FILE", help="file for the started server's output")
     command.add_argument("--wait", type=_positive, default=600, metavar="S", help="seconds its loading may take, 600")
-
-
-def _tokens(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(item) for item in text.split(","))
-    except ValueError as error:
-        raise InputError(f"--lengths: expected whole numbers with commas between them, got {text[:40]!r}") from error
 
 
 def _positive(text: str) -> float:
@@ -102,7 +98,7 @@ def _bench(options: argparse.Namespace) -> int:
             plan=_plan(options.plan) if options.plan else None,
             gates=options.gates,
             served=options.model,
-            vram_budget=None if options.vram_budget is None else int(options.vram_budget * (1 << 20)),
+            vram_budget=options.vram_budget,
             api_key=_api_key(options),
             progress=progress,
             say=_say,
@@ -163,7 +159,7 @@ def _protocol(options: argparse.Namespace) -> BenchProtocol:
     from omniplan.bench.protocol import BenchProtocol
 
     return BenchProtocol(
-        lengths=options.lengths,
+        lengths=tuple(options.lengths),
         n_gen=options.n_gen,
         runs=options.runs,
         warmups=options.warmup,

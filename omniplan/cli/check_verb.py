@@ -34,14 +34,14 @@ def _declare(command: argparse.ArgumentParser) -> None:
     command.add_argument("--baseline", metavar="FILE", help="leave out the findings that this file accepts")
     command.add_argument("--write-baseline", metavar="FILE", help="accept all that is found now, in this file")
     command.usage = (
-        "omniplan check (PATH ... | -- <llama-server arguments>) [--model M] [--machine M] [--llama-cpp BUILD]\n"
+        "omniplan check (PATH ... | -- <command or arguments>) [--model M] [--machine M] [--llama-cpp BUILD]\n"
         "                      [--fix] [--json] [--format F] [--baseline FILE] [--write-baseline FILE]"
     )
 
 
 def _run(options: argparse.Namespace) -> int:
     if bool(options.files) == bool(options.server_args):
-        raise InputError("check: name a FILE or a folder, or write llama-server's arguments after --")
+        raise InputError("check: name a FILE or a folder, or write a command or llama-server's arguments after --")
     if len(options.files) > 1 or any(map(os.path.isdir, options.files)):
         return _places(options)
     source = options.files[0] if options.files else options.server_args

@@ -8,19 +8,19 @@ from typing import Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.request import add_workload, request_of
-from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model, read_model
+from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_pasted_model, read_model
 from omniplan.errors import ExitCode
 
 
 def _declare(command: argparse.ArgumentParser) -> None:
-    add_model(command)
+    add_pasted_model(command)
     add_machine(command)
     add_workload(command)
     add_build(command)
     add_json(command)
     command.usage = (
-        "omniplan compare MODEL [--machine M] [--n-prompt N] [--n-gen N] [--llama-cpp BUILD] [--json] "
-        "-- <llama-server arguments> [-- <llama-server arguments>]..."
+        "omniplan compare [MODEL] [--machine M] [--n-prompt N] [--n-gen N] [--llama-cpp BUILD] [--json] "
+        "-- <command or arguments> [-- <command or arguments>]..."
     )
 
 
@@ -29,7 +29,7 @@ def _run(options: argparse.Namespace) -> int:
 
     request = request_of(options)
     found = api.compare(
-        read_model(options.model),
+        read_model(options.model) if options.model else None,
         options.machine,
         options.server_groups,
         n_prompt=request.n_prompt,

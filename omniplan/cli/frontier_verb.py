@@ -9,16 +9,9 @@ from typing import Final
 from omniplan import api
 from omniplan.cli.output import show
 from omniplan.cli.progress import watched
-from omniplan.cli.request import add_beside, add_headroom, add_workload, request_of
+from omniplan.cli.request import add_beside, add_headroom, add_workload, each_n_tokens, request_of
 from omniplan.cli.verbs import Verb, add_build, add_machine, add_model, read_model
 from omniplan.errors import ExitCode
-
-
-def _numbers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected whole numbers such as 512,2048, got {text!r}") from None
 
 
 def _words(text: str) -> list[str]:
@@ -31,7 +24,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--ctx",
         dest="contexts",
-        type=_numbers,
+        type=each_n_tokens,
         metavar="N,N",
         help="contexts, default: powers of two from 4096 to the training context",
     )
@@ -46,13 +39,13 @@ def _declare(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--ubatch",
         dest="ubatches",
-        type=_numbers,
+        type=each_n_tokens,
         default=[512, 2048],
         metavar="N,N",
         help="micro-batches, default 512,2048",
     )
     command.add_argument(
-        "--parallel", dest="parallels", type=_numbers, default=[1], metavar="N,N", help="slots, default 1"
+        "--parallel", dest="parallels", type=each_n_tokens, default=[1], metavar="N,N", help="slots, default 1"
     )
     add_beside(command)
     add_build(command)

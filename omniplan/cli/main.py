@@ -90,7 +90,8 @@ def _run(arguments: list[str]) -> int:
         raise InputError(f"{rest[0]}: this verb takes no llama-server arguments after --; footprint and fit do")
     namespace.server_args = rest
     namespace.server_groups = list(_groups(rest)) if len(own) < len(arguments) else []
-    if len(namespace.server_groups) > 1 and not namespace.takes_groups:
+    # A command may have a -- of its own, as "nix run PACKAGE -- ARGUMENTS".
+    if len(namespace.server_groups) > 1 and not namespace.takes_groups and rest[0].startswith("-"):
         raise InputError("--: this verb takes one set of llama-server arguments; compare takes several")
     machine = getattr(namespace, "machine", None)
     if machine and not is_described(machine):

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from omniplan import api
 from omniplan.cli.output import show
-from omniplan.cli.request import add_beside, add_headroom, add_objective, add_slots, add_workload, request_of
+from omniplan.cli.request import add_beside, add_headroom, add_objective, add_slots, add_workload, n_tokens, request_of
 from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model, read_model
 from omniplan.domain.request import DEFAULT
 from omniplan.errors import ExitCode, Infeasible, InputError
+from omniplan.units import tokens
 
 if TYPE_CHECKING:
     from omniplan.domain.params import Override
@@ -45,7 +46,7 @@ def _declare_request(command: argparse.ArgumentParser) -> None:
         type=_context,
         default={},
         metavar="N",
-        help="context in tokens, over all slots (-c); MIN..WISH for the most that is not clearly slower than MIN",
+        help="context in tokens, over all slots (-c), such as 32k; MIN..WISH for the most hardly slower than MIN",
     )
     add_slots(command)
     command.add_argument(
@@ -109,7 +110,7 @@ def _declare_bounds(command: argparse.ArgumentParser) -> None:
 
 
 def _tokens_or_auto(text: str) -> int | None:
-    return None if text == "auto" else int(text)
+    return None if text == "auto" else n_tokens(text)
 
 
 def _context(text: str) -> dict[str, int]:
@@ -117,9 +118,9 @@ def _context(text: str) -> dict[str, int]:
     least, dots, wish = text.partition("..")
     words = {"n_ctx_least": least, **({"n_ctx": wish} if wish else {})} if dots else {"n_ctx": text}
     try:
-        return {name: int(word) for name, word in words.items()}
+        return {name: tokens(word) for name, word in words.items()}
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected tokens such as 32768 or 16384..65536, got {text!r}") from None
+        raise argparse.ArgumentTypeError(f"expected tokens such as 32768, 32k or 16k..64k, got {text!r}") from None
 
 
 def _pins(text: str) -> tuple[Override, ...]:

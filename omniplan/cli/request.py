@@ -6,9 +6,11 @@ import argparse
 from dataclasses import fields
 from typing import Any, Final
 
+from omniplan import units
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.prediction import Objective
 from omniplan.domain.request import AUTO, DEFAULT, Request
+from omniplan.units import MIB
 
 _NONE: Final = argparse.SUPPRESS
 
@@ -22,10 +24,28 @@ def request_of(options: argparse.Namespace, **more: Any) -> Request:
     return Request(**given, **more)
 
 
+def n_tokens(text: str) -> int:
+    """Tokens, such as 32768 or 32k."""
+    try:
+        return units.tokens(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected tokens such as 32768 or 32k, got {text!r}") from None
+
+
+def each_n_tokens(text: str) -> list[int]:
+    """Numbers of tokens with commas between them, such as 8k,32k."""
+    return [n_tokens(part) for part in text.split(",")]
+
+
 def add_context(command: argparse.ArgumentParser) -> None:
     """The context, as one number."""
     command.add_argument(
-        "--ctx", dest="n_ctx", type=int, default=_NONE, metavar="N", help="context in tokens, over all slots (-c)"
+        "--ctx",
+        dest="n_ctx",
+        type=n_tokens,
+        default=_NONE,
+        metavar="N",
+        help="context in tokens, over all slots (-c), such as 32k",
     )
 
 
@@ -73,12 +93,15 @@ def add_beside(command: argparse.ArgumentParser) -> None:
 
 
 def _mib_or_auto(text: str) -> int | str:
-    if text == AUTO:
-        return text
+    return text if text == AUTO else n_bytes(text) // MIB
+
+
+def n_bytes(text: str) -> int:
+    """Bytes of a size, such as 8g, or of a bare number of MiB."""
     try:
-        return int(text)
+        return units.size(text, MIB)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected MiB or {AUTO}, got {text!r}") from None
+        raise argparse.ArgumentTypeError(f"expected MiB such as 8192, or a size such as 8g, got {text!r}") from None
 
 
 def add_headroom(command: argparse.ArgumentParser) -> None:
@@ -88,7 +111,7 @@ def add_headroom(command: argparse.ArgumentParser) -> None:
         type=Headroom.parse,
         default=_NONE,
         metavar="H",
-        help="MiB to keep free per GPU, a share such as 10%%, or default",
+        help="MiB to keep free per GPU, a size such as 2g, a share such as 10%%, or default",
     )
 
 
@@ -98,7 +121,9 @@ def add_workload(command: argparse.ArgumentParser) -> None:
         ("--n-prompt", "a prompt", DEFAULT.n_prompt),
         ("--n-gen", "an answer", DEFAULT.n_gen),
     ):
-        command.add_argument(option, type=int, default=_NONE, metavar="N", help=f"tokens of {what}, default {usual}")
+        command.add_argument(
+            option, type=n_tokens, default=_NONE, metavar="N", help=f"tokens of {what}, default {usual}"
+        )
 
 
 def add_objective(command: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from omniplan import api
+from omniplan.api.command import given
 from omniplan.api.source import machine_of
 from omniplan.cli.output import show
 from omniplan.cli.progress import watched
@@ -63,6 +64,19 @@ def read_model(place: str) -> ModelSource:
         return api.load_model(place, progress=progress)
 
 
+def read_pasted_model(options: argparse.Namespace) -> ModelSource | None:
+    """The model to read: MODEL, else the one that the command behind ``--`` names, if it does."""
+    place = options.model or given(options.server_args).model
+    return read_model(place) if place else None
+
+
+def add_pasted_model(command: argparse.ArgumentParser) -> None:
+    """The model to read, where the command behind ``--`` does not name it."""
+    command.add_argument(
+        "model", metavar="MODEL", nargs="?", help=f"{_MODEL_HELP}; left out where the command after -- names it"
+    )
+
+
 def add_machine(command: argparse.ArgumentParser) -> None:
     """The machine to plan for."""
     command.add_argument("--machine", metavar="M", default=THIS_HOST, help=_MACHINE_HELP)
@@ -97,11 +111,11 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _declare_footprint(command: argparse.ArgumentParser) -> None:
-    add_model(command)
+    add_pasted_model(command)
     add_machine(command)
     add_build(command)
     add_json(command)
-    command.usage = "omniplan footprint MODEL [--machine M] [--llama-cpp BUILD] [--json] -- <llama-server arguments>"
+    command.usage = "omniplan footprint [MODEL] [--machine M] [--llama-cpp BUILD] [--json] -- <command or arguments>"
 
 
 def _footprint(options: argparse.Namespace) -> int:
@@ -109,18 +123,18 @@ def _footprint(options: argparse.Namespace) -> int:
     from omniplan.planning.text_plan import footprint_text
 
     machine = machine_of(options.machine)
-    priced = api.footprint(read_model(options.model), machine, options.server_args, build=options.llama_cpp)
+    priced = api.footprint(read_pasted_model(options), machine, options.server_args, build=options.llama_cpp)
     told = [item.statement for item in spill_advice(machine, priced.shortfall)]
     show(priced.to_json() if options.json else "\n".join((footprint_text(priced), *told)))
     return ExitCode.of(priced.fits)
 
 
 def _declare_fit(command: argparse.ArgumentParser) -> None:
-    add_model(command)
+    add_pasted_model(command)
     add_machine(command)
     add_build(command)
     add_json(command)
-    command.usage = "omniplan fit MODEL [--machine M] [--llama-cpp BUILD] [--json] [-- <llama-server arguments>]"
+    command.usage = "omniplan fit [MODEL] [--machine M] [--llama-cpp BUILD] [--json] [-- <command or arguments>]"
 
 
 def _fit(options: argparse.Namespace) -> int:
@@ -128,13 +142,15 @@ def _fit(options: argparse.Namespace) -> int:
 
     machine = machine_of(options.machine)
     build = options.llama_cpp
-    model = read_model(options.model)
+    model = read_pasted_model(options)
     chosen = api.fit(model, machine, options.server_args, build=build)
     if options.json:
         show(chosen.to_json())
     else:
-        args = [*options.server_args, *chosen.args]
-        show(fit_text(chosen, api.footprint(model, machine, args, build=build)))
+        asked = given(options.server_args)
+        args = [*asked.args, *chosen.args]
+        priced = api.footprint(model or asked.model, asked.seen(machine), args, env=asked.env, build=build)
+        show(fit_text(chosen, priced))
     return ExitCode.of(chosen.fits)
 
 

@@ -11,7 +11,7 @@ from omniplan.domain.footprint import RAM, Footprint
 from omniplan.domain.machine import Gpu, Machine, ReservationKind
 from omniplan.domain.process import ProcessPart
 from omniplan.errors import InputError
-from omniplan.units import GIB, MIB
+from omniplan.units import GIB, MIB, size
 
 # --cache-ram of llama-server b11434: prompts of idle slots are kept in RAM, up to this much.
 PROMPT_CACHE: Final = 8192 * MIB
@@ -76,7 +76,7 @@ class Headroom(Record):
 
     @classmethod
     def parse(cls, text: str) -> Headroom:
-        """A policy from ``"1024"`` (MiB per GPU), ``"10%"`` (of each GPU) or ``"default"``; raises InputError.
+        """A policy from ``"1024"`` (MiB per GPU), ``"2g"``, ``"10%"`` of each, or ``"default"``; raises InputError.
 
         Any other is ``"context=524288000,growth_least=0,..."``: the fields that differ from the default, in bytes.
         """
@@ -84,16 +84,19 @@ class Headroom(Record):
             return cls()
         if "=" in text:
             return cls._of_fields(text)
-        number, is_share = (text[:-1], True) if text.endswith("%") else (text, False)
         try:
-            value = float(number)
+            if not text.endswith("%"):
+                return cls(growth_fraction=0.0, growth_least=size(text, MIB), growth_display=0)
+            share = float(text[:-1])
         except ValueError:
-            value = -1.0
-        if not 0 <= value < (100 if is_share else 1 << 30):
-            raise InputError("expected MiB per GPU such as 1024, or a share such as 10%", field="headroom", value=text)
-        if is_share:
-            return cls(growth_fraction=value / 100, growth_least=0, growth_display=0)
-        return cls(growth_fraction=0.0, growth_least=int(value * MIB), growth_display=0)
+            share = -1.0
+        if not 0 <= share < 100:
+            raise InputError(
+                "expected MiB per GPU such as 1024, a size such as 2g, or a share such as 10%",
+                field="headroom",
+                value=text,
+            )
+        return cls(growth_fraction=share / 100, growth_least=0, growth_display=0)
 
     @classmethod
     def _of_fields(cls, text: str) -> Headroom:
@@ -115,7 +118,7 @@ class Headroom(Record):
         default = Headroom()
         given = {item.name: getattr(self, item.name) for item in fields(self)}
         parts = (f"{name}={value!r}" for name, value in given.items() if value != getattr(default, name))
-        texts = ("default", f"{self.growth_least / MIB:.15g}", f"{100 * self.growth_fraction:.15g}%", ",".join(parts))
+        texts = ("default", f"{self.growth_least // MIB}", f"{100 * self.growth_fraction:.15g}%", ",".join(parts))
         return next(text for text in texts if Headroom.parse(text) == self)
 
     def context_of(self, gpu: Gpu, priced: Footprint | None = None) -> int:

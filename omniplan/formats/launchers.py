@@ -79,7 +79,8 @@ def _launcher(argv: Sequence[Traced]) -> tuple[LauncherRow, int] | None:
     names = [base_name(argv[0].text), *(word.text for word in argv[1:3])]
     table = launchers()
     for size in (3, 2, 1):
-        if row := table.get(" ".join(names[:size])):
+        row = table.get(" ".join(names[:size]))
+        if row and (not row.runs or any(re.fullmatch(row.runs, word.text) for word in argv[size : size + 1])):
             return row, size
     return (table["sh"], 1) if _SHELL.fullmatch(names[0]) else None
 

@@ -52,6 +52,7 @@ class LauncherRow:
     script: tuple[str, ...] = ()
     skips: int = 0
     reads: str = "words"
+    runs: str = ""
     whole: bool = False
     each: bool = False
     is_assigning: bool = False

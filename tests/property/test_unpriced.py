@@ -15,7 +15,6 @@ from omniplan.llamacpp.flags.table import load_flags
 from omniplan.llamacpp.ggml import table
 from omniplan.llamacpp.ggml.registry import BACKENDS, backend_name
 from omniplan.llamacpp.load.unpriced import rows
-from omniplan.planning.compare import compare
 from tests.oracle import cases
 from tests.property.strategies import examples, machines, names, placements
 
@@ -50,7 +49,7 @@ def test_nothing_unpriced_fits(
         chosen = omniplan.fit(model, machine, words)
     except ArgumentError:
         return
-    compared = compare(model, machine, [words], n_prompt=128, n_gen=16, env={})
+    compared = omniplan.compare(model, machine, [words], n_prompt=128, n_gen=16)
 
     assert priced.unpriced
     assert {priced.fits, chosen.fits, compared.fits} <= {None, False}

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from omniplan.domain.machine import Gpu
+from omniplan.domain.machine import Gpu, Machine
 from omniplan.errors import InputError
 from omniplan.machines.gpus import find_gpu
 
@@ -59,6 +59,17 @@ def as_visible(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> tuple[Gpu
         return tuple(gpus)
     ordered = by_pci(gpus) if environment.get("CUDA_DEVICE_ORDER") == _PCI_BUS_ID else list(gpus)
     return tuple(replace(gpu, name=f"CUDA{index}") for index, gpu in enumerate(_visible(ordered, visible)))
+
+
+def seen_by(machine: Machine, environment: Mapping[str, str]) -> Machine:
+    """``machine`` as a process sees it that has ``environment``; as it is where that names GPUs nobody can find."""
+    wanted = [word for word in environment.get(VISIBLE, "").split(",") if word.strip() not in ("", "-1")]
+    try:
+        gpus = as_visible(machine.gpus, environment)
+    except InputError:
+        return machine
+    # A UUID that the machine file does not have names a GPU all the same.
+    return replace(machine, gpus=gpus) if len(gpus) >= len(wanted) else machine
 
 
 def without_integrated(gpus: Sequence[Gpu]) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:

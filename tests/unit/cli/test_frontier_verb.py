@@ -22,8 +22,8 @@ Run = pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["--ctx", "many"], "--ctx: expected whole numbers"),
-        (["--ctx", "4096,"], "--ctx: expected whole numbers"),
+        (["--ctx", "many"], "--ctx: expected tokens such as"),
+        (["--ctx", "4096,"], "--ctx: expected tokens such as"),
         (["--ctx", "0,4096"], "--ctx 0: expected at least 1"),
         (["--ubatch", "-1"], "--ubatch -1: expected at least 1"),
         (["--parallel", "0"], "--parallel 0: expected at least 1"),
