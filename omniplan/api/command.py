@@ -19,7 +19,7 @@ _MODELS: Final = ("model", "hf-repo", "hf-file", "model-url")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class Pasted:
     """A command: llama-server's ``args`` without the model, ``env`` beside them, and the ``model``'s place if it says.
 
     ``own_env`` is what the command itself sets, ``fork`` the fork of llama.cpp that it starts, None where only its
@@ -45,7 +45,7 @@ class Given:
         return seen_by(machine, self.own_env)
 
 
-def given(words: Sequence[str], env: Mapping[str, str] | None = None) -> Given:
+def given(words: Sequence[str], env: Mapping[str, str] | None = None) -> Pasted:
     """What ``words`` say, llama-server's arguments or a command; ``env`` holds where the command sets nothing itself.
 
     Raises InputError for a command that starts nothing known, or leaves something open; ArgumentError for a flag that
@@ -59,7 +59,7 @@ def given(words: Sequence[str], env: Mapping[str, str] | None = None) -> Given:
     settings = {**(env or {}), **own}
     fork = _fork(command) if command else None
     kept, model = _without_model(args, settings, fork or "")
-    return Given(args=kept if command else args, env=settings, own_env=own, model=model, fork=fork)
+    return Pasted(args=kept if command else args, env=settings, own_env=own, model=model, fork=fork)
 
 
 def _args(command: Command) -> tuple[str, ...]:
