@@ -58,8 +58,10 @@ def _entry(row: CheckRule) -> Iterator[str]:
 
 
 def _linked(text: str) -> str:
-    """Sources on other pages as links from this one."""
-    return re.sub(r"docs/([\w-]+\.md(?:#[\w-]+)?)", r"[\1](\1)", text)
+    """Sources on other pages and sites as links from this one; a commit is a link to its files."""
+    text = re.sub(r"docs/([\w-]+\.md(?:#[\w-]+)?)", r"[\1](\1)", text)
+    text = re.sub(r"\b(github\.com/[\w-]+/[\w.-]+) @ ([0-9a-f]{7,40})\b", r"[\1 @ \2](https://\1/tree/\2)", text)
+    return re.sub(r"(?<![\w/\[.-])((?:[a-z0-9-]+\.)+(?:com|org|io|dev)/[\w./#-]*\w)", r"[\1](https://\1)", text)
 
 
 def _text(text: str) -> str:
