@@ -103,6 +103,7 @@ def calibrate(
 def _of_bench(path: str | Path, model: ModelSource | None, machine: MachineSource | None) -> Learned:
     import json
 
+    from omniplan.documents.text_file import read_utf8
     from omniplan.errors import InputError
     from omniplan.predict.bench_rows import bench_runs
     from omniplan.predict.calibrate import calibrate
@@ -111,8 +112,8 @@ def _of_bench(path: str | Path, model: ModelSource | None, machine: MachineSourc
     if model is None or machine is None:
         raise InputError("needs the machine, and the model that was benchmarked", field="llama_bench")
     try:
-        rows = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        rows = json.loads(read_utf8(path))
+    except json.JSONDecodeError as error:
         raise InputError(f"{path}: not readable as llama-bench -o json: {error}") from error
     if not isinstance(rows, list):
         raise InputError(f"{path}: expected the list of rows that llama-bench -o json prints")

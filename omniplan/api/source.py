@@ -60,10 +60,12 @@ def served(source: ModelSource, params: ServerParams) -> Model:
 
 def is_described(name_or_path: str | Path) -> bool:
     """Whether it is a profile or a machine file, rather than words or this host."""
+    from omniplan.documents.text_file import STDIN
     from omniplan.machines import files
 
     text = str(name_or_path)
-    return isinstance(name_or_path, Path) or text in files.profiles() or text.endswith(_FILES) or os.path.exists(text)
+    is_file = isinstance(name_or_path, Path) or text == STDIN or text.endswith(_FILES) or os.path.exists(text)
+    return is_file or text in files.profiles()
 
 
 def load_machine(name_or_path: str | Path) -> Machine:

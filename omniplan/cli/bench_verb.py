@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from omniplan import api
+from omniplan.cli.files import add_output
 from omniplan.cli.output import show
 from omniplan.cli.progress import watched
 from omniplan.cli.request import each_n_tokens, n_bytes, n_tokens
@@ -32,7 +33,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
     command.add_argument("--smoke", action="store_true", help="only check that every model answers, as after an update")
     command.add_argument("--models", metavar="FILE", help="models.conf whose sections --smoke asks for")
     command.add_argument("--model", default="", metavar="NAME", help="the model to ask for, default: the first listed")
-    command.add_argument("-o", "--output", metavar="FILE", help="also write the report here, as Markdown")
+    add_output(command, "also write the report here, as Markdown")
     _declare_protocol(command)
     _declare_launch(command)
     add_json(command)

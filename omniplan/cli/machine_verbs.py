@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from omniplan.cli.output import show
+from omniplan.cli.files import add_output, deliver
 from omniplan.cli.progress import watched
 from omniplan.cli.verbs import Verb
-from omniplan.documents.whole_file import write_whole
 from omniplan.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ _SOURCES: Final = (
 
 
 def _output(command: argparse.ArgumentParser) -> None:
-    command.add_argument("-o", "--output", metavar="FILE", help="write the machine file here instead of printing it")
+    add_output(command, "write the machine file here instead of printing it")
     command.add_argument("--name", default="", help="what to call the machine")
     command.add_argument("--json", action="store_true", help="print JSON; its schema: `omniplan schema machine`")
 
@@ -106,14 +104,7 @@ def _from_runs(options: argparse.Namespace) -> int:
         args=options.server_args,
         nvidia_smi=options.nvidia_smi,
     )
-    return _hand_out(learned.to_toml(), options)
-
-
-def _hand_out(text: str, options: argparse.Namespace) -> int:
-    if options.output:
-        write_whole(Path(options.output), text)
-        return 0
-    return show(text)
+    return deliver(learned.to_toml(), options.output)
 
 
 def _give(machine: Machine, options: argparse.Namespace) -> int:
@@ -121,10 +112,9 @@ def _give(machine: Machine, options: argparse.Namespace) -> int:
 
     for note in machine.notes:
         print(f"note: {note}", file=sys.stderr)
-    if options.output:
-        write_whole(Path(options.output), machine_toml(machine))
-        return 0
-    return show(json.dumps(machine.to_dict(), indent=2, ensure_ascii=False) if options.json else machine_toml(machine))
+    as_json = options.json and not options.output
+    text = json.dumps(machine.to_dict(), indent=2, ensure_ascii=False) if as_json else machine_toml(machine)
+    return deliver(text, options.output)
 
 
 VERBS: Final = (

@@ -25,8 +25,10 @@ from omniplan.cli import (
     verbs,
     verify_verb,
 )
+from omniplan.cli.files import check_output
 from omniplan.cli.output import put
 from omniplan.cli.said import said
+from omniplan.documents.text_file import STDIN
 from omniplan.domain.defaults import AUTO_BUILD, THIS_HOST
 from omniplan.errors import ExitCode, InputError, OmniplanError
 
@@ -93,8 +95,11 @@ def _run(arguments: list[str]) -> int:
     # A command may have a -- of its own, as "nix run PACKAGE -- ARGUMENTS".
     if len(namespace.server_groups) > 1 and not namespace.takes_groups and rest[0].startswith("-"):
         raise InputError("--: this verb takes one set of llama-server arguments; compare takes several")
+    check_output(namespace)
     machine = getattr(namespace, "machine", None)
-    if machine and not is_described(machine):
+    if machine == STDIN:
+        namespace.machine = load_machine(machine)
+    elif machine and not is_described(machine):
         namespace.machine = _told(machine)
     build = getattr(namespace, "llama_cpp", None)
     if isinstance(build, str):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from omniplan import api
+from omniplan.cli.files import add_format, add_output, deliver, deliver_plan
 from omniplan.cli.output import show
 from omniplan.cli.request import add_beside, add_headroom, add_objective, add_slots, add_workload, n_tokens, request_of
 from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model, read_model
@@ -37,6 +38,8 @@ def _declare(command: argparse.ArgumentParser) -> None:
         default=_NONE,
         help="leave out --fit and the other baselines, which take most of the time",
     )
+    add_format(command, default=None)
+    add_output(command, "write the answer here instead of printing it")
     add_json(command)
 
 
@@ -148,6 +151,10 @@ def _cache_types(options: argparse.Namespace) -> dict[str, Any]:
 def _run(options: argparse.Namespace) -> int:
     from omniplan.planning.text_plan import plan_text
 
+    if options.into and not options.as_:
+        raise InputError(f"--into {options.into}: say what the file is with --as, such as --as llama-swap")
+    if options.as_ and options.json:
+        raise InputError(f"--as {options.as_}: leave out --json; one run prints one thing")
     request = request_of(options, **options.ctx, **_cache_types(options))
     try:
         plan = api.plan(read_model(options.model), options.machine, request, calibration=_calibration(options))
@@ -155,7 +162,10 @@ def _run(options: argparse.Namespace) -> int:
         if options.json:
             show(_refused(refusal))
         raise
-    show(plan.to_json() if options.json else plan_text(plan))
+    if options.as_:
+        deliver_plan(plan, options)
+    else:
+        deliver(plan.to_json() if options.json else plan_text(plan), options.output)
     return ExitCode.of(plan.footprint.fits)
 
 

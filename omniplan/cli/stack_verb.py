@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from omniplan import api
+from omniplan.cli.files import add_output
 from omniplan.cli.output import show
 from omniplan.cli.progress import watched
 from omniplan.cli.said import said
@@ -35,9 +36,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--as", dest="as_", metavar="FORMAT", help="table (default), models.conf, preset, llama-swap or compose"
     )
-    command.add_argument(
-        "-o", "--output", metavar="DIR", help="write every format, or the one of --as, and every plan into this folder"
-    )
+    add_output(command, "write every format, or the one of --as, and every plan into this folder", metavar="DIR")
     command.add_argument("--models-dir", metavar="DIR", help="the folder that a container sees as /models")
     command.add_argument("--ttl", type=int, default=0, metavar="S", help="llama-swap: unload after S idle seconds")
     add_json(command)
@@ -71,6 +70,9 @@ def _write(found: Stack, options: argparse.Namespace) -> None:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(f"-o {folder}: cannot be made: {error.strerror}") from error
+    there = [name for name in texts if (folder / name).exists()]
+    if there and not options.force:
+        raise InputError(f"-o {folder}: has {', '.join(there)} already; add --force to write over them")
     for name, text in texts.items():
         write_whole(folder / name, text)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from omniplan.documents.record import read
+from omniplan.documents.text_file import STDIN
 from omniplan.documents.toml_text import parse_toml
 from omniplan.errors import InputError
 
@@ -16,14 +17,19 @@ T = TypeVar("T")
 def from_text(
     kind: type[T], text: str, *, where: str, what: str, complete: Callable[[Any], Any] = lambda raw: raw
 ) -> T:
-    """The ``kind`` written in ``text``, a ``what`` in TOML, or in JSON where the name ``where`` says so.
+    """The ``kind`` written in ``text``, a ``what`` in TOML, or in JSON where the name ``where`` or the text says so.
 
     ``complete`` fills what was read with what lies elsewhere. Raises InputError with ``where`` and the path inside it.
     """
     try:
-        return read(kind, complete(_parse_json(text) if where.endswith(".json") else parse_toml(text, what=what)))
+        return read(kind, complete(_parse_json(text) if _is_json(text, where) else parse_toml(text, what=what)))
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+
+
+def _is_json(text: str, where: str) -> bool:
+    """Whether it is JSON: by the file's name, on standard input by its first character, with which no TOML begins."""
+    return where.endswith(".json") or (where == STDIN and text.lstrip().startswith("{"))
 
 
 def _parse_json(text: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -11,10 +12,14 @@ from omniplan.errors import InputError
 _ERRORS: Final = "surrogateescape"
 
 
+# Stands for standard input where a file is read, and for standard output where one is written.
+STDIN: Final = "-"
+
+
 def read_utf8(path: str | Path) -> str:
-    """The text of the UTF-8 file at ``path``; raises InputError with the path and the reason."""
+    """The text of the UTF-8 file at ``path``, or standard input; raises InputError with the path and the reason."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return _bytes_of(path).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not text"
         raise InputError(f"{path}: cannot be read: {reason}") from error
@@ -23,9 +28,13 @@ def read_utf8(path: str | Path) -> str:
 def read_text(path: str | Path) -> str:
     """The file's text with every byte kept, line ends included; raises InputError when it cannot be read."""
     try:
-        return Path(path).read_bytes().decode("utf-8", _ERRORS)
+        return _bytes_of(path).decode("utf-8", _ERRORS)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _bytes_of(path: str | Path) -> bytes:
+    return sys.stdin.buffer.read() if str(path) == STDIN else Path(path).read_bytes()
 
 
 def to_bytes(text: str) -> bytes:

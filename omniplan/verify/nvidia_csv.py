@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from omniplan.documents.text_file import read_utf8
 from omniplan.domain.hosts import own_gpus
 from omniplan.domain.machine import Machine
 from omniplan.errors import InputError
@@ -25,9 +26,9 @@ def read_usage(path: str | Path, machine: Machine | None) -> tuple[GpuUsage, ...
     GPUs are matched by UUID or PCI address where ``machine`` has them, else by index.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = read_utf8(path).removeprefix("\ufeff")
         rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines()) if any(map(str.strip, row))]
-    except (OSError, ValueError, csv.Error) as error:
+    except csv.Error as error:
         raise InputError(f"{path}: cannot be read as CSV: {error}") from error
     names = [_UNIT.sub("", cell).strip().lower() for cell in rows[0]] if rows else []
     if "memory.used" not in names:
