@@ -17,9 +17,12 @@ from omniplan.api import (
     frontier,
     inspect,
     judge,
+    keep_measurements,
     load_machine,
+    load_measurements,
     load_model,
     load_plan,
+    measurements,
     plan,
     plans,
     predict,
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
     from omniplan.domain.headroom import Headroom
     from omniplan.domain.inspection import Inspection
     from omniplan.domain.machine import Gpu, Host, Machine
+    from omniplan.domain.measurement import Measurement
     from omniplan.domain.model import Model
     from omniplan.domain.params import LoadMode, Override
     from omniplan.domain.plan import Plan
@@ -104,6 +108,7 @@ __all__ = [
     "LoadMode",
     "LoadReport",
     "Machine",
+    "Measurement",
     "Metric",
     "Model",
     "Objective",
@@ -135,10 +140,13 @@ __all__ = [
     "frontier",
     "inspect",
     "judge",
+    "keep_measurements",
     "load_machine",
+    "load_measurements",
     "load_model",
     "load_plan",
     "machine_from_words",
+    "measurements",
     "plan",
     "plans",
     "predict",
@@ -164,6 +172,7 @@ _LATE = {
     "Gpu": "domain.machine",
     "Machine": "domain.machine",
     "Model": "domain.model",
+    "Measurement": "domain.measurement",
     "LoadMode": "domain.params",
     "Override": "domain.params",
     "Objective": "domain.prediction",

@@ -10,6 +10,8 @@ from omniplan.domain.machine import Gpu, Host, Machine, Memory, Reservation, Res
 from omniplan.domain.processor import Cpu, NumaNode
 
 MIB = 1 << 20
+# How a bandwidth of a machine may be known.
+_BASES = [basis for basis in Basis if basis not in (Basis.HEADER, Basis.ELSEWHERE)]
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -46,7 +48,7 @@ def gpus(draw: st.DrawFn, index: int) -> Gpu:
         uuid=draw(st.sampled_from(["", f"GPU-{index}"])),
         pci=draw(st.sampled_from(["", f"0000:{index:02x}:00.0"])),
         bandwidth=draw(rates),
-        bandwidth_basis=draw(st.sampled_from([basis for basis in Basis if basis != Basis.HEADER])),
+        bandwidth_basis=draw(st.sampled_from(_BASES)),
         fp16_flops=draw(operations),
         int8_ops=draw(operations),
         pcie_generation=draw(counts),
@@ -68,7 +70,7 @@ def memories(draw: st.DrawFn) -> Memory:
         channels=draw(counts),
         speed_mts=draw(counts),
         bandwidth=draw(rates),
-        bandwidth_basis=draw(st.sampled_from([basis for basis in Basis if basis != Basis.HEADER])),
+        bandwidth_basis=draw(st.sampled_from(_BASES)),
         measured=draw(st.sampled_from(["", "2026-01-30"])),
         swap=draw(st.none() | sizes),
     )

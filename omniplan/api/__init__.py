@@ -12,6 +12,7 @@ from omniplan.api.certificate import certify
 from omniplan.api.checks import check, check_files
 from omniplan.api.choose import frontier, plan, plans
 from omniplan.api.engines import weigh_engines
+from omniplan.api.evidence import keep_measurements, load_measurements, measurements
 from omniplan.api.hosts import probe
 from omniplan.api.measure import bench, judge, smoke
 from omniplan.api.price import compare, fit, footprint, inspect, predict
@@ -36,9 +37,12 @@ __all__ = [
     "frontier",
     "inspect",
     "judge",
+    "keep_measurements",
     "load_machine",
+    "load_measurements",
     "load_model",
     "load_plan",
+    "measurements",
     "plan",
     "plans",
     "predict",

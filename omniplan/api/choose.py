@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from omniplan.api.evidence import with_measured
 from omniplan.api.source import calibrated, machine_of, model_of, requested
 from omniplan.domain.progress import unwatched
 
@@ -30,8 +31,8 @@ def plan(
     """Choose a placement that keeps the headroom on every pool of ``machine``, with its price and its reasons.
 
     ``machine`` is one, the name of a shipped one, or a machine file; ``calibration`` what its own runs taught, a file
-    of ``omniplan calibrate``. ``changes`` are fields of ``Request`` that differ from ``request``, or from the default,
-    and ``build`` is the llama.cpp that is meant, as for ``footprint``.
+    of ``omniplan calibrate`` or measurements, a file or a folder. ``changes`` are fields that differ from
+    ``request``, or from the default ``Request``, and ``build`` is the llama.cpp that is meant, as for ``footprint``.
 
     The plan's ``prediction`` is for the request's prompt and answer. It carries ``baselines``, what one would do
     without it, and is never predicted slower than one that fits; ``plan.fit_instead`` is --fit's own command where the
@@ -40,8 +41,9 @@ def plan(
     """
     from omniplan.planning.planner import advised_plan
 
-    known = calibrated(machine_of(machine), calibration)
-    found = advised_plan(model_of(model), known, requested(request, build, changes))
+    source = model_of(model)
+    known = calibrated(machine_of(machine), calibration, source)
+    found = advised_plan(source, known, requested(request, build, changes))
     return _of_files(found, machine, calibration)
 
 
@@ -63,7 +65,8 @@ def plans(
     from omniplan.planning.planner import advised_plan, quick_plan
 
     asked = requested(request, build, changes)
-    source, known = model_of(model), calibrated(machine_of(machine), calibration)
+    source = model_of(model)
+    known = calibrated(machine_of(machine), calibration, source)
     quick = quick_plan(source, known, asked)
     if quick is not None:
         yield _of_files(quick, machine, calibration)
@@ -71,9 +74,12 @@ def plans(
 
 
 def _of_files(found: Plan, machine: MachineSource, calibration: str | Path | None) -> Plan:
-    """The plan with the files that machine and calibration were read from."""
+    """The plan with the files that machine and calibration were read from, and what such runs took."""
+    from omniplan.predict.measured import model_of_plan, params_of
+
     return replace(
         found,
+        prediction=with_measured(found.prediction, model_of_plan(found), found.machine, params_of(found), calibration),
         machine_file=str(machine) if isinstance(machine, str | Path) else None,
         calibration=None if calibration is None else str(calibration),
     )

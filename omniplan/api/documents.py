@@ -15,6 +15,7 @@ from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.inspection import Inspection
 from omniplan.domain.machine import Machine
+from omniplan.domain.measurement import Measurement
 from omniplan.domain.plan import SCHEMA_VERSION, Plan
 from omniplan.engines.values import Weighing
 from omniplan.errors import InputError
@@ -43,6 +44,7 @@ SCHEMAS: Final[dict[str, type]] = {
     "calibration": Learned,
     "weighing": Weighing,
     "machine": Machine,
+    "measurement": Measurement,
     "report": Report,
     "load-report": LoadReport,
     "verification": Verification,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omniplan.api.command import given
+from omniplan.api.evidence import with_measured
 from omniplan.api.source import build_of, calibrated, machine_of, model_of, served
 from omniplan.domain.defaults import DEFAULT_ANSWER, DEFAULT_BUILD, DEFAULT_PROMPT
 from omniplan.errors import InputError
@@ -131,10 +132,12 @@ def predict(
     has the expert that is asked for, as llama-server prints it at its end; None takes measured rows.
     ``cached_experts`` says what was taken, and the rate's range covers that range as well.
 
-    ``calibration`` is a machine's own file, as ``omniplan calibrate`` writes it. Raises InputError or ArgumentError.
+    ``calibration`` is a machine's own file, as ``omniplan calibrate`` writes it, or measurements: a file or a folder.
+    ``measured`` is what the same took in measurements made here, and in those. Raises InputError or ArgumentError.
     """
     from omniplan.domain.request import check_count
     from omniplan.llamacpp.flags.args import parse
+    from omniplan.predict.measured import model_of_header
     from omniplan.predict.request import predict as price
 
     for name, tokens in (("n_prompt", n_prompt), ("n_gen", n_gen), ("depth", depth)):
@@ -144,9 +147,11 @@ def predict(
             raise InputError(f"{name}: needs a share from 0 to 1, got {share:g}")
     asked = given(args, env)
     params = parse(asked.args, env=asked.env, build=build_of(build), fork=asked.fork)
-    return price(
-        served(asked.model_or(model), params),
-        calibrated(asked.seen(machine_of(machine)), calibration),
+    loaded = served(asked.model_or(model), params)
+    host = calibrated(asked.seen(machine_of(machine)), calibration, loaded)
+    found = price(
+        loaded,
+        host,
         params,
         n_prompt=n_prompt,
         n_gen=n_gen,
@@ -154,6 +159,7 @@ def predict(
         acceptance=acceptance,
         hit_rate=hit_rate,
     )
+    return with_measured(found, model_of_header(loaded), host, params, calibration)
 
 
 def compare(

@@ -73,6 +73,7 @@ def calibrate(
     logs: Sequence[str | Path | LoadReport] = (),
     *,
     llama_bench: str | Path | None = None,
+    records: str | Path | None = None,
     model: ModelSource | None = None,
     machine: MachineSource | None = None,
     args: Sequence[str] = (),
@@ -83,13 +84,16 @@ def calibrate(
     Logs teach memory in use beside the model per GPU and, with the ``model`` that ran, the build's compute buffers and
     constants of the time model, held against predictions of ``args`` or of what each log shows; ``nvidia_smi`` is a CSV
     file of memory in use during the one run. Without ``machine`` the log's own devices are taken. ``llama_bench``
-    teaches constants, and needs model and machine. ``plan`` and ``predict`` take a file of the result's ``to_toml``.
+    teaches constants, and needs model and machine. So do ``records``, measurements in a file or a folder, which name
+    the machine themselves. ``plan`` and ``predict`` take a file of the result's ``to_toml``.
     Raises InputError where a log is of a failed load or of another machine, teaches nothing, or contradicts another.
     """
     from omniplan.errors import InputError
     from omniplan.verify.learn import learn
     from omniplan.verify.nvidia_csv import read_usage
 
+    if records is not None:
+        return _of_records(records, model, machine)
     if llama_bench is not None:
         return _of_bench(llama_bench, model, machine)
     if not logs:
@@ -98,6 +102,17 @@ def calibrate(
     known, host = None if model is None else model_of(model), None if machine is None else machine_of(machine)
     usage = read_usage(nvidia_smi, host) if nvidia_smi is not None else ()
     return learn(reports, machine=host, model=known, args=args, usage=usage)
+
+
+def _of_records(path: str | Path, model: ModelSource | None, machine: MachineSource | None) -> Learned:
+    from omniplan.api.evidence import load_measurements
+    from omniplan.errors import InputError
+    from omniplan.predict.known import learn_measured
+
+    if model is None:
+        raise InputError("needs the model that was measured", field="records")
+    host = None if machine is None else machine_of(machine)
+    return learn_measured(model_of(model), load_measurements(path), host, source=str(path))
 
 
 def _of_bench(path: str | Path, model: ModelSource | None, machine: MachineSource | None) -> Learned:

@@ -121,13 +121,22 @@ def requested(request: Request | None, build: int | str | None, changes: Request
     return asked if build is None else replace(asked, build=build_of(build))
 
 
-def calibrated(machine: Machine, calibration: str | Path | None) -> Machine:
-    """``machine`` with what its own runs taught, from a file that ``omniplan calibrate`` wrote; raises InputError."""
+def calibrated(machine: Machine, calibration: str | Path | None, model: ModelSource) -> Machine:
+    """``machine`` with what its own runs taught; raises InputError.
+
+    That stands in a file that ``omniplan calibrate`` wrote, or in measurements of ``model`` on such a machine.
+    """
     if calibration is None:
         return machine
+    from omniplan.api.evidence import is_of_measurements, load_measurements
     from omniplan.predict import learned
+    from omniplan.predict.known import learn_measured
 
-    return learned.apply(learned.load(calibration), machine, where=str(calibration))
+    where = str(calibration)
+    if not is_of_measurements(calibration):
+        return learned.apply(learned.load(calibration), machine, where=where)
+    taught = learn_measured(model_of(model), load_measurements(calibration), machine, source=where)
+    return learned.apply(taught, machine, where=where)
 
 
 def load_plan(path: str | Path) -> Plan:

@@ -59,7 +59,7 @@ def tune(
 
     asked = requested(request, build, {"n_ubatch": None, **changes} if request is None else changes)
     read = model_of(model)
-    plans = rivals(read, calibrated(machine_of(machine), calibration), asked)
+    plans = rivals(read, calibrated(machine_of(machine), calibration, read), asked)
     tell = say or silent
     if runner is None:
         for line in disturbances():

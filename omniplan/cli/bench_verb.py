@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from omniplan import api
 from omniplan.cli.files import add_output
+from omniplan.cli.keeping import keep
 from omniplan.cli.output import show
 from omniplan.cli.progress import watched
 from omniplan.cli.request import each_n_tokens, n_bytes, n_tokens
@@ -104,6 +105,8 @@ def _bench(options: argparse.Namespace) -> int:
             progress=progress,
             say=_say,
         )
+    if options.launch and not report.stopped:
+        keep(report, _plan(options.launch))
     return _give_bench(report, options)
 
 

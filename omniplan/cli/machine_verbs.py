@@ -65,13 +65,16 @@ def _declare_calibrate(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--log", nargs="+", action="extend", metavar="LOG", help="instead of measuring: learn from logs of llama-server"
     )
+    command.add_argument(
+        "--records", metavar="PATH", help="instead of measuring: constants from measurements, a file or a folder"
+    )
     command.add_argument("--nvidia-smi", metavar="CSV", help="memory in use during the one run of --log")
-    command.add_argument("--model", metavar="MODEL", help="the model that ran, with --llama-bench or --log")
+    command.add_argument("--model", metavar="MODEL", help="the model that ran, with --llama-bench, --records or --log")
     _output(command)
 
 
 def _calibrate(options: argparse.Namespace) -> int:
-    if options.llama_bench or options.log:
+    if options.llama_bench or options.records or options.log:
         return _from_runs(options)
     if options.server_args:
         raise InputError(f"{options.server_args[0]}: llama-server's arguments belong to --log")
@@ -99,6 +102,7 @@ def _from_runs(options: argparse.Namespace) -> int:
     learned = api.calibrate(
         options.log or (),
         llama_bench=options.llama_bench,
+        records=options.records,
         model=options.model,
         machine=options.machine,
         args=options.server_args,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from omniplan import api
+from omniplan.cli.keeping import keep
 from omniplan.cli.output import show
 from omniplan.cli.progress import watched
 from omniplan.cli.request import add_beside, add_context, add_headroom, add_slots, add_workload, request_of
@@ -73,6 +74,7 @@ def _run(options: argparse.Namespace) -> int:
         )
     if options.learned:
         _write(tuned, Path(options.learned))
+    keep(tuned)
     show(tuned_text(tuned, options.gguf or options.model))
     return ExitCode.GOOD if tuned.best else ExitCode.BAD
 

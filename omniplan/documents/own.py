@@ -28,6 +28,16 @@ def own_folder() -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def made_folder() -> Path:
+    """The folder, made where there is none yet; raises InputError where it cannot be."""
+    folder = own_folder() or Path(_configuration(), "omniplan")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
+    return folder
+
+
 def _configuration() -> str:
     """Where programs keep what a user has set."""
     home = os.path.expanduser("~")

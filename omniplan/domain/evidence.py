@@ -9,10 +9,11 @@ from omniplan.documents.column import Positive
 
 
 class Basis(StrEnum):
-    """How a number is known, from firmest to loosest."""
+    """How a number is known, from firmest to loosest: ``MEASURED`` on this machine, ``MODELLED`` by prediction."""
 
     HEADER = "header"
     MEASURED = "measured"
+    ELSEWHERE = "measured elsewhere"
     SPEC = "spec"
     MODELLED = "modelled"
     ASSUMED = "assumed"

@@ -25,8 +25,9 @@ def _room(values: Mapping[str, Any]) -> int:
 
 
 ComputeCapability = Annotated[str, Column(pattern=r"\d{1,2}\.\d|gfx[0-9a-f]{3,4}", example="8.9")]
-# How a bandwidth of a machine may be known: no header tells it.
-BandwidthBasis = Annotated[Basis, Column(choices=tuple(basis for basis in Basis if basis is not Basis.HEADER))]
+# How a bandwidth of a machine may be known: no header tells it, and no other machine.
+_BASES: Final = tuple(basis for basis in Basis if basis not in (Basis.HEADER, Basis.ELSEWHERE))
+BandwidthBasis = Annotated[Basis, Column(choices=_BASES)]
 
 
 class ReservationKind(StrEnum):

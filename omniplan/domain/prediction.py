@@ -117,13 +117,31 @@ class CachedExperts(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredSpeeds(Record):
+    """What the same settings took with the same model on the same hardware: here, or elsewhere, as ``basis`` says.
+
+    The ranges are those of ``n_runs`` requests of ``n_prompt`` and ``n_gen`` tokens, the last on ``date`` with
+    ``llama_cpp``; None for a phase that was not measured.
+    """
+
+    basis: Basis
+    decode_tokens_per_second: Estimate | None
+    prompt_tokens_per_second: Estimate | None
+    n_prompt: int
+    n_gen: int
+    n_runs: int
+    llama_cpp: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction(Record):
     """How fast a placement will run.
 
     ``terms`` are seconds per generated token by cause and sum to the decode time; ``prompt_terms`` are seconds of the
     whole prompt by cause. ``n_prompt``, ``n_gen`` and ``depth`` are the workload in tokens.
     ``speculation`` is None where nothing is drafted, or where what drafts or its acceptance is not known.
-    ``cached_experts`` is None without such a cache.
+    ``cached_experts`` is None without such a cache. ``measured`` are measurements of the same, ours first.
     """
 
     decode_tokens_per_second: Estimate
@@ -137,3 +155,4 @@ class Prediction(Record):
     assumptions: tuple[str, ...] = ()
     speculation: Speculation | None = None
     cached_experts: CachedExperts | None = None
+    measured: tuple[MeasuredSpeeds, ...] = ()

@@ -35,11 +35,12 @@ class BadRows(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchSpeed:
-    """One test: tokens per second, how far its repetitions lie from that as a share, and the build that ran it."""
+    """One test: tokens per second, how far its repetitions lie from that as a share, the build that ran it, the day."""
 
     rate: float
     scatter: float
     build: str
+    date: str
 
 
 def read_speed(text: bytes) -> BenchSpeed:
@@ -50,13 +51,13 @@ def read_speed(text: bytes) -> BenchSpeed:
     try:
         (row,) = json.loads(text)
         rates = [float(rate) for rate in row["samples_ts"]]
-        build = f"b{int(row['build_number'])}"
+        build, date = f"b{int(row['build_number'])}", str(row["test_time"])[:10]
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
         raise BadRows(f"not the row of one test: {str(error)[:80]}") from error
     if not rates or not all(0 < rate < LARGEST for rate in rates):
         raise BadRows(f"its repetitions run at {str(rates)[:80]} tokens per second")
     rate = median(rates)
-    return BenchSpeed(rate=rate, scatter=(max(rates) - min(rates)) / rate / 2, build=build)
+    return BenchSpeed(rate=rate, scatter=(max(rates) - min(rates)) / rate / 2, build=build, date=date)
 
 
 def bench_runs(rows: Iterable[Mapping[str, Any]], model: Model) -> list[MeasuredSpeed]:

@@ -9,6 +9,7 @@ from math import exp, log
 from statistics import median
 from typing import Final
 
+from omniplan.documents.frozen import FrozenMapping
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
@@ -50,7 +51,7 @@ _DISAGREEMENT: Final = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredSpeed:
-    """One measured speed: ``args`` as for llama-server, one of ``n_prompt`` and ``n_gen`` 0, tokens per second."""
+    """One measured speed in tokens per second: ``args`` as for llama-server, one of ``n_prompt`` and ``n_gen`` 0."""
 
     label: str
     args: tuple[str, ...]
@@ -59,6 +60,7 @@ class MeasuredSpeed:
     depth: int
     rate: float
     date: str = ""
+    environment: Mapping[str, str] = FrozenMapping()
 
 
 def calibrate(
@@ -91,7 +93,7 @@ def calibrate(
 
 
 def _factor(model: Model, machine: Machine, run: MeasuredSpeed, base: Mapping[str, float]) -> tuple[str, float]:
-    params = parse(list(run.args))
+    params = parse(list(run.args), env=run.environment)
     if params.moe_cache:
         raise InputError(f"{run.label}: how often its cache of experts was hit is not known; run without one")
     kind = _kind(_predicted(model, machine, params, run, base), run)

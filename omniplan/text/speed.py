@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from omniplan.domain.evidence import Basis
 from omniplan.domain.plan import Plan
-from omniplan.domain.prediction import CachedExperts, Cause, Estimate, Prediction, Speculation
+from omniplan.domain.prediction import CachedExperts, Cause, Estimate, MeasuredSpeeds, Prediction, Speculation
 from omniplan.text.argv import shell_line
 from omniplan.text.table import table
 from omniplan.text.verdict import FITS
@@ -23,6 +24,7 @@ def speed_lines(prediction: Prediction) -> list[str]:
     if prediction.prompt_terms:
         rates += f", {rate(prediction.prompt_tokens_per_second)} for a prompt"
     lines = [
+        *(_measured(found) for found in prediction.measured),
         f"Predicted: {rates}; {span(prediction.request_seconds)} s for a request of {workload}",
         f"ms per token: {_terms(prediction.terms, 1e3)}",
         *_cached(prediction.cached_experts),
@@ -31,6 +33,20 @@ def speed_lines(prediction: Prediction) -> list[str]:
     if prediction.prompt_terms:
         lines.append(f"s per prompt: {_terms(prediction.prompt_terms, 1.0)}")
     return lines
+
+
+def _measured(found: MeasuredSpeeds) -> str:
+    where = "here" if found.basis is Basis.MEASURED else "elsewhere"
+    rates = [
+        f"{rate(estimate)} {what}"
+        for estimate, what in (
+            (found.decode_tokens_per_second, "generating"),
+            (found.prompt_tokens_per_second, "for a prompt"),
+        )
+        if estimate
+    ]
+    of = f"{found.n_runs} run{'s' * (found.n_runs > 1)} of {found.n_prompt:,} + {found.n_gen:,} tokens"
+    return f"Measured {where}: {', '.join(rates)}; {of}, {found.llama_cpp or 'build unknown'}, {found.date}"
 
 
 def _cached(found: CachedExperts | None) -> list[str]:

@@ -23,7 +23,7 @@ class TunedRun:
 
     ``args`` are llama-server's without ``-m``. ``failure`` says why there are no seconds, "" where there are.
     ``scatter`` is how far single requests lie from that, as a share, and ``disturbances`` what else had a part in it.
-    ``server`` is the build that ran, as it calls itself.
+    ``server`` is the build that ran, as it calls itself, in ``n_runs`` requests of ``program`` on ``date``.
     """
 
     args: tuple[str, ...]
@@ -33,6 +33,9 @@ class TunedRun:
     scatter: float = 0.0
     disturbances: tuple[str, ...] = ()
     server: str = ""
+    program: str = "llama-server"
+    n_runs: int = 1
+    date: str = ""
 
     @property
     def noise(self) -> float:

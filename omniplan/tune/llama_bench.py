@@ -84,6 +84,9 @@ def run(start: ServerStart, command: str, progress: Progress) -> TunedRun:
         scatter=max((speed.scatter for speed in found.values()), default=0.0),
         disturbances=tuple(disturbances),
         server=next((speed.build for speed in found.values()), ""),
+        program="llama-bench",
+        n_runs=_REPETITIONS,
+        date=max((speed.date for speed in found.values()), default=""),
     )
 
 

@@ -48,6 +48,8 @@ def _measured(plan: Plan, report: BenchReport) -> TunedRun:
         scatter=max((max(rates) - min(rates)) / fmean(rates) / 2 for rates in (prompt, decode)),
         disturbances=report.disturbances,
         server=report.server,
+        n_runs=len(decode),
+        date=report.date[:10],
     )
 
 

@@ -99,7 +99,8 @@ def speeds(tuned: Tuned) -> list[MeasuredSpeed]:
     ran = [(number, run) for number, run in enumerate(tuned.runs, 1) if run.args in by_args and not run.failure]
     found = []
     for number, run in [item for item in ran if not item[1].disturbances] or ran:
-        request = by_args[run.args].request
+        plan = by_args[run.args]
+        request = plan.request
         prompt = request.n_prompt / run.prompt_seconds if run.prompt_seconds else 0.0
         decode = 1 / run.token_seconds if run.token_seconds else 0.0
         for label, n_prompt, n_gen, depth, rate in (
@@ -111,6 +112,7 @@ def speeds(tuned: Tuned) -> list[MeasuredSpeed]:
                     MeasuredSpeed(
                         label=f"{label} of run {number}",
                         args=run.args,
+                        environment=plan.environment,
                         n_prompt=n_prompt,
                         n_gen=n_gen,
                         depth=depth,

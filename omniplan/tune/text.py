@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
+from omniplan.text.argv import shell_line
 from omniplan.text.table import table
 from omniplan.tune.session import Tuned
 
@@ -21,7 +21,7 @@ def _lines(tuned: Tuned, model: str) -> Iterator[str]:
     if tuned.best is None:
         yield f"No plan ran: {tuned.ended}"
     else:
-        yield shlex.join(["llama-server", "-m", model, *tuned.best.server_args])
+        yield shell_line(model, tuned.best.server_args, tuned.best.environment, tuned.best.llama_cpp)
         yield ""
         yield _gained(tuned)
     yield f"Ended: {tuned.ended}; {len(tuned.runs)} run(s) of {len(tuned.plans)} plans that fit."

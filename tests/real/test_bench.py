@@ -182,6 +182,17 @@ def test_a_model_that_does_not_load_is_no_go(tiny_plan: Plan, tmp_path: Path) ->
     assert "README.md" in log.read_text(encoding="utf-8")
 
 
+def test_a_run_is_a_measurement(real_run: RealRun) -> None:
+    """Of the longest prompts, with the plan's arguments that have a part in speed."""
+    (found,) = omniplan.measurements(real_run.report, real_run.plan)
+
+    assert found.program == "llama-server"
+    assert found.n_prompt == max(row.n_prompt or 0 for row in real_run.report.rows)
+    assert found.decode is not None
+    assert found.decode.value > 0
+    assert str(real_run.model.parent) not in found.to_json()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_an_interruption_leaves_a_partial_report_and_no_server(
     number: signal.Signals, tiny_plan: Plan, tmp_path: Path

@@ -14,6 +14,7 @@ import omniplan
 from omniplan.bench.protocol import ServerStart
 from omniplan.cli.main import main
 from omniplan.documents.toml_text import to_toml
+from omniplan.domain.evidence import Basis
 from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
 from omniplan.predict.learned import load
@@ -66,8 +67,9 @@ def test_it_runs_is_interrupted_and_goes_on(
 def test_the_command_measures_without_a_server(
     command: str, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Runs in the journal, the command to paste on stdout, and a calibration that plans take, or why not."""
+    """Runs in the journal, the command to paste on stdout, a calibration, or why not, and what later plans show."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMNIPLAN_DATA", str(tmp_path))
     machine, learned = tmp_path / "cpu.toml", tmp_path / "learned.toml"
     machine.write_text(to_toml(MACHINE), encoding="utf-8")
     words = ["--ctx", "1024", "--n-prompt", "256", "--n-gen", "16", "--budget", "1s", "--learned", str(learned)]
@@ -83,6 +85,10 @@ def test_the_command_measures_without_a_server(
     assert learned.is_file() == ("nothing is written" not in shown.err)
     if learned.is_file():
         assert load(learned).by_name
+    kept, *_ = omniplan.load_measurements(tmp_path / "measurements")
+    assert (kept.program, kept.n_prompt, kept.n_gen, kept.machine.name) == ("llama-bench", 256, 16, "no GPU")
+    known = omniplan.predict(tiny_model, machine, kept.args, n_prompt=256, n_gen=16).measured
+    assert [item.basis for item in known] == [Basis.MEASURED]
 
 
 @pytest.mark.parametrize(
@@ -90,8 +96,8 @@ def test_the_command_measures_without_a_server(
     [
         ("print('[]')", "not the row of one test"),
         ("print('[' * 100000)", "not the row of one test"),
-        ('print(\'[{"build_number": 1, "samples_ts": [NaN]}]\')', "nan"),
-        ('print(\'[{"build_number": 1, "samples_ts": [-1.0]}]\')', "-1.0"),
+        ('print(\'[{"build_number": 1, "test_time": "", "samples_ts": [NaN]}]\')', "nan"),
+        ('print(\'[{"build_number": 1, "test_time": "", "samples_ts": [-1.0]}]\')', "-1.0"),
         ("import sys; sys.exit('error: out of memory')", "ended with code 1: error: out of memory"),
     ],
 )

@@ -54,7 +54,7 @@ def test_it_ends_when_nothing_is_left_to_gain(tmp_path: Path) -> None:
     assert "expected to save" in found.ended
     assert 1 < len(found.runs) <= MOST_RUNS
     assert len(lines) == 1 + len(found.runs)
-    assert text.startswith("llama-server -m model.gguf ")
+    assert " llama-server -m model.gguf " in text.splitlines()[0]
     assert "Learned, times as predicted:" in text
 
 
