@@ -101,4 +101,4 @@ def settings_of(params: ServerParams) -> ServerParams:
     """
     kept = {name: getattr(params, name) for name in _SETTINGS}
     env = tuple(sorted(item for item in params.env if item[0].startswith("GGML_") and item[1].isdecimal()))
-    return ServerParams(build=params.build, fit=False, env=env, **kept)
+    return ServerParams(build=params.build, fork=params.fork, fit=False, env=env, **kept)

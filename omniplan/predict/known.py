@@ -35,6 +35,9 @@ def with_measured(
     elsewhere: Sequence[Measurement],
 ) -> Prediction:
     """The prediction with what runs of the same took: the ones on this host, and those that others gave away."""
+    if prediction.depth:
+        # All were made in an empty cache.
+        return prediction
     others = [item for item in elsewhere if item not in here]
     found = tuple(
         _speeds(nearest, basis)
