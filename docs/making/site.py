@@ -30,7 +30,9 @@ GROUPS: Final = {
     "values": "What functions take and give: immutable, with sizes in bytes and times in seconds.",
     "errors": "What a user can act on. Each is an `OmniplanError`, and its text is one line.",
 }
-_LOADED: Final = re.compile(r"<(?:script|img|iframe|link)\b[^>]*?(?:src|href)=[\"']?((?:https?:)?//[^\"'\s>]+)[^>]*>")
+_LOADED: Final = re.compile(
+    r"<(?:script|img|iframe|source|link(?![^>]*canonical))\b[^>]*?(?:src|href)=[\"']?((?:https?:)?//[^\"'\s>]+)"
+)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
