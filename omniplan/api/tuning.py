@@ -52,7 +52,7 @@ def tune(
     where no plan fits.
     """
     from omniplan.bench.protocol import ServerStart
-    from omniplan.tune.measure import disturbances
+    from omniplan.bench.quiet import occupied, unrest
     from omniplan.tune.programs import measurable, runner_of
     from omniplan.tune.rivals import rivals
     from omniplan.tune.session import tune as tuned
@@ -62,7 +62,9 @@ def tune(
     plans = rivals(read, calibrated(machine_of(machine), calibration, read), asked)
     tell = say or silent
     if runner is None:
-        for line in disturbances():
+        if held := [*occupied()]:
+            raise InputError(f"{'; '.join(held)}; stop that first")
+        for line in unrest():
             tell(f"note: {line}")
         plans = measurable(plans, server, bench, tell)
     start = ServerStart(plan=plans[0], server=server, gguf=gguf, wait=_LOADING)

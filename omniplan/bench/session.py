@@ -13,6 +13,7 @@ from omniplan.bench.judge import differences, judged, workload_notes
 from omniplan.bench.launch import StartFailed, launched, wait_ready, with_log
 from omniplan.bench.memory import Budget, MemoryReader, fixed_budget, planned_budget
 from omniplan.bench.protocol import BenchProtocol, ServerStart
+from omniplan.bench.quiet import occupied, unrest
 from omniplan.bench.run import Measured, run
 from omniplan.bench.smoke import checks
 from omniplan.bench.statistics import bench_row, stability
@@ -70,6 +71,8 @@ def bench(
         target, plan = with_log(target), target.plan
     protocol = protocol.planned(plan)
     measured, lengths, facts, url = Measured(log=_log(target)), dict[str, int](), None, _url(target)
+    if isinstance(target, ServerStart):
+        measured.notes.extend((*occupied(), *unrest()))
     try:
         with (
             interruptible() as stop,

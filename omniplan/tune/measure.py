@@ -1,22 +1,15 @@
-"""One run: start the plan's llama-server, ask it the request, and stop it again; and whether the host is quiet."""
+"""One run: start the plan's llama-server, ask it the request, and stop it again."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from statistics import fmean
 
 from omniplan.bench import session
-from omniplan.bench.memory import GpusUnseen, gpus_now
 from omniplan.bench.protocol import BenchProtocol, ServerStart
 from omniplan.bench.values import BenchReport, BenchRow, Summary
-from omniplan.bench.watch import BUSY
-from omniplan.domain.machine import ReservationKind
 from omniplan.domain.plan import Plan
 from omniplan.domain.progress import Progress
-from omniplan.errors import InputError
-from omniplan.machines.probe.gpu_state import states
-from omniplan.machines.probe.nvml import NvmlMissing, opened
 from omniplan.tune.choice import TunedRun
 from omniplan.version import __version__
 
@@ -56,31 +49,3 @@ def _measured(plan: Plan, report: BenchReport) -> TunedRun:
 def _rates(report: BenchReport, figure: Callable[[BenchRow], Summary | None]) -> list[float]:
     """Tokens per second of the request asked in one piece, and streamed."""
     return [summary.mean for row in report.rows if (summary := figure(row))]
-
-
-def disturbances() -> Iterator[str]:
-    """What else works on this host now; raises InputError where another process has memory of a GPU."""
-    try:
-        for gpu in gpus_now():
-            others = [item.reason for item in gpu.reserved if item.kind is ReservationKind.PROCESS]
-            if others:
-                raise InputError(f"{gpu.name}: in use by {', '.join(others)}; stop that first")
-    except GpusUnseen:
-        pass
-    load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
-    if load > BUSY * cores:
-        yield f"load average {load:.1f} on {cores} threads: other work takes time from the runs"
-    yield from _busy_gpus()
-
-
-def _busy_gpus() -> Iterator[str]:
-    """GPUs that compute or are held down before anything is started."""
-    try:
-        with opened() as devices:
-            for state in states(devices):
-                if state.busy is not None and state.busy > BUSY:
-                    yield f"{state.name} is {state.busy:.0%} busy before the first run"
-                if state.slowed:
-                    yield f"{state.name} is slowed {state.slowed} before the first run"
-    except NvmlMissing:
-        return

@@ -97,16 +97,17 @@ def of_model(
     number = build or (report.build.number if report.build else 0) or DEFAULT_BUILD
     params, dropped = _tolerant(words, number)
     base = _freed(report, joined(machine, params.rpc)) if machine else machine_in(report)
-    chosen = _fitted(model, base, params, words, load)
+    loaded = with_companions(model, params)
+    chosen = _fitted(loaded, base, params, words, load)
     # A run of the settings shown is priced as it ran, whatever --fit had in mind.
     params = parse(chosen, build=number)
-    priced = footprint(with_companions(model, params), base, params, no_alloc=load.is_dry)
+    priced = footprint(loaded, base, params, no_alloc=load.is_dry)
     return Expected(
         basis=basis,
         args=tuple(chosen),
         machine=base,
         footprint=priced,
-        prediction=_predicted(model, base, params, report),
+        prediction=_predicted(loaded, base, params, report),
         assumptions=(*priced.assumptions, *_left_out(priced), *dropped, *_unseen(basis, base)),
         model=_identity(model.arch, model.hparams.n_layer, model.hparams.n_layer_nextn),
     )

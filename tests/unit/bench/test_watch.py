@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from omniplan.bench import watch
+from omniplan.machines.probe import gpu_state
 from omniplan.machines.probe.gpu_state import GpuState, states
 from omniplan.machines.probe.host_load import HostLoad
 from omniplan.machines.probe.nvml import opened
@@ -41,6 +42,15 @@ def test_a_gpu_says_what_holds_it_down(reasons: int, slowed: str) -> None:
     (state,) = seen(FakeGpu(reasons=reasons, degrees=84, busy=97))
 
     assert state == GpuState(name="RTX 4090", degrees=84, busy=0.97, slowed=slowed)
+
+
+def test_the_names_are_nvml_s() -> None:
+    """Every function and every reason that is asked for is in NVIDIA's own binding."""
+    pynvml = pytest.importorskip("pynvml", reason="needs nvidia-ml-py")
+    names = (*gpu_state._REASONS, *gpu_state._SLOWING, "nvmlDeviceGetTemperature", "nvmlDeviceGetUtilizationRates")
+
+    assert [name for name in names if not hasattr(pynvml, name)] == []
+    assert pynvml.NVML_TEMPERATURE_GPU == gpu_state._CORE_SENSOR
 
 
 def test_older_drivers_and_gpus_that_say_nothing() -> None:

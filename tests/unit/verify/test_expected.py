@@ -32,3 +32,15 @@ def test_a_rehearsal_is_held_against_a_rehearsal(*, is_dry: bool) -> None:
         for no_alloc in (is_dry, not is_dry)
     )
     assert priced.buffers == expected.buffers != other.buffers
+
+
+def test_what_is_loaded_beside_the_model_is_known_to_the_speed_as_well() -> None:
+    """A run with a draft is held against a prediction that has the draft at hand."""
+    report = parse_log(render(diary.glm(), next(iter(ERAS.values()))))
+    model, machine = omniplan.load_model(diary.MODEL), omniplan.load_machine(diary.MACHINE)
+    args = (*ARGS, "--spec-type", "draft-simple", "-md", "tests/data/models/archs/llama-dense.gguf")
+    found = of_model(report, model, machine, args).prediction
+
+    assert found is not None
+    assert found.assumptions == omniplan.predict(model, machine, args).assumptions
+    assert not any("not at hand" in text for text in found.assumptions)
