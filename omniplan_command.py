@@ -1,5 +1,6 @@
 """The console script: outside the package, so that Ctrl-C while that is imported is as quiet as later."""
 
+# PYTHON_ARGCOMPLETE_OK: what completes every program looks for this.
 import sys
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,32 @@ class ExitCode(IntEnum):
     def of(cls, verdict: bool | None) -> ExitCode:
         """The code of a verdict: good, bad, or None for one that is not known."""
         return {True: cls.GOOD, False: cls.BAD, None: cls.NOT_KNOWN}[verdict]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Which of ``known`` is most like ``word``, "" where none is."""
+    # Nobody who writes everything right waits for it.
+    from difflib import get_close_matches
+
+    names = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    return names[near[0]] if near else ""
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """The end of an error about ``word``: which of ``known`` was meant, "" where none is like it."""
+    near = nearest(word, known)
+    return f"; did you mean {near}?" if near else ""
+
+
+def needs(package: str, extra: str = "") -> str:
+    """The end of an error about a ``package`` that is not installed: how to get it, alone or by our ``extra``."""
+    wanted = f'"omniplan[{extra}]"' if extra else package
+    tool = wanted if extra else f"omniplan --with {package}"
+    return (
+        f"needs {package}, which is not installed; `pip install {wanted}`, `uv tool install {tool}` or "
+        f"`pipx inject omniplan {package}`"
+    )
 
 
 class OmniplanError(Exception):

@@ -18,7 +18,7 @@ from omniplan.domain.machine import Machine
 from omniplan.domain.measurement import Measurement
 from omniplan.domain.plan import SCHEMA_VERSION, Plan
 from omniplan.engines.values import Weighing
-from omniplan.errors import InputError
+from omniplan.errors import InputError, meant
 from omniplan.planning.comparison import Comparison
 from omniplan.planning.frontier_values import Frontier
 from omniplan.planning.recommendation import Recommendation
@@ -56,7 +56,7 @@ SCHEMAS: Final[dict[str, type]] = {
 def schema(name: str) -> dict[str, Any]:
     """JSON Schema of a published document; raises InputError for an unknown name."""
     if name not in SCHEMAS:
-        raise InputError(f"schema {name}: unknown; choose one of {', '.join(SCHEMAS)}")
+        raise InputError(f"schema {name}: unknown; choose one of {', '.join(SCHEMAS)}{meant(name, SCHEMAS)}")
     return json_schema(SCHEMAS[name])
 
 

@@ -74,7 +74,7 @@ def load_machine(name_or_path: str | Path) -> Machine:
     Raises InputError with the path inside the file.
     """
     from omniplan.domain.defaults import THIS_HOST
-    from omniplan.errors import InputError
+    from omniplan.errors import InputError, nearest
     from omniplan.machines import files
 
     if is_described(name_or_path):
@@ -88,9 +88,11 @@ def load_machine(name_or_path: str | Path) -> Machine:
     try:
         return machine_from_words(str(name_or_path))
     except InputError as error:
-        raise InputError(
-            f"{error}; no profile or file is called that either, profiles are {', '.join(files.profiles())}"
-        ) from error
+        profiles = files.profiles()
+        if near := nearest(str(name_or_path), profiles):
+            problem = f"machine {name_or_path}: no profile, no file, and no words that are understood"
+            raise InputError(f"{problem}; did you mean {near}?") from error
+        raise InputError(f"{error}; nor is it a file or one of {', '.join(profiles)}") from error
 
 
 def machine_of(source: MachineSource) -> Machine:

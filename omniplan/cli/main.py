@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
@@ -17,6 +17,8 @@ from omniplan.cli import (
     emit_verb,
     engines_verb,
     frontier_verb,
+    grammar,
+    help_verbs,
     machine_verbs,
     plan_verb,
     recommend_verb,
@@ -25,12 +27,13 @@ from omniplan.cli import (
     verbs,
     verify_verb,
 )
+from omniplan.cli.completion import complete
 from omniplan.cli.files import check_output
-from omniplan.cli.output import put
+from omniplan.cli.output import put, show
 from omniplan.cli.said import said
 from omniplan.documents.text_file import STDIN
 from omniplan.domain.defaults import AUTO_BUILD, THIS_HOST
-from omniplan.errors import ExitCode, InputError, OmniplanError
+from omniplan.errors import ExitCode, HeaderError, InputError, OmniplanError
 
 if TYPE_CHECKING:
     from omniplan.domain.machine import Machine
@@ -50,7 +53,12 @@ VERBS: Final = (
     *tune_verb.VERBS,
     *machine_verbs.VERBS,
     *stack_verb.VERBS,
+    *help_verbs.VERBS,
 )
+
+
+# What a shell sets that asks how a word may go on.
+_COMPLETING: Final = "_ARGCOMPLETE"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: done, and the verdict, where a verb gives one, is good. 1: it does not fit, or the verdict is bad. 2: bad input.
     3: whether it fits is not known. 4: the output cannot be written. 130: interrupted.
     """
+    if _COMPLETING in os.environ:
+        complete(parser())
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     try:
@@ -86,8 +96,10 @@ def entry() -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    if not arguments:
+        return show(grammar.short_help(VERBS))
     own, rest = _cut(arguments)
-    namespace = parser().parse_args(own)
+    namespace = grammar.parse(own, VERBS)
     if rest and not namespace.takes_server_args:
         raise InputError(f"{rest[0]}: this verb takes no llama-server arguments after --; footprint and fit do")
     namespace.server_args = rest
@@ -97,30 +109,38 @@ def _run(arguments: list[str]) -> int:
         raise InputError("--: this verb takes one set of llama-server arguments; compare takes several")
     check_output(namespace)
     machine = getattr(namespace, "machine", None)
+    notes: list[str] = []
     if machine == STDIN:
         namespace.machine = load_machine(machine)
     elif machine and not is_described(machine):
-        namespace.machine = _told(machine)
+        namespace.machine = _told(machine, notes)
     build = getattr(namespace, "llama_cpp", None)
     if isinstance(build, str):
-        namespace.llama_cpp = _numbered(build)
-    return int(namespace.run(namespace))
+        namespace.llama_cpp = _numbered(build, notes)
+    try:
+        return int(namespace.run(namespace))
+    except (InputError, HeaderError):
+        # What nobody could do takes nothing for granted.
+        notes.clear()
+        raise
+    finally:
+        for note in notes:
+            print(f"note: {note}", file=sys.stderr)
 
 
-def _told(text: str) -> str | Machine:
-    """A machine in words, or the one at hand: what was taken for granted, or not seen, is said beside the answer."""
+def _told(text: str, notes: list[str]) -> str | Machine:
+    """A machine in words, or the one at hand: what was taken for granted, or not seen, is said below the answer."""
     found = load_machine(text)
-    for note in found.notes:
-        print(f"note: {note}", file=sys.stderr)
+    notes += found.notes
     # A host is probed once; words are kept, so that a file can say how it is made again.
     return found if text == THIS_HOST else text
 
 
-def _numbered(build: str) -> int:
-    """The number of a build by name; that of the llama-server at hand is said beside the answer."""
+def _numbered(build: str, notes: list[str]) -> int:
+    """The number of a build by name; that of the llama-server at hand is said below the answer."""
     number = build_of(build)
     if build == AUTO_BUILD:
-        print(f"note: --llama-cpp {build}: llama-server here is b{number}", file=sys.stderr)
+        notes.append(f"--llama-cpp {build}: llama-server here is b{number}")
     return number
 
 
@@ -139,28 +159,9 @@ def _groups(rest: list[str]) -> Iterator[list[str]]:
         yield rest[start:end]
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports wrong arguments as our own error instead of exiting."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise InputError(f"{message}; see `{self.prog} --help`")
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> grammar.Top:
     """The whole command-line grammar."""
-    top = _Parser(
-        prog="omniplan",
-        description="Plan where a GGUF model's layers go on a machine, in llama.cpp's own bytes, without loading it.",
-        epilog="Exit codes: 0 done and the verdict is good, 1 it does not fit or the verdict is bad, 2 bad input, "
-        "3 whether it fits is not known, 4 the output cannot be written, 130 interrupted. --debug shows a traceback.",
-    )
-    top.add_argument("--version", action="version", version=f"omniplan {verbs.version()}")
-    commands = top.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
-    for verb in VERBS:
-        command = commands.add_parser(verb.name, help=verb.help, description=verb.help)
-        verb.declare(command)
-        command.set_defaults(run=verb.run, takes_server_args=verb.takes_server_args, takes_groups=verb.takes_groups)
-    return top
+    return grammar.parser(VERBS)
 
 
 if __name__ == "__main__":

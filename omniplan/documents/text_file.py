@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from omniplan.documents.near_file import near_file
 from omniplan.errors import InputError
 
 # Bytes that are not UTF-8 travel as lone surrogates, so that writing gives them back.
@@ -20,21 +21,22 @@ def read_utf8(path: str | Path) -> str:
     """The text of the UTF-8 file at ``path``, or standard input; raises InputError with the path and the reason."""
     try:
         return _bytes_of(path).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise InputError(f"{path}: cannot be read: {reason}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: cannot be read: not text; give a text file in UTF-8") from error
 
 
 def read_text(path: str | Path) -> str:
     """The file's text with every byte kept, line ends included; raises InputError when it cannot be read."""
-    try:
-        return _bytes_of(path).decode("utf-8", _ERRORS)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    return _bytes_of(path).decode("utf-8", _ERRORS)
 
 
 def _bytes_of(path: str | Path) -> bytes:
-    return sys.stdin.buffer.read() if str(path) == STDIN else Path(path).read_bytes()
+    try:
+        return sys.stdin.buffer.read() if str(path) == STDIN else Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}; {near_file(path)}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}; name a file that can") from error
 
 
 def to_bytes(text: str) -> bytes:

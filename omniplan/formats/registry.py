@@ -8,7 +8,7 @@ from typing import Final
 
 from omniplan.documents.plugins import guarded, plugins
 from omniplan.domain.params import ServerParams
-from omniplan.errors import ArgumentError, InputError
+from omniplan.errors import ArgumentError, InputError, meant
 from omniplan.formats import compose, dotenv, kubernetes, llama_swap, models_conf, plain, preset_ini, systemd
 from omniplan.formats.command import Command
 from omniplan.formats.format import Format, Options
@@ -42,7 +42,8 @@ def render(items: Sequence[Launch], name: str, *, into: str | None = None, optio
     """
     chosen = FORMATS.get(name) or others().get(name)
     if chosen is None:
-        raise InputError(f"unknown; choose one of {', '.join((*FORMATS, *others()))}", field="format", value=name)
+        known = (*FORMATS, *others())
+        raise InputError(f"unknown; choose one of {', '.join(known)}{meant(name, known)}", field="format", value=name)
     for item in items:
         if not chosen.ids.fullmatch(item.id):
             raise InputError(f"section {item.id!r}: {name} has names of the form {chosen.ids.pattern}")

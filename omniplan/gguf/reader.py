@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from omniplan.documents.near_file import near_file
 from omniplan.domain.header import ByteOrder, Tensor, Value
 from omniplan.domain.progress import Progress, unwatched
 from omniplan.domain.tensor_type import REMOVED_TYPES, TENSOR_TYPES, TensorType
@@ -81,7 +82,7 @@ def read_shard(place: str | Path, *, token: str = "", progress: Progress = unwat
         with path.open("rb") as file:
             return _read(Cursor(file, str(path), status.st_size))
     except FileNotFoundError as error:
-        raise HeaderError(path, "no such file") from error
+        raise HeaderError(path, "no such file", remedy=near_file(path)) from error
     except OSError as error:
         raise HeaderError(path, f"cannot be read: {error.strerror or error}") from error
 

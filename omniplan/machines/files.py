@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from omniplan.documents.document import from_text
+from omniplan.documents.near_file import near_file
 from omniplan.documents.own import own_folder
 from omniplan.documents.source import DATA_DIRECTORIES
 from omniplan.documents.text_file import read_utf8
 from omniplan.documents.toml_text import to_toml
 from omniplan.domain.machine import Machine
-from omniplan.errors import InputError
+from omniplan.errors import InputError, nearest
 
 # A machine's own calibration lies beside its file.
 CALIBRATION: Final = ".calibration.toml"
@@ -63,8 +64,9 @@ def _text_of(name_or_path: str | Path) -> tuple[Path, str]:
     except InputError as error:
         if not isinstance(error.__cause__, FileNotFoundError):
             raise
-        names = ", ".join(profiles())
-        raise InputError(f"{name_or_path}: no such profile or machine file; profiles are {names}") from error
+        near = nearest(Path(name_or_path).stem, profiles())
+        hint = f"did you mean {near}?" if near else f"{near_file(path)}, or take one of {', '.join(profiles())}"
+        raise InputError(f"{name_or_path}: no such profile or machine file; {hint}") from error
 
 
 def _described(host: Any, where: str) -> Any:

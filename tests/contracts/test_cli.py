@@ -23,7 +23,6 @@ SERVED = str(ROOT / "examples/logs/glm-served.log")
 Run = pytest.CaptureFixture[str]
 
 BAD = [
-    pytest.param([], "VERB", id="no-verb"),
     pytest.param(["frobnicate"], "frobnicate", id="unknown-verb"),
     pytest.param(["inspect"], "MODEL", id="no-model"),
     pytest.param(["inspect", "nowhere.gguf"], "nowhere.gguf", id="missing-file"),

@@ -34,7 +34,7 @@ THIRD_PARTY = {
     "bench": {"httpx"},
     # llama.cpp's library is driven through cffi, in ABI mode.
     "certify": {"cffi"},
-    "cli": {"rich"},
+    "cli": {"argcomplete", "rich"},
     "formats": {"markdown_it", "ruamel", "tree_sitter", "tree_sitter_bash"},
     # Errors of huggingface-hub's own requests are httpx2's.
     "gguf": {"httpx2", "huggingface_hub"},
