@@ -17,13 +17,15 @@ _PIECE = 65_536
 class Site:
     """Files by path and how they are served; ``asked`` are the headers of every request, ``sent`` the bytes of bodies.
 
-    A file is ``size`` bytes long, zeros after its own. ``cut`` ends each answer after so many bytes of its body,
-    ``drip`` waits so many seconds before each byte of its head; ``moved`` are redirects by path.
+    A file is ``size`` bytes long, or as many as ``sizes`` says of its path, zeros after its own. ``cut`` ends each
+    answer after so many bytes of its body, ``drip`` waits so many seconds before each byte of its head; ``moved`` are
+    redirects by path, and what begins with ``refused`` wants a login.
     """
 
     files: dict[str, bytes]
     url: str = ""
     size: int | None = None
+    sizes: dict[str, int] = field(default_factory=dict)
     tag: str = '"one"'
     modified: str = ""
     has_ranges: bool = True
@@ -31,6 +33,7 @@ class Site:
     cut: int | None = None
     drip: float = 0.0
     status: int = 0
+    refused: str = ""
     content_range: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     moved: dict[str, str] = field(default_factory=dict)
@@ -56,6 +59,8 @@ class _Answers(BaseHTTPRequestHandler):
     def _answer(self, site: Site, path: str) -> None:
         if path in site.moved:
             self._head(302, {"Location": site.moved[path], "Content-Length": "0"})
+        elif site.refused and path.startswith(site.refused):
+            self._head(401, {"Content-Length": "0"})
         elif site.status or path not in site.files:
             self._head(site.status or 404, {"Content-Length": "0"})
         elif site.tag and self.headers.get("If-None-Match") == site.tag:
@@ -63,10 +68,10 @@ class _Answers(BaseHTTPRequestHandler):
         elif not site.tag and site.modified and self.headers.get("If-Modified-Since") == site.modified:
             self._head(304, {"Last-Modified": site.modified})
         else:
-            self._file(site, site.files[path])
+            self._file(site, site.files[path], site.sizes.get(path, site.size))
 
-    def _file(self, site: Site, data: bytes) -> None:
-        size = site.size or len(data)
+    def _file(self, site: Site, data: bytes, size: int | None) -> None:
+        size = size or len(data)
         state = {"ETag": site.tag} if site.tag else {"Last-Modified": site.modified} if site.modified else {}
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         same = self.headers.get("If-Range") in {None, site.tag, site.modified}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from omniplan.api.evidence import with_measured
-from omniplan.api.source import calibrated, machine_of, model_of, requested
+from omniplan.api.source import calibrated, machine_of, model_of, requested, with_projector
 from omniplan.domain.progress import unwatched
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def plan(
 
     source = model_of(model)
     known = calibrated(machine_of(machine), calibration, source)
-    found = advised_plan(source, known, requested(request, build, changes))
+    found = advised_plan(source, known, with_projector(source, requested(request, build, changes)))
     return _of_files(found, machine, calibration)
 
 
@@ -64,8 +64,8 @@ def plans(
     """
     from omniplan.planning.planner import advised_plan, quick_plan
 
-    asked = requested(request, build, changes)
     source = model_of(model)
+    asked = with_projector(source, requested(request, build, changes))
     known = calibrated(machine_of(machine), calibration, source)
     quick = quick_plan(source, known, asked)
     if quick is not None:
@@ -107,10 +107,11 @@ def frontier(
     """
     from omniplan.planning.frontier import make_frontier
 
+    source = model_of(model)
     return make_frontier(
-        model_of(model),
+        source,
         machine_of(machine),
-        requested(request, build, changes),
+        with_projector(source, requested(request, build, changes)),
         contexts=contexts,
         cache_types=cache_types,
         ubatches=ubatches,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
-from omniplan.api.source import load_model, machine_of, model_of, requested
+from omniplan.api.source import load_model, machine_of, model_of, requested, with_projector
 from omniplan.domain.progress import unwatched
-from omniplan.errors import HeaderError, UnsupportedModel
+from omniplan.errors import HeaderError, InputError, UnsupportedModel
+from omniplan.gguf.hub import is_repository
 from omniplan.gguf.place import is_path
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from omniplan.domain.model import Model
     from omniplan.domain.progress import Progress
     from omniplan.domain.request import Request, RequestChanges
+    from omniplan.gguf.offered import OfferedQuant
+    from omniplan.planning.recommend import Offer
     from omniplan.planning.recommendation import LeftOut, Recommendation
 
 _SHARD: Final = re.compile(r"^(.*)-(\d{5})-of-(\d{5})\.gguf$")
@@ -47,44 +51,112 @@ def recommend(
 ) -> Recommendation:
     """Rank models, or quants of one, on ``machine``, best first, each with its own plan.
 
-    ``models`` are files (any shard of a set), folders searched for them, or models. Files that cannot be read are named
-    in ``left_out``, projectors and drafts are no models of their own. ``what_if`` are quants to estimate from the file
-    with the most bits per weight; None are those that publishers usually offer where one file is given, else none.
+    ``models`` are files (any shard of a set), folders searched for them, repositories (``hf:OWNER/REPO``), of which
+    headers are read, or models. Files that cannot be read, projectors and drafts are named in ``left_out``.
+    ``what_if`` are quants to estimate from the file with the most bits per weight; None are those that publishers
+    usually offer where one file is given, else none.
     ``request``, ``build`` and ``changes`` are as for ``plan``, and ``progress`` is told of every plan. Nothing that
     fits is an answer, not an error.
     """
     from omniplan.domain.model import Model
     from omniplan.llamacpp.quant.ladder import ladder
-    from omniplan.planning.recommend import Offer, make_recommendation
+    from omniplan.planning.recommend import make_recommendation
 
     sources = [models] if isinstance(models, str | Path | Model) else list(models)
-    read, left_out = _load(sources)
+    offers, left_out = _load(sources, progress)
     if what_if is None:
-        is_folder = isinstance(sources[0], str | Path) and is_path(sources[0]) and Path(sources[0]).is_dir()
-        what_if = ladder(read[0]) if len(read) == 1 and not is_folder else ()
+        is_file = len(offers) == len(sources) == 1 and not _is_many(sources[0])
+        what_if = ladder(offers[0].model) if is_file else ()
     asked = requested(request, build, changes)
-    offers = [Offer.of(model) for model in read]
+    if len(offers) == 1:
+        asked = with_projector(offers[0].model, asked)
     host = machine_of(machine)
     return make_recommendation(offers, host, asked, what_if=what_if, left_out=left_out, progress=progress)
 
 
-def _load(sources: Sequence[ModelSource]) -> tuple[list[Model], list[LeftOut]]:
+def _is_many(source: ModelSource) -> bool:
+    """Whether it is a folder or a repository rather than one model."""
+    if not isinstance(source, str | Path):
+        return False
+    return Path(source).is_dir() if is_path(source) else is_repository(str(source))
+
+
+def _load(sources: Sequence[ModelSource], progress: Progress) -> tuple[list[Offer], list[LeftOut]]:
+    from omniplan.gguf.model.architectures import row
+    from omniplan.planning.recommend import Offer
     from omniplan.planning.recommendation import LeftOut
 
-    models: dict[object, Model] = {}
-    left_out = []
+    offers: dict[object, Offer] = {}
+    left_out: list[LeftOut] = []
     for source in sources:
         if not isinstance(source, str | Path):
-            models[id(source)] = source
-            continue
-        for path in _files(Path(source)) if is_path(source) else (source,):
+            offers[id(source)] = Offer.of(source)
+        elif not is_path(source) and is_repository(str(source)):
+            found, unread = _repository(str(source), progress)
+            offers |= {offer.model.header.paths[0]: offer for offer in found}
+            left_out += unread
+        else:
+            for path in _files(Path(source)) if is_path(source) else (source,):
+                try:
+                    offer = Offer.of(load_model(path, progress=progress))
+                except (HeaderError, UnsupportedModel) as error:
+                    left_out.append(LeftOut(path=str(path), reason=str(error).removeprefix(f"{path}: ")))
+                    continue
+                if drafts := row(offer.model.arch).drafts:
+                    left_out.append(LeftOut(path=str(path), reason=f"a draft ({drafts}), loaded beside a model"))
+                else:
+                    offers.setdefault(_identity(offer.model.header.paths[0]), offer)
+    return list(offers.values()), left_out
+
+
+def _identity(path: str) -> object:
+    return Path(path).resolve() if is_path(path) else path
+
+
+def _repository(place: str, progress: Progress) -> tuple[list[Offer], list[LeftOut]]:
+    """What a repository offers; quants whose header was not read are estimated from another, as far as rules go."""
+    from omniplan.gguf.model import build_model
+    from omniplan.gguf.offered import offered
+    from omniplan.planning.recommend import Offer
+    from omniplan.planning.recommendation import LeftOut
+
+    found = list(offered(place, progress=progress))
+    offers, left_out = [], []
+    for item in found:
+        if item.header is not None:
             try:
-                model = load_model(path)
-            except (HeaderError, UnsupportedModel) as error:
-                left_out.append(LeftOut(path=str(path), reason=str(error).removeprefix(f"{path}: ")))
+                model = build_model(item.header)
+            except UnsupportedModel as error:
+                left_out.append(LeftOut(path=item.file.place, reason=str(error)))
             else:
-                models.setdefault(Path(model.header.paths[0]).resolve(), model)
-    return list(models.values()), left_out
+                offers.append(Offer(model=model, quant=item.file.quant.upper() or Offer.of(model).quant))
+    for item in found:
+        if item.header is None:
+            try:
+                offers.append(_unread(item, offers[0].model))
+            except (InputError, UnsupportedModel, IndexError):
+                left_out.append(LeftOut(path=item.file.place, reason=item.why_not))
+    return offers, left_out
+
+
+def _unread(item: OfferedQuant, known: Model) -> Offer:
+    """A quant whose header was not read, from one that was; raises InputError for a quant that nobody knows."""
+    from omniplan.domain.evidence import Assumption
+    from omniplan.llamacpp.quant.ladder import estimated
+    from omniplan.planning.recommend import Offer
+
+    quant = item.file.quant.upper()
+    model = estimated(known, quant)
+    noted = Assumption(
+        subject=f"quant {quant}",
+        statement=f"its header was not read ({item.why_not}); the list says {item.size:,} bytes, the estimate "
+        f"{model.header.file_bytes:,}",
+        source="the repository's list",
+    )
+    header = replace(model.header, paths=(item.file.place,))
+    return Offer(
+        model=replace(model, header=header, assumptions=(*model.assumptions, noted)), quant=quant, is_estimate=True
+    )
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -34,14 +34,16 @@ def load_model(
     """The model in the GGUF file at ``path`` (any shard of a set), with the files that are loaded beside it.
 
     ``path`` may also be an ``https://`` address, of which only the header is read, ``hf:OWNER/REPO:QUANT`` or
-    ``ollama:NAME:TAG``; ``progress`` is told what is read there.
+    ``ollama:NAME:TAG``, whose projector comes with it; ``progress`` is told what is read there.
 
     Raises HeaderError or UnsupportedModel.
     """
     from omniplan.domain.model import Companions
     from omniplan.gguf import read_header
     from omniplan.gguf.model import build_model
+    from omniplan.gguf.ollama import projector
 
+    mmproj = projector(path) if mmproj is None else mmproj
     return build_model(
         read_header(path, progress=progress),
         Companions(
@@ -121,6 +123,12 @@ def requested(request: Request | None, build: int | str | None, changes: Request
 
     asked = replace(request or DEFAULT, **changes)
     return asked if build is None else replace(asked, build=build_of(build))
+
+
+def with_projector(model: Model, request: Request) -> Request:
+    """The request with the projector that lies beside ``model``, where it names none."""
+    beside = model.companions.projector
+    return replace(request, mmproj=beside.paths[0]) if beside and request.mmproj is None else request
 
 
 def calibrated(machine: Machine, calibration: str | Path | None, model: ModelSource) -> Machine:

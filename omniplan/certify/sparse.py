@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omniplan.domain.header import Header
 from omniplan.errors import InputError
-from omniplan.gguf.place import is_url
+from omniplan.gguf.place import is_path
 from omniplan.units import pad
 
 
@@ -17,7 +17,7 @@ def complete_file(header: Header, folder: Path) -> Path:
 
     A copy takes the header's bytes on disk; the rest is a hole. Raises InputError when ``folder`` cannot hold it.
     """
-    if is_url(header.paths[0]):
+    if not is_path(header.paths[0]):
         raise InputError(f"{header.paths[0]}: llama.cpp's library reads only files of this host: download it")
     if not header.header_only:
         return Path(header.paths[0])

@@ -13,7 +13,7 @@ from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
 from omniplan.formats.regenerate import command_of
 from omniplan.formats.remote import WITH_RPC, safety, servers, starting
-from omniplan.gguf.place import is_url
+from omniplan.gguf.place import is_path
 from omniplan.llamacpp.build import Build, build_number, release
 from omniplan.llamacpp.flags.args import Flag
 from omniplan.llamacpp.flags.dialect import spoken
@@ -72,7 +72,7 @@ def launch(plan: Plan, *, id: str | None = None, model: str | None = None, build
     Raises InputError for a path that is none or no text, and ArgumentError for a flag the build lacks.
     """
     path = plan.model.path if model is None else model
-    if is_url(path):
+    if not is_path(path):
         raise InputError(
             f"model path {path}: is an address; download it, and give its path on the machine that runs it"
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,27 +19,48 @@ _SCHEME: Final = "ollama:"
 _HOST: Final = "registry.ollama.ai"
 _OWNER: Final = "library"
 _TAG: Final = "latest"
-_LAYER: Final = "application/vnd.ollama.image.model"
+_MODEL: Final = "application/vnd.ollama.image.model"
+_PROJECTOR: Final = "application/vnd.ollama.image.projector"
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _PART: Final = re.compile(r"[A-Za-z0-9_][\w.:-]*", re.ASCII)
 
 
 def located(place: str) -> Path:
     """The file of the model that Ollama calls as ``place`` says after ``ollama:``; raises ``HeaderError``."""
+    found = _layers(place, _MODEL)
+    if len(found) != 1:
+        raise _unread(place, "names no one GGUF file")
+    return found[0]
+
+
+def projector(place: str | Path) -> Path | None:
+    """The projector that Ollama loads beside the model; None without one, and for what is no name of Ollama's."""
+    if isinstance(place, Path) or not place.startswith(_SCHEME):
+        return None
+    return next(iter(_layers(place, _PROJECTOR)), None)
+
+
+def _layers(place: str, kind: str) -> Sequence[Path]:
+    """The files of one kind that the manifest names."""
     host, owner, name, tag = _parts(place)
     store = _store()
-    manifest = store / "manifests" / host / owner / name / tag
     try:
-        with manifest.open("rb") as file:
+        with (store / "manifests" / host / owner / name / tag).open("rb") as file:
             said = json.loads(file.read(MIB))
-        digests = [layer["digest"] for layer in said["layers"] if layer["mediaType"] == _LAYER]
+        digests = [layer["digest"] for layer in said["layers"] if layer["mediaType"] == kind]
     except FileNotFoundError as error:
         raise HeaderError(place, f"Ollama's store {store} has no such model", remedy=_offered(store, name)) from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise HeaderError(place, f"its manifest {manifest} cannot be read", remedy="`ollama pull` it again") from error
-    if len(digests) != 1 or not isinstance(digests[0], str) or not _DIGEST.fullmatch(digests[0]):
-        raise HeaderError(place, f"its manifest {manifest} names no one GGUF file", remedy="`ollama pull` it again")
-    return store / "blobs" / digests[0].replace(":", "-")
+        raise _unread(place, "cannot be read") from error
+    if not all(isinstance(digest, str) and _DIGEST.fullmatch(digest) for digest in digests):
+        raise _unread(place, "names no one GGUF file")
+    return [store / "blobs" / digest.replace(":", "-") for digest in digests]
+
+
+def _unread(place: str, problem: str) -> HeaderError:
+    host, owner, name, tag = _parts(place)
+    manifest = _store() / "manifests" / host / owner / name / tag
+    return HeaderError(place, f"its manifest {manifest} {problem}", remedy="`ollama pull` it again")
 
 
 def _parts(place: str) -> tuple[str, str, str, str]:

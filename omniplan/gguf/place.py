@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
@@ -21,16 +22,31 @@ def is_path(place: str | Path) -> bool:
     return isinstance(place, Path) or not (is_url(place) or place.startswith(_STORES))
 
 
-def located(place: str | Path) -> tuple[str | Path, str]:
-    """The path or URL of the file that ``place`` names, and the token that its host wants, "" for none.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """Where the file of a name is read: a path or URL, the token that its host wants, what to try where that refuses.
 
-    Raises ``HeaderError`` where its store has none.
+    An address that begins with ``base`` is shown with ``shown`` in its place.
     """
+
+    place: str | Path
+    token: str = ""
+    refused: str = ""
+    base: str = ""
+    shown: str = ""
+
+    def named(self, path: str) -> str:
+        """The name of a file of the set, by which it is read again."""
+        return self.shown + unquote(path.removeprefix(self.base)) if self.base and path.startswith(self.base) else path
+
+
+def located(place: str | Path) -> Located:
+    """Where the file that ``place`` names is read; raises ``HeaderError`` where its store has none."""
     if isinstance(place, Path) or is_path(place) or is_url(place):
-        return place, ""
+        return Located(place=place)
     from omniplan.gguf import hub, ollama
 
-    return hub.located(place) if place.startswith(_HUB) else (ollama.located(place), "")
+    return hub.located(place) if place.startswith(_HUB) else Located(place=ollama.located(place))
 
 
 def name_of(place: str) -> str:

@@ -20,7 +20,7 @@ from omniplan.domain.tensor_type import REMOVED_TYPES, TENSOR_TYPES, TensorType
 from omniplan.errors import HeaderError
 from omniplan.gguf.cursor import DOWNLOAD_AGAIN, Cursor
 from omniplan.gguf.magic import MAGIC, check_magic
-from omniplan.gguf.place import is_url
+from omniplan.gguf.place import Located, is_url
 from omniplan.gguf.values import ValueType, read_type, read_value
 from omniplan.units import MIB, pad
 
@@ -51,7 +51,7 @@ class Shard:
     """The header of one file: a whole model, or one part of a set.
 
     ``header_only`` is true when the file ends where its tensor data would begin; ``file_bytes`` is what it holds,
-    or would hold with its tensor data.
+    or would hold with its tensor data. ``tensors_at`` is where its tensor table begins.
     """
 
     path: str
@@ -62,15 +62,18 @@ class Shard:
     tensors: tuple[Tensor, ...]
     header_only: bool
     file_bytes: int
+    tensors_at: int = 0
 
 
-def read_shard(place: str | Path, *, token: str = "", progress: Progress = unwatched) -> Shard:
-    """The header of the file at ``place``, a path or a URL, whose host may want ``token``; then ``progress`` is told.
+def read_shard(place: str | Path, *, where: Located | None = None, progress: Progress = unwatched) -> Shard:
+    """The header of the file at ``place``, a path or a URL, whose host is asked as ``where`` says.
+
+    ``progress`` is told what is read of a URL.
 
     Raises ``HeaderError`` for anything it cannot read or trust.
     """
     if is_url(place):
-        return _read_remote(str(place), token, progress)
+        return _read_remote(str(place), where or Located(place=place), progress)
     path = Path(place)
     try:
         status = _status(path)
@@ -80,19 +83,19 @@ def read_shard(place: str | Path, *, token: str = "", progress: Progress = unwat
         if not stat.S_ISREG(status.st_mode):
             raise HeaderError(path, "is not a regular file")
         with path.open("rb") as file:
-            return _read(Cursor(file, str(path), status.st_size))
+            return read_shard_of(Cursor(file, str(path), status.st_size))
     except FileNotFoundError as error:
         raise HeaderError(path, "no such file", remedy=near_file(path)) from error
     except OSError as error:
         raise HeaderError(path, f"cannot be read: {error.strerror or error}") from error
 
 
-def _read_remote(url: str, token: str, progress: Progress) -> Shard:
+def _read_remote(url: str, where: Located, progress: Progress) -> Shard:
     # Half a dozen modules that nobody needs who reads files.
     from omniplan.gguf.remote import RemoteFile
 
-    with RemoteFile(url, token=token, progress=progress) as file:
-        shard = _read(Cursor(file, url, file.size))
+    with RemoteFile(url, where=where, progress=progress) as file:
+        shard = read_shard_of(Cursor(file, url, file.size))
         file.keep()
         return shard
 
@@ -105,13 +108,15 @@ def _status(path: Path) -> os.stat_result:
         raise HeaderError(path, f"cannot be a path: {error}") from error
 
 
-def _read(cursor: Cursor) -> Shard:
+def read_shard_of(cursor: Cursor) -> Shard:
+    """The header that begins at the cursor; raises ``HeaderError``."""
     version = _read_version(cursor)
     n_tensors = _read_count(cursor, "tensors", MAX_TENSORS)
     n_keys = _read_count(cursor, "metadata keys", MAX_KEYS)
     metadata = _read_metadata(cursor, n_keys)
     alignment = _alignment(cursor, metadata)
-    tensors = _read_tensors(cursor, n_tensors, alignment, shard=_shard_number(metadata))
+    tensors_at = cursor.position
+    tensors = read_tensors(cursor, n_tensors, alignment, shard=_shard_number(metadata))
     header_only, file_bytes = _extent(cursor, tensors, alignment)
     return Shard(
         path=cursor.path,
@@ -122,6 +127,7 @@ def _read(cursor: Cursor) -> Shard:
         tensors=tensors,
         header_only=header_only,
         file_bytes=file_bytes,
+        tensors_at=tensors_at,
     )
 
 
@@ -180,7 +186,8 @@ def _shard_number(metadata: Mapping[str, Value]) -> int:
     return number if count > 1 else 0
 
 
-def _read_tensors(cursor: Cursor, count: int, alignment: int, *, shard: int) -> tuple[Tensor, ...]:
+def read_tensors(cursor: Cursor, count: int, alignment: int, *, shard: int) -> tuple[Tensor, ...]:
+    """The tensor table that begins at the cursor; raises ``HeaderError``."""
     tensors: dict[str, Tensor] = {}
     expected = 0
     for index in range(count):

@@ -15,6 +15,7 @@ from typing import Final, Self
 from omniplan.domain.progress import Progress, unwatched
 from omniplan.errors import HeaderError
 from omniplan.gguf import kept
+from omniplan.gguf.place import Located
 from omniplan.gguf.request import Response, ask
 from omniplan.units import MIB, mib
 
@@ -22,7 +23,7 @@ from omniplan.units import MIB, mib
 MAX_HEADER: Final = 64 * MIB
 # How often an answer that is cut short is taken up again where it ended.
 RETRIES: Final = 2
-_RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
+RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 _AGAIN: Final = "try again, or download it"
 
 
@@ -44,20 +45,23 @@ class RemoteFile:
 
     Raises ``HeaderError`` for a server that cannot be reached, is slow, cuts its answers short or contradicts itself,
     and for a file that changes while it is read. Bytes that were read before are taken from the user's cache folder
-    once the server says that the file is the same. ``token`` is shown to the host of ``url`` alone.
+    once the server says that the file is the same. The token of ``where`` is shown to the host of ``url`` alone.
     """
 
-    def __init__(self, url: str, *, token: str = "", pace: Pace | None = None, progress: Progress = unwatched) -> None:
+    def __init__(
+        self, url: str, *, where: Located | None = None, pace: Pace | None = None, progress: Progress = unwatched
+    ) -> None:
         self.url = url
+        self._where = where or Located(place=url)
         self._progress = progress
-        self._login = {"Authorization": f"Bearer {token}"} if token else {}
+        self._login = login(self._where)
         self._pace = pace or Pace()
         self._deadline = time.monotonic() + self._pace.whole
         self._data = bytearray()
         self._position = self._n_known = 0
         self._stream: Response | None = None
         known = kept.find(url)
-        answer = self._ask({"Range": _bytes(0, self._pace.step)} | (_if_changed(known.validator) if known else {}))
+        answer = self._ask({"Range": span(0, self._pace.step)} | (_if_changed(known.validator) if known else {}))
         if known and answer.status == http.client.NOT_MODIFIED:
             answer.close()
             self.size, self._validator, self._data = known.size, known.validator, bytearray(known.data)
@@ -119,7 +123,7 @@ class RemoteFile:
             self._tell()
             return
         start = len(self._data)
-        headers = {"Range": _bytes(start, size)}
+        headers = {"Range": span(start, size)}
         # Only a strong one says that every byte is the same (RFC 9110, 13.1.5).
         if not self._validator.startswith("W/"):
             headers |= {"If-Range": self._validator} if self._validator else {}
@@ -144,7 +148,7 @@ class RemoteFile:
     def _total(self, answer: Response) -> int:
         """The file's size, as an answer that holds bytes from the right place says it."""
         if answer.status == http.client.PARTIAL_CONTENT:
-            found = _RANGE.fullmatch(answer.header("Content-Range"))
+            found = RANGE.fullmatch(answer.header("Content-Range"))
             start, end, total = map(int, found.groups()) if found else (-1, -1, -1)
             if start == len(self._data) and start <= end < total:
                 return total
@@ -157,17 +161,23 @@ class RemoteFile:
         answer.close()
         if answer.status == http.client.OK:
             raise self._error("the server knows no ranges and does not say how large the file is", "download it")
-        raise self._error(*_refused(answer.status))
+        raise self._error(*refusal(answer.status, self._where))
 
     def _error(self, problem: str, remedy: str = "") -> HeaderError:
         return HeaderError(self.url, problem, remedy=remedy)
 
 
-def _refused(status: int) -> tuple[str, str]:
+def login(where: Located) -> dict[str, str]:
+    """The header that a host is shown, where it wants one."""
+    return {"Authorization": f"Bearer {where.token}"} if where.token else {}
+
+
+def refusal(status: int, where: Located) -> tuple[str, str]:
     """What a status means to who asked, and what to try."""
     match status:
         case 401 | 403:
-            return f"the server refuses to give it (HTTP {status})", "download it with the account that may"
+            remedy = where.refused or "download it with the account that may"
+            return f"the server refuses to give it (HTTP {status})", remedy
         case 404 | 410:
             return f"no such file there (HTTP {status})", "look at the address once more"
         case 416:
@@ -178,7 +188,8 @@ def _refused(status: int) -> tuple[str, str]:
             return f"the server answers with HTTP {status}", _AGAIN
 
 
-def _bytes(start: int, size: int) -> str:
+def span(start: int, size: int) -> str:
+    """What ``Range`` says of these bytes."""
     return f"bytes={start}-{start + size - 1}"
 
 

@@ -29,10 +29,19 @@ def read_header(path: str | Path, *, progress: Progress = unwatched) -> Header:
     refused by llama.cpp's loader. Reads no tensor data; long arrays become ``ArrayInfo``. ``progress`` is told what is
     read of a file that lies elsewhere.
     """
-    place, token = located(path)
-    read = partial(read_shard, token=token, progress=progress)
+    where = located(path)
+    shards = read_set(where.place, partial(read_shard, where=where, progress=progress))
+    return replace(joined(shards), paths=tuple(where.named(shard.path) for shard in shards))
+
+
+def read_set(place: str | Path, read: Callable[[str | Path], Shard]) -> tuple[Shard, ...]:
+    """Every file of the set that the one at ``place`` belongs to, in order, as ``read`` reads them."""
     given = read(place)
-    shards = tuple(_read_set(given, _number(given, "split.count"), read))
+    return tuple(_read_set(given, _number(given, "split.count"), read))
+
+
+def joined(shards: Sequence[Shard]) -> Header:
+    """The header that the files of a set make together; raises ``HeaderError`` where they do not."""
     _check_data(shards)
     first = shards[0]
     return Header(
@@ -53,7 +62,7 @@ def _number(shard: Shard, key: str, default: int = 0) -> int:
     return value
 
 
-def _read_set(given: Shard, count: int, read: Callable[[str], Shard]) -> Iterator[Shard]:
+def _read_set(given: Shard, count: int, read: Callable[[str | Path], Shard]) -> Iterator[Shard]:
     """All shards in order; only the given one when the model is not split."""
     if count <= 1:
         yield given

@@ -14,7 +14,7 @@ from omniplan.domain.headroom import Margin
 from omniplan.domain.inspection import Inspection
 from omniplan.domain.machine import Machine
 from omniplan.domain.plan import Plan
-from omniplan.text.argv import shell_line
+from omniplan.text.argv import download_line, shell_line
 from omniplan.text.speed import baseline_lines, speed_lines
 from omniplan.text.table import table
 from omniplan.text.verdict import headed
@@ -128,6 +128,7 @@ def plan_text(plan: Plan) -> str:
         f"Strategy: {plan.strategy}",
         "",
         shell_line(model.path, plan.server_args, plan.environment, plan.llama_cpp),
+        *_download(model.path),
         "",
         _memory_text(plan.footprint),
         "",
@@ -143,6 +144,11 @@ def plan_text(plan: Plan) -> str:
         *_assumption_lines(plan.assumptions),
     ]
     return "\n".join(headed(plan.footprint.unpriced, lines, fits=plan.footprint.fits))
+
+
+def _download(path: str) -> Iterator[str]:
+    if line := download_line(path):
+        yield from ("It downloads the model; so does:", line)
 
 
 def _assumption_lines(assumptions: Sequence[Assumption]) -> list[str]:

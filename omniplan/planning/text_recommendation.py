@@ -9,7 +9,7 @@ from typing import Final
 from omniplan.domain.build import build_lines
 from omniplan.planning.frontier_values import Outcome
 from omniplan.planning.recommendation import QuantOption, Recommendation
-from omniplan.text.argv import shell_line
+from omniplan.text.argv import download_line, shell_line
 from omniplan.text.speed import digits, rate, span
 from omniplan.text.table import table
 from omniplan.text.verdict import UNKNOWN, headed
@@ -95,6 +95,8 @@ def _legend(found: Recommendation, pairs: Sequence[tuple[QuantOption, Outcome]])
 def _command(option: QuantOption, outcome: Outcome) -> Iterator[str]:
     yield f"{option.quant}{' (once there is such a file)' if option.is_estimate else ''}:"
     yield shell_line(option.path, outcome.server_args, outcome.environment, outcome.build.asked)
+    if download := download_line(option.path):
+        yield from ("It downloads the model; so does:", download)
 
 
 def _name(found: Recommendation, option: QuantOption) -> str:

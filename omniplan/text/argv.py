@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from omniplan.domain.build import DEFAULT_NAME
 from omniplan.errors import ArgumentError
+from omniplan.gguf.hub import hub_file
 from omniplan.gguf.place import is_url
 from omniplan.llamacpp.build import build_number, release
 from omniplan.llamacpp.flags.dialect import spoken
@@ -21,8 +22,31 @@ def shell_line(model_path: str, args: Sequence[str], environment: Mapping[str, s
     words: Sequence[str] = args
     with suppress(ArgumentError):
         words = [word for flag in spoken(args, release(build_number(build))) for word in flag.args]
-    # What was planned by its address, llama-server downloads from there.
-    return command_line(("llama-server", "-mu" if is_url(model_path) else "-m", model_path, *words), environment)
+    return command_line(("llama-server", *_model_words(model_path), *words, *_alone(model_path, words)), environment)
+
+
+def download_line(model_path: str) -> str:
+    """The command that downloads the model from the hub; empty for what does not lie there."""
+    file = hub_file(model_path)
+    if file is None:
+        return ""
+    revision = () if file.is_main else ("--revision", file.revision)
+    return shlex.join(("hf", "download", file.repo, *revision, "--include", file.pattern))
+
+
+def _model_words(path: str) -> tuple[str, ...]:
+    """What names the model: a file, or what llama-server downloads, from the hub or an address."""
+    file = hub_file(path)
+    if file is None or not file.is_main:
+        return ("-mu", file.url if file else path) if file or is_url(path) else ("-m", path)
+    return ("-hf", f"{file.repo}:{file.quant}") if file.quant else ("-hf", file.repo, "-hff", file.name)
+
+
+def _alone(path: str, words: Sequence[str]) -> tuple[str, ...]:
+    """``-hf`` loads a projector that lies in the repository, which only a plan that has one has room for."""
+    file = hub_file(path)
+    has_one = any(word in words for word in ("-mm", "--mmproj"))
+    return ("--no-mmproj",) if file and file.is_main and not has_one else ()
 
 
 def command_line(argv: Sequence[str], environment: Mapping[str, str]) -> str:

@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from omniplan.errors import HeaderError
 from omniplan.gguf import read_header
-from omniplan.gguf.hub import chosen
+from omniplan.gguf.hub import HubFile, Repository, chosen, hub_file, is_repository
 from tests.file_server import Site, serving_files
 from tests.headers import make_header
 
@@ -30,6 +31,17 @@ for place in sys.argv[1:]:
         print(json.dumps(str(error)))
 """
 
+OFFERED = """
+import json, sys
+from omniplan.gguf.offered import offered
+for item in offered(sys.argv[1]):
+    print(json.dumps([item.file.quant, list(item.header.paths)]))
+"""
+
+
+def repository(names: Sequence[str]) -> Repository:
+    return Repository(repo="o/r", revision="main", files=dict.fromkeys(names, 9))
+
 
 @pytest.mark.parametrize(
     ("quant", "name"),
@@ -43,7 +55,7 @@ for place in sys.argv[1:]:
 )
 def test_a_quant_is_a_word_of_the_name(quant: str, name: str) -> None:
     """Of a set the first part; projectors and importance matrices are no models."""
-    assert chosen("hf:o/r", NAMES, quant) == name
+    assert chosen("hf:o/r", repository(NAMES), quant).name == name
 
 
 @pytest.mark.parametrize(
@@ -57,7 +69,7 @@ def test_a_quant_is_a_word_of_the_name(quant: str, name: str) -> None:
 def test_what_is_not_one_model_says_what_there_is(names: tuple[str, ...], quant: str, line: str) -> None:
     """None, or several."""
     with pytest.raises(HeaderError) as caught:
-        chosen("hf:o/r", names, quant)
+        chosen("hf:o/r", repository(names), quant)
 
     assert line in str(caught.value)
 
@@ -76,13 +88,53 @@ def test_without_the_library_its_installation_is_named(monkeypatch: pytest.Monke
         read_header("hf:o/r:Q4_K_M")
 
 
-def read(folder: Path, hub: str, *places: str, offline: bool = False) -> list[object]:
+@pytest.mark.parametrize(
+    ("place", "quant", "pattern", "url"),
+    [
+        ("hf:o/r/m-UD-Q2_K_XL.gguf", "UD-Q2_K_XL", "m-UD-Q2_K_XL.gguf", "/o/r/resolve/main/m-UD-Q2_K_XL.gguf"),
+        ("hf:o/r@refs/pr/1/Q8_0/m-00001-of-00003.gguf", "Q8_0", "Q8_0/m-*-of-00003.gguf",
+         "/o/r/resolve/refs%2Fpr%2F1/Q8_0/m-00001-of-00003.gguf"),
+        ("hf:o/r@0123abc/gemma-3-4b-it-qat-q4_0.gguf", "q4_0", "gemma-3-4b-it-qat-q4_0.gguf",
+         "/o/r/resolve/0123abc/gemma-3-4b-it-qat-q4_0.gguf"),
+        ("hf:o/r/model.gguf", "", "model.gguf", "/o/r/resolve/main/model.gguf"),
+    ],
+)  # fmt: skip
+def test_a_file_of_a_repository(
+    place: str, quant: str, pattern: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its quant, what its set matches, its address on the hub that is asked, and the name it is read by again."""
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.example/")
+    file = hub_file(place)
+
+    assert file is not None
+    assert (file.quant, file.pattern, file.url, file.place) == (quant, pattern, f"https://hub.example{url}", place)
+
+
+def test_a_repository_is_no_file() -> None:
+    """With a revision or without; a quant makes it one model."""
+    assert [is_repository(place) for place in ("hf:o/r", "hf:o/r@main", "hf:o/r:Q4_0", "hf:o/r/a.gguf", "a")] == [
+        True, True, False, False, False
+    ]  # fmt: skip
+    assert hub_file("hf:o/r:Q4_0") is None
+
+
+def test_what_llama_server_takes_for_a_quant() -> None:
+    """The first whose name has the word before a dash or a dot: not always the one that is meant."""
+    plain = repository(("m-Q4_K_M.gguf", "m-UD-Q4_K_M.gguf", "model.gguf"))
+
+    assert plain.llama_takes(HubFile(repo="o/r", revision="main", name="m-Q4_K_M.gguf"))
+    assert plain.llama_takes(HubFile(repo="o/r", revision="main", name="m-UD-Q4_K_M.gguf"))
+    assert not plain.llama_takes(HubFile(repo="o/r", revision="main", name="model.gguf"))
+    assert chosen("hf:o/r", plain, "Q4_K_M").name == "m-Q4_K_M.gguf"
+
+
+def read(folder: Path, hub: str, *places: str, offline: bool = False, program: str = READ) -> list[object]:
     """What a program of its own reads, to which ``hub`` is the hub."""
     own = {"HF_ENDPOINT": hub, "HF_HOME": str(folder / "hf"), "HF_TOKEN": "secret", "OMNIPLAN_CACHE": str(folder)}
     environment = {**os.environ, **own, "HF_HUB_OFFLINE": str(int(offline)), "HF_HUB_DISABLE_TELEMETRY": "1"}
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         environment.pop(name, None)
-    command = [sys.executable, "-c", READ, *places]
+    command = [sys.executable, "-c", program, *places]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -104,8 +156,9 @@ def test_a_repository_is_listed_and_read(tmp_path: Path) -> None:
                 tmp_path, hub.url, "hf:o/r:Q4_K_M", "hf:o/r/m-Q8_0-00002-of-00002.gguf", "hf:o/r:Q9", "hf:o/gone"
             )
 
+    # llama-server's -hf would take m-IQ4_K_M for Q4_K_M, so that only its address names it.
     assert one == ["one", [f"{hub.url}{base}/m-Q4_K_M.gguf"]]
-    assert two == ["two", [f"{hub.url}{base}/m-Q8_0-0000{n}-of-00002.gguf" for n in (1, 2)]]
+    assert two == ["two", [f"hf:o/r/m-Q8_0-0000{n}-of-00002.gguf" for n in (1, 2)]]
     assert "no models of the repository are Q9" in str(none)
     assert "the hub refuses its list (HTTP 404)" in str(gone)
     logins = {headers.get("authorization", headers.get("Authorization")) for _, headers in hub.asked}
@@ -126,6 +179,8 @@ def test_what_the_library_has_cached_needs_no_network(tmp_path: Path) -> None:
     places = ("hf:o/r", "hf:o/r/m-Q4_K_M.gguf", "hf:o/r/m-Q8_0.gguf")
     with serving_files(Site(files={})) as hub:
         here, named, other = read(tmp_path, hub.url, *places, offline=True)
+    ranked = read(tmp_path, hub.url, "hf:o/r", offline=True, program=OFFERED)
+    assert ranked == [["Q4_K_M", [str(snapshot / "m-Q4_K_M.gguf")]]]
     assert here == named == ["one", [str(snapshot / "m-Q4_K_M.gguf")]]
     assert "m-Q8_0.gguf is not in the cache whole; unset HF_HUB_OFFLINE" in str(other)
     assert hub.asked == []

@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 
+import omniplan
+from omniplan.api.source import with_projector
 from omniplan.errors import HeaderError
 from omniplan.gguf import read_header
 from tests.headers import make_header
+from tests.machines import single
+from tests.oracle.cases import DATA
+from tests.projectors import write_projector
+from tests.towers import TOWERS
 
 HEADER = make_header({"general.name": "Qwen"}, [("a", "f32", (256,))])
 
@@ -21,12 +27,20 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def pulled(store: Path, name: str, digest: object = None) -> Path:
-    """A model as ``ollama pull`` leaves it: the path of its manifest."""
-    own = f"sha256:{hashlib.sha256(HEADER).hexdigest()}"
+def kept(store: Path, data: bytes) -> str:
+    """A layer's digest, whose bytes lie in the store."""
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     (store / "blobs").mkdir(exist_ok=True)
-    (store / "blobs" / own.replace(":", "-")).write_bytes(HEADER)
+    (store / "blobs" / digest.replace(":", "-")).write_bytes(data)
+    return digest
+
+
+def pulled(store: Path, name: str, digest: object = None, *, projector: bytes = b"", data: bytes = HEADER) -> Path:
+    """A model as ``ollama pull`` leaves it: the path of its manifest."""
+    own = kept(store, data)
+    beside = [{"mediaType": "application/vnd.ollama.image.projector", "digest": kept(store, projector)}]
     layers = [
+        *(beside if projector else ()),
         {"mediaType": "application/vnd.ollama.image.template", "digest": "sha256:" + "0" * 64},
         {"mediaType": "application/vnd.ollama.image.model", "digest": digest or own},
     ]
@@ -90,3 +104,21 @@ def test_a_manifest_that_is_none_is_refused(store: Path, text: str) -> None:
 
     with pytest.raises(HeaderError, match="cannot be read; `ollama pull` it again"):
         read_header("ollama:qwen3:8b")
+
+
+def test_a_projector_comes_with_its_model(store: Path) -> None:
+    """Found by its layer, priced, and named in the command; one that somebody names goes before it."""
+    tower = write_projector(store / "some.gguf", TOWERS["qwen2-vl"]).read_bytes()
+    model = (DATA / "models" / "zoo" / "Qwen3-0.6B-Q8_0.gguf").read_bytes()
+    pulled(store, "registry.ollama.ai/library/qwen3-vl/8b", projector=tower, data=model)
+    pulled(store, "registry.ollama.ai/library/qwen3/8b", data=model)
+    plans = [omniplan.plan(f"ollama:{name}:8b", single(24), n_ctx=4096) for name in ("qwen3-vl", "qwen3")]
+
+    blob = str(store / "blobs" / f"sha256-{hashlib.sha256(tower).hexdigest()}")
+    assert [blob in plan.server_args for plan in plans] == [True, False]
+    used = [sum(pool.used for pool in plan.footprint.pools) for plan in plans]
+    assert used[0] > used[1]
+    assert omniplan.recommend("ollama:qwen3-vl:8b", single(24), what_if=(), n_ctx=4096).request.mmproj == blob
+    assert omniplan.Request(mmproj="own.gguf") == with_projector(
+        omniplan.load_model("ollama:qwen3-vl:8b"), omniplan.Request(mmproj="own.gguf")
+    )
