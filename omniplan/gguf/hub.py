@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import quote
 
 from omniplan.errors import HeaderError
-from omniplan.gguf.place import Located
+from omniplan.gguf.location import Located
 
 # What llama-server's -hf takes where no quant is named.
 DEFAULT_QUANT: Final = "Q4_K_M"

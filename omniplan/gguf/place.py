@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
+
+from omniplan.gguf.location import Located
 
 _URLS: Final = ("https://", "http://")
 _HUB: Final = "hf:"
@@ -20,24 +21,6 @@ def is_url(place: str | Path) -> bool:
 def is_path(place: str | Path) -> bool:
     """Whether it is a path on this host, neither a URL nor a name in a store."""
     return isinstance(place, Path) or not (is_url(place) or place.startswith(_STORES))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Located:
-    """Where the file of a name is read: a path or URL, the token that its host wants, what to try where that refuses.
-
-    An address that begins with ``base`` is shown with ``shown`` in its place.
-    """
-
-    place: str | Path
-    token: str = ""
-    refused: str = ""
-    base: str = ""
-    shown: str = ""
-
-    def named(self, path: str) -> str:
-        """The name of a file of the set, by which it is read again."""
-        return self.shown + unquote(path.removeprefix(self.base)) if self.base and path.startswith(self.base) else path
 
 
 def located(place: str | Path) -> Located:

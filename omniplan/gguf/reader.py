@@ -19,8 +19,9 @@ from omniplan.domain.progress import Progress, unwatched
 from omniplan.domain.tensor_type import REMOVED_TYPES, TENSOR_TYPES, TensorType
 from omniplan.errors import HeaderError
 from omniplan.gguf.cursor import DOWNLOAD_AGAIN, Cursor
+from omniplan.gguf.location import Located
 from omniplan.gguf.magic import MAGIC, check_magic
-from omniplan.gguf.place import Located, is_url
+from omniplan.gguf.place import is_url
 from omniplan.gguf.values import ValueType, read_type, read_value
 from omniplan.units import MIB, pad
 

@@ -15,7 +15,7 @@ from typing import Final, Self
 from omniplan.domain.progress import Progress, unwatched
 from omniplan.errors import HeaderError
 from omniplan.gguf import kept
-from omniplan.gguf.place import Located
+from omniplan.gguf.location import Located
 from omniplan.gguf.request import Response, ask
 from omniplan.units import MIB, mib
 

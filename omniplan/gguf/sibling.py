@@ -15,8 +15,8 @@ from typing import Final
 from omniplan.domain.header import ByteOrder
 from omniplan.errors import HeaderError
 from omniplan.gguf.cursor import Cursor
+from omniplan.gguf.location import Located
 from omniplan.gguf.magic import MAGIC
-from omniplan.gguf.place import Located
 from omniplan.gguf.reader import MAX_TENSORS, Shard, read_shard_of, read_tensors
 from omniplan.gguf.remote import RANGE, Pace, login, refusal, span
 from omniplan.gguf.request import ask

@@ -33,8 +33,10 @@ def rows(tensors: tuple[Tensor, ...]) -> list[tuple[str, str, tuple[int, ...]]]:
 
 
 def metadata(more: Mapping[str, Item]) -> dict[str, Item]:
-    own = {key: value for key, value in MODEL.header.metadata.items() if not isinstance(value, ArrayInfo)}
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in own.items()} | dict(more)  # type: ignore[dict-item]
+    own: dict[str, Item] = {
+        key: value for key, value in MODEL.header.metadata.items() if not isinstance(value, ArrayInfo)
+    }
+    return own | dict(more)
 
 
 class Hub:
@@ -156,10 +158,8 @@ def test_a_plan_names_what_it_downloads(hub: Hub, capsys: pytest.CaptureFixture[
 def test_another_revision_is_listed_and_read_there(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     """The commands say it too: llama-server knows no revisions and gets the address."""
     filled(hub)
-    for kind in (hub.site.files, hub.site.sizes):
-        moved = {path.replace("/main", "/v1"): value for path, value in kind.items()}
-        kind.clear()
-        kind.update(moved)
+    hub.site.files = {path.replace("/main", "/v1"): data for path, data in hub.site.files.items()}
+    hub.site.sizes = {path.replace("/main", "/v1"): size for path, size in hub.site.sizes.items()}
     assert main(["plan", "hf:o/r@v1:IQ4_XS", "--machine", "RTX 3090, 64 GB", "--no-baselines"]) == 0
     shown = capsys.readouterr().out
 
