@@ -29,12 +29,14 @@ from omniplan.api import (
     probe,
     read_log,
     recommend,
+    report,
     requantise,
     smoke,
     stack,
     tune,
     verify,
     weigh_engines,
+    write_report,
 )
 from omniplan.errors import (
     ArgumentError,
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
     from omniplan.planning.frontier_values import Frontier
     from omniplan.planning.recommendation import Recommendation
     from omniplan.predict.learned import Learned
+    from omniplan.report.values import Report
     from omniplan.stack.values import Stack
     from omniplan.verify.logs.report import LoadReport
     from omniplan.verify.values import Verification
@@ -117,6 +120,7 @@ __all__ = [
     "Plan",
     "Prediction",
     "Recommendation",
+    "Report",
     "Request",
     "RequestError",
     "ServerStart",
@@ -154,12 +158,14 @@ __all__ = [
     "read_header",
     "read_log",
     "recommend",
+    "report",
     "requantise",
     "smoke",
     "stack",
     "tune",
     "verify",
     "weigh_engines",
+    "write_report",
 ]
 
 
@@ -200,6 +206,7 @@ _LATE = {
     "Plan": "domain.plan",
     "Prediction": "domain.prediction",
     "Recommendation": "planning.recommendation",
+    "Report": "report.values",
     "ServerStart": "bench.protocol",
     "SmokeReport": "bench.values",
     "Stack": "stack.values",

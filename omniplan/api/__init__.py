@@ -5,6 +5,7 @@ import omniplan.bench
 import omniplan.certify
 import omniplan.check
 import omniplan.predict
+import omniplan.report
 import omniplan.stack
 import omniplan.tune
 import omniplan.verify  # noqa: F401
@@ -17,6 +18,7 @@ from omniplan.api.hosts import probe
 from omniplan.api.measure import bench, judge, smoke
 from omniplan.api.price import compare, fit, footprint, inspect, predict
 from omniplan.api.quants import recommend, requantise
+from omniplan.api.reports import report, write_report
 from omniplan.api.runs import calibrate, read_log, verify
 from omniplan.api.source import load_machine, load_model, load_plan
 from omniplan.api.stacks import emit_stack, stack
@@ -49,10 +51,12 @@ __all__ = [
     "probe",
     "read_log",
     "recommend",
+    "report",
     "requantise",
     "smoke",
     "stack",
     "tune",
     "verify",
     "weigh_engines",
+    "write_report",
 ]

@@ -11,7 +11,7 @@ from omniplan import api
 from omniplan.cli.files import add_format, add_output, deliver, deliver_plan
 from omniplan.cli.output import show
 from omniplan.cli.request import add_beside, add_headroom, add_objective, add_slots, add_workload, n_tokens, request_of
-from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model, read_model
+from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model, add_report, read_model
 from omniplan.domain.request import DEFAULT
 from omniplan.errors import ExitCode, Infeasible, InputError
 from omniplan.units import tokens
@@ -40,6 +40,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
     )
     add_format(command, default=None)
     add_output(command, "write the answer here instead of printing it")
+    add_report(command)
     add_json(command)
 
 
@@ -150,18 +151,24 @@ def _cache_types(options: argparse.Namespace) -> dict[str, Any]:
 
 def _run(options: argparse.Namespace) -> int:
     from omniplan.planning.text_plan import plan_text
+    from omniplan.report.page import check_report
 
     if options.into and not options.as_:
         raise InputError(f"--into {options.into}: say what the file is with --as, such as --as llama-swap")
     if options.as_ and options.json:
         raise InputError(f"--as {options.as_}: leave out --json; one run prints one thing")
+    if options.report:
+        check_report(options.report)
     request = request_of(options, **options.ctx, **_cache_types(options))
+    model = read_model(options.model)
     try:
-        plan = api.plan(read_model(options.model), options.machine, request, calibration=_calibration(options))
+        plan = api.plan(model, options.machine, request, calibration=_calibration(options))
     except Infeasible as refusal:
         if options.json:
             show(_refused(refusal))
         raise
+    if options.report:
+        api.write_report(api.report(plan, model=model), options.report)
     if options.as_:
         deliver_plan(plan, options)
     else:

@@ -98,6 +98,15 @@ def add_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print JSON; its schema: `omniplan schema`")
 
 
+def add_report(command: argparse.ArgumentParser) -> None:
+    """The file that shows the answer."""
+    command.add_argument(
+        "--report",
+        metavar="FILE",
+        help="also write FILE.html, one page to look at: bars, layers, times, curves; it needs no network",
+    )
+
+
 def _declare_inspect(command: argparse.ArgumentParser) -> None:
     add_model(command)
     add_json(command)

@@ -155,10 +155,14 @@ class RivalRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RivalTable:
-    """Ways to run one model side by side; ``heads`` name the figures, with their units."""
+    """Ways to run one model side by side; ``heads`` name the figures, with their units.
+
+    ``scales`` are what a full bar stands for in each of these columns.
+    """
 
     title: str
     heads: tuple[str, ...]
+    scales: tuple[float, ...]
     rows: tuple[RivalRow, ...]
     remark: str = ""
 

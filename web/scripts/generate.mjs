@@ -33,4 +33,6 @@ for (const name of DOCUMENTS) {
   const banner = `/* Made from \`omniplan schema ${name}\`. */`;
   writeFileSync(join(out, `${name}.ts`), await compile(schema, name, { bannerComment: banner, format: false }));
 }
-writeFileSync(join(out, "palette.css"), python("-c", "from omniplan.report.style import palette_css; print(palette_css())"));
+const style = (name) => python("-c", `from omniplan.report.style import ${name}; print(${name}())`);
+writeFileSync(join(out, "palette.css"), style("palette_css"));
+writeFileSync(join(out, "labels.json"), style("palette_labels"));

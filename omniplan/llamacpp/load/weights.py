@@ -111,6 +111,10 @@ class Weights:
     nbytes: Mapping[str, int]
     n_tensors: int
 
+    def of(self, slot: Slot) -> str:
+        """The buffer type that holds a slot."""
+        return self.factors[slot.il] if _ROPE_FACTORS.match(slot.tensor.name) else self.buffer_of[slot.name]
+
 
 def place(
     model: Model,
@@ -196,8 +200,7 @@ def divide(weights: Weights, model: Model, device: Device, division: Division, *
     del nbytes[device.buffer]
     held: set[str] = set()
     for slot, priced in zip(slots(model, mtp=mtp), _priced(model, mtp=mtp), strict=True):
-        buffer = weights.factors[slot.il] if priced.is_factor else weights.buffer_of[slot.name]
-        if buffer == device.buffer and priced.key not in held:
+        if weights.of(slot) == device.buffer and priced.key not in held:
             held.add(priced.key)
             for part, piece in zip(device.parts, division.weight(slot.tensor), strict=True):
                 nbytes[part.buffer] += part.memory.size(slot.tensor.type, piece.ne0, piece.nbytes)

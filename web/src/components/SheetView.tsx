@@ -1,0 +1,90 @@
+import type { ComponentChildren } from "preact";
+import type { Sheet } from "../generated/report";
+import { CommandView } from "./CommandView";
+import { FiguresView } from "./FiguresView";
+import { LayerMapView } from "./LayerMapView";
+import { MemoryView } from "./MemoryView";
+import { AssumptionsView, FactsView, NoticesView, ReasonsView } from "./NotesView";
+import { RivalsView } from "./RivalsView";
+import { TimesView } from "./TimesView";
+import { TradeoffsView } from "./TradeoffsView";
+
+interface SectionProps {
+  title: string;
+  remark?: string;
+  children: ComponentChildren;
+}
+
+function Section({ title, remark, children }: SectionProps) {
+  return (
+    <section class="section" aria-label={title}>
+      <h2>{title}</h2>
+      {remark && <p class="quiet">{remark}</p>}
+      {children}
+    </section>
+  );
+}
+
+/** One sheet, from the answer to what it rests on. */
+export function SheetView({ sheet }: { sheet: Sheet }) {
+  return (
+    <>
+      <p class="verdict" data-state={sheet.verdict.state}>
+        {sheet.verdict.text}
+      </p>
+      {sheet.figures.length > 0 && <FiguresView figures={sheet.figures} />}
+      {sheet.notices.length > 0 && (
+        <Section title="To know">
+          <NoticesView notices={sheet.notices} />
+        </Section>
+      )}
+      {sheet.commands.length > 0 && (
+        <Section title="The command">
+          {sheet.commands.map((command) => (
+            <CommandView key={command.label} command={command} />
+          ))}
+        </Section>
+      )}
+      {sheet.memory.length > 0 && (
+        <Section title="What the machine holds">
+          <MemoryView groups={sheet.memory} />
+        </Section>
+      )}
+      {sheet.layers && (
+        <Section title="Where the layers lie" remark={sheet.layers.remark}>
+          <LayerMapView map={sheet.layers} />
+        </Section>
+      )}
+      {sheet.times.length > 0 && (
+        <Section title="Where the time goes">
+          <TimesView times={sheet.times} />
+        </Section>
+      )}
+      {sheet.rivals && (
+        <Section title={sheet.rivals.title} remark={sheet.rivals.remark}>
+          <RivalsView table={sheet.rivals} />
+        </Section>
+      )}
+      {sheet.tradeoffs && (
+        <Section title={sheet.tradeoffs.title} remark={sheet.tradeoffs.remark}>
+          <TradeoffsView tradeoffs={sheet.tradeoffs} />
+        </Section>
+      )}
+      {sheet.reasons.length > 0 && (
+        <Section title="Why">
+          <ReasonsView reasons={sheet.reasons} />
+        </Section>
+      )}
+      {sheet.assumptions.length > 0 && (
+        <Section title="What was assumed">
+          <AssumptionsView assumptions={sheet.assumptions} />
+        </Section>
+      )}
+      {sheet.facts.length > 0 && (
+        <Section title="What this is of">
+          <FactsView facts={sheet.facts} />
+        </Section>
+      )}
+    </>
+  );
+}
