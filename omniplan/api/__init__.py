@@ -10,7 +10,7 @@ import omniplan.stack
 import omniplan.tune
 import omniplan.verify  # noqa: F401
 from omniplan.api.certificate import certify
-from omniplan.api.checks import check, check_files
+from omniplan.api.checks import check, check_files, check_text
 from omniplan.api.choose import frontier, plan, plans
 from omniplan.api.engines import weigh_engines
 from omniplan.api.evidence import keep_measurements, load_measurements, measurements
@@ -31,6 +31,7 @@ __all__ = [
     "certify",
     "check",
     "check_files",
+    "check_text",
     "compare",
     "emit",
     "emit_stack",

@@ -11,6 +11,7 @@ from omniplan.domain.progress import unwatched
 
 if TYPE_CHECKING:
     from omniplan.api.source import MachineSource, ModelSource
+    from omniplan.check.document import Document
     from omniplan.check.folder import FolderReport
     from omniplan.check.values import CheckReport
     from omniplan.domain.progress import Progress
@@ -34,13 +35,32 @@ def check(
     Raises InputError for a file that cannot be read, HeaderError for a ``model`` that cannot.
     """
     from omniplan.check import document
-    from omniplan.check.engine import check as run
     from omniplan.documents.text_file import read_text
 
     if isinstance(source, str | Path):
-        found = document.read(str(source), read_text(source))
-    else:
-        found = document.of_arguments(source, env or {})
+        return check_text(read_text(source), name=str(source), model=model, machine=machine, build=build)
+    return _checked(document.of_arguments(source, env or {}), model, machine, build)
+
+
+def check_text(
+    text: str,
+    *,
+    name: str,
+    model: ModelSource | None = None,
+    machine: MachineSource | None = None,
+    build: int | str | None = None,
+) -> CheckReport:
+    """The same about the text of a file, whose ``name`` tells its format and stands in the findings."""
+    from omniplan.check import document
+
+    return _checked(document.read(name, text), model, machine, build)
+
+
+def _checked(
+    found: Document, model: ModelSource | None, machine: MachineSource | None, build: int | str | None
+) -> CheckReport:
+    from omniplan.check.engine import check as run
+
     number = None if build is None else build_of(build)
     target = None if machine is None else machine_of(machine)
     return run(found, model=None if model is None else model_of(model), machine=target, build=number)

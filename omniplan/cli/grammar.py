@@ -42,6 +42,7 @@ GROUPS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "About the command": {
         "help": "omniplan help plan",
+        "mcp": "omniplan mcp",
         "schema": "omniplan schema plan",
         "completion": 'eval "$(omniplan completion bash)"',
     },

@@ -20,6 +20,7 @@ from omniplan.cli import (
     grammar,
     help_verbs,
     machine_verbs,
+    mcp_verb,
     plan_verb,
     recommend_verb,
     stack_verb,
@@ -53,6 +54,7 @@ VERBS: Final = (
     *tune_verb.VERBS,
     *machine_verbs.VERBS,
     *stack_verb.VERBS,
+    *mcp_verb.VERBS,
     *help_verbs.VERBS,
 )
 

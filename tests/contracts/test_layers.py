@@ -15,6 +15,7 @@ from tests.contracts.sources import Source, package
 LAYERS = (
     ("__main__",),
     ("cli",),
+    ("mcp",),
     ("api",),
     ("report", "tune"),
     ("bench", "certify", "check", "engines", "stack", "verify"),
@@ -40,6 +41,7 @@ THIRD_PARTY = {
     "gguf": {"httpx2", "huggingface_hub"},
     "llamacpp": {"numpy"},
     "machines": {"cffi", "cpuinfo", "numpy", "pydantic", "pynvml"},
+    "mcp": {"mcp", "pydantic"},
     "planning": {"matplotlib", "numpy"},
     "predict": {"numpy"},
     "stack": {"numpy"},

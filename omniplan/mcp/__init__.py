@@ -1,0 +1,1 @@
+"""The planner as tools for assistants, over the Model Context Protocol."""
