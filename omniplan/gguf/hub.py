@@ -234,6 +234,7 @@ def _refusal(status: int) -> tuple[str, str]:
 def _asking(place: str) -> Iterator[None]:
     """Whatever goes wrong with the library or the hub becomes a ``HeaderError``."""
     try:
+        import huggingface_hub  # noqa: F401 - what is in it is imported on first use.
         from httpx2 import HTTPError
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
     except ImportError as error:
