@@ -28,9 +28,9 @@ def own_folder() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def made_folder() -> Path:
-    """The folder, made where there is none yet; raises InputError where it cannot be."""
-    folder = own_folder() or Path(_configuration(), "omniplan")
+def made_folder(name: str) -> Path:
+    """The folder ``name`` in it, made where there is none yet; raises InputError where it cannot be."""
+    folder = (own_folder() or Path(_configuration(), "omniplan")) / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

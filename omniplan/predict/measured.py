@@ -150,8 +150,7 @@ def own_measurements() -> Iterator[Measurement]:
 
 def keep(measurements: Iterable[Measurement]) -> tuple[Path, ...]:
     """Write each into a user's own folder, where later predictions find it; raises InputError where that fails."""
-    folder = made_folder() / FOLDER
-    folder.mkdir(exist_ok=True)
+    folder = made_folder(FOLDER)
     paths = []
     for measurement in measurements:
         paths.append(folder / measurement.file_name)

@@ -24,7 +24,9 @@ def _lines(tuned: Tuned, model: str) -> Iterator[str]:
         yield shell_line(model, tuned.best.server_args, tuned.best.environment, tuned.best.llama_cpp)
         yield ""
         yield _gained(tuned)
-    yield f"Ended: {tuned.ended}; {len(tuned.runs)} run(s) of {len(tuned.plans)} plans that fit."
+    programs = dict.fromkeys(f"{run.program} {run.server}".strip() for run in tuned.runs if not run.failure)
+    by = f", by {' and '.join(programs)}" if programs else ""
+    yield f"Ended: {tuned.ended}; {len(tuned.runs)} run(s) of {len(tuned.plans)} plans that fit{by}."
     yield ""
     yield from _runs(tuned)
     yield from _learned(tuned)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import omniplan
+from omniplan.cli.keeping import keep
 from omniplan.cli.main import main
 from omniplan.domain.evidence import Basis
 from omniplan.domain.measurement import Measurement
@@ -101,6 +102,17 @@ def test_what_cannot_be_read_here_is_passed_over(own: Path) -> None:
     (own / "9.json").write_text('{"schema_version": 99}', encoding="utf-8")
 
     assert len(predicted().measured) == 1
+
+
+def test_a_folder_that_cannot_be_made_ends_nothing(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command says so in one line, and gives its answer all the same."""
+    own.write_text("a file", encoding="utf-8")
+    report = omniplan.judge("examples/bench_report.json")
+    measured_now = replace(report, date="2026-11-30T12:00:00+00:00")
+
+    keep(measured_now, PLAN)
+
+    assert capsys.readouterr().err == f"note: {own}: cannot be made: File exists\n"
 
 
 @pytest.mark.parametrize(
