@@ -76,8 +76,8 @@ def _declare_request(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--calibration",
         metavar="FILE",
-        help="what omniplan calibrate learned, or measurements (a file or folder); default NAME.calibration.toml beside "
-        "the machine file; or none",
+        help="what omniplan calibrate learned, or a file or folder of measurements; default NAME.calibration.toml "
+        "beside the machine file; or none",
     )
 
 
