@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from omniplan import api
-from omniplan.cli.output import put, show
+from omniplan.cli.output import present, put, show
 from omniplan.cli.progress import watched
 from omniplan.cli.verbs import Verb, add_build, add_json
 from omniplan.documents.text_file import read_utf8
@@ -78,7 +78,7 @@ def _places(options: argparse.Namespace) -> int:
 
 def _say(report: CheckReport | FolderReport, findings: Sequence[Finding], options: argparse.Namespace) -> None:
     from omniplan.check.outputs import baseline, github, sarif
-    from omniplan.check.text import check_text, folder_text
+    from omniplan.check.text import check_screen, folder_screen
     from omniplan.check.values import CheckReport
 
     if options.write_baseline:
@@ -90,7 +90,7 @@ def _say(report: CheckReport | FolderReport, findings: Sequence[Finding], option
     elif options.json or options.format == "json":
         show(report.to_json())
     else:
-        show(check_text(report) if isinstance(report, CheckReport) else folder_text(report))
+        present(check_screen(report) if isinstance(report, CheckReport) else folder_screen(report), options)
 
 
 VERBS: Final = (

@@ -6,7 +6,7 @@ import argparse
 from typing import Final
 
 from omniplan import api
-from omniplan.cli.output import show
+from omniplan.cli.output import present, show
 from omniplan.cli.request import add_workload, request_of
 from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_pasted_model, read_model
 from omniplan.errors import ExitCode
@@ -25,7 +25,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.planning.text_comparison import comparison_text
+    from omniplan.planning.text_comparison import comparison_screen
 
     request = request_of(options)
     found = api.compare(
@@ -36,7 +36,7 @@ def _run(options: argparse.Namespace) -> int:
         n_gen=request.n_gen,
         build=options.llama_cpp,
     )
-    show(found.to_json() if options.json else comparison_text(found))
+    show(found.to_json()) if options.json else present(comparison_screen(found), options)
     return ExitCode.of(found.fits)
 
 

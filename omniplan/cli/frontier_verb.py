@@ -7,7 +7,7 @@ import sys
 from typing import Final
 
 from omniplan import api
-from omniplan.cli.output import show
+from omniplan.cli.output import present, show
 from omniplan.cli.progress import watched
 from omniplan.cli.request import add_beside, add_headroom, add_workload, each_n_tokens, request_of
 from omniplan.cli.verbs import Verb, add_build, add_machine, add_model, read_model
@@ -57,7 +57,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from omniplan.planning.plot import check_plot, write_plot
-    from omniplan.planning.text_frontier import frontier_text
+    from omniplan.planning.text_frontier import frontier_screen
 
     if options.plot:
         check_plot(options.plot)
@@ -77,7 +77,7 @@ def _run(options: argparse.Namespace) -> int:
         write_plot(found, options.plot)
     elif options.plot:
         print(f"note: nothing fits, {options.plot} is not written", file=sys.stderr)
-    show(found.to_json() if options.json else frontier_text(found))
+    show(found.to_json()) if options.json else present(frontier_screen(found), options)
     return ExitCode.of(found.fits)
 
 

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NoReturn
 
-from omniplan.cli.verbs import Verb, version
+from omniplan.cli.verbs import Verb, add_look, version
 from omniplan.errors import InputError, meant
 
 # Verbs by what people want, each with a command to start from.
@@ -121,6 +121,7 @@ def parser(verbs: Sequence[Verb]) -> Top:
         command = commands.add_parser(verb.name, help=verb.help, description=verb.help)
         command.example = EXAMPLES[verb.name]
         verb.declare(command)
+        add_look(command)
         command.set_defaults(
             run=verb.run,
             takes_server_args=verb.takes_server_args,

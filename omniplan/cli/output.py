@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from omniplan.errors import OutputError
+
+if TYPE_CHECKING:
+    from omniplan.text.screen import Screen
 
 
 def show(text: str) -> int:
@@ -15,13 +20,21 @@ def show(text: str) -> int:
     return 0
 
 
+def present(screen: Screen, options: argparse.Namespace) -> int:
+    """Print a screen as standard output can show it; returns the exit code of success."""
+    from omniplan.cli.terminal import rendered
+
+    return show(rendered(screen, options))
+
+
 def put(text: str) -> None:
     """Print ``text`` as it is, and what was printed before; raises OutputError where that cannot be kept.
 
-    A reader that went away misses nothing: the run goes on to its verdict.
+    A reader that went away misses nothing: the run goes on to its verdict. What the encoding lacks stands as an escape.
     """
+    encoding = sys.stdout.encoding or "utf-8"
     try:
-        sys.stdout.write(text)
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
         sys.stdout.flush()
     except BrokenPipeError:
         _drop()

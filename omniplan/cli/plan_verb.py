@@ -151,8 +151,13 @@ def _cache_types(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _run(options: argparse.Namespace) -> int:
+<<<<<<< HEAD
     from omniplan.planning.text_plan import plan_text
     from omniplan.report.page import check_report
+=======
+    from omniplan.cli.terminal import rendered
+    from omniplan.planning.text_plan import plan_screen
+>>>>>>> 3efde85 (Answers are screens: the verdict and the command first, memory as bars, wrapped to the terminal, tables with -v)
 
     if options.into and not options.as_:
         raise InputError(f"--into {options.into}: say what the file is with --as, such as --as llama-swap")
@@ -172,8 +177,10 @@ def _run(options: argparse.Namespace) -> int:
         api.write_report(api.report(plan, model=model), options.report)
     if options.as_:
         deliver_plan(plan, options)
+    elif options.json:
+        deliver(plan.to_json(), options.output)
     else:
-        deliver(plan.to_json() if options.json else plan_text(plan), options.output)
+        deliver(rendered(plan_screen(plan), options), options.output)
     return ExitCode.of(plan.footprint.fits)
 
 

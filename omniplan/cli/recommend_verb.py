@@ -6,7 +6,7 @@ import argparse
 from typing import Final
 
 from omniplan import api
-from omniplan.cli.output import show
+from omniplan.cli.output import present, show
 from omniplan.cli.progress import watched
 from omniplan.cli.request import (
     add_beside,
@@ -55,14 +55,14 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.planning.text_recommendation import recommendation_text
+    from omniplan.planning.text_recommendation import recommendation_screen
 
     request = request_of(options, cache_type_k=options.cache_type, cache_type_v=options.cache_type)
     with watched() as progress:
         found = api.recommend(
             options.models, options.machine, request, what_if=options.what_if_quant, progress=progress
         )
-    show(found.to_json() if options.json else recommendation_text(found))
+    show(found.to_json()) if options.json else present(recommendation_screen(found), options)
     return ExitCode.of(found.fits)
 
 

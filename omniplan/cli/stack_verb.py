@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from omniplan import api
 from omniplan.cli.files import add_output
-from omniplan.cli.output import show
+from omniplan.cli.output import present, show
 from omniplan.cli.progress import watched
 from omniplan.cli.said import said
 from omniplan.cli.verbs import Verb, add_build, add_json, add_machine
@@ -43,14 +43,18 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from omniplan.stack.text import stack_screen
+
     with watched() as progress:
         found = api.stack(options.stack, options.machine, build=options.llama_cpp, progress=progress)
     if options.output:
         _write(found, options)
     if options.json:
         show(found.to_json())
+    elif not options.output and options.as_ in (None, "table"):
+        present(stack_screen(found), options)
     elif not options.output:
-        show(_text(found, options.as_ or "table", options))
+        show(_text(found, options.as_, options))
     return ExitCode.of(found.fits)
 
 

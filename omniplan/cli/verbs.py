@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from omniplan import api
 from omniplan.api.command import given
 from omniplan.api.source import machine_of
-from omniplan.cli.output import show
+from omniplan.cli.output import present, show
 from omniplan.cli.progress import watched
 from omniplan.domain.defaults import DEFAULT_BUILD, THIS_HOST
 from omniplan.errors import ExitCode
@@ -107,16 +107,24 @@ def add_report(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_look(command: argparse.ArgumentParser) -> None:
+    """How much is shown, and whether in colours."""
+    command.add_argument("-v", "--verbose", action="count", default=0, help="show tables too; -vv everything")
+    command.add_argument(
+        "--color", choices=("auto", "always", "never"), default="auto", help="colours; auto on a terminal alone"
+    )
+
+
 def _declare_inspect(command: argparse.ArgumentParser) -> None:
     add_model(command)
     add_json(command)
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from omniplan.planning.text_plan import inspection_text
+    from omniplan.text.inspection import inspection_screen
 
     facts = api.inspect(read_model(options.model))
-    return show(facts.to_json() if options.json else inspection_text(facts))
+    return show(facts.to_json()) if options.json else present(inspection_screen(facts), options)
 
 
 def _declare_footprint(command: argparse.ArgumentParser) -> None:
@@ -129,12 +137,12 @@ def _declare_footprint(command: argparse.ArgumentParser) -> None:
 
 def _footprint(options: argparse.Namespace) -> int:
     from omniplan.machines.probe.advice import spill_advice
-    from omniplan.planning.text_plan import footprint_text
+    from omniplan.text.footprint import footprint_screen
 
     machine = machine_of(options.machine)
     priced = api.footprint(read_pasted_model(options), machine, options.server_args, build=options.llama_cpp)
     told = [item.statement for item in spill_advice(machine, priced.shortfall)]
-    show(priced.to_json() if options.json else "\n".join((footprint_text(priced), *told)))
+    show(priced.to_json()) if options.json else present(footprint_screen(priced, told=told), options)
     return ExitCode.of(priced.fits)
 
 
@@ -147,7 +155,7 @@ def _declare_fit(command: argparse.ArgumentParser) -> None:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from omniplan.planning.text_plan import fit_text
+    from omniplan.text.footprint import fit_screen
 
     machine = machine_of(options.machine)
     build = options.llama_cpp
@@ -159,7 +167,7 @@ def _fit(options: argparse.Namespace) -> int:
         asked = given(options.server_args)
         args = [*asked.args, *chosen.args]
         priced = api.footprint(model or asked.model, asked.seen(machine), args, env=asked.env, build=build)
-        show(fit_text(chosen, priced))
+        present(fit_screen(chosen, priced), options)
     return ExitCode.of(chosen.fits)
 
 
@@ -170,10 +178,10 @@ def _declare_explain(command: argparse.ArgumentParser) -> None:
 
 def _explain(options: argparse.Namespace) -> int:
     from omniplan.api.documents import load_plan
-    from omniplan.planning.text_plan import plan_text
+    from omniplan.planning.text_plan import plan_screen
 
     plan = load_plan(options.plan)
-    show(plan.to_json() if options.json else plan_text(plan))
+    show(plan.to_json()) if options.json else present(plan_screen(plan), options)
     return ExitCode.of(plan.footprint.fits)
 
 
@@ -181,16 +189,13 @@ def _machines(options: argparse.Namespace) -> int:
     import json
 
     from omniplan.machines.files import load_machine, profiles, shipped
-    from omniplan.planning.text_plan import machine_line
-    from omniplan.text.table import table
+    from omniplan.text.inspection import machines_screen
 
     machines = {name: load_machine(name) for name in profiles()}
     if options.json:
         return show(json.dumps([machine.to_dict() for machine in machines.values()], indent=2, ensure_ascii=False))
-    header = ("name", "GPUs", "RAM for a server", "CPU")
-    rows = [(name, *machine_line(machine)[1:]) for name, machine in machines.items()]
     own = [f"{name}: {path}" for name, path in profiles().items() if shipped().get(name) != path]
-    return show("\n".join((table(header, rows, left=4), *own)))
+    return present(machines_screen(machines, own), options)
 
 
 def _declare_schema(command: argparse.ArgumentParser) -> None:

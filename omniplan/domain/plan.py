@@ -10,6 +10,7 @@ from omniplan.documents.record import Record
 from omniplan.domain.evidence import Assumption, Reason
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Margin
+from omniplan.domain.lever import Lever
 from omniplan.domain.machine import Machine
 from omniplan.domain.prediction import Prediction
 from omniplan.domain.request import Request
@@ -92,7 +93,8 @@ class Plan(Record):
     ``baselines`` are by name: "fit" (what --fit would choose), "fit, plan's settings" (the same with the plan's
     headroom, micro-batch, loading and threads, where that differs), "all layers" (``-ngl 99``), "cpu-moe" (``-cmoe``),
     "best -ngl" (whole layers only), "nominal split" (``-ts`` by the GPUs' sizes); empty when none were asked for.
-    ``fit_instead`` is there when the plan gains less over --fit than the time model is off by. ``server_args`` are
+    ``fit_instead`` is there when the plan gains less over --fit than the time model is off by. ``levers`` are changes
+    that would be clearly faster, the fastest first; they are searched for together with baselines. ``server_args`` are
     llama-server's arguments without ``-m``; ``environment`` what must be set beside them. ``request`` is what was asked
     for, ``settings`` what came of it; ``machine_file`` and ``calibration`` are the files or names that the machine and
     what its runs taught were read from, None for none.
@@ -114,6 +116,7 @@ class Plan(Record):
     assumptions: tuple[Assumption, ...]
     baselines: Mapping[str, Baseline] = FrozenMapping()
     fit_instead: Alternative | None = None
+    levers: tuple[Lever, ...] = ()
     machine_file: str | None = None
     calibration: str | None = None
     schema_version: int = SCHEMA_VERSION

@@ -61,8 +61,8 @@ def _placement(candidate: Candidate, priced: Footprint, problem: Problem) -> Ite
         yield Reason(
             verdict=ReasonVerdict.CHOSEN,
             subject=candidate.strategy,
-            statement=f"the {problem.what_moves} of {layers} layers ({gib(size)}) go to RAM, in the least predicted "
-            "time of what fits; attention, norms, shared experts and KV cache of every layer stay on a GPU",
+            statement=f"the {problem.what_moves} of {layers} layers ({gib(size)}) go to RAM, the least predicted time "
+            "of what fits; all else of every layer stays on a GPU",
             source=EXPERTS_LAST,
         )
 

@@ -1,4 +1,4 @@
-"""Command lines side by side as a table."""
+"""ShellCommand lines side by side as a screen."""
 
 from __future__ import annotations
 
@@ -7,33 +7,43 @@ from collections.abc import Iterator
 
 from omniplan.domain.build import build_lines
 from omniplan.planning.comparison import Compared, Comparison
-from omniplan.text.speed import NEVER, SPEEDS, speeds
-from omniplan.text.table import table
-from omniplan.text.verdict import FITS, UNKNOWN, verdict_line
+from omniplan.text.palette import Hue
+from omniplan.text.screen import Cell, Grid, Heading, Passage, Prose, Screen, Toned
+from omniplan.text.speed import NEVER, SPEEDS, speed_columns, speeds
+from omniplan.text.verdict import UNKNOWN, fits_cell, verdict_line
 from omniplan.units import mib
 
 
-def comparison_text(found: Comparison) -> str:
-    """One row a command line: bytes by pool, whether it fits, splits per token, speed; then the lines themselves."""
+def comparison_screen(found: Comparison) -> Screen:
+    """The lines, then a row for each: whether it fits, speed, bytes by pool and splits; then what is missing."""
     pools = list(dict.fromkeys(name for row in found.rows for name in row.used))
+    columns = [Heading("", is_left=True), Heading("fits"), *speed_columns(), *(Heading(name, rank=1) for name in pools)]
     rows = [_row(number, row, pools) for number, row in enumerate(found.rows, 1)]
-    lines = [f"{number}: {shlex.join(row.args) or '(no arguments)'}" for number, row in enumerate(found.rows, 1)]
-    body = [*lines, "", table(("", *pools, "fits", "splits", *SPEEDS), rows), *_short(found), ""]
-    body += build_lines(row.build for row in found.rows)
-    return "\n".join([*_unknown(found), *body])
+    given = [Prose(f"{n}: {shlex.join(row.args) or '(no arguments)'}", hang=3) for n, row in enumerate(found.rows, 1)]
+    return Screen(
+        (
+            Passage([*_unknown(found)]),
+            Passage([*given]),
+            Passage([Grid([*columns, Heading("splits", rank=2)], rows)]),
+            Passage([*_missing(found)]),
+            Passage([Prose(line) for line in build_lines(row.build for row in found.rows)]),
+        )
+    )
 
 
-def _unknown(found: Comparison) -> list[str]:
-    """What is not priced, one line a command line, before an empty one."""
-    rows = [(number, row) for number, row in enumerate(found.rows, 1) if row.unpriced]
-    return [*(f"{number}: {verdict_line(row.unpriced, fits=row.fits)}" for number, row in rows), *[""][: len(rows)]]
+def _unknown(found: Comparison) -> Iterator[Prose]:
+    """What is not priced, one line a command line."""
+    for number, row in enumerate(found.rows, 1):
+        if row.unpriced:
+            line = f"{number}: {verdict_line(row.unpriced, fits=row.fits)}"
+            yield Prose(Toned(line, Hue.WARNING), hang=3)
 
 
-def _row(number: int, row: Compared, pools: list[str]) -> list[str]:
+def _row(number: int, row: Compared, pools: list[str]) -> list[Cell]:
     splits = "-" if row.graph_splits is None else str(row.graph_splits.decode)
     known = [UNKNOWN] * len(SPEEDS) if row.prediction is None else speeds(row.prediction)
     speed = NEVER if row.fits is False else known
-    return [str(number), *(_used(row, name) for name in pools), FITS[row.fits], splits, *speed]
+    return [str(number), fits_cell(row.fits), *speed, *(_used(row, name) for name in pools), splits]
 
 
 def _used(row: Compared, pool: str) -> str:
@@ -43,9 +53,9 @@ def _used(row: Compared, pool: str) -> str:
     return f"{'> ' if row.unpriced else ''}{mib(row.used.get(pool, 0))}"
 
 
-def _short(found: Comparison) -> Iterator[str]:
-    """What is missing where something does not fit, after an empty line."""
-    short = [(number, row) for number, row in enumerate(found.rows, 1) if row.fits is False]
-    for index, (number, row) in enumerate(short):
-        where = ", ".join(f"{mib(size)} on {name}" for name, size in row.shortfall.items())
-        yield f"{'' if index else chr(10)}{number} is short by {where}, and has no speed"
+def _missing(found: Comparison) -> Iterator[Prose]:
+    """What is short where something does not fit."""
+    for number, row in enumerate(found.rows, 1):
+        if row.fits is False:
+            where = ", ".join(f"{mib(size)} on {name}" for name, size in row.shortfall.items())
+            yield Prose(Toned(f"{number}: short by {where}, and has no speed", Hue.BAD), hang=3)

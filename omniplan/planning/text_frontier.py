@@ -1,4 +1,4 @@
-"""A frontier as a table for a person."""
+"""A frontier as a screen."""
 
 from __future__ import annotations
 
@@ -7,29 +7,33 @@ from typing import Final
 
 from omniplan.domain.build import build_lines
 from omniplan.planning.frontier_values import Frontier, Outcome, Point
+from omniplan.text.palette import Hue
+from omniplan.text.screen import Grid, Heading, Passage, Prose, Screen, Toned
 from omniplan.text.speed import digits, span
-from omniplan.text.table import table
-from omniplan.text.verdict import headed
+from omniplan.text.verdict import unknown
 from omniplan.units import gib, mib
 
 _MARK: Final = "*"
 _MEANING: Final = "on the front: no other row is as good in context, slots, request time and bytes, and better in one"
 
 
-def frontier_text(frontier: Frontier) -> str:
-    """One row per point that fits, bytes per pool, then what does not fit and why."""
+def frontier_screen(frontier: Frontier) -> Screen:
+    """A row per point that fits, bytes per pool, then what does not fit and why."""
     request = f"a request of {frontier.n_prompt:,} + {frontier.n_gen:,} tokens"
-    lines = [
-        f"{frontier.model} on {frontier.machine}: {len(frontier.points)} combinations",
-        f"Speed at the end of each context: {request} with all before it in the cache",
-    ]
-    if frontier.fits is not False:
-        lines += ["", _table(frontier), "", f"{_MARK} {_MEANING}"]
-        lines += build_lines(point.outcome.build for point in frontier.points if point.outcome is not None)
-    refused = list(_refused(frontier))
-    if refused:
-        lines += ["", "Does not fit:", *refused]
-    return "\n".join(headed(frontier.unpriced, lines, fits=frontier.fits))
+    title = f"{frontier.model} on {frontier.machine}: {len(frontier.points)} combinations"
+    said = f"Speed at the end of each context: {request} with all before it in the cache"
+    pairs = [(point, point.outcome) for point in frontier.points if point.outcome is not None]
+    builds = [Prose(line) for line in build_lines(outcome.build for _, outcome in pairs)]
+    found = [Prose(f"{_MARK} {_MEANING}", hang=2), *builds]
+    return Screen(
+        (
+            unknown(frontier.unpriced, fits=frontier.fits),
+            Passage([Prose(Toned(title, Hue.TITLE)), Prose(said, hang=2)]),
+            Passage([_table(pairs)] if pairs else []),
+            Passage(found if pairs else []),
+            Passage(list(_refused(frontier)), title="Does not fit"),
+        )
+    )
 
 
 def setting(point: Point) -> str:
@@ -37,18 +41,27 @@ def setting(point: Point) -> str:
     return f"{point.cache_type}, -ub {point.n_ubatch}, -np {point.n_parallel}"
 
 
-def _table(frontier: Frontier) -> str:
-    pairs = [(point, point.outcome) for point in frontier.points if point.outcome is not None]
-    pools = list(dict.fromkeys(pool for _, outcome in pairs for pool in outcome.used))
-    header = ("", "strategy", "context", "KV", "-ub", "-np", "tokens/s", "prompt tokens/s", "request s", "VRAM")
-    rows = [(*_row(point, outcome), *pool_cells(outcome, pools)) for point, outcome in pairs]
-    return table((*header, *pools, "least spare"), rows, left=2)
+def _table(pairs: Sequence[tuple[Point, Outcome]]) -> Grid:
+    pools = pools_of([outcome for _, outcome in pairs])
+    columns = (
+        Heading("", is_left=True),
+        Heading("context"),
+        Heading("KV"),
+        Heading("-ub"),
+        Heading("-np"),
+        Heading("tokens/s"),
+        Heading("prompt tokens/s"),
+        Heading("request s", rank=1),
+        Heading("VRAM", rank=1),
+        *pool_columns(pools),
+        Heading("strategy", is_left=True, rank=4),
+    )
+    return Grid(columns, [_row(point, outcome, pools) for point, outcome in pairs])
 
 
-def _row(point: Point, outcome: Outcome) -> tuple[str, ...]:
+def _row(point: Point, outcome: Outcome, pools: Sequence[str]) -> tuple[str, ...]:
     return (
         _MARK if point.is_efficient else "",
-        outcome.strategy,
         f"{point.n_ctx:,}",
         point.cache_type,
         str(point.n_ubatch),
@@ -57,7 +70,20 @@ def _row(point: Point, outcome: Outcome) -> tuple[str, ...]:
         digits(outcome.prompt_tokens_per_second.value),
         span(outcome.request_seconds),
         gib(outcome.vram),
+        *pool_cells(outcome, pools),
+        outcome.strategy,
     )
+
+
+def pools_of(outcomes: Sequence[Outcome]) -> list[str]:
+    """Every pool that something lies in."""
+    return list(dict.fromkeys(pool for outcome in outcomes for pool in outcome.used))
+
+
+def pool_columns(pools: Sequence[str]) -> Iterator[Heading]:
+    """Columns of ``pool_cells``."""
+    yield from (Heading(pool, rank=3) for pool in pools)
+    yield Heading("least spare", rank=2)
 
 
 def pool_cells(outcome: Outcome, pools: Sequence[str]) -> Iterator[str]:
@@ -68,12 +94,12 @@ def pool_cells(outcome: Outcome, pools: Sequence[str]) -> Iterator[str]:
     yield f"{mib(left)} on {pool}" if pool else "unknown"
 
 
-def _refused(frontier: Frontier) -> Iterator[str]:
-    """One line per setting and reason, with the contexts it holds for."""
+def _refused(frontier: Frontier) -> Iterator[Prose]:
+    """A line per setting and reason, with the contexts it holds for."""
     contexts: dict[tuple[str, str], list[str]] = {}
     for point in frontier.points:
         if point.outcome is None:
             contexts.setdefault((setting(point), point.why_not), []).append(f"{point.n_ctx:,}")
     for (given, why), found in contexts.items():
         last = f" to {found[-1]}" if len(found) > 1 else ""
-        yield f"- {given}, context {found[0]}{last}: {why}"
+        yield Prose(f"- {given}, context {found[0]}{last}: {why}", hang=2)

@@ -1,4 +1,4 @@
-"""A recommendation for a person: which one to take, all in a table, a command, and what was left out or assumed."""
+"""A recommendation as a screen: which one to take, all in a table, a command, and what was left out or assumed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Final
 from omniplan.domain.build import build_lines
 from omniplan.planning.frontier_values import Outcome
 from omniplan.planning.recommendation import QuantOption, Recommendation
-from omniplan.text.argv import download_line, shell_line
+from omniplan.text.argv import server_words
+from omniplan.text.download import download
+from omniplan.text.palette import Hue
+from omniplan.text.screen import Block, Grid, Heading, Level, Passage, Prose, Screen, ShellCommand, Toned
 from omniplan.text.speed import digits, rate, span
-from omniplan.text.table import table
-from omniplan.text.verdict import UNKNOWN, headed
+from omniplan.text.verdict import UNKNOWN, unknown
 from omniplan.units import gib
 
 _MEANING: Final = {
@@ -21,21 +23,32 @@ _MEANING: Final = {
 }
 
 
-def recommendation_text(found: Recommendation) -> str:
+_Pairs = Sequence[tuple[QuantOption, Outcome]]
+
+
+def recommendation_screen(found: Recommendation) -> Screen:
     """The answer, the table best first, the command of the first, and what does not fit or was left out."""
-    lines = [_answer(found), _asked(found)]
     pairs = [(option, option.outcome) for option in found.options if option.outcome is not None]
-    if pairs:
-        lines += ["", _table(found, pairs), "", *_legend(found, pairs), "", *_command(*pairs[0])]
-        lines += ["", *build_lines(outcome.build for _, outcome in pairs)]
-    missed = [f"- {_name(found, option)}, {gib(option.tensor_bytes)}: {option.why_not}" for option in found.options
-              if not option.outcome]  # fmt: skip
-    if missed:
-        lines += ["", "Does not fit:", *missed]
-    if found.left_out:
-        lines += ["", "Left out:", *(f"- {item.path}: {item.reason}" for item in found.left_out)]
-    lines += list(_assumed(found))
-    return "\n".join(headed(found.unpriced, lines, fits=found.fits))
+    missed = [
+        Prose(f"- {_name(found, option)}, {gib(option.tensor_bytes)}: {option.why_not}", hang=2)
+        for option in found.options
+        if not option.outcome
+    ]
+    left_out = [Prose(f"- {item.path}: {item.reason}", hang=2) for item in found.left_out]
+    return Screen(
+        (
+            unknown(found.unpriced, fits=found.fits),
+            Passage([Prose(Toned(_answer(found), Hue.TITLE), hang=2), Prose(_asked(found), hang=2)]),
+            Passage([_table(found, pairs)] if pairs else []),
+            Passage(list(_legend(found, pairs)) if pairs else []),
+            Passage([block for pair in pairs[:1] for block in _command(*pair)]),
+            Passage([block for pair in pairs[1:] for block in _command(*pair)], level=Level.TABLES),
+            Passage(missed, title="Does not fit"),
+            Passage(left_out, title="Left out"),
+            Passage([Prose(line) for line in build_lines(outcome.build for _, outcome in pairs)]),
+            Passage(list(_assumed(found)), title="Assumed", level=Level.TABLES),
+        )
+    )
 
 
 def _answer(found: Recommendation) -> str:
@@ -58,13 +71,21 @@ def _asked(found: Recommendation) -> str:
     return f"On {found.machine}: {len(found.options)} planned, {slots}, {cache} cache, {priced}"
 
 
-def _table(found: Recommendation, pairs: Sequence[tuple[QuantOption, Outcome]]) -> str:
-    header = ["", "quant", "size", "context", "tokens/s", "prompt/s", "request s", "perplexity", "KLD", "placement"]
-    rows = [_row(found, option, outcome) for option, outcome in pairs]
-    if not found.is_one_model:
-        header.insert(1, "model")
-        rows = [(row[0], option.model, *row[1:]) for row, (option, _) in zip(rows, pairs, strict=True)]
-    return table(header, rows, left=2 if found.is_one_model else 3)
+def _table(found: Recommendation, pairs: _Pairs) -> Grid:
+    columns = (
+        Heading("", is_left=True),
+        *(() if found.is_one_model else (Heading("model", is_left=True),)),
+        Heading("quant", is_left=True),
+        Heading("size"),
+        Heading("context"),
+        Heading("tokens/s"),
+        Heading("prompt/s", rank=2),
+        Heading("request s", rank=3),
+        Heading("perplexity", rank=1),
+        Heading("KLD", rank=3),
+        Heading("placement", is_left=True, rank=4),
+    )
+    return Grid(columns, [_row(found, option, outcome) for option, outcome in pairs])
 
 
 def _row(found: Recommendation, option: QuantOption, outcome: Outcome) -> tuple[str, ...]:
@@ -72,6 +93,7 @@ def _row(found: Recommendation, option: QuantOption, outcome: Outcome) -> tuple[
     lost = (f"+{digits(100 * known.loss)} %", f"{known.divergence:.3f}") if known else (UNKNOWN, UNKNOWN)
     return (
         ("*" if option.is_efficient and found.is_one_model else " ") + ("~" if option.is_estimate else " "),
+        *(() if found.is_one_model else (option.model,)),
         option.quant,
         gib(option.tensor_bytes),
         f"{option.n_ctx:,}",
@@ -83,20 +105,20 @@ def _row(found: Recommendation, option: QuantOption, outcome: Outcome) -> tuple[
     )
 
 
-def _legend(found: Recommendation, pairs: Sequence[tuple[QuantOption, Outcome]]) -> Iterator[str]:
+def _legend(found: Recommendation, pairs: _Pairs) -> Iterator[Prose]:
     if found.is_one_model:
-        yield f"* {_MEANING['*']}"
+        yield Prose(f"* {_MEANING['*']}", hang=2)
     if any(option.is_estimate for option, _ in pairs):
-        yield f"~ {_MEANING['~']}"
+        yield Prose(f"~ {_MEANING['~']}", hang=2)
     if known := next((option.quality for option, _ in pairs if option.quality), None):
-        yield f"perplexity, KLD: what the quant loses of 16 bits on {known.measured}; larger models lose less"
+        text = f"perplexity, KLD: what the quant loses of 16 bits on {known.measured}; larger models lose less"
+        yield Prose(text, hang=2)
 
 
-def _command(option: QuantOption, outcome: Outcome) -> Iterator[str]:
-    yield f"{option.quant}{' (once there is such a file)' if option.is_estimate else ''}:"
-    yield shell_line(option.path, outcome.server_args, outcome.environment, outcome.build.asked)
-    if download := download_line(option.path):
-        yield from ("It downloads the model; so does:", download)
+def _command(option: QuantOption, outcome: Outcome) -> Iterator[Block]:
+    yield Prose(f"{option.quant}{' (once there is such a file)' if option.is_estimate else ''}:")
+    yield ShellCommand(server_words(option.path, outcome.server_args, outcome.build.asked), outcome.environment)
+    yield from download(option.path)
 
 
 def _name(found: Recommendation, option: QuantOption) -> str:
@@ -104,15 +126,13 @@ def _name(found: Recommendation, option: QuantOption) -> str:
     return f"{name} (estimate)" if option.is_estimate else f"{name} ({PurePath(option.path).name})"
 
 
-def _assumed(found: Recommendation) -> Iterator[str]:
+def _assumed(found: Recommendation) -> Iterator[Prose]:
     subjects: dict[str, list[str]] = {}
     for option in found.options:
         for item in option.assumptions:
             source = f" [{item.source}]" if option.is_estimate else ""
             subjects.setdefault(f"{item.statement}{source}", []).append(item.subject)
-    if subjects:
-        yield from ("", "Assumed:")
     for statement, about in subjects.items():
         names = list(dict.fromkeys(about))
         short = [names[0], *(name.removeprefix("quant ") for name in names[1:])]
-        yield f"- {', '.join(short)}: {statement}"
+        yield Prose(f"- {', '.join(short)}: {statement}", hang=2)

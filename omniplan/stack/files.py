@@ -16,10 +16,14 @@ from omniplan.formats.regenerate import stack_command
 from omniplan.formats.registry import check, render
 from omniplan.formats.visible import visible
 from omniplan.machines.probe.order import by_pci
-from omniplan.stack.text import stack_text
+from omniplan.stack.text import stack_screen
 from omniplan.stack.values import Member, Stack
+from omniplan.text.layout import Look, text_of
+from omniplan.text.screen import Level
 
 _COUNT_ALL: Final = "count: all"
+# Columns of a table that is kept as a file.
+_WIDTH: Final = 120
 Writer = Callable[[Stack, Options], str]
 
 
@@ -34,7 +38,7 @@ def stack_file(found: Stack, name: str, options: Options) -> str:
 
 def _table(found: Stack, options: Options) -> str:
     del options
-    return stack_text(found) + "\n"
+    return text_of(stack_screen(found), Look(width=_WIDTH, level=Level.ALL)) + "\n"
 
 
 def _launches(found: Stack) -> list[Launch]:

@@ -1,4 +1,4 @@
-"""A stack as text for a person: shares per pool, groups, speeds beside neighbours, what co-fits, and ways out."""
+"""A stack as a screen: each group, what fits together, ways out, and the commands; shares of every pool below."""
 
 from __future__ import annotations
 
@@ -7,29 +7,40 @@ from collections.abc import Iterator
 from omniplan.domain.build import build_lines
 from omniplan.domain.evidence import Reason
 from omniplan.stack.values import GroupResult, Member, PoolUse, Stack
-from omniplan.text.argv import shell_line
-from omniplan.text.table import table
-from omniplan.text.verdict import UNKNOWN, verdict_line
+from omniplan.text.argv import server_words
+from omniplan.text.palette import Hue
+from omniplan.text.screen import Block, Cell, Gauge, Grid, Heading, Level, Passage, Prose, Screen, ShellCommand, Toned
+from omniplan.text.verdict import unknown, verdict
 from omniplan.units import GIB, mib
 
 
-def stack_text(found: Stack) -> str:
-    """Every member's share of every pool, then each group: whether it fits, what is left or missing, and speeds."""
-    parts = [_summary(found), _shares(found), *(_group(found, group) for group in found.groups), _sets(found)]
-    head = verdict_line(found.unpriced, fits=found.fits)
-    build = "\n".join(build_lines(member.plan.footprint.build for member in found.members))
-    return "\n\n".join(part for part in (head, *parts, *_commands(found), build, _notes(found)) if part)
+def stack_screen(found: Stack) -> Screen:
+    """Each group: whether it fits, what is left or missing, and speeds; then every member's command."""
+    builds = [Prose(line) for line in build_lines(member.plan.footprint.build for member in found.members)]
+    return Screen(
+        (
+            unknown(found.unpriced, fits=found.fits),
+            Passage([_summary(found)]),
+            *(Passage(list(_group(found, group))) for group in found.groups),
+            Passage(list(_sets(found))),
+            *(Passage(list(_command(found, member))) for member in found.members),
+            Passage(list(_shares(found)), level=Level.TABLES),
+            Passage(builds, level=Level.TABLES),
+            Passage([*map(_reason, found.reasons), *_assumed(found)]),
+        )
+    )
 
 
-def _summary(found: Stack) -> str:
+def _summary(found: Stack) -> Prose:
+    name = Toned(f"{found.name} on {found.machine.name}: ", Hue.TITLE)
     refused = [group.name for group in found.groups if not group.fits]
     if refused:
-        return f"{found.name} on {found.machine.name}: {', '.join(refused)} does not fit"
-    verdict = UNKNOWN if found.unpriced else "fits"
-    return f"{found.name} on {found.machine.name}: {verdict}, {found.seconds:.4g} s by priority for one request of each"
+        return Prose((name, f"{', '.join(refused)} ", verdict(False)), hang=2)
+    seconds = f", {found.seconds:.4g} s by priority for one request of each"
+    return Prose((name, verdict(found.fits), seconds), hang=2)
 
 
-def _shares(found: Stack) -> str:
+def _shares(found: Stack) -> Iterator[Block]:
     """One row a member and pool, in llama.cpp's columns and what lies beside them."""
     rows = [
         (share.pool, member.name, *map(mib, (share.model, share.context, share.compute, share.reserve, share.total)))
@@ -41,26 +52,31 @@ def _shares(found: Stack) -> str:
     rows += [
         (entry.pool, entry.name, "", "", "", "", mib(entry.size)) for entry in found.asked.externals if found.members
     ]
-    return table(("pool", "member", "model", "context", "compute", "reserve", "total"), rows, left=2) if rows else ""
+    numbers = map(Heading, ("model", "context", "compute", "reserve", "total"))
+    if rows:
+        yield Grid([Heading("pool", is_left=True), Heading("member", is_left=True), *numbers], rows)
 
 
-def _group(found: Stack, group: GroupResult) -> str:
+def _group(found: Stack, group: GroupResult) -> Iterator[Block]:
+    head = f"{group.name} ({', '.join(group.members)}) "
     if not group.fits:
-        return "\n".join(_refused(group))
-    head = f"{group.name} ({', '.join(group.members)}) {UNKNOWN if found.unpriced else 'fits'}"
-    pools = table(("pool", "used", "of", "left"), [_use(pool) for pool in group.pools if pool.used])
-    if not group.speeds:
-        return f"{head}\n{pools}"
-    rows = [
-        (speed.member, _where(found.member(speed.member)), f"{speed.idle:.1f}", f"{speed.busy:.1f}")
-        for speed in group.speeds
-    ]
-    speeds = table(("member", "place", "tokens/s alone", "all busy"), rows, left=2)
-    return f"{head}\n{pools}\n{speeds}"
+        yield from _refused(head, group)
+        return
+    yield Prose((head, verdict(None if found.unpriced else True)), hang=2)
+    columns = [Heading("pool", is_left=True), Heading("", rank=1), Heading("used"), Heading("of"), Heading("left")]
+    yield Grid(columns, [_use(pool) for pool in group.pools if pool.used])
+    if group.speeds:
+        names = (Heading("tokens/s alone"), Heading("all busy"), Heading("place", is_prose=True))
+        rows = [
+            (speed.member, f"{speed.idle:.1f}", f"{speed.busy:.1f}", _where(found.member(speed.member)))
+            for speed in group.speeds
+        ]
+        yield Grid([Heading("member", is_left=True), *names], rows)
 
 
-def _use(pool: PoolUse) -> tuple[str, ...]:
-    return (pool.pool, mib(pool.used), mib(pool.capacity), mib(pool.left))
+def _use(pool: PoolUse) -> tuple[Cell, ...]:
+    bar = Gauge([(Hue.WEIGHTS, pool.used), (Hue.FREE, max(0, pool.left))], pool.capacity)
+    return pool.pool, bar, mib(pool.used), mib(pool.capacity), mib(pool.left)
 
 
 def _where(member: Member) -> str:
@@ -68,42 +84,43 @@ def _where(member: Member) -> str:
     return f"{member.plan.strategy} ({gpus})" if gpus else member.plan.strategy
 
 
-def _refused(group: GroupResult) -> Iterator[str]:
-    head = f"{group.name} ({', '.join(group.members)}) does not fit"
+def _refused(head: str, group: GroupResult) -> Iterator[Prose]:
     if not group.needed:
-        yield f"{head} with the arguments that the other groups need; list its models a second time for it"
+        why = " with the arguments that the other groups need; list its models a second time for it"
+        yield Prose((head, verdict(False), why), hang=2)
         return
     total = sum(group.needed.values())
     parts = " + ".join(f"{size / 1e9:,.4g}" for size in group.needed.values())
     where = " + ".join(pool.pool for pool in group.pools)
     short = f"at least {mib(group.shortfall)} are missing" if group.shortfall else "no division of the pools holds it"
-    yield (
-        f"{head}: {parts} = {total / 1e9:,.4g} GB ({total / GIB:,.4g} GiB), "
+    why = (
+        f": {parts} = {total / 1e9:,.4g} GB ({total / GIB:,.4g} GiB), "
         f"{where} {'has' if len(group.pools) == 1 else 'have'} {group.available / 1e9:,.4g} GB for it; {short}"
     )
+    yield Prose((head, verdict(False), why), hang=2)
     if group.remedies:
-        yield "ways out, least loss first:"
+        yield Prose("ways out, least loss first:")
     for number, remedy in enumerate(group.remedies, 1):
-        yield f"  {number}. {' and '.join(remedy.changes)} (loses {remedy.loss:.0%} of what was asked for)"
+        text = f"{number}. {' and '.join(remedy.changes)} (loses {remedy.loss:.0%} of what was asked for)"
+        yield Prose(text, indent=2, hang=3)
 
 
-def _sets(found: Stack) -> str:
-    if len(found.members) < 2:
-        return ""
-    return "\n".join(["largest sets that fit together:", *(f"  {' + '.join(names)}" for names in found.sets)])
+def _sets(found: Stack) -> Iterator[Prose]:
+    if len(found.members) > 1:
+        yield Prose("largest sets that fit together:")
+        yield from (Prose(" + ".join(names), indent=2, hang=2) for names in found.sets)
 
 
-def _commands(found: Stack) -> Iterator[str]:
-    for member in found.members:
-        args = (*member.plan.server_args, "--port", str(member.port))
-        line = shell_line(member.plan.model.path, args, member.plan.environment, found.llama_cpp)
-        yield f"# {member.name}: {'on demand' if member.on_demand else 'at startup'}\n{line}"
+def _command(found: Stack, member: Member) -> Iterator[Block]:
+    args = (*member.plan.server_args, "--port", str(member.port))
+    yield Prose(f"# {member.name}: {'on demand' if member.on_demand else 'at startup'}")
+    yield ShellCommand(server_words(member.plan.model.path, args, found.llama_cpp), member.plan.environment)
 
 
-def _notes(found: Stack) -> str:
-    assumed = [f"assumed: {item.subject}: {item.statement}" for item in found.assumptions]
-    return "\n".join((*map(_reason, found.reasons), *assumed))
+def _reason(reason: Reason) -> Prose:
+    source = Toned(f" [{reason.source}]", Hue.QUIET)
+    return Prose((f"{reason.verdict}: {reason.subject}: {reason.statement}", source), hang=2)
 
 
-def _reason(reason: Reason) -> str:
-    return f"{reason.verdict}: {reason.subject}: {reason.statement} [{reason.source}]"
+def _assumed(found: Stack) -> Iterator[Prose]:
+    return (Prose(f"assumed: {item.subject}: {item.statement}", hang=2) for item in found.assumptions)

@@ -1,4 +1,4 @@
-"""A plan's arguments as one shell line."""
+"""A plan's arguments as the words of a command, and any command as one shell line."""
 
 from __future__ import annotations
 
@@ -14,24 +14,29 @@ from omniplan.llamacpp.build import build_number, release
 from omniplan.llamacpp.flags.dialect import spoken
 
 
-def shell_line(model_path: str, args: Sequence[str], environment: Mapping[str, str], build: str = DEFAULT_NAME) -> str:
-    """The command to run, environment first, quoted for a POSIX shell, in the words of ``build`` as far as it has them.
+def server_words(model_path: str, args: Sequence[str], build: str = DEFAULT_NAME) -> tuple[str, ...]:
+    """llama-server's command in the words of ``build``, as far as it has them.
 
     What it has no words for stands as later builds say it.
     """
     words: Sequence[str] = args
     with suppress(ArgumentError):
         words = [word for flag in spoken(args, release(build_number(build))) for word in flag.args]
-    return command_line(("llama-server", *_model_words(model_path), *words, *_alone(model_path, words)), environment)
+    return ("llama-server", *_model_words(model_path), *words, *_alone(model_path, words))
 
 
-def download_line(model_path: str) -> str:
-    """The command that downloads the model from the hub; empty for what does not lie there."""
+def shell_line(model_path: str, args: Sequence[str], environment: Mapping[str, str], build: str = DEFAULT_NAME) -> str:
+    """The command to run, environment first, quoted for a POSIX shell."""
+    return command_line(server_words(model_path, args, build), environment)
+
+
+def download_words(model_path: str) -> tuple[str, ...]:
+    """The command that downloads the model from the hub; none for what does not lie there."""
     file = hub_file(model_path)
     if file is None:
-        return ""
+        return ()
     revision = () if file.is_main else ("--revision", file.revision)
-    return shlex.join(("hf", "download", file.repo, *revision, "--include", file.pattern))
+    return ("hf", "download", file.repo, *revision, "--include", file.pattern)
 
 
 def _model_words(path: str) -> tuple[str, ...]:
@@ -51,4 +56,22 @@ def _alone(path: str, words: Sequence[str]) -> tuple[str, ...]:
 
 def command_line(argv: Sequence[str], environment: Mapping[str, str]) -> str:
     """Any command, environment first, quoted for a POSIX shell."""
-    return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in environment.items()), shlex.join(argv)])
+    return " ".join([*(assignment(name, value) for name, value in environment.items()), *map(shell_word, argv)])
+
+
+def assignment(name: str, value: str) -> str:
+    """A variable before a command."""
+    return f"{name}={shell_word(value)}"
+
+
+def shell_word(word: str) -> str:
+    """``word`` quoted for a shell; what a terminal would obey stands as an escape that bash and zsh read."""
+    if word.isprintable():
+        return shlex.quote(word)
+    raw = word.replace("\\", "\\\\").replace("'", "\\'")
+    return "$'" + "".join(char if char.isprintable() else _escaped(char) for char in raw) + "'"
+
+
+def _escaped(char: str) -> str:
+    # Every byte by itself: a name on a disk may be no text at all.
+    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))

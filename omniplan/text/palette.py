@@ -17,7 +17,10 @@ Colour = Annotated[str, Column(pattern="#[0-9a-f]{6}", example="#2a6291")]
 
 
 class Hue(StrEnum):
-    """What a colour stands for: what memory holds, or what time is spent on."""
+    """What a colour stands for: what memory holds, what time is spent on, or what words say.
+
+    ``PLAIN`` are words that say nothing of these, and has no row.
+    """
 
     ATTENTION = "attention"
     CACHE = "cache"
@@ -29,19 +32,34 @@ class Hue(StrEnum):
     FREE = "free"
     MARGIN = "margin"
     RESERVED = "reserved"
+    WEIGHTS = "weights"
     CPU = "cpu"
     GPU = "gpu"
     LINK = "link"
+    BAD = "bad"
+    COMMAND = "command"
+    GOOD = "good"
+    PLAIN = "plain"
+    QUIET = "quiet"
+    TITLE = "title"
+    WARNING = "warning"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HueRow:
-    """One role: what a legend calls it, and its colour on a ``light`` and on a ``dark`` background."""
+    """One role: what a legend calls it, and its colour on a ``light`` and on a ``dark`` background.
+
+    ``terminal`` is the colour's name there, empty for what is not drawn there; ``sign`` fills a bar, ``plain`` where
+    the characters of boxes are missing.
+    """
 
     name: Name
     label: str
     light: Colour
     dark: Colour
+    terminal: str = ""
+    sign: str = ""
+    plain: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from omniplan.domain.evidence import Basis
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import CachedExperts, Cause, Estimate, MeasuredSpeeds, Prediction, Speculation
-from omniplan.text.argv import shell_line
-from omniplan.text.table import table
+from omniplan.text.argv import server_words
+from omniplan.text.screen import Block, Grid, Heading, Level, Passage, Prose, ShellCommand
 from omniplan.text.verdict import FITS
 
 SPEEDS: Final = ("tokens/s", "prompt tokens/s", "request s")
@@ -17,22 +17,24 @@ SPEEDS: Final = ("tokens/s", "prompt tokens/s", "request s")
 NEVER: Final = ("-", "-", "-")
 
 
-def speed_lines(prediction: Prediction) -> list[str]:
-    """Rates, the request, and the terms of a token in ms and of the prompt in s."""
+def speed_lines(prediction: Prediction) -> Iterator[Prose]:
+    """Rates and the request, each with its range, and what runs measured."""
+    parts = [f"{rate(prediction.decode_tokens_per_second)} generating"]
+    if prediction.prompt_terms:
+        parts.append(f"{rate(prediction.prompt_tokens_per_second)} for a prompt")
     workload = f"{prediction.n_prompt:,} + {prediction.n_gen:,} tokens"
-    rates = f"{rate(prediction.decode_tokens_per_second)} generating"
+    request = f"{span(prediction.request_seconds)} s for a request of {workload}"
+    yield Prose(f"{', '.join(parts)}; {request}", label="Speed")
+    yield from (Prose(_measured(found), label="") for found in prediction.measured)
+
+
+def term_lines(prediction: Prediction) -> Iterator[Prose]:
+    """The terms of a token in ms and of the prompt in s, and what drafts or a cache of experts do."""
+    yield Prose(f"ms per token: {_terms(prediction.terms, 1e3)}", hang=2)
     if prediction.prompt_terms:
-        rates += f", {rate(prediction.prompt_tokens_per_second)} for a prompt"
-    lines = [
-        *(_measured(found) for found in prediction.measured),
-        f"Predicted: {rates}; {span(prediction.request_seconds)} s for a request of {workload}",
-        f"ms per token: {_terms(prediction.terms, 1e3)}",
-        *_cached(prediction.cached_experts),
-        *_speculation(prediction.speculation),
-    ]
-    if prediction.prompt_terms:
-        lines.append(f"s per prompt: {_terms(prediction.prompt_terms, 1.0)}")
-    return lines
+        yield Prose(f"s per prompt: {_terms(prediction.prompt_terms, 1.0)}", hang=2)
+    yield from (Prose(text, hang=2) for text in _cached(prediction.cached_experts))
+    yield from (Prose(text, hang=2) for text in _speculation(prediction.speculation))
 
 
 def _measured(found: MeasuredSpeeds) -> str:
@@ -66,24 +68,27 @@ def _speculation(found: Speculation | None) -> list[str]:
     return [f"Speculation: {drafted}: {gain}; best: {best}, {digits(found.best_gain)} times"]
 
 
-def baseline_lines(plan: Plan) -> list[str]:
-    """The plan beside its baselines, one line each, and --fit's command where it does as well; nothing without."""
-    if not plan.baselines:
-        return []
+def speed_columns() -> tuple[Heading, ...]:
+    """Columns of ``speeds``."""
+    return tuple(Heading(name) for name in SPEEDS)
+
+
+def baseline_section(plan: Plan) -> Passage:
+    """The plan beside its baselines, a row each, and --fit's command where it does as well; nothing without."""
     fitting = FITS[plan.footprint.fits]
     rows = [("this plan", fitting, *speeds(plan.prediction))]
     for name, baseline in plan.baselines.items():
         fits = fitting if baseline.fits else "no headroom" if baseline.loads else "no"
         fits = fits if baseline.is_allowed else "not allowed"
         rows.append((name, fits, *(speeds(baseline.prediction) if baseline.loads else NEVER)))
-    return [table(("against", "fits", *SPEEDS), rows), "", *_alternative(plan)]
+    table = Grid([Heading("against", is_left=True), Heading("fits"), *speed_columns()], rows)
+    return Passage([table, *_alternative(plan)] if plan.baselines else [], level=Level.TABLES)
 
 
-def _alternative(plan: Plan) -> list[str]:
-    found = plan.fit_instead
-    if found is None:
-        return []
-    return [f"Or, {found.why}:", shell_line(plan.model.path, found.args, plan.environment, plan.llama_cpp), ""]
+def _alternative(plan: Plan) -> Iterator[Block]:
+    if found := plan.fit_instead:
+        yield Prose(f"Or, {found.why}:", hang=2)
+        yield ShellCommand(server_words(plan.model.path, found.args, plan.llama_cpp), plan.environment)
 
 
 def speeds(prediction: Prediction) -> tuple[str, str, str]:

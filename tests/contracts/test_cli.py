@@ -29,7 +29,7 @@ BAD = [
     pytest.param(["inspect", str(ROOT)], "directory", id="directory"),
     pytest.param(["inspect", str(ROOT / "README.md")], "not a GGUF file", id="not-gguf"),
     pytest.param(["inspect", TINY, "--", "-c", "512"], "footprint", id="server-arguments-elsewhere"),
-    pytest.param(["inspect", TINY, "--verbose"], "--verbose", id="unknown-option"),
+    pytest.param(["inspect", TINY, "--loud"], "--loud", id="unknown-option"),
     pytest.param(["plan", TINY, "--machine", "nowhere"], "omni-nps1", id="unknown-machine"),
     pytest.param(
         ["plan", TINY, "--machine", str(ROOT / "pyproject.toml")],
@@ -87,7 +87,7 @@ def test_bad_input_is_one_line_and_2(argv: list[str], says: str, capsys: Run) ->
 def test_what_fits_is_0(capsys: Run) -> None:
     """A footprint that fits."""
     assert main(["footprint", TINY, *ONE, "--", "-c", "512", "-ngl", "99"]) == 0
-    assert "left" in capsys.readouterr().out
+    assert capsys.readouterr().out.startswith("Fits: ")
 
 
 def test_what_does_not_fit_is_1_and_says_by_how_much(capsys: Run) -> None:
@@ -150,7 +150,9 @@ def test_machines_are_listed(capsys: Run) -> None:
     assert main(["machines"]) == 0
 
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[1:]] == sorted(path.stem for path in (ROOT / "data/machines").iterdir())
+    assert [line.split()[0] for line in lines[2:] if line[:1].strip()] == sorted(
+        path.stem for path in (ROOT / "data/machines").iterdir()
+    )
 
 
 def test_a_plan_explains_itself_again(tmp_path: Path, capsys: Run) -> None:

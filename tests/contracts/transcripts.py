@@ -139,7 +139,7 @@ def renewed(shown: Sequence[str], printed: Sequence[str]) -> list[str]:
     for index, piece in enumerate(pieces):
         last = index == len(pieces) - 1
         at = _place(piece, printed, start, first=index == 0, last=last)
-        found.append([_cut(new, old) for new, old in zip(printed[at : at + len(piece)], piece, strict=True)])
+        found.append([_cut(new, old) for new, old in zip(printed[at : at + len(piece)], piece, strict=False)])
         start = at + len(piece)
     lines = found[0]
     for piece in found[1:]:

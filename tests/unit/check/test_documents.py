@@ -9,8 +9,9 @@ import pytest
 import omniplan
 from omniplan.check.document import read
 from omniplan.check.kinds import FileKind, kind_of
-from omniplan.check.text import check_text
+from omniplan.check.text import check_screen
 from omniplan.errors import InputError
+from tests.screens import everything
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_a_binary_is_no_clean_file(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="NUL"):
         omniplan.check(tmp_path / "model.sh")
-    assert "no llama-server command in it" in check_text(omniplan.check(tmp_path / "notes"))
+    assert "no llama-server command in it" in everything(check_screen(omniplan.check(tmp_path / "notes")))
 
 
 @pytest.mark.parametrize("args", [["--ctx-size=8192"], ["-c", "99999999999"]])

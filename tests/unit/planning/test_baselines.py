@@ -10,9 +10,10 @@ from omniplan.api import predict
 from omniplan.api.documents import parse_plan
 from omniplan.llamacpp.flags.args import parse
 from omniplan.planning.solution import MORE_GPUS
-from omniplan.planning.text_plan import plan_text
+from omniplan.planning.text_plan import plan_screen
 from omniplan.predict.accuracy import comparison_error
 from tests.oracle import cases
+from tests.screens import everything
 
 GLM = "GLM-4.7-Flash-Q8_0"
 CASES = [
@@ -73,7 +74,7 @@ def test_baselines_are_command_lines() -> None:
         assert predict(model, machine, baseline.args) == baseline.prediction
     assert predict(model, machine, plan.server_args) == plan.prediction
     assert parse_plan(plan.to_json()) == plan
-    assert "nominal split" in plan_text(plan)
+    assert "nominal split" in everything(plan_screen(plan))
 
 
 def test_no_baselines_when_not_wanted() -> None:

@@ -7,9 +7,10 @@ import pytest
 import omniplan
 from omniplan.api import predict
 from omniplan.api.documents import parse_plan
-from omniplan.planning.text_plan import plan_text
+from omniplan.planning.text_plan import plan_screen
 from omniplan.predict.accuracy import comparison_error
 from tests.oracle import cases
+from tests.screens import everything
 
 GLM = "GLM-4.7-Flash-Q8_0"
 
@@ -35,7 +36,7 @@ def test_the_command_is_fit_s_and_keeps_the_headroom(name: str, machine: str, n_
     assert offer.prediction == predict(model, known, offer.chosen)
     error = comparison_error(plan.request.objective, plan.prediction, offer.prediction)
     assert plan.prediction.request_seconds.value >= (1 - error) * offer.prediction.request_seconds.value
-    assert "--fit on" in plan_text(plan)
+    assert "--fit on" in everything(plan_screen(plan))
     assert parse_plan(plan.to_json()) == plan
 
 

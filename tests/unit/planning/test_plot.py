@@ -13,8 +13,9 @@ from omniplan.domain.prediction import Estimate
 from omniplan.errors import InputError
 from omniplan.planning import plot
 from omniplan.planning.frontier_values import Frontier, Outcome, Point
-from omniplan.planning.text_frontier import frontier_text
+from omniplan.planning.text_frontier import frontier_screen
 from omniplan.units import GIB
+from tests.screens import everything
 
 
 def point(n_ctx: int, cache_type: str, *, rate: float, n_parallel: int = 1, is_efficient: bool = False) -> Point:
@@ -127,12 +128,12 @@ def test_without_matplotlib_it_says_what_to_install(tmp_path: Path, monkeypatch:
 
 def test_the_table_marks_the_front_and_lists_what_does_not_fit() -> None:
     """Pools as columns; refusals once per setting."""
-    lines = frontier_text(FOUND).splitlines()
+    lines = everything(frontier_screen(FOUND)).splitlines()
 
     assert lines[0] == "tiny & <small> on box: 5 combinations"
     assert lines[1].startswith("Speed at the end of each context: a request of 2,048 + 256 tokens")
     assert [line[:1] for line in lines[4:7]] == [" ", "*", "*"]
-    assert lines[3].split()[-4:] == ["VRAM", "CUDA0", "least", "spare"]
+    assert lines[3].split()[-4:] == ["CUDA0", "least", "spare", "strategy"]
     assert lines[-2:] == [
         "- f16, -ub 512, -np 1, context 10,000: short by 5 MiB on RAM",
         "- q4_0, -ub 512, -np 2, context 4,096: short by 5 MiB on RAM",

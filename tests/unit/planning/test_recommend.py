@@ -11,11 +11,12 @@ import omniplan
 from omniplan.llamacpp.quant.ladder import assumed_loss
 from omniplan.llamacpp.quant.same_model import plain_name
 from omniplan.planning.recommend import NOTICED, WORTH
-from omniplan.planning.text_recommendation import recommendation_text
+from omniplan.planning.text_recommendation import recommendation_screen
 from tests.headers import make_header
 from tests.machines import single
 from tests.oracle import cases
 from tests.oracle.cases import DATA
+from tests.screens import everything
 
 ZOO = DATA / "models" / "zoo"
 QWEN = [ZOO / "Qwen3-30B-A3B-Q8_0.gguf", ZOO / "Qwen3-30B-A3B-Q4_K_M.gguf"]
@@ -32,7 +33,9 @@ def test_what_fits_comes_first(found: omniplan.Recommendation) -> None:
     fits = [option.outcome is not None for option in found.options]
 
     assert sorted(fits, reverse=True) == fits
-    assert recommendation_text(found).startswith(f"Take {found.options[0].quant} of Qwen3-30B-A3B: {found.why}; ")
+    assert everything(recommendation_screen(found)).startswith(
+        f"Take {found.options[0].quant} of Qwen3-30B-A3B: {found.why}; "
+    )
     assert ["F16"] == [option.quant for option in found.options if option.why_not]
     assert "short by" in found.options[-1].why_not
 
@@ -117,7 +120,7 @@ def test_a_folder_with_all_sorts_of_files(tmp_path: Path) -> None:
     (tmp_path / "mmproj-F16.gguf").write_bytes(make_header({"general.architecture": "clip"}, [("a", "f32", (256,))]))
     found = omniplan.recommend(tmp_path, single(48, ram_gib=600), n_ctx=4096, baselines=False)
     times = [option.outcome.request_seconds.value for option in found.options if option.outcome]
-    text = recommendation_text(found)
+    text = everything(recommendation_screen(found))
 
     assert sorted(times) == times
     assert {(option.model, option.quant) for option in found.options} == {

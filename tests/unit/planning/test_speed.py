@@ -8,8 +8,9 @@ import pytest
 
 import omniplan
 from omniplan.api.documents import parse_plan
-from omniplan.planning.text_plan import plan_text
+from omniplan.planning.text_plan import plan_screen
 from tests.oracle import cases
+from tests.screens import everything
 
 OMNI = omniplan.load_machine("omni-nps1")
 DEEPSEEK = "DeepSeek-R1-Q4_K_M"
@@ -39,7 +40,7 @@ def test_moved_layers_are_explained_in_time() -> None:
     assert all(costs)
     assert sum(float(cost["cost"]) for cost in costs if cost) < 1e3 * sum(plan.prediction.terms.values())
     assert all(float(cost["cost"]) > float(cost["gain"]) > 0 for cost in costs if cost)
-    assert "ms per token: " in plan_text(plan)
+    assert "ms per token: " in everything(plan_screen(plan))
     assert parse_plan(plan.to_json()).prediction == plan.prediction
 
 

@@ -17,11 +17,12 @@ from omniplan.domain.process import ProcessPart
 from omniplan.errors import ArgumentError, InputError
 from omniplan.stack.asked import Budget, External, Group, On, StackFile, StackModel
 from omniplan.stack.planner import make_stack
-from omniplan.stack.text import stack_text
+from omniplan.stack.text import stack_screen
 from omniplan.stack.values import Stack
 from omniplan.units import GIB, MIB
 from tests import stacks
 from tests.oracle import cases
+from tests.screens import everything
 
 ORACLE = "DeepSeek-R1-Q4_K_M"
 CODER = "Qwen2.5-Coder-7B-Q4_K_M"
@@ -182,7 +183,7 @@ def test_weights_in_ram_beside_free_vram_have_a_reason() -> None:
     assert "CPU" in found.member("tiny").plan.strategy
     assert len(said) == 1
     assert "CUDA0 has room for all of it" in said[0]
-    assert "its neighbours would wait" in stack_text(found)
+    assert "its neighbours would wait" in everything(stack_screen(found))
 
 
 def test_members_on_the_cpu_share_its_cores() -> None:
@@ -300,7 +301,7 @@ def test_groups_that_need_other_arguments_say_so() -> None:
 
     assert [group.fits for group in stack.groups].count(True) == 1
     assert any("same arguments" in reason.statement for reason in stack.reasons)
-    assert "list its models a second time" in stack_text(stack)
+    assert "list its models a second time" in everything(stack_screen(stack))
     assert small(little(6000, 10000), {"a": 12, "b": 11}, a=On.GPU).fits
     assert small(little(6000, 10000), {"b": 11, "c": 15}, c=On.CPU).fits
 

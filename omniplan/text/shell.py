@@ -1,0 +1,67 @@
+"""A command cut into lines that paste as one, whatever its length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from omniplan.text.argv import assignment, shell_word
+from omniplan.text.cells import width
+
+_INDENT: Final = "  "
+_ON: Final = " \\"
+# A word that is longer than a line is cut after the first of these that stands in the last part of it.
+_SEAMS: Final = {",": 3 / 4, "/": 1 / 2, "|": 1 / 3}
+
+
+def command_lines(argv: Sequence[str], environment: Mapping[str, str], columns: int) -> list[str]:
+    """The command as lines of at most ``columns``; a flag stays with its value where that is possible."""
+    room = columns - len(_ON)
+    lines, line = [], ""
+    for text in (assignment(name, value) for name, value in environment.items()):
+        if line and width(f"{line} {text}") > room:
+            lines.append(line + _ON)
+            line = _INDENT[1:]
+        line = f"{line} {text}" if line else text
+    for unit in _units(argv):
+        text = " ".join(map(shell_word, unit))
+        if line and width(f"{line} {text}") <= room:
+            line = f"{line} {text}"
+            continue
+        if line:
+            lines.append(line + _ON)
+        start = " ".join((_INDENT[1:] if line else "", *map(shell_word, unit[:-1]), "")).removeprefix(
+            "" if line else " "
+        )
+        *before, line = _cut(start, unit[-1], room)
+        lines += before
+    return [*lines, line]
+
+
+def _units(argv: Sequence[str]) -> Iterator[list[str]]:
+    """Words that belong on one line: the program, a flag and its values."""
+    unit: list[str] = []
+    for word in argv:
+        if unit and word.startswith("-") and not word[1:2].isdigit():
+            yield unit
+            unit = []
+        unit.append(word)
+    if unit:
+        yield unit
+
+
+def _cut(start: str, word: str, room: int) -> Iterator[str]:
+    """Lines of ``start`` and a word, in pieces that a shell joins since nothing stands between them."""
+    while width(start + shell_word(word)) > room and len(word) > 1:
+        size = _piece(word, room - width(start) - 1)
+        yield f"{start}{shell_word(word[:size])}\\"
+        start, word = "", word[size:]
+    yield start + shell_word(word)
+
+
+def _piece(word: str, room: int) -> int:
+    """How many characters of ``word`` take at most ``room`` columns in quotes, at least one."""
+    sizes = range(1, len(word))
+    most = max((size for size in sizes if width(shell_word(word[:size])) <= room), default=1)
+    seams = (word.rfind(char, most - int(most * part), most) + 1 for char, part in _SEAMS.items())
+    return next((seam for seam in seams if seam), most)
