@@ -151,13 +151,9 @@ def _cache_types(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _run(options: argparse.Namespace) -> int:
-<<<<<<< HEAD
-    from omniplan.planning.text_plan import plan_text
-    from omniplan.report.page import check_report
-=======
     from omniplan.cli.terminal import rendered
     from omniplan.planning.text_plan import plan_screen
->>>>>>> 3efde85 (Answers are screens: the verdict and the command first, memory as bars, wrapped to the terminal, tables with -v)
+    from omniplan.report.page import check_report
 
     if options.into and not options.as_:
         raise InputError(f"--into {options.into}: say what the file is with --as, such as --as llama-swap")
