@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from omniplan.domain.build import build_lines
 from omniplan.planning.comparison import Compared, Comparison
 from omniplan.text.palette import Hue
-from omniplan.text.screen import Cell, Grid, Heading, Passage, Prose, Screen, Toned
+from omniplan.text.screen import Cell, Heading, Passage, Prose, Screen, Tabular, Toned
 from omniplan.text.speed import NEVER, SPEEDS, speed_columns, speeds
 from omniplan.text.verdict import UNKNOWN, fits_cell, verdict_line
 from omniplan.units import mib
@@ -24,7 +24,7 @@ def comparison_screen(found: Comparison) -> Screen:
         (
             Passage([*_unknown(found)]),
             Passage([*given]),
-            Passage([Grid([*columns, Heading("splits", rank=2)], rows)]),
+            Passage([Tabular([*columns, Heading("splits", rank=2)], rows)]),
             Passage([*_missing(found)]),
             Passage([Prose(line) for line in build_lines(row.build for row in found.rows)]),
         )

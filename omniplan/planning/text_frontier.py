@@ -8,7 +8,7 @@ from typing import Final
 from omniplan.domain.build import build_lines
 from omniplan.planning.frontier_values import Frontier, Outcome, Point
 from omniplan.text.palette import Hue
-from omniplan.text.screen import Grid, Heading, Passage, Prose, Screen, Toned
+from omniplan.text.screen import Heading, Passage, Prose, Screen, Tabular, Toned
 from omniplan.text.speed import digits, span
 from omniplan.text.verdict import unknown
 from omniplan.units import gib, mib
@@ -41,7 +41,7 @@ def setting(point: Point) -> str:
     return f"{point.cache_type}, -ub {point.n_ubatch}, -np {point.n_parallel}"
 
 
-def _table(pairs: Sequence[tuple[Point, Outcome]]) -> Grid:
+def _table(pairs: Sequence[tuple[Point, Outcome]]) -> Tabular:
     pools = pools_of([outcome for _, outcome in pairs])
     columns = (
         Heading("", is_left=True),
@@ -56,7 +56,7 @@ def _table(pairs: Sequence[tuple[Point, Outcome]]) -> Grid:
         *pool_columns(pools),
         Heading("strategy", is_left=True, rank=4),
     )
-    return Grid(columns, [_row(point, outcome, pools) for point, outcome in pairs])
+    return Tabular(columns, [_row(point, outcome, pools) for point, outcome in pairs])
 
 
 def _row(point: Point, outcome: Outcome, pools: Sequence[str]) -> tuple[str, ...]:

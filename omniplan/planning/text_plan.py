@@ -15,7 +15,7 @@ from omniplan.text.download import download
 from omniplan.text.footprint import context_text, layers_line, splits_lines, table_sections
 from omniplan.text.memory import memory_table
 from omniplan.text.palette import Hue
-from omniplan.text.screen import Grid, Heading, Level, Passage, Prose, Screen, ShellCommand, Toned
+from omniplan.text.screen import Heading, Level, Passage, Prose, Screen, ShellCommand, Tabular, Toned
 from omniplan.text.speed import baseline_section, digits, speed_lines, term_lines
 from omniplan.text.verdict import unknown, verdict
 from omniplan.units import gib, mib
@@ -111,7 +111,7 @@ def _drivers(plan: Plan) -> Mapping[str, list[str]]:
     return found
 
 
-def margin_table(margins: Sequence[Margin]) -> Grid:
+def margin_table(margins: Sequence[Margin]) -> Tabular:
     """What is kept of every pool for what."""
     names = ("free before", "plan", "driver / prompt cache", "growth", "spare", "stays free")
     rows = [
@@ -122,7 +122,7 @@ def margin_table(margins: Sequence[Margin]) -> Grid:
         )
         for margin in margins
     ]
-    return Grid([Heading("headroom", is_left=True), *map(Heading, names)], rows)
+    return Tabular([Heading("headroom", is_left=True), *map(Heading, names)], rows)
 
 
 def _reasons(reasons: Sequence[Reason]) -> Iterator[Prose]:

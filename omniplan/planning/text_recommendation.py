@@ -12,7 +12,7 @@ from omniplan.planning.recommendation import QuantOption, Recommendation
 from omniplan.text.argv import server_words
 from omniplan.text.download import download
 from omniplan.text.palette import Hue
-from omniplan.text.screen import Block, Grid, Heading, Level, Passage, Prose, Screen, ShellCommand, Toned
+from omniplan.text.screen import Block, Heading, Level, Passage, Prose, Screen, ShellCommand, Tabular, Toned
 from omniplan.text.speed import digits, rate, span
 from omniplan.text.verdict import UNKNOWN, unknown
 from omniplan.units import gib
@@ -71,7 +71,7 @@ def _asked(found: Recommendation) -> str:
     return f"On {found.machine}: {len(found.options)} planned, {slots}, {cache} cache, {priced}"
 
 
-def _table(found: Recommendation, pairs: _Pairs) -> Grid:
+def _table(found: Recommendation, pairs: _Pairs) -> Tabular:
     columns = (
         Heading("", is_left=True),
         *(() if found.is_one_model else (Heading("model", is_left=True),)),
@@ -85,7 +85,7 @@ def _table(found: Recommendation, pairs: _Pairs) -> Grid:
         Heading("KLD", rank=3),
         Heading("placement", is_left=True, rank=4),
     )
-    return Grid(columns, [_row(found, option, outcome) for option, outcome in pairs])
+    return Tabular(columns, [_row(found, option, outcome) for option, outcome in pairs])
 
 
 def _row(found: Recommendation, option: QuantOption, outcome: Outcome) -> tuple[str, ...]:

@@ -9,7 +9,19 @@ from omniplan.domain.evidence import Reason
 from omniplan.stack.values import GroupResult, Member, PoolUse, Stack
 from omniplan.text.argv import server_words
 from omniplan.text.palette import Hue
-from omniplan.text.screen import Block, Cell, Gauge, Grid, Heading, Level, Passage, Prose, Screen, ShellCommand, Toned
+from omniplan.text.screen import (
+    Block,
+    Cell,
+    Gauge,
+    Heading,
+    Level,
+    Passage,
+    Prose,
+    Screen,
+    ShellCommand,
+    Tabular,
+    Toned,
+)
 from omniplan.text.verdict import unknown, verdict
 from omniplan.units import GIB, mib
 
@@ -54,7 +66,7 @@ def _shares(found: Stack) -> Iterator[Block]:
     ]
     numbers = map(Heading, ("model", "context", "compute", "reserve", "total"))
     if rows:
-        yield Grid([Heading("pool", is_left=True), Heading("member", is_left=True), *numbers], rows)
+        yield Tabular([Heading("pool", is_left=True), Heading("member", is_left=True), *numbers], rows)
 
 
 def _group(found: Stack, group: GroupResult) -> Iterator[Block]:
@@ -64,14 +76,14 @@ def _group(found: Stack, group: GroupResult) -> Iterator[Block]:
         return
     yield Prose((head, verdict(None if found.unpriced else True)), hang=2)
     columns = [Heading("pool", is_left=True), Heading("", rank=1), Heading("used"), Heading("of"), Heading("left")]
-    yield Grid(columns, [_use(pool) for pool in group.pools if pool.used])
+    yield Tabular(columns, [_use(pool) for pool in group.pools if pool.used])
     if group.speeds:
         names = (Heading("tokens/s alone"), Heading("all busy"), Heading("place", is_prose=True))
         rows = [
             (speed.member, f"{speed.idle:.1f}", f"{speed.busy:.1f}", _where(found.member(speed.member)))
             for speed in group.speeds
         ]
-        yield Grid([Heading("member", is_left=True), *names], rows)
+        yield Tabular([Heading("member", is_left=True), *names], rows)
 
 
 def _use(pool: PoolUse) -> tuple[Cell, ...]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from omniplan.text.cells import Tones, toned, total, width, wrapped
 from omniplan.text.palette import Hue, palette
-from omniplan.text.screen import Cell, Gauge, Grid, Heading, Toned
+from omniplan.text.screen import Cell, Gauge, Heading, Tabular, Toned
 
 _GAP: Final = 2
 # A bar is no shorter, nor longer on wide screens; prose and names are no narrower where they are wrapped.
@@ -16,7 +16,7 @@ _BAR: Final = (8, 48)
 _PROSE: Final = 24
 
 
-def narrowed(table: Grid, columns: int) -> Grid:
+def narrowed(table: Tabular, columns: int) -> Tabular:
     """The table without the columns of highest rank, as many ranks as do not fit beside the others."""
     ranks = sorted({column.rank for column in table.columns}, reverse=True)
     for rank in ranks[:-1]:
@@ -26,7 +26,7 @@ def narrowed(table: Grid, columns: int) -> Grid:
     return table
 
 
-def table_lines(table: Grid, columns: int, *, has_signs: bool) -> Iterator[Tones]:
+def table_lines(table: Tabular, columns: int, *, has_signs: bool) -> Iterator[Tones]:
     """The table as lines; what does not fit side by side stands below, with the first column once more."""
     part = [0]
     for index in range(1, len(table.columns)):
@@ -38,16 +38,16 @@ def table_lines(table: Grid, columns: int, *, has_signs: bool) -> Iterator[Tones
     yield from _drawn(_only(table, part), columns, has_signs=has_signs)
 
 
-def _only(table: Grid, kept: Sequence[int]) -> Grid:
-    return Grid([table.columns[i] for i in kept], [[row[i] for i in kept] for row in table.rows])
+def _only(table: Tabular, kept: Sequence[int]) -> Tabular:
+    return Tabular([table.columns[i] for i in kept], [[row[i] for i in kept] for row in table.rows])
 
 
-def _least(table: Grid) -> int:
+def _least(table: Tabular) -> int:
     """Columns of the screen that it takes at least."""
     return sum(_widths(table)) + _GAP * (len(table.columns) - 1)
 
 
-def _widths(table: Grid) -> list[int]:
+def _widths(table: Tabular) -> list[int]:
     """The least width of every column."""
     return [
         min(_widest(table, i), _PROSE) if column.is_prose else _widest(table, i)
@@ -55,14 +55,14 @@ def _widths(table: Grid) -> list[int]:
     ]
 
 
-def _widest(table: Grid, index: int) -> int:
+def _widest(table: Tabular, index: int) -> int:
     """The widest cell, or word of the heading, which is wrapped where it is longer than that."""
     cells = (row[index] for row in table.rows)
     sizes = (_BAR[0] if isinstance(cell, Gauge) else total(toned(cell)) for cell in cells)
     return max((*map(width, table.columns[index].name.split(" ")), *sizes))
 
 
-def _sizes(table: Grid, columns: int) -> list[int]:
+def _sizes(table: Tabular, columns: int) -> list[int]:
     """The width of every column: bars and prose share what is left; what is too wide takes it from the widest."""
     sizes = _widths(table)
     left = columns - sum(sizes) - _GAP * (len(sizes) - 1)
@@ -78,7 +78,7 @@ def _sizes(table: Grid, columns: int) -> list[int]:
     return sizes
 
 
-def _drawn(table: Grid, columns: int, *, has_signs: bool) -> Iterator[Tones]:
+def _drawn(table: Tabular, columns: int, *, has_signs: bool) -> Iterator[Tones]:
     sizes = _sizes(table, columns)
     heads = [_head(column) for column in table.columns]
     for row in (heads if any(head.text for head in heads) else (), *table.rows):

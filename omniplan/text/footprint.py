@@ -12,7 +12,7 @@ from omniplan.domain.fit import FitResult
 from omniplan.domain.footprint import BufferSize, Footprint
 from omniplan.text.memory import memory_table
 from omniplan.text.palette import Hue
-from omniplan.text.screen import Grid, Heading, Level, Passage, Prose, Screen, ShellCommand, Toned
+from omniplan.text.screen import Heading, Level, Passage, Prose, Screen, ShellCommand, Tabular, Toned
 from omniplan.text.verdict import headline, unknown
 from omniplan.units import MIB, mib
 
@@ -83,7 +83,7 @@ def table_sections(priced: Footprint) -> Iterator[Passage]:
     yield Passage([*_compute(priced), *_process(priced)], level=Level.TABLES)
 
 
-def buffer_table(priced: Footprint) -> Grid:
+def buffer_table(priced: Footprint) -> Tabular:
     """Bytes by buffer type: those of every part that a process has, and of all together where there are several."""
     columns = [
         Heading("buffer", is_left=True),
@@ -93,10 +93,10 @@ def buffer_table(priced: Footprint) -> Grid:
         Heading("total"),
     ]
     if len(priced.contexts) < 2:
-        return Grid(columns, list(_sizes(priced.buffers)))
+        return Tabular(columns, list(_sizes(priced.buffers)))
     rows = [(kind.value, *row) for kind, sizes in priced.contexts.items() for row in _sizes(sizes)]
     rows += [("all", *row) for row in _sizes(priced.buffers)]
-    return Grid([Heading("part", is_left=True), *columns], rows)
+    return Tabular([Heading("part", is_left=True), *columns], rows)
 
 
 def _sizes(sizes: Mapping[str, BufferSize]) -> Iterator[tuple[str, ...]]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from omniplan.domain.inspection import Inspection
 from omniplan.domain.machine import Machine
 from omniplan.text.palette import Hue
-from omniplan.text.screen import Grid, Heading, Passage, Prose, Screen, Toned, bullets
+from omniplan.text.screen import Heading, Passage, Prose, Screen, Tabular, Toned, bullets
 from omniplan.units import GIB, gib
 
 
@@ -34,11 +34,11 @@ def inspection_screen(facts: Inspection) -> Screen:
         ),
         Prose(f"Size: {gib(facts.tensor_bytes)} ({facts.tensor_bytes:,} bytes) in {facts.n_shards} file(s)"),
     ]
-    by_role = Grid(
+    by_role = Tabular(
         [Heading("role", is_left=True), Heading("bytes"), Heading("")],
         [(role, f"{n:,}", gib(n)) for role, n in facts.nbytes_by_role.items()],
     )
-    by_type = Grid(
+    by_type = Tabular(
         [Heading("type", is_left=True), Heading("tensors"), Heading("bytes"), Heading("")],
         [(item.type, str(item.n_tensors), f"{item.nbytes:,}", gib(item.nbytes)) for item in facts.quants],
     )
@@ -56,7 +56,7 @@ def machines_screen(machines: Mapping[str, Machine], own: Sequence[str]) -> Scre
     ]
     return Screen(
         (
-            Passage([Grid(columns, [(name, *_row(machine)) for name, machine in machines.items()])]),
+            Passage([Tabular(columns, [(name, *_row(machine)) for name, machine in machines.items()])]),
             Passage([Prose(line) for line in own]),
         )
     )

@@ -9,7 +9,7 @@ from typing import Final
 from omniplan.text.cells import Tones, toned, wrapped
 from omniplan.text.columns import narrowed, table_lines
 from omniplan.text.palette import Hue
-from omniplan.text.screen import Block, Grid, Level, Prose, Screen, ShellCommand, Toned
+from omniplan.text.screen import Block, Level, Prose, Screen, ShellCommand, Tabular, Toned
 from omniplan.text.shell import command_lines
 
 # Of labels before lines, such as "Speed".
@@ -45,8 +45,8 @@ def laid_out(screen: Screen, look: Look) -> list[Tones]:
         if section.title:
             lines.append((Toned(section.title, Hue.TITLE),))
         for block in section.blocks:
-            shown = narrowed(block, look.width) if isinstance(block, Grid) and not look.level else block
-            is_cut = is_cut or (isinstance(shown, Grid) and shown is not block)
+            shown = narrowed(block, look.width) if isinstance(block, Tabular) and not look.level else block
+            is_cut = is_cut or (isinstance(shown, Tabular) and shown is not block)
             lines += _lines(shown, look)
     if is_cut and look.more:
         lines += [(), (Toned(look.more, Hue.QUIET),)]
@@ -54,7 +54,7 @@ def laid_out(screen: Screen, look: Look) -> list[Tones]:
 
 
 def _lines(block: Block, look: Look) -> Iterator[Tones]:
-    if isinstance(block, Grid):
+    if isinstance(block, Tabular):
         yield from table_lines(block, look.width, has_signs=look.has_signs)
     elif isinstance(block, ShellCommand):
         yield from ((Toned(line, Hue.COMMAND),) for line in command_lines(block.argv, block.environment, look.width))

@@ -9,13 +9,13 @@ from omniplan.domain.footprint import Footprint
 from omniplan.domain.headroom import Margin
 from omniplan.domain.memory import MemoryShare, memory_shares
 from omniplan.text.palette import Hue
-from omniplan.text.screen import Cell, Gauge, Grid, Heading, Toned
+from omniplan.text.screen import Cell, Gauge, Heading, Tabular, Toned
 from omniplan.units import GIB
 
 _PARTS: Final = (Hue.WEIGHTS, Hue.CACHE, Hue.COMPUTE, Hue.DRIVER, Hue.MARGIN)
 
 
-def memory_table(priced: Footprint, margins: Sequence[Margin] = ()) -> Grid:
+def memory_table(priced: Footprint, margins: Sequence[Margin] = ()) -> Tabular:
     """A row and a bar for every pool in use, in GiB."""
     shares = list(memory_shares(priced, margins))
     has_margins = any(share.margin for share in shares)
@@ -27,7 +27,7 @@ def memory_table(priced: Footprint, margins: Sequence[Margin] = ()) -> Grid:
         *(Heading(hue, rank=1 if hue in (Hue.DRIVER, Hue.MARGIN) else 0, hue=hue) for hue in parts),
         Heading(Hue.FREE),
     )
-    return Grid(columns, [_row(share, parts) for share in shares])
+    return Tabular(columns, [_row(share, parts) for share in shares])
 
 
 def _row(share: MemoryShare, parts: Sequence[Hue]) -> tuple[Cell, ...]:

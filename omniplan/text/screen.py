@@ -80,14 +80,14 @@ Cell = str | Toned | Gauge
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class Tabular:
     """Rows under a header."""
 
     columns: Sequence[Heading]
     rows: Sequence[Sequence[Cell]]
 
 
-Block = Prose | ShellCommand | Grid
+Block = Prose | ShellCommand | Tabular
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from omniplan.domain.evidence import Basis
 from omniplan.domain.plan import Plan
 from omniplan.domain.prediction import CachedExperts, Cause, Estimate, MeasuredSpeeds, Prediction, Speculation
 from omniplan.text.argv import server_words
-from omniplan.text.screen import Block, Grid, Heading, Level, Passage, Prose, ShellCommand
+from omniplan.text.screen import Block, Heading, Level, Passage, Prose, ShellCommand, Tabular
 from omniplan.text.verdict import FITS
 
 SPEEDS: Final = ("tokens/s", "prompt tokens/s", "request s")
@@ -81,7 +81,7 @@ def baseline_section(plan: Plan) -> Passage:
         fits = fitting if baseline.fits else "no headroom" if baseline.loads else "no"
         fits = fits if baseline.is_allowed else "not allowed"
         rows.append((name, fits, *(speeds(baseline.prediction) if baseline.loads else NEVER)))
-    table = Grid([Heading("against", is_left=True), Heading("fits"), *speed_columns()], rows)
+    table = Tabular([Heading("against", is_left=True), Heading("fits"), *speed_columns()], rows)
     return Passage([table, *_alternative(plan)] if plan.baselines else [], level=Level.TABLES)
 
 
