@@ -12,7 +12,8 @@ from typing import Final
 
 from benchmarks.timing import seconds
 from omniplan.planning.costs import LayerCosts, Partial
-from omniplan.planning.ranges import Bin, fill
+from omniplan.planning.ranges import fill
+from omniplan.planning.rooms import Bin
 from omniplan.units import GIB, MIB
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "search.md"

@@ -17,6 +17,7 @@ from omniplan.planning.candidates import Candidate
 from omniplan.planning.costs import compute_estimate
 from omniplan.planning.problem import Problem
 from omniplan.planning.reporter import Reporter
+from omniplan.planning.rooms import Bin
 from omniplan.planning.solution import Solution
 from omniplan.units import MIB
 
@@ -85,15 +86,16 @@ class Filler:
 
     def fill(self, reserves: Reserves, *, may_move: bool, first: int) -> Candidate | None:
         """The fastest assignment to the devices that ``reserves`` names, by the programme's figures."""
-        problem = self.problem
-        bins = [self._bin(gpu, *reserves[gpu.name]) for gpu in problem.machine.gpus if gpu.name in reserves]
+        bins = self._bins(reserves)
         fill = partial(ranges.fill, self.costs, bins, may_move=may_move, first=first)
-        filled = _least(fill(cuts=cuts) for cuts in self._cuts())
-        if filled is not None and _is_reordered(filled, bins):
-            plain = _least(fill(cuts=cuts, reorder=False) for cuts in self._cuts())
-            if plain is not None and plain.seconds <= (1 + _ORDER) * filled.seconds:
-                filled = plain
+        plain = _least(fill(cuts=cuts, reorder=False) for cuts in self._cuts())
+        most = plain.seconds / (1 + _ORDER) if plain else inf
+        filled = _least(fill(cuts=cuts, most=most) for cuts in self._cuts()) or plain
         return None if filled is None else self._candidate(filled.ranges, filled.seconds)
+
+    def fits(self, reserves: Reserves, *, may_move: bool, first: int) -> bool:
+        """Whether there is any assignment."""
+        return ranges.fits(self.costs, self._bins(reserves), may_move=may_move, first=first)
 
     def _candidate(self, found: Sequence[ranges.Range], seconds: float) -> Candidate:
         problem = self.problem
@@ -145,9 +147,12 @@ class Filler:
             found[name] = (size, later) if name == used[0] else (first, size)
         return found
 
-    def _bin(self, gpu: Gpu, first: int, later: int) -> ranges.Bin:
+    def _bins(self, reserves: Reserves) -> list[Bin]:
+        return [self._bin(gpu, *reserves[gpu.name]) for gpu in self.problem.machine.gpus if gpu.name in reserves]
+
+    def _bin(self, gpu: Gpu, first: int, later: int) -> Bin:
         times = self.problem.times[gpu.name]
-        return ranges.Bin(
+        return Bin(
             name=gpu.name,
             budget=self.problem.headroom.budget_of(gpu),
             reserve=later,
@@ -171,9 +176,3 @@ def _least_seconds(candidate: Candidate) -> float:
 def _least(options: Iterable[ranges.Filled | None]) -> ranges.Filled | None:
     found = (option for option in options if option is not None)
     return min(found, key=lambda option: option.seconds, default=None)
-
-
-def _is_reordered(filled: ranges.Filled, bins: Sequence[ranges.Bin]) -> bool:
-    order = [bin_.name for bin_ in bins]
-    used = [order.index(part.name) for part in filled.ranges]
-    return used != sorted(used)

@@ -161,7 +161,7 @@ class Ladder:
         most = self._most_leading()
         none = dict.fromkeys(names, (0, 0))
         least = bisect_left(
-            range(1, most + 1), 1, key=lambda first: bool(self.filler.fill(none, may_move=may_move, first=first))
+            range(1, most + 1), 1, key=lambda first: self.filler.fits(none, may_move=may_move, first=first)
         )
         first, failed, found = least + 1, least, None
         while first <= most:
@@ -183,7 +183,7 @@ class Ladder:
         return first + bisect_left(
             range(first, most),
             1,
-            key=lambda count: bool(self.filler.fill(reserves, may_move=may_move, first=count)),
+            key=lambda count: self.filler.fits(reserves, may_move=may_move, first=count),
         )
 
     def _most_leading(self) -> int:

@@ -22,7 +22,9 @@ _Quants = tuple[tuple[int, str], ...]
 
 def all_on_gpus(problem: Problem, found: Solution) -> Iterator[Reason]:
     """What has everything on the GPUs where a plan leaves weights to the CPU, which reads one memory more slowly."""
-    if problem.streams(found.footprint) and (ways := "; or ".join(onto_gpus(problem, smaller_quants(problem.model)))):
+    if not problem.streams(found.footprint) or not _share_memory(problem.machine):
+        return
+    if ways := "; or ".join(onto_gpus(problem, smaller_quants(problem.model))):
         yield Reason(
             verdict=ReasonVerdict.NOTE,
             subject="all on the GPU",
@@ -34,7 +36,7 @@ def all_on_gpus(problem: Problem, found: Solution) -> Iterator[Reason]:
 def onto_gpus(problem: Problem, quants: _Quants) -> Iterator[str]:
     """Ways to have everything on GPUs that all draw on RAM, in words; none where a GPU has memory of its own."""
     machine = problem.machine
-    if not machine.gpus or not all(gpu.draws_on_ram for gpu in machine.gpus):
+    if not _share_memory(machine):
         return
     usual, raised = _on_gpus(problem, machine), _on_gpus(problem, _raised(machine))
     whole = smaller.found(raised) if raised.machine != machine else None
@@ -51,6 +53,10 @@ def onto_gpus(problem: Problem, quants: _Quants) -> Iterator[str]:
         more, larger = smaller.largest_quant(raised, quants, {})
         if more > size and (needs := smaller.found(_as(raised, larger))):
             yield f"as {larger}, {gib(more)}, {_share(machine, needs)}"
+
+
+def _share_memory(machine: Machine) -> bool:
+    return bool(machine.gpus) and all(gpu.draws_on_ram for gpu in machine.gpus)
 
 
 def _on_gpus(problem: Problem, machine: Machine) -> Problem:

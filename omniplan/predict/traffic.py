@@ -98,12 +98,12 @@ class Traffic:
 
 def traffic(model: Model, placement: Placement, *, depth: int) -> Traffic:
     """What one token touches with ``depth`` tokens already in the cache of its sequence."""
-    return at_depth(_of_weights(model, placement, {}), model, placement, depth=depth)
+    return at_depth(_of_weights(model, placement.weights), model, placement, depth=depth)
 
 
 def cached(known: Traffic, model: Model, placement: Placement, hits: Mapping[int, float]) -> Traffic:
     """The same token where GPUs compute with the experts of layers in ``hits``, and have that share of them at hand."""
-    found = _of_weights(model, placement, hits)
+    found = _of_cached_weights(model, placement, hits)
     return replace(
         found,
         cache=known.cache,
@@ -115,9 +115,22 @@ def cached(known: Traffic, model: Model, placement: Placement, hits: Mapping[int
     )
 
 
-def _of_weights(model: Model, placement: Placement, hits: Mapping[int, float]) -> Traffic:
+@lru_cache(maxsize=64)
+def _of_weights(model: Model, held: weights.Weights) -> Traffic:
+    found = _none(model)
+    device = {buffer: _device(buffer) for buffer in held.buffer_of.values()}
+    for matter in _matters(model):
+        _add_weight(found, matter, device[held.buffer_of[matter.name]])
+    return found
+
+
+def _none(model: Model) -> Traffic:
     h = model.hparams
-    found = Traffic(used=max(h.n_expert_used) / h.n_expert if h.n_expert else 1.0)
+    return Traffic(used=max(h.n_expert_used) / h.n_expert if h.n_expert else 1.0)
+
+
+def _of_cached_weights(model: Model, placement: Placement, hits: Mapping[int, float]) -> Traffic:
+    found = _none(model)
     for matter in _matters(model):
         device = _device(placement.weights.buffer_of[matter.name])
         if matter.is_routed and matter.il in hits:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from omniplan.llamacpp.flags import ecmascript
 from omniplan.planning import patterns
 from omniplan.planning.costs import LayerCosts, Partial
-from omniplan.planning.ranges import Bin, Filled, fill
+from omniplan.planning.ranges import Filled, fill, fits
+from omniplan.planning.rooms import Bin
 from tests.property.strategies import examples
 
 SECONDS = (0.0, 0.5, 1.0, 1.5, 4.0)
@@ -201,6 +202,7 @@ def test_fill_equals_brute_force(
     best = min(every, default=None)
     found = fill(costs_, bins, may_move=may_move, first=first, cuts=cuts, reorder=reorder)
 
+    assert not reorder or fits(costs_, bins, may_move=may_move, first=first) is (best is not None)
     if best is None:
         assert found is None
         return
@@ -208,6 +210,19 @@ def test_fill_equals_brute_force(
     covered = [il for part in found.ranges for il in range(part.first, part.last)]
     assert list(range(first, len(costs_.base))) == covered
     assert best == pytest.approx(score(costs_, bins, found))
+
+
+@examples(300)
+@given(problem=problems(), may_move=st.booleans(), reorder=st.booleans(), share=st.floats(0.5, 2))
+def test_nothing_comes_that_takes_more_than_it_may(
+    problem: tuple[LayerCosts, list[Bin]], may_move: bool, reorder: bool, share: float
+) -> None:
+    """With seconds to keep comes what comes without, where it keeps them, and nothing else."""
+    costs_, bins = problem
+    found = fill(costs_, bins, may_move=may_move, reorder=reorder)
+    most = share * found.seconds if found else share
+    keeps = found is not None and found.seconds <= most
+    assert fill(costs_, bins, may_move=may_move, reorder=reorder, most=most) == (found if keeps else None)
 
 
 @examples(20)

@@ -49,7 +49,7 @@ def place(
     layer_devices = layers.layer_devices(params, machine, [gpu.name for gpu in gpus], model.hparams.n_layer_all)
     matched = overrides.first_match(params.overrides, model.header.by_name)
     named = {gpu.buffer_type: gpu.name for gpu in machine.gpus}
-    forced = {name: named.get(override.buffer_type, override.buffer_type) for name, override in matched.items()}
+    forced = ((name, named.get(override.buffer_type, override.buffer_type)) for name, override in matched.items())
     wanted = params.flash_attn is not FlashAttn.OFF and row_of(model).flash_attention
     context = replace(resolve(model, params, flash_attn=wanted), is_mtp=is_mtp)
     if is_mtp or no_alloc:
@@ -59,7 +59,7 @@ def place(
         model,
         layer_devices,
         tuple({**known, **{gpu.name: gpu for gpu in gpus}}.values()),
-        forced,
+        tuple(forced),
         host=None if params.no_host else registry.host(gpus),
         mapped=() if no_alloc else _mapped(params, gpus),
         repacked=repacked(machine.cpu.features) if params.repack and machine.cpu else (),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
@@ -98,9 +98,9 @@ def _tied(model: Model) -> Iterator[Slot]:
         yield Slot(TOKEN_EMBEDDING, output, -1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Weights:
-    """Where every weight lives, and the bytes per buffer type.
+    """Where every weight lives, and the bytes per buffer type; as with a model, one is equal to itself alone.
 
     ``factors`` is the buffer type of each layer's copy of the rotary factors, which are the only weights with copies.
     ``n_tensors`` counts what the loader creates.
@@ -116,21 +116,22 @@ class Weights:
         return self.factors[slot.il] if _ROPE_FACTORS.match(slot.tensor.name) else self.buffer_of[slot.name]
 
 
+@lru_cache(maxsize=64)
 def place(
     model: Model,
-    layers: Sequence[str],
-    devices: Sequence[Device],
-    overridden: Mapping[str, str],
+    layers: tuple[str, ...],
+    devices: tuple[Device, ...],
+    overridden: tuple[tuple[str, str], ...],
     *,
     host: Backend | None,
-    repacked: Sequence[Repacked] = (),
-    mapped: Collection[str] = (),
+    repacked: tuple[Repacked, ...] = (),
+    mapped: tuple[str, ...] = (),
     lazy_over: int | None = None,
     mtp: bool = False,
 ) -> Weights:
-    """Put every weight of ``model`` into a buffer type.
+    """Put every weight of ``model`` into a buffer type; kept, since it does not depend on the context.
 
-    ``layers`` is the device of each layer, output last; ``overridden`` maps names in the file to the buffer type their
+    ``layers`` is the device of each layer, output last; ``overridden`` are names in the file with the buffer type their
     first matching override asks for, of any of ``devices``; ``host`` is the back end whose pinned memory takes weights
     on the CPU, None where there is none; ``repacked`` are the CPU's own buffer types, which are asked after that. Of
     ``mapped`` buffer types the span in each file counts. Rows that are read on demand stay in plain RAM, if they have
@@ -138,6 +139,7 @@ def place(
     """
     buffer_of: dict[str, str] = {}
     factors: dict[int, str] = {}
+    asked = dict(overridden)
     held: set[tuple[str, str]] = set()
     usable = {device.buffer: _usable(model, device.backend, mtp=mtp) for device in devices}
     sizes = {device.buffer: _sizes(model, device.memory, mtp=mtp) for device in devices}
@@ -151,7 +153,7 @@ def place(
     nbytes: Counter[str] = Counter()
     spans = _Spans(model)
     for i, priced in enumerate(_priced(model, mtp=mtp)):
-        forced = overridden.get(priced.tensor)
+        forced = asked.get(priced.tensor)
         buffer = forced or (layers[priced.il] if priced.il >= 0 else buffers.CPU)
         # The first buffer type of the slot's list whose device can run its op (select_weight_buft).
         if forced is None or forced == buffers.CPU:

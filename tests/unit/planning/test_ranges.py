@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from omniplan.planning.costs import LayerCosts, Partial
-from omniplan.planning.ranges import Bin, Filled, Range, fill
+from omniplan.planning.ranges import Filled, Range, fill
+from omniplan.planning.rooms import Bin
 
 # Layers, one digit each, with what stays of them in bytes and what could move.
 COSTS = LayerCosts(base=(2, 3, 4), movable=(0, 0, 0), on_cpu=(0, 0, 0), active_share=1.0, shared=0, tensors="x")

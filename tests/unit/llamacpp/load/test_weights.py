@@ -107,7 +107,7 @@ def test_only_full_layers_of_gemma4_take_rotary_factors(tmp_path: Path) -> None:
     """A device with sliding layers alone holds none."""
     model = build_model(gemma4(tmp_path / "g.gguf"))
 
-    placed = weights.place(model, ("CPU", "CPU", "CUDA0", "CUDA0"), (gpu("CUDA0"),), {}, host=CUDA)
+    placed = weights.place(model, ("CPU", "CPU", "CUDA0", "CUDA0"), (gpu("CUDA0"),), (), host=CUDA)
 
     assert {2: "CUDA0"} == placed.factors
 
@@ -115,14 +115,14 @@ def test_only_full_layers_of_gemma4_take_rotary_factors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lazy_over", "forced", "expected"),
     [
-        (None, {}, "CUDA_Host"),
-        (4 * GIB, {}, "CPU"),
-        (8 * GIB, {}, "CUDA_Host"),
-        (4 * GIB, {"per_layer_token_embd.weight": "CUDA0"}, "CPU"),
+        (None, (), "CUDA_Host"),
+        (4 * GIB, (), "CPU"),
+        (8 * GIB, (), "CUDA_Host"),
+        (4 * GIB, (("per_layer_token_embd.weight", "CUDA0"),), "CPU"),
     ],
 )
 def test_rows_read_on_demand_are_not_pinned(
-    tmp_path: Path, lazy_over: int | None, forced: dict[str, str], expected: str
+    tmp_path: Path, lazy_over: int | None, forced: tuple[tuple[str, str], ...], expected: str
 ) -> None:
     """They are mapped from the file, whatever an override says."""
     model = build_model(gemma4(tmp_path / "g.gguf"))
