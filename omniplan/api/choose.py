@@ -35,8 +35,9 @@ def plan(
     ``request``, or from the default ``Request``, and ``build`` is the llama.cpp that is meant, as for ``footprint``.
 
     The plan's ``prediction`` is for the request's prompt and answer. It carries ``baselines``, what one would do
-    without it, and is never predicted slower than one that fits; ``plan.fit_instead`` is --fit's own command where the
-    plan gains less over it than the time model is off by. Raises InputError for what cannot be asked, Infeasible when
+    without it, and is never predicted slower than one that fits on as few GPUs, nor by over 10 % than one on more.
+    ``plan.fit_instead`` is --fit's own command where the plan gains less over it than the time model is off by. Raises
+    InputError for what cannot be asked, Infeasible when
     nothing fits, with the shortfall and what would make it fit.
     """
     from omniplan.planning.planner import advised_plan

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -16,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from omniplan import system
 from omniplan.bench.client import Client
 from omniplan.bench.protocol import ServerStart
 from omniplan.errors import InputError
@@ -118,7 +118,7 @@ def _start(
             stdout=output,
             stderr=log,
             env={**os.environ, **environment},
-            start_new_session=True,
+            **system.group(),
         )
     except OSError as error:
         raise InputError(f"{command[0]}: cannot be started: {error.strerror}") from error
@@ -127,18 +127,12 @@ def _start(
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End the process group that ``process`` leads: asked first, then killed."""
     try:
-        _signal(process, signal.SIGTERM)
+        system.end(process)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE)
     finally:
-        _signal(process, signal.SIGKILL)
+        system.kill(process)
         process.wait()
-
-
-def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    # The group outlives its leader while it has members, so its number is not another's.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
 
 
 def wait_ready(client: Client, started: Started, limit: float, stop_if_asked: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
+from omniplan import system
 from omniplan.bench.memory import GpusUnseen, gpus_now
 from omniplan.bench.watch import BUSY
 from omniplan.domain.machine import Gpu, ReservationKind
@@ -33,7 +34,7 @@ def occupied(gpus: Callable[[], Sequence[Gpu]] = gpus_now) -> Iterator[str]:
 
 def unrest(devices: Callable[[], AbstractContextManager[Sequence[NvmlDevice]]] = opened) -> Iterator[str]:
     """What else works on this host now, one line each."""
-    load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
+    load, cores = system.load_average() or 0.0, os.cpu_count() or 1
     if load > BUSY * cores:
         yield f"load average {load:.1f} on {cores} threads: other work takes time from the runs"
     try:

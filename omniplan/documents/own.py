@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from omniplan import system
 from omniplan.documents.record import unknown
 from omniplan.documents.toml_text import read_toml
 from omniplan.errors import InputError, TableError
@@ -24,28 +24,18 @@ def own_folder() -> Path | None:
         if not Path(given).is_dir():
             raise TableError(f"{VARIABLE}: {given}: no such folder")
         return Path(given)
-    folder = Path(_configuration(), "omniplan")
+    folder = system.folder(system.CONFIGURATION)
     return folder if folder.is_dir() else None
 
 
 def made_folder(name: str) -> Path:
     """The folder ``name`` in it, made where there is none yet; raises InputError where it cannot be."""
-    folder = (own_folder() or Path(_configuration(), "omniplan")) / name
+    folder = (own_folder() or system.folder(system.CONFIGURATION)) / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
     return folder
-
-
-def _configuration() -> str:
-    """Where programs keep what a user has set."""
-    home = os.path.expanduser("~")
-    if sys.platform == "win32":
-        return os.environ.get("APPDATA") or os.path.join(home, "AppData", "Roaming")
-    if sys.platform == "darwin":
-        return os.path.join(home, "Library", "Application Support")
-    return os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
 
 
 def own_path(name: str) -> Path | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from omniplan import system
 from omniplan.units import MIB
 
 # Some thirty headers with a large vocabulary, hundreds without.
@@ -32,10 +32,7 @@ def folder() -> Path:
     """Where they are kept: ``OMNIPLAN_CACHE``, else the platform's folder for what can be had again."""
     if named := os.environ.get("OMNIPLAN_CACHE"):
         return Path(named) / "headers"
-    home = Path(os.path.expanduser("~"))
-    bases = {"win32": os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local", "darwin": home / "Library/Caches"}
-    base = bases.get(sys.platform, os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return Path(base) / "omniplan" / "headers"
+    return system.folder(system.CACHE) / "headers"
 
 
 def find(url: str) -> KeptHeader | None:

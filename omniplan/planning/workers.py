@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
+from omniplan import system
 from omniplan.domain.progress import Progress, told, unwatched
 
 # Seconds after which help is called, and seconds of work that must be left by then: a helper takes one to get ready.
@@ -35,8 +36,7 @@ def cores() -> int:
     """Processors that this process may use; one where no other process can be started."""
     if sys.platform in {"emscripten", "wasi"} or not sys.executable or getattr(sys, "frozen", False):
         return 1
-    allowed = getattr(os, "sched_getaffinity", None)
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
+    return len(system.processors()) or os.cpu_count() or 1
 
 
 def in_order(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from omniplan import system
 from omniplan.documents.record import Record, plain, read
 from omniplan.domain.plan import Plan
 from omniplan.errors import InputError
@@ -97,15 +98,7 @@ def _read(path: Path, question: Subject) -> Iterator[TunedRun]:
 def alone(path: Path) -> Iterator[None]:
     """Hold a journal so that no other tuning runs beside this one; raises InputError where one does."""
     try:
-        import fcntl
-    except ImportError:  # Windows opens the journal for one writer at a time by itself.
-        yield
-        return
-    lock = path.with_name(f"{path.name}.lock")
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(f"{path}: another omniplan tune is at work with it") from error
-        yield
-    lock.unlink(missing_ok=True)
+        with system.held(path.with_name(f"{path.name}.lock")):
+            yield
+    except BlockingIOError as error:
+        raise InputError(f"{path}: another omniplan tune is at work with it") from error

@@ -26,7 +26,7 @@ LAYERS = (
     ("gguf", "machines"),
     ("domain",),
     ("documents",),
-    ("errors", "units", "version"),
+    ("errors", "system", "units", "version"),
 )
 ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 

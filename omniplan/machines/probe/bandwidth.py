@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from statistics import median
 from typing import Final
 
+from omniplan import system
 from omniplan.domain.cpuset import parse_cpus
 from omniplan.domain.evidence import Basis
 from omniplan.domain.machine import Machine
@@ -80,7 +81,7 @@ def calibrate(
     machine: Machine,
     *,
     progress: Progress = unwatched,
-    load_average: Callable[[], float] = lambda: os.getloadavg()[0],
+    load_average: Callable[[], float | None] = system.load_average,
     runs: int = _RUNS,
     size: int | None = None,
     largest_spread: float = LARGEST_SPREAD,
@@ -90,7 +91,7 @@ def calibrate(
     Takes about a second per run; ``size`` are bytes per thread, by default what outgrows the caches.
     """
     cpus = sorted(_allowed())
-    load = load_average()
+    load = load_average() or 0.0
     if load > max(1.0, BUSIEST * len(cpus)):
         raise InputError(
             f"calibrate: the load average is {load:.1f} on {len(cpus)} CPUs; stop other work and try again"
@@ -117,7 +118,7 @@ def measure(cpus: Sequence[int], *, size: int, runs: int, step: Callable[[], Non
     times: list[list[tuple[float, float]]] = [[] for _ in cpus]
 
     def work(place: int) -> None:
-        _bind(cpus[place])
+        system.bind(cpus[place])
         block = np.ones(size // 4, dtype=np.float32)  # First touched here, so the pages are on this thread's node.
         for _ in range(runs):
             start.wait()
@@ -153,14 +154,8 @@ class _Steps:
         self._progress(self._done, self._total, "measuring memory")
 
 
-def _allowed() -> set[int]:
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
-
-
-def _bind(cpu: int) -> None:
-    """Keep the calling thread on ``cpu``; where the system cannot, the scheduler decides."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {cpu})
+def _allowed() -> Collection[int]:
+    return system.processors() or range(os.cpu_count() or 1)
 
 
 def _bound(node: NumaNode, cpus: Sequence[int]) -> list[int]:

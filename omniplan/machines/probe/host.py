@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from omniplan import system
 from omniplan.domain.cpuset import format_cpus
 from omniplan.domain.defaults import THIS_HOST
 from omniplan.domain.machine import Gpu, Machine, Memory
@@ -220,9 +221,7 @@ def limited(cpu: Cpu, topology: Topology | None, limits: GroupLimits, allowed: f
 
 
 def _affinity(affinity: frozenset[int] | None) -> frozenset[int]:
-    if affinity is not None:
-        return affinity
-    return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
+    return system.processors() if affinity is None else affinity
 
 
 def _describe(cpu: Cpu, gpus: tuple[Gpu, ...]) -> str:

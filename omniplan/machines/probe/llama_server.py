@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from threading import Event, Timer
 from typing import Final
 
+from omniplan import system
 from omniplan.errors import InputError
 
 PROGRAM: Final = "llama-server"
@@ -52,7 +50,7 @@ def _output(program: str, patience: float) -> str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            **system.group(),
         )
     except OSError as error:
         raise InputError(f"{program} cannot be run: {error.strerror}") from error
@@ -73,6 +71,4 @@ def _give_up(process: subprocess.Popen[bytes], late: Event) -> None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    # The group outlives its leader while it has members, so its number is not another's.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    system.kill(process)
