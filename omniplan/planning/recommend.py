@@ -36,6 +36,9 @@ from omniplan.planning.workers import in_order
 WORTH: Final = 1.5
 # More perplexity than this is what people notice: 4-bit mixes lose 1 to 4 % of it, 3-bit ones 9 % and more.
 NOTICED: Final = 0.05
+# Tokens per second below which whoever reads along waits: 238 words a minute, four tokens for three words (Brysbaert,
+# "How many words do we read per minute?", Journal of Memory and Language 109, 2019).
+READ: Final = 5.0
 _SECONDS: Final[dict[Objective, Callable[[Outcome], float]]] = {
     Objective.REQUEST: lambda outcome: outcome.request_seconds.value,
     Objective.DECODE: lambda outcome: 1 / outcome.decode_tokens_per_second.value,
@@ -159,22 +162,35 @@ _Timed = tuple[float, QuantOption]
 def _by_worth(fits: Sequence[_Timed]) -> tuple[list[_Timed], str]:
     """Quants of one model in three groups: nearly lossless and fast enough, slower, and lossy.
 
-    Fast enough is at most ``WORTH`` times the time of the fastest that loses little. Those and lossy ones are in the
-    order of their bits, for that is what they are taken for, slower ones in that of their speed.
+    Fast enough is at most ``WORTH`` times the time of the fastest that loses little. Where none of those is written as
+    fast as people read, the lossy one with the most bits that is comes first. Each group is in the order of its bits,
+    for that is what they are taken for, slower ones in that of their speed.
     """
-    sound = [pair for pair in fits if assumed_loss(pair[1].quant, pair[1].bits_per_weight) <= NOTICED] or [*fits]
-    fastest = min(sound, key=lambda pair: pair[0])
-    enough = [pair for pair in sound if pair[0] <= WORTH * fastest[0]]
-    slower = [pair for pair in sound if pair not in enough]
-    lossy = [pair for pair in fits if pair not in sound]
+    sound = [pair for pair in fits if assumed_loss(pair[1].quant, pair[1].bits_per_weight) <= NOTICED]
+    quick = [pair for pair in fits if pair[1].outcome and pair[1].outcome.decode_tokens_per_second.value >= READ]
+    best = [pair for pair in sound if pair in quick] or quick or sound or [*fits]
     by_bits = partial(sorted, key=lambda pair: (-pair[1].bits_per_weight, pair[0]))
+    is_lossy = not any(pair in sound for pair in best)
+    fastest = min(best, key=lambda pair: pair[0])
+    enough = by_bits(best)[:1] if is_lossy else [pair for pair in best if pair[0] <= WORTH * fastest[0]]
+    slower = [pair for pair in sound if pair not in enough]
+    lossy = [pair for pair in fits if pair not in (*enough, *slower)]
     ordered = [*by_bits(enough), *sorted(slower, key=lambda pair: pair[0]), *by_bits(lossy)]
+    if len(fits) == 1:
+        return ordered, "the only one that fits"
+    if is_lossy:
+        return ordered, _least_bad(n_sound=len(sound), n_quick=len(quick))
     return ordered, _why(ordered[0][1], fastest[1], n_sound=len(sound), n_all=len(fits))
 
 
+def _least_bad(*, n_sound: int, n_quick: int) -> str:
+    of = f"of those that write at least {READ:.0f} tokens/s, as fast as people read" if n_quick else "of all"
+    if n_sound:
+        return f"the most bits {of}; what loses less is slower"
+    return f"the most bits {of}; all lose much"
+
+
 def _why(best: QuantOption, fastest: QuantOption, *, n_sound: int, n_all: int) -> str:
-    if n_all == 1:
-        return "the only one that fits"
     among = "that loses little" if n_sound < n_all else "of all"
     if best.quant == fastest.quant:
         return f"the fastest {among}, and none with more bits is two thirds as fast"

@@ -10,7 +10,7 @@ import pytest
 import omniplan
 from omniplan.llamacpp.quant.ladder import assumed_loss
 from omniplan.llamacpp.quant.same_model import plain_name
-from omniplan.planning.recommend import NOTICED, WORTH
+from omniplan.planning.recommend import NOTICED, READ, WORTH
 from omniplan.planning.text_recommendation import recommendation_screen
 from tests.headers import make_header
 from tests.machines import single
@@ -79,6 +79,17 @@ def test_the_first_is_the_most_precise_that_is_worth_its_time() -> None:
     assert set(order[: len(sound)]) == set(sound)
     bits = {option.quant: option.bits_per_weight for option in found.options}
     assert bits[order[0]] == max(bits[quant] for quant in enough)
+
+
+def test_what_nobody_waits_for_is_not_taken() -> None:
+    """Where nothing that loses little is written as fast as people read, the most bits that are; then as ever."""
+    model, machine = ZOO / "Llama-3.3-70B-Q4_K_M.gguf", omniplan.load_machine("dual-4090-5070ti")
+    found = omniplan.recommend(model, machine, what_if=("Q3_K_M", "IQ3_XXS", "IQ2_M"), baselines=False)
+    rates = {o.quant: o.outcome.decode_tokens_per_second.value for o in found.options if o.outcome}
+
+    assert [option.quant for option in found.options] == ["Q3_K_M", "Q4_K_M", "IQ3_XXS", "IQ2_M"]
+    assert rates["Q4_K_M"] < READ <= rates["Q3_K_M"]
+    assert "what loses less is slower" in everything(recommendation_screen(found)).split("\n\n")[0]
 
 
 def test_quality_is_what_was_published_or_not_known() -> None:
