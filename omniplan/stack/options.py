@@ -61,6 +61,10 @@ class Offers:
         self.asked = asked
         self._known: dict[tuple[object, ...], StackOption | None] = {}
 
+    def __reduce__(self) -> tuple[type[Offers], tuple[Pools, StackFile]]:
+        # What is known is known by the identity of models, which another process does not share.
+        return Offers, (self.pools, self.asked)
+
     def offer(self, model: Model, request: StackModel, room: Sequence[int]) -> StackOption | None:
         """The best plan of ``model`` in ``room`` bytes per pool; None when there is none."""
         room = self.pools.usable(room)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import permutations
 from typing import Final
 
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
-from omniplan.domain.progress import Progress, told, unwatched
+from omniplan.domain.progress import Progress, unwatched
 from omniplan.planning.solution import TIE
+from omniplan.planning.workers import in_order
 from omniplan.stack import cofit
 from omniplan.stack.asked import Group, On, StackFile, StackModel
 from omniplan.stack.joint import JointProblem, Together, least_missing, solve
@@ -53,15 +54,16 @@ class Search:
     @cached_property
     def options(self) -> dict[str, list[StackOption]]:
         """Options of every model by name, in what is always there for it; the same list for the same request."""
-        known: dict[tuple[int, StackModel], list[StackOption]] = {}
-        found = {}
-        for name, request in told([(f"planning {item[0]}", item) for item in self.requests.items()], self.progress):
-            key = (id(self.models[name]), anonymous(request))
-            if key not in known:
-                known[key] = self.offers.options(self.models[name], request, self.capacity(self.always))
-            found[name] = known[key]
-        self.progress(len(found), len(found), "placing them together")
-        return found
+        keys = {name: (id(self.models[name]), anonymous(asked)) for name, asked in self.requests.items()}
+        first: dict[tuple[int, StackModel], str] = {}
+        for name, key in keys.items():
+            first.setdefault(key, name)
+        jobs = [(name, self.models[name], self.requests[name]) for name in first.values()]
+        plan = partial(_options, self.offers, self.capacity(self.always))
+        lists = in_order(plan, jobs, self.progress, lambda job: f"planning {job[0]}")
+        known = dict(zip(first, lists, strict=True))
+        self.progress(len(jobs), len(jobs), "placing them together")
+        return {name: known[key] for name, key in keys.items()}
 
     def capacity(self, group: Iterable[str]) -> Need:
         """What the entries of a group that only take bytes leave of the pools."""
@@ -198,6 +200,11 @@ class Search:
         offer = None if request.on is On.CPU else self.offers.offer(self.models[name], request, room)
         if offer is not None and offer.need not in {option.need for option in options[name]}:
             options[name].append(offer)
+
+
+def _options(offers: Offers, capacity: Need, job: tuple[str, Model, StackModel]) -> list[StackOption]:
+    _, model, request = job
+    return offers.options(model, request, capacity)
 
 
 def _shrunk(room: Need) -> Need:
