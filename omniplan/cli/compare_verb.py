@@ -8,7 +8,7 @@ from typing import Final
 from omniplan import api
 from omniplan.cli.output import present, show
 from omniplan.cli.request import add_workload, request_of
-from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_pasted_model, read_model
+from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_pasted_model, add_report, read_model
 from omniplan.errors import ExitCode
 
 
@@ -17,10 +17,11 @@ def _declare(command: argparse.ArgumentParser) -> None:
     add_machine(command)
     add_workload(command)
     add_build(command)
+    add_report(command)
     add_json(command)
     command.usage = (
-        "omniplan compare [MODEL] [--machine M] [--n-prompt N] [--n-gen N] [--llama-cpp BUILD] [--json] "
-        "-- <command or arguments> [-- <command or arguments>]..."
+        "omniplan compare [MODEL] [--machine M] [--n-prompt N] [--n-gen N] [--llama-cpp BUILD] "
+        "[--report FILE] [--json] -- <command or arguments> [-- <command or arguments>]..."
     )
 
 
@@ -36,6 +37,8 @@ def _run(options: argparse.Namespace) -> int:
         n_gen=request.n_gen,
         build=options.llama_cpp,
     )
+    if options.report:
+        api.write_report(api.report(found, machine=options.machine), options.report)
     show(found.to_json()) if options.json else present(comparison_screen(found), options)
     return ExitCode.of(found.fits)
 

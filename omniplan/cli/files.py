@@ -40,6 +40,10 @@ def add_format(command: argparse.ArgumentParser, *, default: str | None) -> None
 
 def check_output(options: argparse.Namespace) -> None:
     """Refuse before the work what could not be written after it; raises InputError."""
+    if report := getattr(options, "report", None):
+        from omniplan.report.page import check_report
+
+        check_report(report)
     path = getattr(options, "output", None)
     if path is None or path == STDIN:
         return

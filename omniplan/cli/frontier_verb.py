@@ -10,7 +10,7 @@ from omniplan import api
 from omniplan.cli.output import present, show
 from omniplan.cli.progress import watched
 from omniplan.cli.request import add_beside, add_headroom, add_workload, each_n_tokens, request_of
-from omniplan.cli.verbs import Verb, add_build, add_machine, add_model, read_model
+from omniplan.cli.verbs import Verb, add_build, add_machine, add_model, add_report, read_model
 from omniplan.errors import ExitCode
 
 
@@ -52,6 +52,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
     add_headroom(command)
     add_workload(command)
     command.add_argument("--plot", metavar="FILE", help="also draw tokens/s over context into an .svg or .png file")
+    add_report(command)
     command.add_argument("--json", action="store_true", help="print JSON; its schema: `omniplan schema frontier`")
 
 
@@ -77,6 +78,8 @@ def _run(options: argparse.Namespace) -> int:
         write_plot(found, options.plot)
     elif options.plot:
         print(f"note: nothing fits, {options.plot} is not written", file=sys.stderr)
+    if options.report:
+        api.write_report(api.report(found, model=model), options.report)
     show(found.to_json()) if options.json else present(frontier_screen(found), options)
     return ExitCode.of(found.fits)
 

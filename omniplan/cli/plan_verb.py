@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from omniplan import api
 from omniplan.cli.files import add_format, add_output, deliver, deliver_plan
 from omniplan.cli.output import show
+from omniplan.cli.progress import watched
 from omniplan.cli.request import add_beside, add_headroom, add_objective, add_slots, add_workload, n_tokens, request_of
 from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model, add_report, read_model
 from omniplan.domain.request import DEFAULT
@@ -153,14 +154,11 @@ def _cache_types(options: argparse.Namespace) -> dict[str, Any]:
 def _run(options: argparse.Namespace) -> int:
     from omniplan.cli.terminal import rendered
     from omniplan.planning.text_plan import plan_screen
-    from omniplan.report.page import check_report
 
     if options.into and not options.as_:
         raise InputError(f"--into {options.into}: say what the file is with --as, such as --as llama-swap")
     if options.as_ and options.json:
         raise InputError(f"--as {options.as_}: leave out --json; one run prints one thing")
-    if options.report:
-        check_report(options.report)
     request = request_of(options, **options.ctx, **_cache_types(options))
     model = read_model(options.model)
     try:
@@ -170,7 +168,8 @@ def _run(options: argparse.Namespace) -> int:
             show(_refused(refusal))
         raise
     if options.report:
-        api.write_report(api.report(plan, model=model), options.report)
+        with watched() as progress:
+            api.write_report(api.report(plan, model=model, progress=progress), options.report)
     if options.as_:
         deliver_plan(plan, options)
     elif options.json:

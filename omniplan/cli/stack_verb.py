@@ -13,7 +13,7 @@ from omniplan.cli.files import add_output
 from omniplan.cli.output import present, show
 from omniplan.cli.progress import watched
 from omniplan.cli.said import said
-from omniplan.cli.verbs import Verb, add_build, add_json, add_machine
+from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_report
 from omniplan.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
     add_output(command, "write every format, or the one of --as, and every plan into this folder", metavar="DIR")
     command.add_argument("--models-dir", metavar="DIR", help="the folder that a container sees as /models")
     command.add_argument("--ttl", type=int, default=0, metavar="S", help="llama-swap: unload after S idle seconds")
+    add_report(command)
     add_json(command)
 
 
@@ -47,6 +48,8 @@ def _run(options: argparse.Namespace) -> int:
 
     with watched() as progress:
         found = api.stack(options.stack, options.machine, build=options.llama_cpp, progress=progress)
+    if options.report:
+        api.write_report(api.report(found), options.report)
     if options.output:
         _write(found, options)
     if options.json:

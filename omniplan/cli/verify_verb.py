@@ -7,7 +7,7 @@ from typing import Final
 
 from omniplan import api
 from omniplan.cli.output import show
-from omniplan.cli.verbs import Verb, add_build, add_json
+from omniplan.cli.verbs import Verb, add_build, add_json, add_report
 
 
 def _declare(command: argparse.ArgumentParser) -> None:
@@ -19,10 +19,11 @@ def _declare(command: argparse.ArgumentParser) -> None:
     command.add_argument("--machine", metavar="M", help="the machine it ran on; default: the devices in the log")
     command.add_argument("--nvidia-smi", metavar="CSV", help="memory in use, from nvidia-smi --query-gpu --format=csv")
     add_build(command, default=None, usual="the one that wrote the log")
+    add_report(command)
     add_json(command)
     command.usage = (
         "omniplan verify LOG [--plan PLAN.json | --model MODEL [--machine M]] [--nvidia-smi CSV] [--llama-cpp BUILD]\n"
-        "                       [--json] [-- <llama-server arguments>]"
+        "                       [--report FILE] [--json] [-- <llama-server arguments>]"
     )
 
 
@@ -38,6 +39,8 @@ def _run(options: argparse.Namespace) -> int:
         nvidia_smi=options.nvidia_smi,
         build=options.llama_cpp,
     )
+    if options.report:
+        api.write_report(api.report(found), options.report)
     show(found.to_json() if options.json else verification_text(found))
     return 0 if found.is_ok else 1
 

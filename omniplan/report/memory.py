@@ -12,6 +12,7 @@ from omniplan.domain.headroom import Margin
 from omniplan.domain.machine import Machine, Reservation
 from omniplan.domain.roles import Role
 from omniplan.llamacpp.ggml.buffers import CPU, is_host
+from omniplan.llamacpp.load.footprint import pools
 from omniplan.llamacpp.load.held import Held
 from omniplan.report.values import Bar, BarGroup, Segment, Standing
 from omniplan.report.words import size
@@ -50,12 +51,14 @@ class Memories:
 
 def memory_groups(found: Memories) -> tuple[BarGroup, ...]:
     """GPUs drawn to one scale, and RAM to its own."""
-    bars = {pool.name: _bar(found, pool) for pool in found.priced.pools}
-    gpus = to_scale(bar for name, bar in bars.items() if name != RAM)
-    ram = to_scale(bar for name, bar in bars.items() if name == RAM)
-    one_scale = "Drawn to one scale." if len(gpus) > 1 else ""
-    groups = (BarGroup(title="On the GPUs", bars=gpus, remark=one_scale), BarGroup(title="In RAM", bars=ram))
-    return tuple(group for group in groups if group.bars)
+    bars = tuple(_bar(found, pool) for pool in found.priced.pools)
+    return tuple(BarGroup(title="", bars=group) for group in scaled(bars))
+
+
+def scaled(bars: Sequence[Bar]) -> tuple[tuple[Bar, ...], ...]:
+    """Bars of GPUs, and that of RAM, each as long as the longest beside it; without those that there are none of."""
+    groups = (to_scale(bar for bar in bars if bar.name != RAM), to_scale(bar for bar in bars if bar.name == RAM))
+    return tuple(group for group in groups if group)
 
 
 def to_scale(bars: Iterable[Bar]) -> tuple[Bar, ...]:
@@ -67,8 +70,8 @@ def to_scale(bars: Iterable[Bar]) -> tuple[Bar, ...]:
 
 def _bar(found: Memories, pool: Pool) -> Bar:
     margin = next((margin for margin in found.margins if margin.pool == pool.name), None)
-    total, before = _before(found.machine, pool)
-    segments = [*before, *_process(found, pool), *_kept(margin, pool)]
+    total, reserved = before(found.machine, pool)
+    segments = [*reserved, *process(found, pool), *_kept(margin, pool)]
     length = sum(segment.value for segment in segments)
     if length < total:
         label = "free" if margin or not pool.used else "left"
@@ -105,7 +108,18 @@ def _remark(pool: Pool, margin: Margin | None) -> str:
     return "" if pool.left is None else f"{size(pool.left)} left"
 
 
-def _before(machine: Machine, pool: Pool) -> tuple[int, list[Segment]]:
+def pools_of(machine: Machine) -> tuple[Pool, ...]:
+    """The pools of a machine that holds nothing."""
+    return tuple(pools(machine, {}))
+
+
+def of_pool(name: str, used: int, known: Sequence[Pool]) -> Pool:
+    """The pool called ``name`` with ``used`` bytes taken; of no known size where ``known`` does not have it."""
+    nothing = Pool(name=name, free=None, used=0, members=(name,))
+    return replace(next((pool for pool in known if pool.name == name), nothing), used=used)
+
+
+def before(machine: Machine, pool: Pool) -> tuple[int, list[Segment]]:
     """Bytes of the whole memory (0: not known), and what is no longer free of it before the process starts."""
     gpu = next((gpu for gpu in machine.gpus if gpu.name == pool.name), None)
     reserved: Sequence[Reservation] = ()
@@ -129,7 +143,7 @@ def _is_in(buffer: str, pool: Pool) -> bool:
     return buffer in pool.members or (CPU in pool.members and is_host(buffer))
 
 
-def _process(found: Memories, pool: Pool) -> Iterator[Segment]:
+def process(found: Memories, pool: Pool) -> Iterator[Segment]:
     """What a process takes of a pool: weights by role, then caches and compute buffers of every part of it."""
     for kind, buffers in found.priced.contexts.items():
         sizes = [buffers[name] for name in buffers if _is_in(name, pool)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Baseline, Plan
@@ -26,10 +27,10 @@ from omniplan.report.values import (
     Tradeoffs,
     Verdict,
 )
-from omniplan.report.words import STANDINGS, model_name, sentence, size, slots, speeds
+from omniplan.report.words import FITTING, STANDINGS, model_name, sentence, size, slots, speeds
 from omniplan.text.argv import shell_line
 
-_HEADS = ("writing, tokens/s", "reading a prompt, tokens/s", "a request, s")
+HEADS: Final = ("writing, tokens/s", "reading a prompt, tokens/s", "a request, s")
 
 
 def plan_sheet(plan: Plan, model: Model, tradeoffs: Tradeoffs | None = None) -> Sheet:
@@ -76,8 +77,7 @@ def context_figure(plan: Plan) -> Figure:
 
 def _verdict(plan: Plan) -> Verdict:
     standing = STANDINGS[plan.footprint.fits]
-    words = {Standing.GOOD: "It fits", Standing.BAD: "It does not fit", Standing.UNKNOWN: "Not known whether it fits"}
-    return Verdict(state=standing, text=f"{words[standing]}: {plan.strategy}.")
+    return Verdict(state=standing, text=f"{FITTING[standing]}: {plan.strategy}.")
 
 
 def command_of(plan: Plan, args: Sequence[str]) -> str:
@@ -111,7 +111,7 @@ def rival_table(title: str, rows: Sequence[RivalRow]) -> RivalTable:
     """Rows whose figures are those of ``speeds``, each column drawn to the largest of them."""
     columns = zip(*(row.figures for row in rows if None not in row.figures), strict=True)
     scales = tuple(max(figure.high or figure.value for figure in column if figure) for column in columns)
-    return RivalTable(title=title, heads=_HEADS, scales=scales or (1.0,) * len(_HEADS), rows=tuple(rows))
+    return RivalTable(title=title, heads=HEADS, scales=scales or (1.0,) * len(HEADS), rows=tuple(rows))
 
 
 def _baseline(plan: Plan, name: str, found: Baseline) -> RivalRow:
@@ -121,7 +121,7 @@ def _baseline(plan: Plan, name: str, found: Baseline) -> RivalRow:
         name=name,
         state=Standing.GOOD if is_good else Standing.BAD,
         standing=standing if found.is_allowed else "not allowed here",
-        figures=speeds(found.prediction) if found.loads else (None,) * len(_HEADS),
+        figures=speeds(found.prediction) if found.loads else (None,) * len(HEADS),
         command=CommandText(label=name, line=command_of(plan, found.args)),
     )
 

@@ -25,16 +25,6 @@ class Grid:
     llama_cpp: str
 
 
-def with_plan(frontier: Frontier, plan: Plan) -> Frontier:
-    """The same with the plan's own outcome at its own settings, where the grid has them."""
-    own = setting_of(plan)
-    points = tuple(
-        replace(point, outcome=Outcome.of(plan), why_not="") if _setting(point) == own else point
-        for point in frontier.points
-    )
-    return replace(frontier, points=points)
-
-
 def setting_of(plan: Plan) -> tuple[int, str, int, int]:
     """Context, cache type, micro-batch and slots of a plan; of K's type, where V has another."""
     return plan.settings.n_ctx, plan.settings.cache_type_k, plan.settings.n_ubatch, plan.request.n_parallel
@@ -63,7 +53,8 @@ def tradeoffs(grid: Grid, start: tuple[int, str, int, int] | None = None) -> Tra
         parallels=tuple(sorted({point.n_parallel for point in found.points})),
         points=tuple(_point(point, grid, scales) for point in found.points),
         start=found.points.index(begin),
-        remark=f"Every point is a plan of its own, for a request of {found.n_prompt:,} + {found.n_gen:,} tokens.",
+        remark="Every point is a plan of its own, and its speed that of the end of its context: "
+        f"a request of {found.n_prompt:,} + {found.n_gen:,} tokens with all before them in the cache.",
     )
 
 
@@ -93,15 +84,19 @@ def _point(point: Point, grid: Grid, scales: Mapping[str, int]) -> TradeoffPoint
     line = shell_line(grid.model_path, outcome.server_args, outcome.environment, grid.llama_cpp)
     return replace(
         shown,
-        figures=(
-            estimated("decode", "writing", RATE, outcome.decode_tokens_per_second),
-            estimated("prompt", "reading a prompt", RATE, outcome.prompt_tokens_per_second),
-            estimated("request", "the request", "s", outcome.request_seconds),
-            _memory(outcome),
-        ),
+        figures=(*outcome_speeds(outcome), _memory(outcome)),
         memory=tuple(_bars(outcome, scales)),
         command=CommandText(label="Command", line=line),
         strategy=outcome.strategy,
+    )
+
+
+def outcome_speeds(outcome: Outcome) -> tuple[Figure, Figure, Figure]:
+    """What a point is judged by."""
+    return (
+        estimated("decode", "writing", RATE, outcome.decode_tokens_per_second),
+        estimated("prompt", "reading a prompt", RATE, outcome.prompt_tokens_per_second),
+        estimated("request", "the request", "s", outcome.request_seconds),
     )
 
 

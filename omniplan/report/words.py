@@ -14,6 +14,12 @@ from omniplan.units import GIB, MIB
 RATE: Final = "tokens/s"
 STANDINGS: Final = {True: Standing.GOOD, False: Standing.BAD, None: Standing.UNKNOWN}
 
+FITTING: Final = {
+    Standing.GOOD: "It fits",
+    Standing.BAD: "It does not fit",
+    Standing.UNKNOWN: "Not known whether it fits",
+}
+
 
 def size(nbytes: float) -> str:
     """Bytes as text: GiB with one decimal, or MiB."""

@@ -10,7 +10,8 @@ export function MemoryView({ groups }: { groups: readonly BarGroup[] }) {
     <>
       <Legend hues={hues} />
       {groups.map((group) => (
-        <div class="bar-group" key={group.title}>
+        <div class="bar-group" key={group.title + group.bars[0]?.name}>
+          {group.title && <h3>{group.title}</h3>}
           {group.bars.map((bar) => (
             <BarRow key={bar.name} bar={bar} />
           ))}

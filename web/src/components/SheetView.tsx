@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import type { Sheet } from "../generated/report";
+import { CheckedView } from "./CheckedView";
 import { CommandView } from "./CommandView";
 import { FiguresView } from "./FiguresView";
 import { LayerMapView } from "./LayerMapView";
@@ -38,6 +39,11 @@ export function SheetView({ sheet }: { sheet: Sheet }) {
           <NoticesView notices={sheet.notices} />
         </Section>
       )}
+      {sheet.checked.map((table) => (
+        <Section title={table.title} key={table.title}>
+          <CheckedView table={table} />
+        </Section>
+      ))}
       {sheet.commands.length > 0 && (
         <Section title="The command">
           {sheet.commands.map((command) => (
