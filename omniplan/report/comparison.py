@@ -73,7 +73,7 @@ def _bar(name: str, used: int, machine: Machine) -> Bar:
     """A pool by what is taken of it, whatever for."""
     pool = of_pool(name, used, pools_of(machine))
     total, segments = before(machine, pool)
-    taken = Segment(hue=Hue.EXPERTS, label="taken", value=used, text=size(used))
+    taken = Segment(hue=Hue.TAKEN, label="taken", value=used, text=size(used))
     length = sum(segment.value for segment in segments) + used
     free = Segment(hue=Hue.FREE, label="left", value=total - length, text=size(total - length))
     is_short = pool.left is not None and pool.left < 0

@@ -162,7 +162,7 @@ def process(found: Memories, pool: Pool) -> Iterator[Segment]:
 
 def _weights(nbytes: int, label: str) -> Iterator[Segment]:
     if nbytes:
-        yield _segment(Hue.FFN, nbytes, label)
+        yield _segment(Hue.WEIGHTS, nbytes, label)
 
 
 def _main_weights(pieces: Sequence[Held], pool: Pool, nbytes: int) -> Iterator[Segment]:

@@ -114,7 +114,7 @@ def _bars(outcome: Outcome, scales: Mapping[str, int]) -> Iterator[Bar]:
 
 
 def _bar(pool: str, used: int, spare: int | None, scale: int) -> Bar:
-    taken = Segment(hue=Hue.EXPERTS, label="taken", value=used, text=size(used))
+    taken = Segment(hue=Hue.TAKEN, label="taken", value=used, text=size(used))
     free = () if not spare or spare < 0 else (Segment(hue=Hue.FREE, label="to spare", value=spare, text=size(spare)),)
     remark = "" if spare is None else f"{size(spare)} to spare"
     return Bar(name=pool, label=pool, text=size(used), segments=(taken, *free), scale=scale, remark=remark)

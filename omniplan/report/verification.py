@@ -62,10 +62,16 @@ def _row(row: ComparedColumn) -> CheckedRow:
         actual=row.actual,
         predicted_text="" if row.predicted is None else size(row.predicted),
         actual_text="" if row.actual is None else size(row.actual),
-        difference="" if row.difference is None else f"{'+' if row.difference > 0 else ''}{size(row.difference)}",
+        difference="" if row.difference is None else _signed(row.difference),
         state=STANDINGS[row.is_within],
         remark=row.remark,
     )
+
+
+def _signed(nbytes: int) -> str:
+    """A difference; 0 where no digit of it would be shown."""
+    shown = size(abs(nbytes))
+    return "0" if shown == size(0) else f"{'+' if nbytes > 0 else '-'}{shown}"
 
 
 def _notice(item: RunFinding) -> Notice:

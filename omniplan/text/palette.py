@@ -32,6 +32,7 @@ class Hue(StrEnum):
     FREE = "free"
     MARGIN = "margin"
     RESERVED = "reserved"
+    TAKEN = "taken"
     WEIGHTS = "weights"
     CPU = "cpu"
     GPU = "gpu"

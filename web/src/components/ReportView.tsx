@@ -30,7 +30,7 @@ export function ReportView({ report }: { report: Report }) {
       {report.sheets.map((sheet, at) => (
         <article class="sheet" key={sheet.title}>
           <header>
-            <p class="kicker">omniplan {report.verb}</p>
+            {at === 0 && <p class="kicker">omniplan {report.verb}</p>}
             {at === 0 ? <h1>{sheet.title}</h1> : <h2 class="title">{sheet.title}</h2>}
           </header>
           <SheetView sheet={sheet} />
