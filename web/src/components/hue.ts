@@ -11,5 +11,5 @@ export function hueStyle(hue: HueName): Record<string, string> {
 
 /** What a legend calls a role. */
 export function hueLabel(hue: HueName): string {
-  return labels[hue];
+  return (labels as Partial<Record<HueName, string>>)[hue] ?? hue;
 }
