@@ -43,14 +43,16 @@ def meant(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {near}?" if near else ""
 
 
-def needs(package: str, extra: str = "") -> str:
-    """The end of an error about a ``package`` that is not installed: how to get it, alone or by our ``extra``."""
+def install(package: str, extra: str = "") -> str:
+    """How each installer gets a ``package``, alone or by our ``extra``."""
     wanted = f'"omniplan[{extra}]"' if extra else package
     tool = wanted if extra else f"omniplan --with {package}"
-    return (
-        f"needs {package}, which is not installed; `pip install {wanted}`, `uv tool install {tool}` or "
-        f"`pipx inject omniplan {package}`"
-    )
+    return f"`pip install {wanted}`, `uv tool install {tool}` or `pipx inject omniplan {package}`"
+
+
+def needs(package: str, extra: str = "") -> str:
+    """The end of an error about a ``package`` that is not installed, and how to get it."""
+    return f"needs {package}, which is not installed; {install(package, extra)}"
 
 
 class OmniplanError(Exception):

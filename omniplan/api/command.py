@@ -35,7 +35,7 @@ class Pasted:
     def model_or(self, model: ModelSource | None) -> ModelSource:
         """``model``, else the one that the command names; raises InputError without either."""
         if model is None and not self.model:
-            raise InputError("no model is named: give MODEL, or paste a command that has -m")
+            raise InputError("no model is named; give MODEL, or paste a command that has -m")
         return self.model if model is None else model
 
     def seen(self, machine: Machine) -> Machine:

@@ -30,7 +30,7 @@ def measurements(found: Tuned | BenchReport, plan: Plan | None = None) -> tuple[
     if not isinstance(found, BenchReport):
         return tuple(of_tuning(found))
     if plan is None:
-        raise InputError("needs the plan whose server was measured", field="plan")
+        raise InputError("needs the plan whose server was measured; name its file", field="plan")
     return (of_report(found, plan),)
 
 

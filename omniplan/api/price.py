@@ -144,7 +144,7 @@ def predict(
         check_count(name, tokens, least=0)
     for name, share in (("acceptance", acceptance), ("hit_rate", hit_rate)):
         if share is not None and not 0 <= share <= 1:
-            raise InputError(f"{name}: needs a share from 0 to 1, got {share:g}")
+            raise InputError(f"{name}: expected a share from 0 to 1, got {share:g}")
     asked = given(args, env)
     params = parse(asked.args, env=asked.env, build=build_of(build), fork=asked.fork)
     loaded = served(asked.model_or(model), params)

@@ -97,7 +97,7 @@ def calibrate(
     if llama_bench is not None:
         return _of_bench(llama_bench, model, machine)
     if not logs:
-        raise InputError("calibrate: no log given")
+        raise InputError("calibrate: no log given; name logs of llama-server")
     reports = [read_log(log) if isinstance(log, str | Path) else log for log in logs]
     known, host = None if model is None else model_of(model), None if machine is None else machine_of(machine)
     usage = read_usage(nvidia_smi, host) if nvidia_smi is not None else ()
@@ -110,7 +110,7 @@ def _of_records(path: str | Path, model: ModelSource | None, machine: MachineSou
     from omniplan.predict.known import learn_measured
 
     if model is None:
-        raise InputError("needs the model that was measured", field="records")
+        raise InputError("needs the model that was measured; name its file", field="records")
     host = None if machine is None else machine_of(machine)
     return learn_measured(model_of(model), load_measurements(path), host, source=str(path))
 
@@ -125,7 +125,7 @@ def _of_bench(path: str | Path, model: ModelSource | None, machine: MachineSourc
     from omniplan.predict.learned import learned_of
 
     if model is None or machine is None:
-        raise InputError("needs the machine, and the model that was benchmarked", field="llama_bench")
+        raise InputError("needs the machine, and the model that was benchmarked; name both", field="llama_bench")
     try:
         rows = json.loads(read_utf8(path))
     except json.JSONDecodeError as error:

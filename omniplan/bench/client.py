@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
 from omniplan.bench.answers import Answer, BadAnswer, parse_stream, parse_whole, read_answer
-from omniplan.errors import InputError
+from omniplan.errors import InputError, needs
 
 if TYPE_CHECKING:
     import httpx
@@ -106,7 +106,7 @@ class Client:
         try:
             import httpx
         except ImportError as error:
-            raise InputError('bench: needs httpx: pip install "omniplan[bench]"') from error
+            raise InputError(f"bench: {needs('httpx', 'bench')}") from error
         self.url = server_url(url)
         self._httpx = httpx
         self._timeout = timeout

@@ -63,9 +63,9 @@ class Gate(Record):
 
     def __post_init__(self) -> None:
         if self.go is None and self.no_go is None:
-            raise InputError(f"{self.metric}: needs a limit for GO or for NO-GO")
+            raise InputError(f"{self.metric}: needs a limit for GO or for NO-GO; write at least one of them")
         if self.go is not None and self.no_go is not None and self._better(self.no_go, self.go):
-            raise InputError(f"{self.metric}: the limit for NO-GO is better than the one for GO")
+            raise InputError(f"{self.metric}: the limit for NO-GO is better than the one for GO; swap them")
 
     @property
     def is_required(self) -> bool:

@@ -57,7 +57,7 @@ def of_report(report: BenchReport, plan: Plan) -> Measurement:
     """
     rows = [row for row in report.rows if row.n_prompt and row.decode_tokens_per_second]
     if not rows:
-        raise InputError("not kept as a measurement: it has no speed")
+        raise InputError("not kept as a measurement: it has no speed; measure again with answers")
     row = max(rows, key=lambda row: (row.n_prompt or 0, row.streaming))
     return measurement(
         plan,

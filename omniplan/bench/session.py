@@ -81,7 +81,7 @@ def bench(
         ):
             url, facts = client.url, client.facts()
             if model and not facts.serves(model):
-                raise InputError(f"--model {model}: the server lists {', '.join(facts.models)}")
+                raise InputError(f"--model {model}: not what the server lists; name one of {', '.join(facts.models)}")
             model = model or next(iter(facts.models), "")
             memory = _memory(url, plan, vram_budget)
             lengths = run(

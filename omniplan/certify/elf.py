@@ -44,7 +44,7 @@ def relaxed(data: bytes) -> bytes:
     Raises InputError for what is no shared object of 64 bits.
     """
     if not data.startswith(_MAGIC):
-        raise InputError("is no shared object of 64 bits for Linux")
+        raise InputError("is no shared object of 64 bits for Linux; name a libllama.so or libggml.so")
     try:
         return _relaxed(data)
     except (error, IndexError, ValueError, StopIteration) as problem:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from omniplan.certify.declarations import declarations
 from omniplan.domain.tensor_type import TENSOR_TYPES
-from omniplan.errors import InputError
+from omniplan.errors import InputError, install
 
 PACKAGE: Final = "xllamacpp"
 VERSION: Final = "2026.10.11549"
@@ -19,7 +19,6 @@ BUILD: Final = 11549
 INTERFACES: Final = {8672: 2, 11368: 3}
 # ggml.h: GGML_TYPE_*, those that came later than the first build that can be asked.
 _TYPES_SINCE: Final = {"q2_0": 9917, "f8_e4m3": 12211}
-_INSTALL: Final = "pip install 'omniplan[certify]'"
 _OBJECT_SIZE: Final = 32  # ggml.c: struct ggml_object, which stands before every tensor
 # Defaults that only fall on the declared fields when the declared layout is the library's.
 _MODEL_DEFAULTS: Final = {"n_gpu_layers": -1, "split_mode": 1, "use_extra_bufts": True}
@@ -69,9 +68,13 @@ def installed() -> str | None:
 def refusal(found: str | None, *, has_cffi: bool) -> str | None:
     """Why the wheel of version ``found`` cannot be asked, None when it can."""
     if found is None or not has_cffi:
-        return f"{PACKAGE if found is None else 'cffi'}: is not installed; {_INSTALL}, or name a llama-fit-params"
+        package = PACKAGE if found is None else "cffi"
+        return f"{package}: is not installed; {install(package, 'certify')}, or name a llama-fit-params"
     if found != VERSION:
-        return f"{PACKAGE} {found}: its interface is not the declared one, that of {VERSION}; {_INSTALL}"
+        return (
+            f"{PACKAGE} {found}: its interface is not the declared one, that of {VERSION}; "
+            f"{install(PACKAGE, 'certify')}"
+        )
     return None
 
 

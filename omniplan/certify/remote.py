@@ -25,7 +25,7 @@ class RemoteDevices:
         for address in addresses:
             function = rpc.get_proc_address(rpc, _ADD) if rpc else ffi.NULL
             if not function:
-                raise InputError("--rpc: this library of llama.cpp comes without RPC")
+                raise InputError("--rpc: this library of llama.cpp comes without RPC; certify each host's part alone")
             reg = ffi.cast("reg_t (*)(const char *)", function)(address.encode())
             lib.ggml_backend_register(reg)
             for index in range(reg.get_device_count(reg)):

@@ -18,7 +18,7 @@ def complete_file(header: Header, folder: Path) -> Path:
     A copy takes the header's bytes on disk; the rest is a hole. Raises InputError when ``folder`` cannot hold it.
     """
     if not is_path(header.paths[0]):
-        raise InputError(f"{header.paths[0]}: llama.cpp's library reads only files of this host: download it")
+        raise InputError(f"{header.paths[0]}: llama.cpp's library reads only files of this host; download it")
     if not header.header_only:
         return Path(header.paths[0])
     try:

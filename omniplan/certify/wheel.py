@@ -35,7 +35,7 @@ def find(what: str, folder: Path, *, build: int | None = None) -> Library:
     objects = (path for pattern in _OBJECTS for path in sorted(unpacked.glob(pattern)))
     opened = next(objects, None)
     if opened is None:
-        raise InputError(f"{what}: holds no library of llama.cpp for Linux ({', '.join(_OBJECTS)})")
+        raise InputError(f"{what}: holds no library of llama.cpp for Linux; expected {', '.join(_OBJECTS)}")
     bindings = unpacked / _BINDINGS
     name = "-".join(source.name.split("-")[:2]).replace("_", "-") if source.suffix == ".whl" else source.name
     return Library(name=name, build=number, path=str(opened), bindings=str(bindings) if bindings.exists() else "")
@@ -53,9 +53,8 @@ def _fetched(requirement: str, folder: Path) -> Path:
     done = subprocess.run([*command, "-d", str(folder), requirement], capture_output=True, text=True, check=False)
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode or not wheels:
-        raise InputError(
-            f"{requirement}: pip cannot fetch it: {(done.stderr.strip().splitlines() or ['no wheel'])[-1]}"
-        )
+        said = (done.stderr.strip().splitlines() or ["no wheel"])[-1]
+        raise InputError(f"{requirement}: expected a wheel that pip can fetch: {said}")
     return wheels[0]
 
 
@@ -77,7 +76,7 @@ def _unpack(wheel: Path, folder: Path) -> Path:
 def _copy(source: Path, folder: Path) -> Path:
     """``source`` itself, or relaxed copies of its objects where one of them needs that."""
     if not source.is_dir():
-        raise InputError(f"{source}: is neither a wheel, a folder, nor name==version of a wheel")
+        raise InputError(f"{source}: expected a wheel, a folder, or name==version of a wheel")
     objects = {path: path.read_bytes() for path in source.glob("*.so*")}
     if all(relaxed(data) == data for data in objects.values()):
         return source

@@ -103,7 +103,7 @@ def read(path: str, text: str, kind: FileKind | None = None) -> Document:
     bare = text.removeprefix(_MARK_OF_ORDER)
     kind = kind_of(path, bare) if kind is None else kind
     if "\0" in text and kind is not FileKind.LOG:
-        raise InputError(f"{path}: holds NUL bytes, so it is no text in UTF-8")
+        raise InputError(f"{path}: holds NUL bytes, expected a text in UTF-8")
     if len(text) > _LONGEST and kind not in (FileKind.LOG, FileKind.BUILD):
         raise InputError(f"{path}: {len(text):,} characters of {kind}; {_LONGEST:,} are read at most")
     commands = tuple(_all(kind, Source(bare), path, 0))

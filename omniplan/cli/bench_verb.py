@@ -76,9 +76,9 @@ def _check(options: argparse.Namespace) -> None:
     if options.plan and not options.url:
         raise InputError("--plan: goes with a URL; --launch brings its own plan, and a saved report has been compared")
     if options.models and not options.smoke:
-        raise InputError("--models: goes with --smoke")
+        raise InputError("--models: goes with --smoke; add that, or leave it out")
     if options.output and not Path(options.output).absolute().parent.is_dir():
-        raise InputError(f"{options.output}: there is no such directory")
+        raise InputError(f"{options.output}: there is no such folder; make it first")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -185,7 +185,7 @@ def _sections(path: str) -> tuple[str, ...]:
 
 def _api_key(options: argparse.Namespace) -> str:
     if options.api_key_env and options.api_key_env not in os.environ:
-        raise InputError(f"--api-key-env: there is no environment variable {options.api_key_env}")
+        raise InputError(f"--api-key-env: there is no environment variable {options.api_key_env}; export it first")
     return os.environ[options.api_key_env] if options.api_key_env else ""
 
 

@@ -41,7 +41,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     if bool(options.files) == bool(options.server_args):
-        raise InputError("check: name a FILE or a folder, or write a command or llama-server's arguments after --")
+        raise InputError("check: expected a FILE or a folder, or a command or llama-server's arguments after --")
     if len(options.files) > 1 or any(map(os.path.isdir, options.files)):
         return _places(options)
     source = options.files[0] if options.files else options.server_args

@@ -77,7 +77,9 @@ def _calibrate(options: argparse.Namespace) -> int:
     if options.llama_bench or options.records or options.log:
         return _from_runs(options)
     if options.server_args:
-        raise InputError(f"{options.server_args[0]}: llama-server's arguments belong to --log")
+        raise InputError(
+            f"{options.server_args[0]}: llama-server's arguments belong to --log; add that, or leave them out"
+        )
     from omniplan.machines.files import load_machine
     from omniplan.machines.probe.bandwidth import calibrate
     from omniplan.machines.probe.gpu_bandwidth import calibrate_gpus, installed_torch

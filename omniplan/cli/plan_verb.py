@@ -156,7 +156,9 @@ def _run(options: argparse.Namespace) -> int:
     from omniplan.planning.text_plan import plan_screen
 
     if options.into and not options.as_:
-        raise InputError(f"--into {options.into}: say what the file is with --as, such as --as llama-swap")
+        raise InputError(
+            f"--into {options.into}: its format is not said; say what the file is with --as, such as --as llama-swap"
+        )
     if options.as_ and options.json:
         raise InputError(f"--as {options.as_}: leave out --json; one run prints one thing")
     request = request_of(options, **options.ctx, **_cache_types(options))

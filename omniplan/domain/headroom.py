@@ -118,7 +118,12 @@ class Headroom(Record):
         default = Headroom()
         given = {item.name: getattr(self, item.name) for item in fields(self)}
         parts = (f"{name}={value!r}" for name, value in given.items() if value != getattr(default, name))
-        texts = ("default", f"{self.growth_least // MIB}", f"{100 * self.growth_fraction:.15g}%", ",".join(parts))
+        texts = (
+            "default",
+            f"{self.growth_least / MIB:.6f}".rstrip("0").rstrip("."),
+            f"{100 * self.growth_fraction:.15g}%",
+            ",".join(parts),
+        )
         return next(text for text in texts if Headroom.parse(text) == self)
 
     def context_of(self, gpu: Gpu, priced: Footprint | None = None) -> int:

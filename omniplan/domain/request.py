@@ -93,7 +93,9 @@ class Request(Record):
         if not self.n_prompt + self.n_gen:
             raise RequestError("n_gen", self.n_gen, "expected at least one token together with the prompt")
         if self.n_ctx and self.n_ctx_least and self.n_ctx_least > self.n_ctx:
-            raise RequestError("n_ctx_least", self.n_ctx_least, f"more than the wish of {self.n_ctx} tokens")
+            raise RequestError(
+                "n_ctx_least", self.n_ctx_least, f"expected no more than the wish of {self.n_ctx} tokens"
+            )
 
 
 _LEAST: Final = {

@@ -103,7 +103,10 @@ def _quoted(value: str) -> str:
     if _BARE.fullmatch(value):
         return value
     if "'" in value or "\n" in value or "\r" in value:
-        raise InputError(f".env: {printable(value)}: its readers agree on no way to write a quote or a line's end")
+        raise InputError(
+            f".env: {printable(value)}: its readers agree on no way to write a quote or a line's end; "
+            f"use the format shell"
+        )
     return f"'{value}'"
 
 

@@ -87,7 +87,10 @@ def _mounted(file: str, folder: PurePosixPath) -> str:
     """Where a container sees ``file``."""
     path = PurePosixPath(file)
     if folder not in path.parents:
-        raise InputError(f"model {printable(file)}: not below the models folder {printable(str(folder))}")
+        raise InputError(
+            f"model {printable(file)}: not below the models folder {printable(str(folder))}; "
+            f"name another with --models-dir"
+        )
     inside = path.relative_to(folder)
     if ".." in inside.parts:
         raise InputError(f"model {printable(file)}: its path leaves the models folder; give it without ..")

@@ -124,10 +124,12 @@ _PERIOD: Final = 10
 def prepare(item: Launch, options: Options) -> Launch:
     """The launch inside its container; raises InputError for a name or a folder that Kubernetes does not take."""
     if not _NAME.fullmatch(_name(item)):
-        raise InputError(f"k8s: {item.id}: a Deployment's name has letters, digits and - inside, 63 at most")
+        raise InputError(f"k8s: {item.id}: expected letters, digits and - inside, 63 at most, as a Deployment's name")
     inside = mounted(item, options)
     if not inside.folder.startswith("/"):
-        raise InputError(f"k8s: models folder {printable(inside.folder)}: a node needs a path from /")
+        raise InputError(
+            f"k8s: models folder {printable(inside.folder)}: expected a path from /, which a node can find"
+        )
     return inside
 
 

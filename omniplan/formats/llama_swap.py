@@ -130,7 +130,7 @@ def prepare(item: Launch, options: Options) -> Launch:
     del options
     for word in item.argv:
         if "${" in word:
-            raise InputError(f"{_WHERE}: {printable(word)}: llama-swap takes ${{ for a macro")
+            raise InputError(f"{_WHERE}: {printable(word)}: llama-swap takes ${{ for a macro; use the format shell")
     return item
 
 

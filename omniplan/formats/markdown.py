@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from omniplan.documents.text_file import lines_of
-from omniplan.errors import InputError
+from omniplan.errors import InputError, needs
 from omniplan.formats.contents import Contents, Written
 from omniplan.formats.traced import Source, Traced, joined
 
@@ -39,7 +39,7 @@ def read(source: Source, *, where: str = "markdown") -> Contents:
     try:
         from markdown_it import MarkdownIt
     except ImportError as error:
-        raise InputError(f"{where}: Markdown needs markdown-it-py; install markdown-it-py") from error
+        raise InputError(f"{where}: Markdown {needs('markdown-it-py')}") from error
     lines = lines_of(source.text)
     offsets = [0]
     for line in lines:

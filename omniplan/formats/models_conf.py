@@ -53,7 +53,7 @@ class ModelsConf:
         file does not change. Comments above an old header stay, but for those omniplan wrote itself.
         """
         if not _ID.fullmatch(id):
-            raise InputError(f"section {id!r}: an id has letters, digits, - and _ only")
+            raise InputError(f"section {id!r}: expected letters, digits, - and _ only")
         return parse(sections.put(self.text, sections.named(self.sections, id), text))
 
 
@@ -119,7 +119,9 @@ def section(item: Launch, options: Options) -> str:
     extra = [arg for flag in flags if flag.row.key not in keys for arg in flag.args]
     for word in extra:
         if not _WORD.fullmatch(word):
-            raise InputError(f"models.conf: {printable(word)}: EXTRA_ARGS hold no quotes, $ or white space")
+            raise InputError(
+                f"models.conf: {printable(word)}: EXTRA_ARGS hold no quotes, $ or white space; use the format shell"
+            )
     values = {keys[flag.row.key]: " ".join(flag.values) for flag in flags if flag.row.key in keys}
     entries = [*_labels(item), f"MODEL={_model(item)}", *(f"{key}={value}" for key, value in values.items())]
     return "\n".join((*_banner(item), f"[{item.id}]", *entries, f"EXTRA_ARGS={' '.join(extra)}", ""))
@@ -129,7 +131,8 @@ def _model(item: Launch) -> str:
     path = item.inside.removeprefix(wrapper.MODELS)
     if not _WORD.fullmatch(path) or _PATTERN & set(path):
         raise InputError(
-            f"models.conf: model {printable(path)}: a path here holds no quotes, $, *, ?, [ or white space"
+            f"models.conf: model {printable(path)}: a path here holds no quotes, $, *, ?, [ or white space; "
+            f"rename the file"
         )
     return path
 
@@ -165,7 +168,8 @@ def prepare(item: Launch, options: Options) -> Launch:
     """The launch inside the script's container; a benchmark's context is the one all benchmarks have."""
     if not takes(("--fit", "on", "--flash-attn", "on"), item.build):
         raise InputError(
-            f"models.conf: its script passes --fit and --flash-attn on, which {item.build.name} does not take"
+            f"models.conf: its script passes --fit and --flash-attn on, which {item.build.name} does not take; "
+            f"use the format shell"
         )
     inside = in_container(item, options)
     return _bench(inside) if item.id.startswith("bench-") else inside

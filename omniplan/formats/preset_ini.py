@@ -85,7 +85,7 @@ def parse(text: str, *, where: str = "preset") -> PresetFile:
             entries[-1].append(words)
             found[-1] = replace(found[-1], last_line=line)
         elif not _NOTHING.match(text, at):
-            raise InputError(f"{where}: line {line}: neither [section], key = value nor a comment")
+            raise InputError(f"{where}: line {line}: expected [section], key = value or a comment")
         end = next(match.end() for shape in _SHAPES if (match := shape.match(text, at)))
         line += text.count("\n", at, end)
         at = end
@@ -204,7 +204,9 @@ def section(item: Launch) -> str:
 
 def _entry(flag: Flag) -> tuple[str, str]:
     if flag.row.kind is ValueKind.PAIR:
-        raise InputError(f"preset: {flag.name}: llama.cpp takes no flag with two values from a preset")
+        raise InputError(
+            f"preset: {flag.name}: llama.cpp takes no flag with two values from a preset; use the format shell"
+        )
     if flag.row.kind is not ValueKind.NONE:
         return flag.row.names[-1].lstrip("-"), "".join(flag.values)
     return flag.row.names[-1].lstrip("-"), "false" if flag.name in flag.row.negated else "true"
@@ -255,7 +257,10 @@ def _set_back(key: Word, word: Word) -> str:
     row = keys().get(key.text)
     usual = None if row is None else "false" if row.kind is ValueKind.NONE and not row.negated else row.default
     if usual is None or isinstance(usual, bool):
-        raise InputError(f"preset: line {key.line}: {key.text} = {word.text} in [*] would change the plan")
+        raise InputError(
+            f"preset: line {key.line}: {key.text} = {word.text} in [*] would change the plan; "
+            f"move it to the sections that need it"
+        )
     return f"{key.text} = {usual}"
 
 

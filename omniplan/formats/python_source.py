@@ -34,7 +34,7 @@ def read(source: Source, *, where: str = "Python") -> Contents:
             tree = ast.parse(source.text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None)
-        raise InputError(f"{where}: {f'line {line}: ' if line else ''}not Python") from error
+        raise InputError(f"{where}: {f'line {line}: ' if line else ''}expected Python") from error
     return _Program(source).read(tree)
 
 

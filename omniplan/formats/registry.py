@@ -46,7 +46,7 @@ def render(items: Sequence[Launch], name: str, *, into: str | None = None, optio
         raise InputError(f"unknown; choose one of {', '.join(known)}{meant(name, known)}", field="format", value=name)
     for item in items:
         if not chosen.ids.fullmatch(item.id):
-            raise InputError(f"section {item.id!r}: {name} has names of the form {chosen.ids.pattern}")
+            raise InputError(f"section {item.id!r}: {name}: expected a name of the form {chosen.ids.pattern}")
     prepared = [replace(chosen.prepare(item, options), format=name) for item in items]
     if into is None:
         text = chosen.write(prepared, options)
@@ -77,11 +77,17 @@ def check(chosen: Format, items: Sequence[Launch], text: str) -> None:
     for at, item in enumerate(items):
         command = named.get(item.id) if chosen.put else found[at] if len(found) == len(items) else None
         if command is None:
-            raise InputError(f"{chosen.name}: the arguments of {item.id} cannot be written in this format")
+            raise InputError(
+                f"{chosen.name}: the arguments of {item.id} cannot be written in this format; use the format shell"
+            )
         if not (_is_same if chosen.is_exact else _has_same_effect)(command, item):
-            raise InputError(f"{chosen.name}: {_culprit(command, item)} cannot be written in this format")
+            raise InputError(
+                f"{chosen.name}: {_culprit(command, item)} cannot be written in this format; use the format shell"
+            )
         if chosen.carries_environment and not item.environment.items() <= command.env.items():
-            raise InputError(f"{chosen.name}: the environment of {item.id} cannot be written in this format")
+            raise InputError(
+                f"{chosen.name}: the environment of {item.id} cannot be written in this format; use the format shell"
+            )
 
 
 def _culprit(command: Command, item: Launch) -> str:

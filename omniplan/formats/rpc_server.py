@@ -25,7 +25,7 @@ def render(plan: Plan, address: str, name: str, build: Build) -> str:
     found = {server.host.address: server for server in servers(plan, build)}
     if address not in found:
         known = ", ".join(found) or "none: it runs on one machine"
-        raise InputError(f"the plan uses {known}", field="host", value=address)
+        raise InputError(f"expected one that the plan uses, {known}", field="host", value=address)
     if name not in _WRITERS:
         raise InputError(f"a host's file is one of {', '.join(_WRITERS)}", field="format", value=name)
     return _WRITERS[name](found[address])

@@ -65,7 +65,7 @@ def prepare(item: Launch, options: Options) -> Launch:
     """The launch, unless its model is found from a folder that a unit does not run in."""
     del options
     if not item.model.startswith("/"):
-        raise InputError(f"systemd: model {printable(item.model)}: a unit needs a path from /")
+        raise InputError(f"systemd: model {printable(item.model)}: expected a path from /, which a unit can find")
     return item
 
 

@@ -102,7 +102,7 @@ class _Converter:
 
     def node(self, node: Any, depth: int) -> Node:
         if depth > _DEPTH:
-            raise InputError(f"line {self._source.line(node.start_mark.index)}: nested too deeply")
+            raise InputError(f"line {self._source.line(node.start_mark.index)}: nested too deeply; no configuration is")
         if id(node) not in self._known:
             self._known[id(node)] = self._made(node, depth)
         return self._known[id(node)]

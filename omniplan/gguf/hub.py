@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from omniplan.errors import HeaderError
+from omniplan.errors import HeaderError, install
 from omniplan.gguf.location import Located
 
 # What llama-server's -hf takes where no quant is named.
 DEFAULT_QUANT: Final = "Q4_K_M"
 SCHEME: Final = "hf:"
 _MAIN: Final = "main"
-_INSTALL: Final = 'pip install "omniplan[hub]", uv tool install "omniplan[hub]" or pipx inject omniplan huggingface-hub'
 _REPO: Final = r"hf:([\w.-]+/[\w.-]+)(?:@(refs/(?:pr|convert)/[\w.-]+|[\w.-]+))?"
 _PLACE: Final = re.compile(rf"{_REPO}(?::([\w.-]+)|/([^:?#\\@]+\.gguf))?", re.ASCII)
 _SHARD: Final = re.compile(r"-(\d{5})-of-(\d{5})(?=\.gguf$)")
@@ -238,7 +237,9 @@ def _asking(place: str) -> Iterator[None]:
         from httpx2 import HTTPError
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
     except ImportError as error:
-        raise HeaderError(place, "needs huggingface-hub, of version 2.4 or later", remedy=_INSTALL) from error
+        raise HeaderError(
+            place, "needs huggingface-hub, of version 2.4 or later", remedy=install("huggingface-hub", "hub")
+        ) from error
     try:
         yield
     except HfHubHTTPError as error:

@@ -37,4 +37,4 @@ def check_magic(path: str, start: bytes) -> None:
     for prefix, what, remedy in _KNOWN:
         if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(prefix):
             raise HeaderError(path, f"not a GGUF file: it is {what}", offset=0, remedy=remedy)
-    raise HeaderError(path, f"not a GGUF file: it starts with {start[:4]!r}, not {MAGIC!r}", offset=0)
+    raise HeaderError(path, f"not a GGUF file: it starts with {start[:4]!r}, expected {MAGIC!r}", offset=0)

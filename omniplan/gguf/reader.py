@@ -82,7 +82,7 @@ def read_shard(place: str | Path, *, where: Located | None = None, progress: Pro
             raise HeaderError(path, "is a directory", remedy="name a .gguf file inside it")
         # Opening a pipe or a device could block or never end.
         if not stat.S_ISREG(status.st_mode):
-            raise HeaderError(path, "is not a regular file")
+            raise HeaderError(path, "is not a regular file", remedy="name the .gguf file itself")
         with path.open("rb") as file:
             return read_shard_of(Cursor(file, str(path), status.st_size))
     except FileNotFoundError as error:

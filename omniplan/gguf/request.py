@@ -102,7 +102,7 @@ def _joined(url: str, here: str, target: str) -> str:
     try:
         return urljoin(here, target)
     except ValueError as error:
-        raise HeaderError(url, f"is redirected to what is no address: {target[:200]!r}") from error
+        raise HeaderError(url, f"is redirected to {target[:200]!r}, expected an address") from error
 
 
 def _checked(url: str, here: str) -> SplitResult:

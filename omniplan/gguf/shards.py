@@ -73,7 +73,7 @@ def _read_set(given: Shard, count: int, read: Callable[[str | Path], Shard]) -> 
         _check_member(shard, number, count, given.byte_order)
         n_tensors += len(shard.tensors)
         if n_tensors > MAX_TENSORS:
-            raise HeaderError(shard.path, f"the model has more than the {MAX_TENSORS:,} tensors allowed")
+            raise HeaderError(shard.path, f"has more tensors than the expected {MAX_TENSORS:,} at most")
         # Only the first part's metadata counts; the others' need not be kept.
         yield replace(shard, metadata={}) if number else shard
 
@@ -131,7 +131,7 @@ def _merge(shards: Sequence[Shard]) -> tuple[Tensor, ...]:
         for tensor in shard.tensors:
             if tensor.name in tensors:
                 other = name_of(shards[tensors[tensor.name].shard].path)
-                raise HeaderError(shard.path, f"tensor {tensor.name!r} is also in {other}")
+                raise HeaderError(shard.path, f"tensor {tensor.name!r} is also in {other}", remedy=DOWNLOAD_AGAIN)
             tensors[tensor.name] = tensor
     expected = _number(shards[0], "split.tensors.count", -1)
     if len(shards) > 1 and expected != len(tensors):

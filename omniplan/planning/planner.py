@@ -76,7 +76,11 @@ def solve(model: Model, machine: Machine, request: Request) -> Solved:
 def attempt(model: Model, machine: Machine, request: Request) -> Solved | Ladder:
     """The same, or the ladder that nobody could climb, for which no remedy has been sought yet."""
     if request.moe_cache is not None and not build_known(request.build).moe_cache:
-        raise RequestError("moe_cache", request.moe_cache, f"b{request.build} has no cache of experts")
+        raise RequestError(
+            "moe_cache",
+            request.moe_cache,
+            f"b{request.build} has no cache of experts; leave it out, or name a build that has one",
+        )
     served = with_requested(model, request)
     return over_hosts(_in_use(machine), request, lambda joined: _searched(served, joined, request))
 
@@ -95,7 +99,9 @@ def _searched(model: Model, machine: Machine, request: Request) -> Solved | Ladd
     problem = Problem(model, machine, request, _begun(model, request))
     n_pins = len(problem.pins.overrides)
     if request.max_patterns is not None and n_pins > request.max_patterns:
-        raise RequestError("max_patterns", request.max_patterns, f"{n_pins} pins are more patterns than that")
+        raise RequestError(
+            "max_patterns", request.max_patterns, f"{n_pins} pins are more patterns than that; allow as many"
+        )
     ladder, found = search(problem)
     settled = ladder.problem.settings
     known = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from omniplan.domain.prediction import Estimate
-from omniplan.errors import InputError
+from omniplan.errors import InputError, needs
 from omniplan.planning.frontier_values import Frontier, Outcome, Point
 from omniplan.units import GIB
 
@@ -29,7 +29,7 @@ def check_plot(path: str | Path) -> None:
     if not Path(path).absolute().parent.is_dir():
         raise InputError("its folder does not exist; create it first", field="plot", value=path)
     if find_spec("matplotlib") is None:
-        raise InputError('needs matplotlib; install it with `pip install "omniplan[plot]"`', field="plot")
+        raise InputError(needs("matplotlib", "plot"), field="plot")
 
 
 def write_plot(frontier: Frontier, path: str | Path) -> None:

@@ -71,9 +71,9 @@ def bench_runs(rows: Iterable[Mapping[str, Any]], model: Model) -> list[Measured
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"row {index}: not a row of llama-bench -o json: {error!r}") from error
         if abs(size / own - 1) > _SAME_SIZE:
-            raise InputError(f"row {index}: model_size {size:,} is not this model's ({own:,} bytes)")
+            raise InputError(f"row {index}: model_size {size:,} expected this model's {own:,}")
         if rate <= 0:
-            raise InputError(f"row {index}: avg_ts is {rate}")
+            raise InputError(f"row {index}: avg_ts is {rate}, expected tokens per second above 0")
         if bool(n_prompt) != bool(n_gen):
             runs.append(
                 MeasuredSpeed(

@@ -72,7 +72,7 @@ def calibrate(
     Write ``omniplan.predict.learned.learned_of`` it and give the file to ``omniplan.predict``.
     """
     if not runs:
-        raise InputError("no run with a prompt or generation speed")
+        raise InputError("no run has a prompt or generation speed; measure one with llama-bench")
     base = known_on(machine.constants)
     factors: dict[str, list[tuple[float, MeasuredSpeed]]] = defaultdict(list)
     for run in runs:

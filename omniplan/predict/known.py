@@ -62,7 +62,9 @@ def learn_measured(
     if not same or host is None:
         where = f" on {machine.name}" if machine else ""
         name = own.name or own.architecture
-        raise InputError(f"{source}: none of {len(measurements)} measurements is of {name}{where}")
+        raise InputError(
+            f"{source}: none of {len(measurements)} measurements is of {name}{where}; measure it with omniplan tune"
+        )
     steady = [item for item in same if not item.is_disturbed] or same
     runs = [run for item in steady for run in _runs(item)]
     constants = calibrate(model, replace(host, constants=(), learned=""), runs, source="measurements")

@@ -132,7 +132,10 @@ def apply(learned: Learned, machine: Machine, *, where: str) -> Machine:
         newest[row.name] = _over(row, newest[row.name]) if row.name in newest else row
     known = {gpu.name for gpu in machine.gpus}
     if strange := sorted(newest.keys() - known):
-        raise InputError(f"{where}: learned on {strange[0]}, which {machine.name} does not have")
+        raise InputError(
+            f"{where}: learned on {strange[0]}, which {machine.name} does not have; "
+            f"learn each machine from its own logs"
+        )
     values = {constant.name: constant.value for constant in machine.constants}
     values |= {name: row.value for name, row in learned.by_name.items()}
     return replace(
@@ -147,7 +150,10 @@ def _applied(gpu: Gpu, row: LearnedGpu | None, machine: Machine, where: str) -> 
     if row is None:
         return gpu
     if not is_same_gpu(gpu.description, row.description):
-        raise InputError(f"{where}: {gpu.name} is a {row.description} there, a {gpu.description} on {machine.name}")
+        raise InputError(
+            f"{where}: {gpu.name} is a {row.description} there, a {gpu.description} on {machine.name}; "
+            f"learn each from its own logs"
+        )
     beside = row.beside.value if row.beside else None
     factor = row.compute.value if row.compute else None
     return replace(gpu, beside=beside, compute_factor=factor, learned=f"{where}: {_basis(row)}")

@@ -49,7 +49,7 @@ def recorded(plan: Plan) -> ServerParams:
         "a device with a name of its own": not all(_DEVICE.fullmatch(gpu.name) for gpu in plan.machine.gpus),
     }
     if told := [what for what, is_there in beside.items() if is_there]:
-        raise InputError(f"not kept as a measurement: its speed depends on {' and '.join(told)}")
+        raise InputError(f"not kept as a measurement: its speed depends on {' and '.join(told)}; measure without")
     kept = settings_of(params)
     return replace(kept, n_ctx=params.n_ctx, n_ctx_given=params.n_ctx_given, n_parallel=params.n_parallel)
 
@@ -166,7 +166,7 @@ def _load(path: Path) -> Measurement:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not text'}") from error
     if len(data) > _LARGEST:
-        raise InputError(f"{path}: is larger than {_LARGEST >> 10} KiB, and no measurement")
+        raise InputError(f"{path}: is larger than {_LARGEST >> 10} KiB, expected a measurement")
     found = parse_document(text, Measurement, version=MEASUREMENT_VERSION, where=str(path), verb="tune")
     try:
         parse(found.args, env=found.environment)

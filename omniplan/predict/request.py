@@ -51,7 +51,9 @@ def predict(
     share of drafted tokens that is kept, None for what measured rows have. Raises InputError where nothing is known.
     """
     if others := undescribed(machine, params.rpc):
-        raise InputError(f"how fast {', '.join(others)} is is not known: no [[hosts]] of the machine describes it")
+        raise InputError(
+            f"how fast {', '.join(others)} is is not known: no [[hosts]] of the machine describes it; add one"
+        )
     machine = joined(machine, params.rpc)
     placement, priced = placed(model, machine, params)
     if not is_known(params):

@@ -32,7 +32,7 @@ def stack_file(found: Stack, name: str, options: Options) -> str:
     if name not in WRITERS:
         raise InputError(f"unknown; choose one of {', '.join(WRITERS)}", field="format", value=name)
     if name != "table" and not found.members:
-        raise InputError(f"{found.name} has no model to run", field="format", value=name)
+        raise InputError(f"{found.name} has no model to run; write it as table", field="format", value=name)
     return WRITERS[name](found, options)
 
 

@@ -111,7 +111,7 @@ class Pools:
     def external(self, entry: External) -> Need:
         """What an external entry takes; raises InputError for a GPU nobody has."""
         if entry.pool not in (*self.names, ANY_GPU):
-            raise InputError(f"externals: {entry.name}: {self.machine.name} has no {entry.pool}")
+            raise InputError(f"externals: {entry.name}: {self.machine.name} has no {entry.pool}; name one of its pools")
         return self.need([Share(pool=entry.pool, model=entry.size)])
 
     def left(self, needs: Iterable[Need]) -> Need:

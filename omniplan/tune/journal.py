@@ -101,4 +101,6 @@ def alone(path: Path) -> Iterator[None]:
         with system.held(path.with_name(f"{path.name}.lock")):
             yield
     except BlockingIOError as error:
-        raise InputError(f"{path}: another omniplan tune is at work with it") from error
+        raise InputError(
+            f"{path}: another omniplan tune is at work with it; wait for it, or name another file"
+        ) from error

@@ -92,7 +92,10 @@ def of_model(
     """
     load = report.load
     if load is None:
-        raise InputError(f"{report.source}: shows no load of a model to hold against {model.header.paths[0]}")
+        raise InputError(
+            f"{report.source}: shows no load of a model to hold against {model.header.paths[0]}; "
+            f"give the log from its start"
+        )
     basis, words = _words(load, args)
     number = build or (report.build.number if report.build else 0) or DEFAULT_BUILD
     params, dropped = _tolerant(words, number)

@@ -97,7 +97,10 @@ def _check(report: LoadReport, machine: Machine) -> None:
         pool = pool_of(device.name)
         gpu = known.get(predicted_name(pool, order))
         if pool != HOST and gpu is None:
-            raise InputError(f"{report.source}: line {device.line}: {machine.name} has no {device.name}")
+            raise InputError(
+                f"{report.source}: line {device.line}: {machine.name} has no {device.name}; "
+                f"learn each machine from its own logs"
+            )
         if gpu is not None and not is_gpu(gpu, device.description, device.total):
             there, here = (f"a {text}{_of(size)}" for text, size in _both(device, gpu))
             raise InputError(

@@ -35,5 +35,5 @@ def tree(text: str) -> Node:
     for match in _BRACKET.finditer(text):
         depth = depth + 1 if match[0] in "({" else max(0, depth - 1)
         if depth > _DEPTH:
-            raise InputError(f"a script that is nested more than {_DEPTH} times is not read")
+            raise InputError(f"a script that is nested more than {_DEPTH} times is not read; check the inner one alone")
     return _parser().parse(_OTHER.sub("x", text).encode("ascii")).root_node

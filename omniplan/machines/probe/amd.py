@@ -63,7 +63,7 @@ def parse_listing(text: str, where: str) -> tuple[AmdGpu, ...]:
         files = cards.setdefault(card, {})
         files[name] = f"{files[name]}\n{value}" if name in files else value
     if not (found := tuple(_of_files(cards, ""))):
-        raise InputError(f"{where}: lists no AMD GPU (vendor 0x1002) with mem_info_vram_total")
+        raise InputError(f"{where}: expected an AMD GPU (vendor 0x1002) with mem_info_vram_total, and there is none")
     return found
 
 

@@ -169,7 +169,8 @@ def _size(machine: Machine, n_threads: int) -> int:
     room = (machine.memory.available if machine.memory else GIB) // 4 // n_threads
     if room < _LEAST:
         raise InputError(
-            f"calibrate: {room * n_threads * 4 // MIB} MiB of free memory are too few to outgrow the caches"
+            f"calibrate: {room * n_threads * 4 // MIB} MiB of free memory are too few to outgrow the caches; "
+            f"free some and try again"
         )
     return min(wanted, room)
 

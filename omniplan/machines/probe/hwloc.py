@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from omniplan.errors import InputError
+from omniplan.errors import InputError, needs
 from omniplan.machines.probe.hwloc_xml import parse_topology
 from omniplan.machines.probe.topology import Topology
 
@@ -63,7 +63,9 @@ class Hwloc:
         try:
             self._describe(topology, description)
             if self._library.hwloc_topology_load(topology) != 0:
-                raise InputError(f"{description or LIBRARY}: libhwloc could not load the topology")
+                raise InputError(
+                    f"{description or LIBRARY}: libhwloc could not load the topology; save it with lstopo --of xml"
+                )
             return self._export(topology)
         finally:
             self._library.hwloc_topology_destroy(topology)
@@ -94,7 +96,7 @@ def load(library: str = LIBRARY) -> Hwloc:
     try:
         import cffi
     except ImportError as error:
-        raise HwlocMissing("cffi is not installed: pip install cffi") from error
+        raise HwlocMissing(needs("cffi")) from error
     ffi = cffi.FFI()
     ffi.cdef(_DECLARATIONS)
     try:

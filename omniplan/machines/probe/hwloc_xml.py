@@ -21,7 +21,7 @@ _DISPLAY = "03"
 def parse_xml(text: str, *, where: str) -> ET.Element:
     """The root of an XML document; raises InputError for what is not XML or declares entities."""
     if "<!ENTITY" in text:
-        raise InputError(f"{where}: declares XML entities, which no lstopo or nvidia-smi file does")
+        raise InputError(f"{where}: declares XML entities, expected what lstopo or nvidia-smi writes")
     try:
         # Without declared entities nothing can grow; no external file is ever fetched by expat.
         return ET.fromstring(text)  # noqa: S314

@@ -27,7 +27,7 @@ def parse_smi(text: str, *, where: str = "nvidia-smi XML") -> tuple[tuple[Gpu, .
         raise InputError(f"{where}: expected <nvidia_smi_log> from nvidia-smi -q -x, got <{root.tag[:40]}>")
     found = root.findall("gpu")
     if not found:
-        raise InputError(f"{where}: lists no <gpu>")
+        raise InputError(f"{where}: lists no <gpu>; save it again where nvidia-smi sees one")
     gpus = tuple(_gpu(item, index, f"{where}: gpu[{index}]") for index, item in enumerate(found))
     return gpus, tuple(note for gpu in gpus for note in _notes(gpu))
 
@@ -36,7 +36,7 @@ def _gpu(item: ET.Element, index: int, where: str) -> Gpu:
     total = _mib(item, "fb_memory_usage/total", where)
     free = _mib(item, "fb_memory_usage/free", where)
     if total is None:
-        raise InputError(f"{where}.fb_memory_usage.total: is missing or not in MiB")
+        raise InputError(f"{where}.fb_memory_usage.total: expected a size in MiB")
     busid = item.get("id") or _text(item, "pci/pci_bus_id")
     rows = _reserved(item, total - min(total, total if free is None else free), where)
     if _text(item, "driver_model/current_dm") == "WDDM":

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from omniplan.domain.machine import Gpu, Reservation, ReservationKind
+from omniplan.errors import needs
 
 _PCI: Final = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])")
 # NVML's "not available" as pynvml passes it through in unsigned fields.
@@ -49,7 +50,7 @@ def _library() -> Any:
     try:
         import pynvml
     except ImportError as error:
-        raise NvmlMissing("nvidia-ml-py is not installed: pip install nvidia-ml-py") from error
+        raise NvmlMissing(needs("nvidia-ml-py")) from error
     return pynvml
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import field
 from typing import Any, Final, TypeVar
 
-from omniplan.errors import InputError
+from omniplan.errors import InputError, needs
 
 T = TypeVar("T")
 
@@ -33,13 +33,15 @@ def checked(kind: type[T], raw: object, where: str) -> T:
     try:
         from pydantic import TypeAdapter, ValidationError
     except ImportError as error:
-        raise InputError(f"{where}: what other programs print is read by pydantic: pip install pydantic") from error
+        raise InputError(f"{where}: {needs('pydantic')}") from error
     try:
         return TypeAdapter(kind).validate_python(raw)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{where}: {path[:80]}: {first['msg']}, got {str(first['input'])[:40]!r}") from error
+        raise InputError(
+            f"{where}: {path[:80]}: not what was expected there: {first['msg']}, got {str(first['input'])[:40]!r}"
+        ) from error
 
 
 def objects(raw: object, depth: int = 0) -> Iterator[dict[str, Any]]:

@@ -38,11 +38,26 @@ class SaidGpu:
         """Whether its memory is the machine's."""
         return any(row.is_unified for row in self.rows)
 
-    def takes(self, size: int, *, is_sure: bool) -> bool:
-        """Take ``size`` for its memory where it can be; ``is_sure`` that it is no RAM. Raises InputError."""
+    def comes_in(self, size: int) -> bool:
+        """Whether it is sold with that much."""
+        return any(abs(row.memory - size) <= _SAME * row.memory for row in self.rows)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of all of the group, 0 where a name leaves that open."""
+        sizes = {self.size} if self.size else {row.memory for row in self.rows}
+        return self.count * (min(sizes) if len(sizes) == 1 else 0)
+
+    def takes(self, size: int, *, is_sure: bool, is_apart: bool = False) -> bool:
+        """Take ``size`` for its memory where it can be; ``is_sure`` that it is no RAM. Raises InputError.
+
+        What stands ``is_apart`` from the name is taken only where the card is sold so.
+        """
         if self.size is not None or (self.is_unified and not is_sure):
             return False
         near = tuple(row for row in self.rows if abs(row.memory - size) <= _SAME * row.memory)
+        if is_apart and not near:
+            return False
         most = max((row.memory for row in self.rows), default=size)
         if self.rows and not near and not most < size <= _MODDED * most:
             if size > most and not is_sure:
@@ -61,7 +76,7 @@ class SaidGpu:
             exact = [row for row in self.rows if row.name.lower() == self.text.lower()]
             if len(exact) != 1:
                 names = " or ".join(row.name for row in self.rows)
-                raise InputError(f"machine: {self.text[:60]!r}: which one, {names}?")
+                raise InputError(f"machine: {self.text[:60]!r}: there are several; write {names}")
             return exact[0]
         return min(self.rows, key=lambda row: row.bandwidth or 0.0, default=None)
 
@@ -85,6 +100,18 @@ class Said:
         """Whether nothing was named."""
         return not (self.gpus or self.cpu or self.memory)
 
+    def has_in_all(self, size: int) -> bool:
+        """Whether ``size`` is what several cards have together."""
+        count, memory = sum(gpu.count for gpu in self.gpus), sum(gpu.memory for gpu in self.gpus)
+        return count > 1 and all(gpu.memory for gpu in self.gpus) and abs(memory - size) <= _SAME * memory
+
+    def drop_total(self) -> None:
+        """Leave out video memory that was said first, and is that of the cards which were named after it."""
+        first, others = next(iter(self.gpus), None), self.gpus[1:]
+        if first is not None and not first.rows and first.size:
+            memory = sum(gpu.memory for gpu in others)
+            self.gpus = others if abs(memory - first.size) <= _SAME * first.size else self.gpus
+
     def take_cpu(self, row: CpuRow, count: int, text: str) -> None:
         """One kind of processor; raises InputError for a second."""
         if self.cpu is not None and self.cpu is not row:
@@ -96,9 +123,9 @@ class Said:
     def take_memory(self, size: int, text: str) -> None:
         """RAM; raises InputError for a second size, or none at all."""
         if self.memory is not None:
-            raise InputError(f"machine: {text[:60]!r}: RAM is named twice")
+            raise InputError(f"machine: {text[:60]!r}: RAM is named twice; write the whole of it once")
         if size == 0:
-            raise InputError(f"machine: {text[:60]!r}: no RAM at all")
+            raise InputError(f"machine: {text[:60]!r}: no RAM at all; leave it out where it is unknown")
         self.memory = size
 
 

@@ -84,10 +84,13 @@ def _read(source: str) -> str:
             return _decoded(sys.stdin.buffer.read(_LARGEST))
         path = Path(source)
         if path.stat().st_size > _LARGEST:
-            raise InputError(f"{source}: {path.stat().st_size // MIB} MiB are too many for a description of a machine")
+            raise InputError(
+                f"{source}: {path.stat().st_size // MIB} MiB are too many for a description of a machine; "
+                f"name what lstopo or nvidia-smi saved"
+            )
         return _decoded(path.read_bytes())
     except FileNotFoundError as error:
-        raise InputError(f"{source[:80]}: no such file, profile or synthetic topology") from error
+        raise InputError(f"{source[:80]}: expected a file, a profile or a synthetic topology") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not text"
         raise InputError(f"{source[:80]}: cannot be read: {reason}") from error

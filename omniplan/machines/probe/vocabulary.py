@@ -14,6 +14,9 @@ from omniplan.machines.gpus import GpuRow
 NUMBERS: Final = {
     "single": 1, "one": 1, "dual": 2, "two": 2, "twin": 2, "pair of": 2, "three": 3, "triple": 3, "four": 4, "quad": 4,
     "six": 6, "eight": 8, "octa": 8, "twelve": 12,
+    # German, French, Spanish
+    "zwei": 2, "drei": 3, "vier": 4, "sechs": 6, "acht": 8, "deux": 2, "trois": 3, "quatre": 4, "huit": 8, "dos": 2,
+    "tres": 3, "cuatro": 4, "seis": 6, "ocho": 8,
 }  # fmt: skip
 WORD_COUNT: Final = "|".join(NUMBERS)
 UNIT: Final = r"(TB|TiB|To|T|GB|GiB|Gio|Gigs?|Go|G|MB|MiB|Mo)\b(?!/s)"
@@ -30,13 +33,31 @@ NOISE: Final = re.compile(
     r"(?:of|and|with|plus|on|in|at|a|an|the|de|my|each|ram|system|memory|sdram|dram|vram|ecc|reg|registered|rdimm|udimm"
     r"|lrdimm|sodimm|unified|shared|modded|mod|cards?|gpus?|cpus?|processors?|desktop|pc|server|workstation|rig|machine"
     r"|host|laptop|notebook|mac ?book(?: pro| air)?|mac (?:mini|studio|pro)|imac(?: pro)?|founders edition|fe|oc|mt/s"
-    r"|mhz|nvlink|bridge|kit|cl\d{2}|vga compatible controller:?|sockets?|nvme|ssd|no igpu|\(r\)|\(tm\)|®|™)(?![\w/.])",
+    r"|mhz|nvlink|bridge|kit|cl\d{2}|vga compatible controller:?|sockets?|nvme|ssd|no igpu|\(r\)|\(tm\)|®|™"
+    r"|gddr\d\w?|hbm\d?e?|wsl ?\d?|mit|und|je|jeweils|arbeitsspeicher|hauptspeicher|speicher|prozessor|grafikkarten?"
+    r"|et|avec|chacune|m[ée]moire|vive|processeur|cartes? graphiques?|con|y|memoria|procesador|tarjetas? gr[áa]ficas?"
+    r"|(?:ubuntu|debian|fedora|arch|mint|cachyos|nixos|proxmox|unraid|linux|macos)(?: \d[\d.]*)?)(?![\w/.])",
     re.IGNORECASE,
 )
 SEPARATOR: Final = re.compile(r"[\s,;|&/+():=@]+|-(?!\d)")
 # What follows a size that can only be RAM's.
 OF_MEMORY: Final = re.compile(
-    r"[\s,]*(?:of\s+|de\s+)*(?:LP)?(?:DDR|RAM\b|ECC|system|memory|main|@\s?\d)", re.IGNORECASE
+    r"[\s,]*-?(?:of\s+|de\s+)*(?:LP)?(?:DDR|RAM\b|ECC|system|memory|main|m[ée]moire|memoria|\w*speicher|@\s?\d)",
+    re.IGNORECASE,
+)
+# What is written in several ways: signs, laptops, a count glued to a number.
+SAME: Final = (
+    (re.compile(r"[×✕]"), "x"),  # noqa: RUF001
+    (re.compile(r"\b(?:mobile|notebook)\b", re.IGNORECASE), "laptop"),
+    (re.compile(r"(?<=\d{4})x(?=\d{1,2}\b)", re.IGNORECASE), " x"),
+)
+# A card's size and RAM's are told apart by what stands between: not by a blank.
+APART: Final = re.compile(r"[,;|/\n]|\s[+&]\s|\b(?:and|with|plus|und|mit|et|avec|y|con)\b", re.IGNORECASE)
+SIZED: Final = re.compile(r"\d\s*G(?:B|o)?$", re.IGNORECASE)
+# Memory of a card in words.
+VRAM: Final = (
+    r"(?:(?:of|de)\s+)?(?:vram|video (?:memory|ram)|gpu (?:memory|ram)|graphics memory|grafikspeicher|videospeicher"
+    r"|m[ée]moire vid[ée]o|memoria de v[ií]deo)\b"
 )
 # Longest name of a device, in words: "NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition".
 LONGEST: Final = 8

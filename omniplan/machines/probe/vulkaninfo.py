@@ -136,7 +136,7 @@ def _gpus(seen: list[_Seen], where: str) -> tuple[tuple[Gpu, ...], tuple[str, ..
     used = [item for item in seen if item.kind in _USED]
     if not used:
         raise InputError(
-            f"{where}: vulkaninfo lists no GPU, only {', '.join(item.name for item in seen)[:80] or 'nothing'}"
+            f"{where}: expected a GPU, vulkaninfo lists only {', '.join(item.name for item in seen)[:80] or 'nothing'}"
         )
     gpus, notes = [], []
     for index, item in enumerate(used):

@@ -101,7 +101,7 @@ def parse_cim(raw: object, where: str) -> Machine:
     gpus, notes = _gpus(_all(found, _Controller), memory)
     cpu = _cpu(_all(found, _Processor))
     if not (gpus or memory or cpu):
-        raise InputError(f"{where}: names no GPU, processor or memory")
+        raise InputError(f"{where}: expected GPUs, a processor or memory, as PowerShell's CIM prints them")
     names = [cpu.model if cpu else "", *(gpu.description for gpu in gpus)]
     return Machine(
         name=Path(where).stem,

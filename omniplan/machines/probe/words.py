@@ -26,10 +26,11 @@ _BACKENDS: Final = {"amd": "ROCm", "intel": "SYCL", "apple": "MTL"}
 def machine_from_words(text: str, *, name: str = "") -> Machine:
     """The machine ``text`` describes, in the order it names GPUs; raises InputError with the part it does not know.
 
-    Names of GPUs and CPUs are those of the tables, a bare number too, with a count and a size on either side; RAM is
-    "64 GB DDR4-3600" or "8x48 GB DDR5-6000"; "8 channels", "NPS4", "PCIe 4.0 x8"; "(display)" marks the GPU with a
-    screen, "8 GB VRAM" or "unknown GPU 16 GB 448 GB/s" is a card in no table. "two Strix Halo over RPC" and "RTX 4090,
-    64 GB, second machine: RTX 3090, 32 GB, 10 GbE" have hosts. ``notes`` say what was taken for granted.
+    Names of GPUs and CPUs are those of the tables, a bare number too, with a count and a size on either side, in
+    English, German, French or Spanish; RAM is "64 GB DDR4-3600" or "8x48 GB DDR5-6000"; "8 channels", "NPS4", "PCIe 4.0
+    x8"; "(display)" marks the GPU with a screen, "8 GB VRAM" or "unknown GPU 16 GB 448 GB/s" is a card in no table.
+    "two Strix Halo over RPC" and "RTX 4090, 64 GB, second machine: RTX 3090, 32 GB, 10 GbE" have hosts. ``notes`` say
+    what was taken for granted.
     """
     said = apart(text.strip())
     (main, count), *others = [_machine(words, counts_machines=said.counts_machines) for words in said.machines]
@@ -157,7 +158,7 @@ def _gpu(group: SaidGpu, row: GpuRow | None, name: str, kinds: tuple[Reservation
 def _memory(found: Said) -> Memory | None:
     """RAM as named; channels, and a speed nobody named, come from the CPU's row."""
     if found.memory is None:
-        found.notes.append("RAM not named: add it, such as 64 GB DDR4-3600, or only the GPUs can be planned")
+        found.notes.append("RAM not named: taken for enough, at a usual speed; add yours, such as 64 GB DDR4-3600")
         return None
     total, speed, channels = found.memory, found.speed_mts, found.channels
     cpu = found.cpu
@@ -172,7 +173,9 @@ def _memory(found: Said) -> Memory | None:
         told = f"memory channels taken for {channels}, all that {cpu.name} has"
         found.notes += [] if is_soldered else [told]
     if not (speed and channels):
-        found.notes.append("memory bandwidth unknown: name the CPU, or the channels and the speed")
+        found.notes.append(
+            "memory bandwidth unknown: taken for a usual one; name the CPU, or the channels and the speed"
+        )
     per_socket = channels // found.sockets if channels else None
     return Memory(
         total=total,
@@ -186,7 +189,7 @@ def _memory(found: Said) -> Memory | None:
 def _cpu(found: Said) -> Cpu | None:
     row = found.cpu
     if row is None:
-        found.notes.append("CPU not named: thread counts are left to llama.cpp")
+        found.notes.append("CPU not named: taken for a usual one, thread counts are left to llama.cpp")
         return None
     return Cpu(
         model=row.name,

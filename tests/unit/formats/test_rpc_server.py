@@ -102,7 +102,7 @@ def test_a_public_address_is_a_warning_of_the_plan() -> None:
 
 def test_what_cannot_be_written_is_one_line() -> None:
     """Another host, another format, a name nobody can listen on."""
-    with pytest.raises(InputError, match=r"the plan uses 10\.0\.0\.2:50052"):
+    with pytest.raises(InputError, match=r"that the plan uses, 10\.0\.0\.2:50052"):
         omniplan.emit(PLAN, host="10.0.0.9:50052")
     with pytest.raises(InputError, match="a host's file is one of shell, systemd, compose"):
         omniplan.emit(PLAN, format="k8s", host=ADDRESS)

@@ -84,7 +84,9 @@ def test_a_name_that_is_none_asks_nobody(place: str) -> None:
 def test_without_the_library_its_installation_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """For pip, uv and pipx."""
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(HeaderError, match=r'pip install "omniplan\[hub\]", uv .* pipx inject omniplan huggingface-hub'):
+    with pytest.raises(
+        HeaderError, match=r'pip install "omniplan\[hub\]"`, `uv .* `pipx inject omniplan huggingface-hub'
+    ):
         read_header("hf:o/r:Q4_K_M")
 
 

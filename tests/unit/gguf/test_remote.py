@@ -292,7 +292,7 @@ def test_addresses_are_ranked(site: Site) -> None:
 
 def test_the_library_loads_no_address(site: Site, tmp_path: Path) -> None:
     """llama.cpp opens files: what was read elsewhere has to be downloaded first."""
-    with pytest.raises(InputError, match="only files of this host: download it"):
+    with pytest.raises(InputError, match="only files of this host; download it"):
         complete_file(read_header(url(site)), tmp_path)
 
 

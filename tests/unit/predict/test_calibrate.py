@@ -96,7 +96,7 @@ def test_a_speed_no_such_machine_has_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("fields", "message"),
-    [({"model_size": 5}, "not this model's"), ({"avg_ts": 0}, "avg_ts"), ({"n_gen": None}, "not a row")],
+    [({"model_size": 5}, "expected this model's"), ({"avg_ts": 0}, "avg_ts"), ({"n_gen": None}, "not a row")],
 )
 def test_other_rows_are_refused(fields: dict[str, object], message: str) -> None:
     """Rows of another model, without a speed, or of another program."""

@@ -94,7 +94,7 @@ def test_a_hit_rate_may_be_stated() -> None:
     assert Cause.EXPERT_UPLOADS not in every.terms
     assert half.cached_experts is not None
     assert (half.cached_experts.hits.low, half.cached_experts.hits.high) == (0.5, 0.5)
-    with pytest.raises(InputError, match="hit_rate: needs a share from 0 to 1"):
+    with pytest.raises(InputError, match="hit_rate: expected a share from 0 to 1"):
         predict(*CACHED, hit_rate=1.5)
 
 

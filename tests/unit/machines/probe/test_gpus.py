@@ -143,7 +143,7 @@ def test_both_readers_agree() -> None:
 HOSTILE = {
     "another document": ("<topology/>", "expected <nvidia_smi_log>"),
     "no GPU": ("<nvidia_smi_log/>", "lists no <gpu>"),
-    "no memory": ("<nvidia_smi_log><gpu/></nvidia_smi_log>", r"gpu\[0\].fb_memory_usage.total: is missing"),
+    "no memory": ("<nvidia_smi_log><gpu/></nvidia_smi_log>", r"gpu\[0\].fb_memory_usage.total: expected a size"),
     "negative memory": (
         "<nvidia_smi_log><gpu><fb_memory_usage><total>-5 MiB</total></fb_memory_usage></gpu></nvidia_smi_log>",
         r"gpu\[0\].fb_memory_usage.total: expected a size such as 24564 MiB, got '-5 MiB'",

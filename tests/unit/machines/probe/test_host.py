@@ -222,7 +222,7 @@ def test_synthetic_strings_without_the_library() -> None:
 
 
 BAD = {
-    "no file": ("/no/such/file.xml", "no such file, profile or synthetic topology"),
+    "no file": ("/no/such/file.xml", "expected a file, a profile or a synthetic topology"),
     "a folder": ("/", "cannot be read"),
     "a device": ("/dev/null", "name: is missing"),
 }
