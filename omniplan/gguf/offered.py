@@ -100,7 +100,7 @@ def _read(place: str, repository: Repository, known: Sequence[Shard], first: Hub
 
 def _shards(place: str, repository: Repository, known: Sequence[Shard], parts: Sequence[str]) -> Iterator[Shard]:
     if len(parts) > _MOST_PARTS:
-        raise HeaderError(place, f"its {len(parts)} files are not read one by one")
+        raise HeaderError(place, f"its {len(parts)} files are not read one by one", remedy="download them")
     whole = replace(known[0], tensors=tuple(tensor for shard in known for tensor in shard.tensors))
     places = [elsewhere(place, repository, repository.file(part)) for part in parts]
     begin = read_sibling(str(places[0].place), whole, where=places[0])

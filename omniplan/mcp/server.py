@@ -25,10 +25,7 @@ def server() -> MCPServer:
         from mcp.server.mcpserver import MCPServer
         from mcp.types import ToolAnnotations
     except ImportError as error:
-        raise InputError(
-            'mcp: needs the extra: pip install "omniplan[mcp]", uv tool install "omniplan[mcp]" '
-            "or pipx inject omniplan mcp"
-        ) from error
+        raise InputError(f"mcp: {needs('mcp', 'mcp')}") from error
     from omniplan.mcp.tools import TOOLS
 
     found = MCPServer("omniplan", instructions=_INSTRUCTIONS, version=__version__, log_level="ERROR")
