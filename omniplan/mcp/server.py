@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
-from omniplan.errors import InputError, OmniplanError
+from omniplan.errors import InputError, OmniplanError, needs
 from omniplan.version import __version__
 
 if TYPE_CHECKING:
