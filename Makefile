@@ -43,7 +43,7 @@ site: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(RUN)python -m mkdocs build --quiet
 
 bench: $(VENV)/installed
-	for name in header plan simulate size; do $(RUN)python -m benchmarks.$$name; done
+	for name in header plan gpus simulate size; do $(RUN)python -m benchmarks.$$name; done
 
 # The oracle's sample priced again by llama.cpp itself; minutes, so it is no part of `make test`.
 certify: $(VENV)/installed

@@ -84,12 +84,15 @@ class Filler:
         holders = {part.name for part in solution.candidate.ranges}
         return [*missing] == [RAM] or any(name != RAM and name not in holders for name in missing)
 
-    def fill(self, reserves: Reserves, *, may_move: bool, first: int) -> Candidate | None:
-        """The fastest assignment to the devices that ``reserves`` names, by the programme's figures."""
+    def fill(self, reserves: Reserves, *, may_move: bool, first: int, most: float = inf) -> Candidate | None:
+        """The fastest assignment to the devices that ``reserves`` names, by the programme's figures.
+
+        One that takes more than ``most`` seconds may be left out.
+        """
         bins = self._bins(reserves)
         fill = partial(ranges.fill, self.costs, bins, may_move=may_move, first=first)
-        plain = _least(fill(cuts=cuts, reorder=False) for cuts in self._cuts())
-        most = plain.seconds / (1 + _ORDER) if plain else inf
+        plain = _least(fill(cuts=cuts, reorder=False, most=(1 + _ORDER) * most) for cuts in self._cuts())
+        most = plain.seconds / (1 + _ORDER) if plain else most
         filled = _least(fill(cuts=cuts, most=most) for cuts in self._cuts()) or plain
         return None if filled is None else self._candidate(filled.ranges, filled.seconds)
 

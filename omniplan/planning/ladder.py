@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from math import inf
 
 from omniplan.domain.footprint import Footprint
 from omniplan.domain.params import MAX_DEVICES
@@ -36,21 +37,24 @@ class Ladder:
                     return self._overlapped(self._without_slow_gpus(found))
         return self._on_cpu()
 
-    def least(self, computes: Mapping[str, int], like: Footprint) -> float | None:
+    def least(self, computes: Mapping[str, int], like: Footprint, most: float) -> float | None:
         """Seconds that a search takes at least with compute buffers of these sizes; None when no assignment fits.
 
-        ``like`` stands for a price that is not known yet.
+        ``like`` stands for a price that is not known yet. More than ``most`` seconds may be any number of them.
         """
         problem, gpus = self.problem, self.problem.machine.gpus
         if not gpus:
             return None
         reserves = {gpu.name: (computes.get(gpu.name, 0),) * 2 for gpu in gpus}
-        whole = self.filler.fill(reserves, may_move=problem.may_move, first=0)
+        fits = self.filler.fits(reserves, may_move=problem.may_move, first=0)
+        must_move = problem.costs.total > sum(map(problem.headroom.budget_of, gpus))
+        within = most if must_move else inf
+        whole = self.filler.fill(reserves, may_move=problem.may_move, first=0, most=within) if fits else None
         if whole is not None and not whole.moved:
             return self._least_whole(whole, like)
-        found = [] if whole is None else [whole.seconds]
-        if problem.request.cpu_weights and not (whole and problem.is_moe):
-            may_move = problem.may_move and whole is None
+        found = [whole.seconds] if whole else [inf] if fits else []
+        if problem.request.cpu_weights and not (fits and problem.is_moe):
+            may_move = problem.may_move and not fits
             first = self._enough(1, self._most_leading(), reserves, may_move=may_move)
             if leading := self.filler.fill(reserves, may_move=may_move, first=first):
                 away = problem.predicted(leading, replace(like, graph_splits=None))

@@ -102,7 +102,7 @@ def _faster(ladder: Ladder, found: Solution, most: float) -> Iterator[_Found]:
     for settings in _options(problem):
         if settings.op_offload == problem.settings.op_offload or has_weights_in_ram:
             rival = Ladder(problem.settled(settings))
-            estimated.append((_least(rival, problem.settings, found), rival))
+            estimated.append((_least(rival, problem.settings, found, most), rival))
     for estimate, rival in sorted(estimated, key=lambda item: item[0]):
         if estimate >= most:
             break
@@ -118,12 +118,15 @@ def _best(tried: Sequence[_Found]) -> _Found:
     return min(close, key=lambda item: (item[1].n_gpus, item[1].n_patterns, item[1].seconds))
 
 
-def _least(rival: Ladder, usual: Settings, found: Solution) -> float:
-    """Seconds that a search takes at least: of layouts with scaled compute buffers, or of the one at hand."""
+def _least(rival: Ladder, usual: Settings, found: Solution, most: float) -> float:
+    """Seconds that a search takes at least: of layouts with scaled compute buffers, or of the one at hand.
+
+    More than ``most`` may be any number of them.
+    """
     problem = rival.problem
     settings, request = problem.settings, problem.request
     scaled = _scaled(found.footprint, settings.n_ubatch / usual.n_ubatch, op_offload=settings.op_offload)
-    if (least := rival.least(scaled, found.footprint)) is not None:
+    if (least := rival.least(scaled, found.footprint, most)) is not None:
         return least
     asked = problem.params
     params = replace(found.params, n_batch=asked.n_batch, n_ubatch=asked.n_ubatch, op_offload=asked.op_offload)
