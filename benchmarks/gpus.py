@@ -14,9 +14,10 @@ from benchmarks.timing import forget, report, seconds
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "tests" / "data" / "models" / "zoo" / "GLM-4.7-Q4_K_M.gguf"
 DEEPSEEK = ROOT / "data" / "models" / "DeepSeek-R1-Q4_K_M.gguf"
+FIVE = "RTX 4090, RTX 3090, RTX 5090, RTX A6000, RTX 4060 Ti 16GB"
 MACHINES = {
-    "five different GPUs": "RTX 4090, RTX 3090, RTX 5090, RTX A6000, RTX 4060 Ti 16GB, 256 GB DDR4",
-    "seven different GPUs": "RTX 4090, RTX 3090, RTX 5090, RTX A6000, RTX 4060 Ti 16GB, RTX 5070 Ti, RTX 3080, 512 GB RAM",
+    "five different GPUs": f"{FIVE}, 256 GB DDR4",
+    "seven different GPUs": f"{FIVE}, RTX 5070 Ti, RTX 3080, 512 GB DDR4",
     "eight RTX 3090": "8x RTX 3090, 512 GB DDR4",
 }
 QUANTS = ("Q2_K", "Q3_K_M", "Q4_K_S", "Q5_K_M", "Q6_K", "Q8_0")
