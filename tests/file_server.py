@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -44,6 +45,11 @@ class Site:
 
 class _Answers(BaseHTTPRequestHandler):
     site: Site
+
+    def setup(self) -> None:
+        super().setup()
+        # What is sent is then what left this host, and not what waits here.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PIECE)
 
     def do_GET(self) -> None:
         site = self.site

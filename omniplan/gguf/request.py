@@ -10,7 +10,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from socket import SHUT_RDWR
+from socket import SHUT_RDWR, SO_RCVBUF, SOL_SOCKET
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -23,6 +23,8 @@ from omniplan.version import __version__
 MAX_REDIRECTS: Final = 5
 _MOVED: Final = (301, 302, 303, 307, 308)
 _PIECE: Final = 64 * KIB
+# What a connection holds of an answer that is not read on; it bounds the rate too, to 2.5 MB/s at 100 ms to the server.
+_UNREAD: Final = 256 * KIB
 
 
 class Response:
@@ -160,6 +162,24 @@ def _open(
     return response
 
 
+class _Plain(http.client.HTTPConnection):
+    """A connection that a server without ranges cannot fill with what nobody reads."""
+
+    def connect(self) -> None:
+        """Connect, and keep little that is not read yet."""
+        super().connect()
+        self.sock.setsockopt(SOL_SOCKET, SO_RCVBUF, _UNREAD)
+
+
+class _Encrypted(http.client.HTTPSConnection):
+    """The same with encryption."""
+
+    def connect(self) -> None:
+        """Connect, and keep little that is not read yet."""
+        super().connect()
+        self.sock.setsockopt(SOL_SOCKET, SO_RCVBUF, _UNREAD)
+
+
 class _Handler(urllib.request.AbstractHTTPHandler):
     """Opens connections of both kinds and notes them."""
 
@@ -178,12 +198,12 @@ class _Handler(urllib.request.AbstractHTTPHandler):
     http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_
 
     def _plain(self, host: str, *, timeout: float) -> http.client.HTTPConnection:
-        self._calls.append(http.client.HTTPConnection(host, timeout=timeout))
+        self._calls.append(_Plain(host, timeout=timeout))
         return self._calls[-1]
 
     def _encrypted(self, host: str, *, timeout: float) -> http.client.HTTPConnection:
         context = ssl.create_default_context()
-        self._calls.append(http.client.HTTPSConnection(host, timeout=timeout, context=context))
+        self._calls.append(_Encrypted(host, timeout=timeout, context=context))
         return self._calls[-1]
 
 

@@ -42,9 +42,9 @@ def read_sibling(url: str, known: Shard, *, where: Located) -> Shard:
     magic, version, n_tensors, _ = _HEAD.unpack(file.read(0, _HEAD.size))
     if magic != MAGIC or version != known.version or known.byte_order is not ByteOrder.LITTLE:
         raise file.error("its header is of another kind")
-    if n_tensors > MAX_TENSORS:
-        raise file.error(f"its number of tensors is {n_tensors:,}, more than the {MAX_TENSORS:,} allowed")
     start = max(known.tensors_at - _APART, _HEAD.size)
+    if not 0 < n_tensors <= MAX_TENSORS or file.size <= start:
+        raise file.error(f"it has {file.size:,} bytes and {n_tensors:,} tensors, which nobody expects")
     length = sum(_RECORD + len(item.name.encode()) + _DIMENSION * len(item.shape) for item in known.tensors)
     window = file.read(start, min(known.tensors_at + length + _APART, file.size) - start)
     names = (item.name.encode() for item in known.tensors)

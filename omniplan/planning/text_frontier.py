@@ -50,9 +50,9 @@ def _table(pairs: Sequence[tuple[Point, Outcome]]) -> Tabular:
         Heading("-ub"),
         Heading("-np"),
         Heading("tokens/s"),
-        Heading("prompt tokens/s"),
+        Heading("VRAM"),
+        Heading("prompt/s"),
         Heading("request s", rank=1),
-        Heading("VRAM", rank=1),
         *pool_columns(pools),
         Heading("strategy", is_left=True, rank=4),
     )
@@ -67,9 +67,9 @@ def _row(point: Point, outcome: Outcome, pools: Sequence[str]) -> tuple[str, ...
         str(point.n_ubatch),
         str(point.n_parallel),
         span(outcome.decode_tokens_per_second),
+        gib(outcome.vram),
         digits(outcome.prompt_tokens_per_second.value),
         span(outcome.request_seconds),
-        gib(outcome.vram),
         *pool_cells(outcome, pools),
         outcome.strategy,
     )
