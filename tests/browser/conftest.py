@@ -1,0 +1,33 @@
+"""A browser without a window."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+# It looks for updates and for other things that are no part of a test.
+ARGUMENTS = (
+    "--disable-background-networking", "--disable-component-update", "--disable-gpu", "--disable-quic",
+    "--disable-sync", "--no-first-run", "--enable-precise-memory-info",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no chromium here: .ci/run installs Debian's")
+    # As root it runs only without its sandbox.
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with api.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=program, args=[*ARGUMENTS, *sandbox])
+        yield chromium
+        chromium.close()
