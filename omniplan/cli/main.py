@@ -31,10 +31,10 @@ from omniplan.cli import (
 from omniplan.cli.completion import complete
 from omniplan.cli.files import check_output
 from omniplan.cli.output import put, show
-from omniplan.cli.said import said
+from omniplan.cli.said import refusal_json, refusal_screen, said
 from omniplan.documents.text_file import STDIN
 from omniplan.domain.defaults import AUTO_BUILD, THIS_HOST
-from omniplan.errors import ExitCode, HeaderError, InputError, OmniplanError
+from omniplan.errors import ExitCode, HeaderError, Infeasible, InputError, OmniplanError
 
 if TYPE_CHECKING:
     from omniplan.domain.machine import Machine
@@ -83,13 +83,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OmniplanError as error:
         if debug:
             raise
-        print(f"omniplan: {said(error)}", file=sys.stderr)
+        print(_refused(error) if isinstance(error, Infeasible) else f"omniplan: {said(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         if debug:
             raise
         print("omniplan: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
+
+
+def _refused(error: Infeasible) -> str:
+    from omniplan.cli.terminal import told
+
+    return told(refusal_screen(error))
 
 
 def entry() -> None:
@@ -121,6 +127,10 @@ def _run(arguments: list[str]) -> int:
         namespace.llama_cpp = _numbered(build, notes)
     try:
         return int(namespace.run(namespace))
+    except Infeasible as refusal:
+        if getattr(namespace, "json", False):
+            show(refusal_json(refusal))
+        raise
     except (InputError, HeaderError):
         # What nobody could do takes nothing for granted.
         notes.clear()

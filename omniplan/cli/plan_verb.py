@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from omniplan import api
 from omniplan.cli.files import add_format, add_output, deliver, deliver_plan
-from omniplan.cli.output import show
 from omniplan.cli.progress import watched
 from omniplan.cli.request import add_beside, add_headroom, add_objective, add_slots, add_workload, n_tokens, request_of
 from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model, add_report, read_model
 from omniplan.domain.request import DEFAULT
-from omniplan.errors import ExitCode, Infeasible, InputError
+from omniplan.errors import ExitCode, InputError
 from omniplan.units import tokens
 
 if TYPE_CHECKING:
@@ -163,12 +161,7 @@ def _run(options: argparse.Namespace) -> int:
         raise InputError(f"--as {options.as_}: leave out --json; one run prints one thing")
     request = request_of(options, **options.ctx, **_cache_types(options))
     model = read_model(options.model)
-    try:
-        plan = api.plan(model, options.machine, request, calibration=_calibration(options))
-    except Infeasible as refusal:
-        if options.json:
-            show(_refused(refusal))
-        raise
+    plan = api.plan(model, options.machine, request, calibration=_calibration(options))
     if options.report:
         with watched() as progress:
             api.write_report(api.report(plan, model=model, progress=progress), options.report)
@@ -179,19 +172,6 @@ def _run(options: argparse.Namespace) -> int:
     else:
         deliver(rendered(plan_screen(plan), options), options.output)
     return ExitCode.of(plan.footprint.fits)
-
-
-def _refused(refusal: Infeasible) -> str:
-    """A refusal as JSON: the missing bytes by pool, and what has been planned and fits."""
-    quants = [{"quant": refusal.quant, "tensor_bytes": refusal.quant_bytes}] if refusal.quant else []
-    document = {
-        "fits": False,
-        "reason": refusal.summary,
-        "shortfall": dict(refusal.shortfall),
-        "remedies": [*refusal.remedies, *quants],
-        "advice": refusal.advice,
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False)
 
 
 def _calibration(options: argparse.Namespace) -> str | Path | None:

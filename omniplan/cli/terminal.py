@@ -6,8 +6,8 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, TextIO
 
 from omniplan.text.cells import Tones
 from omniplan.text.layout import Look, laid_out
@@ -25,7 +25,7 @@ def look(options: argparse.Namespace) -> Look:
     """How standard output wants a screen."""
     level = Level(min(options.verbose, Level.ALL))
     return Look(
-        width=columns(os.environ),
+        width=columns(os.environ, sys.stdout),
         level=level,
         has_signs=_has_signs(),
         is_terminal=sys.stdout.isatty(),
@@ -33,13 +33,13 @@ def look(options: argparse.Namespace) -> Look:
     )
 
 
-def columns(environment: Mapping[str, str]) -> int:
-    """Columns of standard output: COLUMNS, else the terminal's, else 80."""
+def columns(environment: Mapping[str, str], stream: TextIO) -> int:
+    """Columns of ``stream``: COLUMNS, else the terminal's, else 80."""
     given = environment.get("COLUMNS", "")
     if given.isdecimal() and int(given):
         return max(_LEAST, int(given))
     try:
-        return max(_LEAST, os.get_terminal_size(sys.stdout.fileno()).columns or _WIDTH)
+        return max(_LEAST, os.get_terminal_size(stream.fileno()).columns or _WIDTH)
     except (OSError, ValueError):
         return _WIDTH
 
@@ -68,13 +68,21 @@ def rendered(screen: Screen, options: argparse.Namespace) -> str:
     """The screen as text for standard output, in colours where it has them, or for the file of -o."""
     lines = laid_out(screen, look(options))
     is_kept = getattr(options, "output", None) not in (None, "-")
-    if not is_kept and has_colors(options.color, os.environ, is_terminal=sys.stdout.isatty()):
-        return _colored(lines)
-    return "\n".join("".join(item.text for item in line) for line in lines)
+    is_colored = not is_kept and has_colors(options.color, os.environ, is_terminal=sys.stdout.isatty())
+    return _painted(lines, is_colored=is_colored)
 
 
-def _colored(lines: list[Tones]) -> str:
-    """The same with a terminal's codes, by rich, which knows what terminals can."""
+def told(screen: Screen) -> str:
+    """The screen as text for standard error."""
+    is_terminal = sys.stderr.isatty()
+    lines = laid_out(screen, Look(width=columns(os.environ, sys.stderr), is_terminal=is_terminal))
+    return _painted(lines, is_colored=has_colors("auto", os.environ, is_terminal=is_terminal))
+
+
+def _painted(lines: Sequence[Tones], *, is_colored: bool) -> str:
+    """Lines as text, plain or with a terminal's codes, by rich, which knows what terminals can."""
+    if not is_colored:
+        return "\n".join("".join(item.text for item in line) for line in lines)
     from rich.console import Console
     from rich.text import Text
 
@@ -83,4 +91,4 @@ def _colored(lines: list[Tones]) -> str:
     with console.capture() as captured:
         for line in lines:
             console.print(Text.assemble(*((item.text, names.get(item.hue, "")) for item in line)), soft_wrap=True)
-    return captured.get()
+    return captured.get().rstrip("\n")

@@ -61,8 +61,7 @@ def _placement(candidate: Candidate, priced: Footprint, problem: Problem) -> Ite
         yield Reason(
             verdict=ReasonVerdict.CHOSEN,
             subject=candidate.strategy,
-            statement=f"the {problem.what_moves} of {layers} layers ({gib(size)}) go to RAM, the least predicted time "
-            "of what fits; all else of every layer stays on a GPU",
+            statement=f"{problem.what_moves} of {layers} layers ({gib(size)}) in RAM: the fastest that fits",
             source=EXPERTS_LAST,
         )
 

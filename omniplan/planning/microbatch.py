@@ -40,21 +40,13 @@ def best_batching(problem: Problem) -> Outcome:
     return chosen, best
 
 
-def faster_size(problem: Problem, found: Solution) -> Reason | None:
-    """What another micro-batch would gain where the request names one, if that is clear; None where nothing would."""
+def faster_size(problem: Problem, found: Solution) -> tuple[int, Solution] | None:
+    """Another micro-batch than the one that the request names, if that is clearly faster, and what it comes to."""
     free = Ladder(Problem(problem.model, problem.machine, replace(problem.request, n_ubatch=None), problem.settings))
     objective = problem.request.objective
     most = (1 - comparison_error(objective, found.prediction)) * found.seconds
     rival, other = _best([(free, found), *_faster(free, found, most)])
-    if not is_clearly_faster(other, found, objective):
-        return None
-    return Reason(
-        verdict=ReasonVerdict.NOTE,
-        subject=f"-ub {rival.problem.settings.n_ubatch}",
-        statement=f"predicted {other.seconds:.3g} s instead of {found.seconds:.3g} s; leave the micro-batch free, "
-        "and the best is found",
-        source=MODEL,
-    )
+    return (rival.problem.settings.n_ubatch, other) if is_clearly_faster(other, found, objective) else None
 
 
 def first_fit(problem: Problem) -> Outcome:

@@ -18,7 +18,7 @@ from omniplan.planning.baselines import best_of, rivals
 from omniplan.planning.choices import search
 from omniplan.planning.hosts import over_hosts
 from omniplan.planning.ladder import Ladder
-from omniplan.planning.microbatch import faster_size
+from omniplan.planning.levers import levers
 from omniplan.planning.min_batch import crossover
 from omniplan.planning.one_memory import all_on_gpus
 from omniplan.planning.problem import Problem
@@ -32,14 +32,12 @@ def make_plan(model: Model, machine: Machine, request: Request) -> Plan:
 
 
 def advised_plan(model: Model, machine: Machine, request: Request) -> Plan:
-    """The same, with what takes searches of its own: other micro-batches, and what has all on GPUs that share RAM."""
+    """The same, with what takes searches of its own: levers, and what has all on GPUs that share RAM."""
     solved = solve(model, machine, request)
     for reason in all_on_gpus(solved.problem, solved.solution):
         solved.reporter.note(reason)
-    is_asked = request.baselines and request.n_ubatch is not None
-    if is_asked and (faster := faster_size(solved.problem, solved.solution)):
-        solved.reporter.note(faster)
-    return plan_of(solved)
+    plan = plan_of(solved)
+    return replace(plan, levers=levers(solved.problem, solved.solution)) if request.baselines else plan
 
 
 def quick_plan(model: Model, machine: Machine, request: Request) -> Plan | None:

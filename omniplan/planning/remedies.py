@@ -36,7 +36,7 @@ def refusal(ladder: Ladder) -> Infeasible:
     is_beyond_training = n_ctx == problem.model.hparams.n_ctx_train
     quants = () if n_ctx and is_beyond_training else smaller_quants(problem.model)
     size, quant = smaller.largest_quant(problem, quants, closest)
-    advice = [f"{quant} takes {gib(size)}"] if quant else []
+    advice: list[str] = []
     if not remedies and not quant and quants:
         advice.append(_hopeless(problem, quants[0]))
     elif ways := "; or ".join(onto_gpus(problem, quants)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from omniplan.domain.evidence import Reason, ReasonVerdict
@@ -15,12 +15,12 @@ from omniplan.text.download import download
 from omniplan.text.footprint import context_text, layers_line, splits_lines, table_sections
 from omniplan.text.memory import memory_table
 from omniplan.text.palette import Hue
-from omniplan.text.screen import Heading, Level, Passage, Prose, Screen, ShellCommand, Tabular, Toned
+from omniplan.text.screen import Heading, Level, Passage, Prose, Screen, ShellCommand, Tabular, Toned, bullets
 from omniplan.text.speed import baseline_section, digits, speed_lines, term_lines
 from omniplan.text.verdict import unknown, verdict
 from omniplan.units import gib, mib
 
-# Of assumptions on the first screen; the others are a level below.
+# Of levers on the first screen; the others are a level below, where they are told by tables.
 _FEW: Final = 2
 
 
@@ -37,13 +37,14 @@ def plan_screen(plan: Plan) -> Screen:
             ),
             Passage([_command(plan), *download(model.path)]),
             Passage([memory_table(plan.footprint, plan.margins)]),
-            Passage([*speed_lines(plan.prediction), *_why(plan), *_levers(plan), *_assumed(plan), *_sources(plan)]),
+            Passage([*speed_lines(plan.prediction), *_explained(plan)]),
             Passage([layers_line(plan.footprint), *splits_lines(plan.footprint)], level=Level.TABLES),
             *table_sections(plan.footprint),
             Passage([margin_table(plan.margins)] if plan.margins else [], level=Level.TABLES),
             Passage(list(term_lines(plan.prediction)), level=Level.TABLES),
             baseline_section(plan),
             Passage([Prose(plan.footprint.build.text)], level=Level.TABLES),
+            Passage(bullets(_assumptions(plan)), title="Assumed", level=Level.TABLES),
             Passage(list(_reasons(plan.reasons)), title="Why", level=Level.ALL),
         )
     )
@@ -57,6 +58,11 @@ def _cache_types(plan: Plan) -> Sequence[str]:
     return tuple(dict.fromkeys((plan.settings.cache_type_k, plan.settings.cache_type_v)))
 
 
+def _explained(plan: Plan) -> Iterator[Prose]:
+    for part in (_why, _levers, _instead, _assumed, _sources):
+        yield from part(plan)
+
+
 def _why(plan: Plan) -> Iterator[Prose]:
     """The reason for the placement, in one sentence."""
     chosen = [reason for reason in plan.reasons if reason.verdict is ReasonVerdict.CHOSEN]
@@ -67,11 +73,11 @@ def _why(plan: Plan) -> Iterator[Prose]:
 def _levers(plan: Plan) -> Iterator[Prose]:
     """What else to ask for, and what that gains."""
     before = digits(plan.prediction.request_seconds.value)
-    for index, lever in enumerate(plan.levers):
+    for index, lever in enumerate(plan.levers[:_FEW]):
         rates = f"{digits(lever.decode_tokens_per_second.value)} tokens/s"
         if plan.prediction.prompt_terms:
             rates += f", prompt {digits(lever.prompt_tokens_per_second.value)}"
-        gain = f"{digits(lever.request_seconds.value)} s instead of {before} s ({rates})"
+        gain = f"{digits(lever.request_seconds.value)} s, not {before} ({rates})"
         yield Prose((Toned(_pulled(lever), Hue.COMMAND), f": {gain}"), label="" if index else "Faster")
 
 
@@ -81,34 +87,35 @@ def _pulled(lever: Lever) -> str:
     return f"{OPTIONS[lever.field]} {lever.value}"
 
 
+def _instead(plan: Plan) -> Iterator[Prose]:
+    """That --fit does as well, where it does and nothing would be faster."""
+    if (found := plan.fit_instead) and not plan.levers:
+        yield Prose(f"--fit does as well: {digits(found.prediction.request_seconds.value)} s", label="Or")
+
+
+def _assumptions(plan: Plan) -> tuple[str, ...]:
+    said = (f"{item.subject}: {item.statement}" for item in plan.assumptions)
+    return (*said, *plan.prediction.assumptions)
+
+
 def _assumed(plan: Plan) -> Iterator[Prose]:
-    """What was taken for true."""
-    said = [f"{item.subject}: {item.statement}" for item in plan.assumptions]
-    said += plan.prediction.assumptions
-    for index, text in enumerate(said[:_FEW]):
-        yield Prose(text, label="" if index else "Assumed")
-    if said[_FEW:]:
-        yield Prose(f"and {len(said) - _FEW} more", label="")
+    """What was taken for true, the first of it."""
+    first, *others = _assumptions(plan) or ("",)
+    if first:
+        yield Prose(f"{first}{f' (and {len(others)} more)' if others else ''}", label="Assumed")
 
 
 def _sources(plan: Plan) -> Iterator[Prose]:
     """Where the figures come from: measured, modelled or assumed."""
     build = plan.footprint.build
-    bytes_of = f"bytes: llama.cpp {build.priced}, simulated"
+    simulated = f"bytes: {build.priced} simulated"
     if build.asked != build.priced:
-        bytes_of += f" as the nearest known to {build.asked}"
-    speed = f"speed: {plan.prediction.decode_tokens_per_second.basis}"
-    drivers = ", ".join(f"{kind} on {' and '.join(names)}" for kind, names in _drivers(plan).items())
-    driver = [f"driver: {drivers}"] if drivers else []
-    yield Prose(Toned("; ".join((bytes_of, speed, *driver)), Hue.QUIET), label="From")
-
-
-def _drivers(plan: Plan) -> Mapping[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name, share in plan.footprint.process.items():
-        if plan.footprint.buffers.get(name):
-            found.setdefault("measured" if share.is_measured else "assumed", []).append(name)
-    return found
+        simulated += f", nearest to {build.asked}"
+    used = [share for name, share in plan.footprint.process.items() if plan.footprint.buffers.get(name)]
+    kinds = ["measured" if share.is_measured else "assumed" for share in used]
+    driver = [f"driver: {' and '.join(dict.fromkeys(kinds))}"] if kinds else []
+    text = "; ".join((simulated, f"speed: {plan.prediction.decode_tokens_per_second.basis}", *driver))
+    yield Prose(Toned(text, Hue.QUIET), label="From")
 
 
 def margin_table(margins: Sequence[Margin]) -> Tabular:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Final
 
+from omniplan.text.palette import Hue
 from omniplan.text.screen import Toned, Words
 
 Tones = tuple[Toned, ...]
@@ -62,7 +64,8 @@ def wrapped(line: Tones, first: int, rest: int) -> list[Tones]:
             lines.append([])
             room = rest
         elif lines[-1]:
-            lines[-1].append(Toned(" "))
+            same = lines[-1][-1].hue is word[0].hue
+            lines[-1].append(Toned(" ", word[0].hue if same else Hue.PLAIN))
             room -= 1
         for piece in _pieces(word, room, rest):
             if lines[-1] and total(piece) > room:
@@ -70,7 +73,13 @@ def wrapped(line: Tones, first: int, rest: int) -> list[Tones]:
                 room = rest
             lines[-1] += piece
             room -= total(piece)
-    return [tuple(found) for found in lines]
+    return [_joined(found) for found in lines]
+
+
+def _joined(line: Sequence[Toned]) -> Tones:
+    """Neighbours of one hue as one."""
+    groups = groupby(line, key=lambda item: item.hue)
+    return tuple(Toned("".join(item.text for item in group), hue) for hue, group in groups)
 
 
 def _words(line: Tones) -> Iterator[Tones]:

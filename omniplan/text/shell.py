@@ -13,6 +13,9 @@ _ON: Final = " \\"
 # A word that is longer than a line is cut after the first of these that stands in the last part of it.
 _SEAMS: Final = {",": 3 / 4, "/": 1 / 2, "|": 1 / 3}
 
+# What is left of a line is not worth cutting a word for.
+_LEAST: Final = 24
+
 
 def command_lines(argv: Sequence[str], environment: Mapping[str, str], columns: int) -> list[str]:
     """The command as lines of at most ``columns``; a flag stays with its value where that is possible."""
@@ -28,11 +31,10 @@ def command_lines(argv: Sequence[str], environment: Mapping[str, str], columns: 
         if line and width(f"{line} {text}") <= room:
             line = f"{line} {text}"
             continue
-        if line:
+        if line and (width(text) + len(_INDENT) <= room or room - width(line) < _LEAST):
             lines.append(line + _ON)
-        start = " ".join((_INDENT[1:] if line else "", *map(shell_word, unit[:-1]), "")).removeprefix(
-            "" if line else " "
-        )
+            line = _INDENT[1:]
+        start = " ".join((*([line] if line else []), *map(shell_word, unit[:-1]), ""))
         *before, line = _cut(start, unit[-1], room)
         lines += before
     return [*lines, line]
