@@ -23,7 +23,7 @@ test: $(VENV)/installed
 
 # What reports and the page are drawn with: types from our schemas, then bundles under omniplan/web, which wheels carry.
 web: $(VENV)/installed web/node_modules/installed
-	cd web && PYTHON=../$(RUN)python npm run --silent generate && npm run --silent types && npm run --silent report
+	cd web && export PYTHON=$(CURDIR)/$(RUN)python && for step in generate types report page; do npm run --silent $$step || exit; done
 
 web/node_modules/installed: web/package-lock.json
 	cd web && npm ci --silent
@@ -38,9 +38,10 @@ types: $(VENV)/installed
 
 check: lint types test
 
-# The pages of docs/ as a site that needs no server and no network: site/index.html.
+# The pages of docs/ as a site that needs no server and no network: site/index.html. Beside it the planner, if it is built.
 site: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(RUN)python -m mkdocs build --quiet
+	! test -d omniplan/web/page || cp -r omniplan/web/page site/planner
 
 bench: $(VENV)/installed
 	for name in header plan gpus simulate size; do $(RUN)python -m benchmarks.$$name; done

@@ -18,11 +18,11 @@ from typing import BinaryIO, Final
 from omniplan import system
 from omniplan.bench.client import Client
 from omniplan.bench.protocol import ServerStart
+from omniplan.domain.defaults import LOOPBACK
 from omniplan.errors import InputError
 
 _GRACE: Final = 10.0
 _POLL: Final = 0.1
-_HOST: Final = "127.0.0.1"
 
 
 class StartFailed(Exception):
@@ -41,7 +41,7 @@ class Started:
 def server_command(launch: ServerStart, port: int) -> list[str]:
     """The command to start; raises InputError where the program or the model file is not there."""
     words = program(launch.server, field="server")
-    return [*words, "-m", model_file(launch), *launch.plan.server_args, "--host", _HOST, "--port", str(port)]
+    return [*words, "-m", model_file(launch), *launch.plan.server_args, "--host", LOOPBACK, "--port", str(port)]
 
 
 def program(command: str, *, field: str) -> list[str]:
@@ -70,7 +70,7 @@ def with_log(launch: ServerStart) -> ServerStart:
 def free_port() -> int:
     """A TCP port of this host that nothing listens on now."""
     with socket.socket() as probe:
-        probe.bind((_HOST, 0))
+        probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 
@@ -83,7 +83,7 @@ def launched(launch: ServerStart) -> Iterator[Started]:
     port = free_port()
     command = server_command(launch, port)
     with _opened(launch.log) as log, running(command, launch.plan.environment, log) as process:
-        yield Started(url=f"http://{_HOST}:{port}", log=Path(launch.log), process=process)
+        yield Started(url=f"http://{LOOPBACK}:{port}", log=Path(launch.log), process=process)
 
 
 @contextmanager

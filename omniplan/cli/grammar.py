@@ -18,6 +18,7 @@ GROUPS: Final[Mapping[str, Mapping[str, str]]] = {
         "frontier": "omniplan frontier model.gguf --ctx 8k,32k,128k",
         "stack": "omniplan stack STACK.toml --as models.conf",
         "engines": "omniplan engines model.gguf --site cuda=12.8",
+        "serve": "omniplan serve",
     },
     "Look at what you have": {
         "check": "omniplan check -- llama-server -m model.gguf -ngl 99 -fa",

@@ -23,6 +23,7 @@ from omniplan.cli import (
     mcp_verb,
     plan_verb,
     recommend_verb,
+    serve_verb,
     stack_verb,
     tune_verb,
     verbs,
@@ -54,6 +55,7 @@ VERBS: Final = (
     *tune_verb.VERBS,
     *machine_verbs.VERBS,
     *stack_verb.VERBS,
+    *serve_verb.VERBS,
     *mcp_verb.VERBS,
     *help_verbs.VERBS,
 )

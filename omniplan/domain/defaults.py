@@ -16,3 +16,5 @@ DEFAULT_ANSWER: Final = 256
 
 # The machine where none is named: the one at hand, which is probed.
 THIS_HOST: Final = "this-host"
+# Where a server listens whom only programs of this host may ask.
+LOOPBACK: Final = "127.0.0.1"

@@ -58,6 +58,11 @@ def options_of(request: Request) -> Iterator[str]:
     yield from (option for field, option in _SWITCHES.items() if not getattr(request, field))
 
 
+def plan_words(model: str, machine: str, request: Request) -> Iterator[str]:
+    """What plans ``request`` for a ``model`` on a ``machine``, as the command takes them."""
+    yield from ("omniplan", "plan", model, "--machine", machine, *options_of(request))
+
+
 def stack_command(machine: str, build: str) -> str:
     """What places a stack on ``machine``, for a ``build`` that its file may not say."""
     other = [] if build == DEFAULT_NAME else ["--llama-cpp", build]
@@ -69,8 +74,7 @@ def command_of(item: Launch) -> str:
     if item.origin:
         return f"{item.origin} --as {item.format}"
     plan = item.plan
-    words = ["omniplan", "plan", plan.model.path, "--machine", plan.machine_file or plan.machine.name]
-    words += options_of(plan.request)
+    words = [*plan_words(plan.model.path, plan.machine_file or plan.machine.name, plan.request)]
     words += ["--calibration", plan.calibration] if plan.calibration else []
     emit = ["omniplan", "emit", "PLAN.json", "--as", item.format, "--section", item.id]
     emit += ["--model", item.model] if item.model != plan.model.path else []

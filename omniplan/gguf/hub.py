@@ -111,7 +111,7 @@ def hub_file(place: str) -> HubFile | None:
 
 def listed(place: str) -> Repository:
     """The repository that ``place`` is in; the hub's list, or the cache's where the hub may not be asked."""
-    repo, revision, _, _ = _parts(place)
+    repo, revision, _, _ = named_parts(place)
     with _asking(place):
         from huggingface_hub import HfApi, constants
         from huggingface_hub.hf_api import RepoFile
@@ -129,7 +129,7 @@ def located(place: str) -> Located:
     It is the one of huggingface-hub's cache where that has all of the set, else an address with the login for it.
     Raises ``HeaderError``.
     """
-    repo, revision, quant, name = _parts(place)
+    repo, revision, quant, name = named_parts(place)
     known = Repository(repo=repo, revision=revision, files={})
     if name and (path := in_cache(place, known, name)):
         return Located(place=path)
@@ -188,7 +188,7 @@ def chosen(place: str, repository: Repository, quant: str) -> HubFile:
     raise HeaderError(place, problem, remedy=f"name one of {offered}" if offered else "it holds no GGUF files")
 
 
-def _parts(place: str) -> tuple[str, str, str, str]:
+def named_parts(place: str) -> tuple[str, str, str, str]:
     """Repository, revision, quant and file; the last two empty where they are not named."""
     found = _PLACE.fullmatch(place)
     if not found or ".." in place:

@@ -80,13 +80,18 @@ def _named(setting: tuple[int, str, int]) -> str:
 
 def default_contexts(n_ctx_train: int) -> tuple[int, ...]:
     """Powers of two from 4,096 and the training context, in tokens: at most eight, evenly spaced among those."""
-    last = n_ctx_train or DEFAULT_CONTEXT
-    powers = (LEAST_CONTEXT << shift for shift in range(last.bit_length()))
-    every = (*(n_ctx for n_ctx in powers if n_ctx < last), last)
+    every = usual_contexts(n_ctx_train)
     if len(every) <= _MOST_CONTEXTS:
         return every
     step = (len(every) - 1) / (_MOST_CONTEXTS - 1)
     return tuple(every[round(index * step)] for index in range(_MOST_CONTEXTS))
+
+
+def usual_contexts(n_ctx_train: int) -> tuple[int, ...]:
+    """Powers of two from 4,096, and the training context, in tokens."""
+    last = n_ctx_train or DEFAULT_CONTEXT
+    powers = (LEAST_CONTEXT << shift for shift in range(last.bit_length()))
+    return (*(n_ctx for n_ctx in powers if n_ctx < last), last)
 
 
 def _line(

@@ -1,4 +1,4 @@
-"""A browser without a window."""
+"""A browser without a window, and the page that `make web` built, served as `omniplan serve` does."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+
+from omniplan.errors import InputError
+from omniplan.page.server import page_files
+from tests.browser.visit import Site, serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -31,3 +35,13 @@ def browser() -> Iterator[Browser]:
         chromium = driver.chromium.launch(executable_path=program, args=[*ARGUMENTS, *sandbox])
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    try:
+        files = page_files()
+    except InputError:
+        pytest.skip("the page is not built here: run `make web`")
+    with serving(files) as found:
+        yield found

@@ -15,7 +15,7 @@ from tests.contracts.sources import Source, package
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("mcp",),
+    ("mcp", "page"),
     ("api",),
     ("report", "tune"),
     ("bench", "certify", "check", "engines", "stack", "verify"),

@@ -8,6 +8,9 @@ import { compile } from "json-schema-to-typescript";
 
 // The documents whose types are used: names of schemas.
 const DOCUMENTS = ["report"];
+// What the page and its worker say to each other: classes of `omniplan.page.values`.
+const TALK = { answer: "PageAnswer", "header-shown": "HeaderShown", "model-place": "ModelPlace", question: "PageQuestion" };
+const TABLES = "PageTables";
 
 const web = join(dirname(fileURLToPath(import.meta.url)), "..");
 const out = join(web, "src", "generated");
@@ -28,11 +31,26 @@ function written(schema) {
 }
 
 mkdirSync(out, { recursive: true });
-for (const name of DOCUMENTS) {
-  const schema = written(JSON.parse(python("-m", "omniplan", "schema", name)));
-  const banner = `/* Made from \`omniplan schema ${name}\`. */`;
-  writeFileSync(join(out, `${name}.ts`), await compile(schema, name, { bannerComment: banner, format: false }));
+async function types(name, schema, source) {
+  const options = { bannerComment: `/* Made from ${source}. */`, format: false };
+  writeFileSync(join(out, `${name}.ts`), await compile(written(JSON.parse(schema)), name, options));
 }
-const style = (name) => python("-c", `from omniplan.report.style import ${name}; print(${name}())`);
-writeFileSync(join(out, "palette.css"), style("palette_css"));
-writeFileSync(join(out, "labels.json"), style("palette_labels"));
+
+/** What a function of ours returns, as text. */
+const made = (module, name, shown = "") =>
+  python("-c", `from omniplan.${module} import ${name}; print(${name}()${shown})`);
+
+function schemaOf(kind) {
+  const given = `from omniplan.documents.schema import json_schema; from omniplan.page.values import ${kind}`;
+  return python("-c", `import json; ${given}; print(json.dumps(json_schema(${kind})))`);
+}
+
+for (const name of DOCUMENTS) {
+  await types(name, python("-m", "omniplan", "schema", name), `\`omniplan schema ${name}\``);
+}
+for (const [name, kind] of Object.entries({ ...TALK, "page-tables": TABLES })) {
+  await types(name, schemaOf(kind), `\`omniplan.page.values.${kind}\``);
+}
+writeFileSync(join(out, "tables.json"), made("page.tables", "page_tables", ".to_json()"));
+writeFileSync(join(out, "palette.css"), made("report.style", "palette_css"));
+writeFileSync(join(out, "labels.json"), made("report.style", "palette_labels"));

@@ -1,0 +1,115 @@
+// Runs omniplan's own wheel under Pyodide, beside the page, so that the page never waits for a search.
+import type { Reply, Request } from "./messages";
+
+/** The functions of `omniplan.page.answer`. */
+interface Planner {
+  answers(question: string): { next(): { value: string; done?: boolean }; destroy(): void };
+  place(text: string, listing: string): string;
+  show(place: string, file: string, size: number, beginning: unknown): string;
+}
+
+interface Python {
+  FS: unknown;
+  unpackArchive(data: ArrayBuffer, format: string, options: { extractDir: string }): void;
+  pyimport(name: string): Planner;
+  runPython(code: string): unknown;
+  setInterruptBuffer(buffer: Uint8Array): void;
+  toPy(value: unknown): { destroy(): void };
+}
+
+// Set by the build: the folder of Python's own files beside this script's, and omniplan's wheel and bytecode in it.
+declare const PYTHON: string;
+declare const WHEELS: readonly string[];
+
+// How long a quick answer stands alone, so that whoever drags a slider starts no search that is dropped at once.
+const PAUSE = 120;
+
+let interrupt: Uint8Array = new Uint8Array(1);
+let planner: Planner;
+let python: Python;
+let wanted: { id: number; question: string } | null = null;
+let isAsking = false;
+
+const say = (reply: Reply) => postMessage(reply);
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+async function start(shared: SharedArrayBuffer | null) {
+  const folder = new URL(PYTHON, import.meta.url).href;
+  say({ kind: "step", text: "Loading Python" });
+  const wheels = Promise.all(WHEELS.map((name) => fetch(folder + name).then((response) => response.arrayBuffer())));
+  const { loadPyodide } = await import(/* @vite-ignore */ `${folder}pyodide.mjs`);
+  python = (await loadPyodide({ indexURL: folder })) as Python;
+  say({ kind: "step", text: "Loading omniplan" });
+  const site = python.runPython("import site; site.getsitepackages()[0]") as string;
+  for (const wheel of await wheels) python.unpackArchive(wheel, "zip", { extractDir: site });
+  planner = python.pyimport("omniplan.page.answer");
+  if (shared) python.setInterruptBuffer((interrupt = new Uint8Array(shared)));
+  say({ kind: "ready" });
+}
+
+/** Answers the question that was asked last; one that comes meanwhile takes its place. */
+async function ask() {
+  isAsking = true;
+  for (let asked = wanted; asked; asked = wanted) {
+    wanted = null;
+    await answer(asked.id, asked.question);
+    // What was posted during a search arrives now.
+    await pause(0);
+  }
+  isAsking = false;
+}
+
+async function answer(id: number, question: string) {
+  interrupt[0] = 0;
+  const answers = planner.answers(question);
+  try {
+    for (let found = answers.next(); !found.done && !wanted; found = answers.next()) {
+      say({ kind: "answer", id, text: found.value });
+      await pause(PAUSE);
+      if (wanted) break;
+    }
+    say({ kind: "done", id });
+  } catch (error) {
+    failed(id, error);
+  } finally {
+    answers.destroy();
+  }
+}
+
+function failed(id: number, error: unknown) {
+  const text = String((error as Error).message ?? error).trim();
+  const kind = (error as { type?: string }).type;
+  if (kind === "KeyboardInterrupt") say({ kind: "done", id });
+  // Python's own errors leave it running; whatever else happens to WebAssembly does not.
+  else say({ kind: "failed", id, text: text.slice(text.lastIndexOf("\n") + 1), isFatal: kind === undefined });
+}
+
+function reply(id: number, make: () => string) {
+  interrupt[0] = 0;
+  try {
+    say({ kind: "reply", id, text: make() });
+  } catch (error) {
+    failed(id, error);
+  }
+}
+
+onmessage = ({ data }: MessageEvent<Request>) => {
+  if (data.kind === "start") {
+    start(data.interrupt).catch((error: unknown) => failed(0, error));
+  } else if (data.kind === "ask") {
+    wanted = data;
+    if (!isAsking) void ask();
+  } else if (data.kind === "place") {
+    reply(data.id, () => planner.place(data.text, data.listing));
+  } else {
+    reply(data.id, () => {
+      const beginning = python.toPy(data.beginning);
+      try {
+        return planner.show(data.place, data.file, data.size, beginning);
+      } finally {
+        beginning.destroy();
+      }
+    });
+  }
+};
+
