@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
@@ -58,8 +57,6 @@ def in_order(
 
 def serve() -> None:
     """Do what comes in until nothing does; what a helper's process runs."""
-    # Ctrl-C reaches the whole group; whoever started this says how it ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     come, go = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr
     # The end of its input, or work that fails: whoever waits does it again and says what is wrong.
@@ -129,7 +126,11 @@ class _Shared(Generic[_Job, _Result]):
             return
         command = [sys.executable, "-c", _PROGRAM]
         # A helper that dies, or work that fails in it: its job is done in the end where it fails in the open.
-        with suppress(Exception), subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as helper:
+        # In a group of its own Ctrl-C does not reach it: whoever started it says how it ends.
+        with (
+            suppress(Exception),
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **system.group()) as helper,
+        ):
             assert helper.stdin is not None
             try:
                 with self._lock:

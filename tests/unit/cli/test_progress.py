@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from omniplan.planning import workers
+
 ROOT = Path(__file__).parents[3]
+MODEL = "data/models/DeepSeek-R1-Q4_K_M.gguf"
 pty = pytest.importorskip("pty", reason="no pseudo-terminals here")
 
 WATCHED = """
@@ -72,3 +77,26 @@ def test_ctrl_c_while_importing_is_one_line() -> None:
     done = subprocess.run([sys.executable, "-c", IMPORTING], capture_output=True, text=True, check=False, cwd=ROOT)
 
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "omniplan: interrupted\n")
+
+
+def test_ctrl_c_while_helpers_work_is_one_line() -> None:
+    """Neither they nor their imports say anything."""
+    if workers.cores() < 2:
+        pytest.skip("one processor has no helpers")
+    words = [sys.executable, "-m", "omniplan", "recommend", MODEL, "--machine", "omni-nps1"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        if not children.exists():
+            process.kill()
+            pytest.skip("no /proc here to see helpers")
+        while not helpers_of(process.pid) and process.poll() is None:
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+
+    assert (process.returncode, said) == (130, "omniplan: interrupted\n")
+
+
+def helpers_of(pid: int) -> str:
+    """Processes that any thread of a process started."""
+    return "".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
