@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Final, Unpack
 from omniplan.api.source import load_model, machine_of, model_of, requested, with_projector
 from omniplan.domain.progress import unwatched
 from omniplan.errors import HeaderError, InputError, UnsupportedModel
-from omniplan.gguf.hub import is_repository
-from omniplan.gguf.place import is_path
 
 if TYPE_CHECKING:
     from omniplan.api.source import MachineSource, ModelSource
@@ -76,13 +74,18 @@ def recommend(
 
 def _is_many(source: ModelSource) -> bool:
     """Whether it is a folder or a repository rather than one model."""
+    from omniplan.gguf.hub import is_repository
+    from omniplan.gguf.place import is_path
+
     if not isinstance(source, str | Path):
         return False
     return Path(source).is_dir() if is_path(source) else is_repository(str(source))
 
 
 def _load(sources: Sequence[ModelSource], progress: Progress) -> tuple[list[Offer], list[LeftOut]]:
+    from omniplan.gguf.hub import is_repository
     from omniplan.gguf.model.architectures import row
+    from omniplan.gguf.place import is_path
     from omniplan.planning.recommend import Offer
     from omniplan.planning.recommendation import LeftOut
 
@@ -110,6 +113,8 @@ def _load(sources: Sequence[ModelSource], progress: Progress) -> tuple[list[Offe
 
 
 def _identity(path: str) -> object:
+    from omniplan.gguf.place import is_path
+
     return Path(path).resolve() if is_path(path) else path
 
 
