@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -94,6 +95,8 @@ def load_machine(name_or_path: str | Path) -> Machine:
         if near := nearest(str(name_or_path), profiles):
             problem = f"machine {name_or_path}: no profile, no file, and no words that are understood"
             raise InputError(f"{problem}; did you mean {near}?") from error
+        if re.search(r"[\s,]", str(name_or_path)):
+            raise
         raise InputError(f"{error}; nor is it a file or one of {', '.join(profiles)}") from error
 
 

@@ -77,8 +77,6 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError("--plan: goes with a URL; --launch brings its own plan, and a saved report has been compared")
     if options.models and not options.smoke:
         raise InputError("--models: goes with --smoke; add that, or leave it out")
-    if options.output and not Path(options.output).absolute().parent.is_dir():
-        raise InputError(f"{options.output}: there is no such folder; make it first")
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -26,7 +26,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
         "files", metavar="PATH", nargs="*", help="a script, configuration, build file or log, or a folder"
     )
     command.add_argument("--model", metavar="M", help="the GGUF file that the commands load, instead of the one named")
-    command.add_argument("--machine", metavar="M", help="a profile (see `omniplan machines`) or a machine file")
+    command.add_argument("--machine", metavar="M", help="the machine they shall run on: words, a profile or a file")
     command.add_argument("--fix", action="store_true", help="print a unified diff of what can be mended")
     add_build(command, default=None, usual="the one of the image or folder that runs it")
     add_json(command)

@@ -49,6 +49,8 @@ def check_output(options: argparse.Namespace) -> None:
         return
     if getattr(options, "into", None):
         raise InputError("--into and -o: give one of them; --into changes a file, -o writes a new one")
+    if not Path(path).absolute().parent.is_dir():
+        raise InputError(f"-o {path}: there is no such folder; make it first")
     is_kept = Path(path).is_file() and not options.force
     if is_kept:
         raise InputError(f"-o {path}: is there already; add --force to write over it, or name another file")

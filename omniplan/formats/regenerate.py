@@ -70,13 +70,16 @@ def stack_command(machine: str, build: str) -> str:
 
 
 def command_of(item: Launch) -> str:
-    """What makes the file of ``item``: its plan from its model, and the file from the plan."""
+    """What makes the file of ``item``: one command, or two where it is for another place or build than the plan."""
     if item.origin:
         return f"{item.origin} --as {item.format}"
     plan = item.plan
     words = [*plan_words(plan.model.path, plan.machine_file or plan.machine.name, plan.request)]
     words += ["--calibration", plan.calibration] if plan.calibration else []
-    emit = ["omniplan", "emit", "PLAN.json", "--as", item.format, "--section", item.id]
-    emit += ["--model", item.model] if item.model != plan.model.path else []
-    emit += ["--llama-cpp", item.build.name] if item.build.name != plan.llama_cpp else []
+    file = ["--as", item.format, "--section", item.id]
+    other = ["--model", item.model] if item.model != plan.model.path else []
+    other += ["--llama-cpp", item.build.name] if item.build.name != plan.llama_cpp else []
+    if not other:
+        return shlex.join([*words, *file])
+    emit = ["omniplan", "emit", "PLAN.json", *file, *other]
     return f"{shlex.join(words)} --json > PLAN.json && {shlex.join(emit)}"

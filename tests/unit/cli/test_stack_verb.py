@@ -56,7 +56,7 @@ def test_a_folder_of_files(tmp_path: Path, capsys: Run) -> None:
     assert main([*asked, "--as", "models.conf"]) == 2
     assert {file.name for file in out.iterdir()} == names
     assert main(["stack", str(path), "--machine", "single-3090", "-o", str(tmp_path / "no" / "where")]) == 2
-    assert "cannot be made" in capsys.readouterr().err
+    assert "no such folder" in capsys.readouterr().err
 
 
 def test_what_does_not_fit_is_1(tmp_path: Path, capsys: Run) -> None:

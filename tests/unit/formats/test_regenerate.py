@@ -55,10 +55,10 @@ def test_files_of_machines_and_calibrations_are_in_it(tmp_path: Path, capsys: py
 
 
 def _again(text: str) -> list[str]:
-    """The arguments of ``omniplan plan`` in an emitted file."""
+    """The arguments of ``omniplan plan`` in an emitted file, with the plan itself for what it is written as."""
     (line,) = (line for line in text.splitlines() if "regenerate: " in line)
     words = shlex.split(line.partition("regenerate: ")[2])
-    return words[1 : words.index(">")]
+    return [*words[1 : words.index("--as")], "--json"]
 
 
 @pytest.mark.parametrize(
