@@ -1,4 +1,4 @@
-"""The verb that ranks several files of one model, and quants nobody downloaded yet."""
+"""The verb that says which quant of a model to take, or which of many models run here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _quants(text: str) -> list[str]:
 
 def _declare(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "models", metavar="MODEL", nargs="+", help="files of one model, or folders that hold them; headers are enough"
+        "models", metavar="MODEL", nargs="+", help="files, folders, or hf:OWNER/REPO; headers are enough"
     )
     add_machine(command)
     command.add_argument(
@@ -67,5 +67,5 @@ def _run(options: argparse.Namespace) -> int:
 
 
 VERBS: Final = (
-    Verb(name="recommend", help="rank several quants of one model by fit and speed", declare=_declare, run=_run),
+    Verb(name="recommend", help="say which quant to take, or which models run here", declare=_declare, run=_run),
 )

@@ -81,11 +81,15 @@ def make_recommendation(
     estimates, refused = _estimates(best, what_if)
     first = offers[0].model
     is_usual = request.n_ctx is None and request.n_ctx_least is None
-    if is_usual and len({Identity.of(offer.model) for offer in offers}) == 1:
+    own = Identity.of(first)
+    is_one = not any(Identity.of(offer.model).differences(own) for offer in offers)
+    if is_usual and is_one:
         # The same for all, though files of one model may say differently what it was trained for.
         request = replace(request, n_ctx=usual_context(first))
     plan = partial(_option, machine, request, is_usual)
     found = in_order(plan, [*offers, *estimates], progress, lambda offer: f"planning {offer.quant}")
+    # Nor are they always called alike.
+    found = [replace(option, model=found[0].model) for option in found] if is_one else found
     options, why = _ranked(found, _SECONDS[request.objective])
     return Recommendation(
         model=found[0].model,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -187,3 +188,15 @@ def test_the_same_tensors_have_the_same_plan() -> None:
     assert again.assumptions
     assert [tensor.type for tensor in again.header.tensors] == [tensor.type for tensor in model.header.tensors]
     assert (plan.server_args, plan.margins) == (other.server_args, other.margins)
+
+
+def test_files_of_one_model_may_be_called_differently(tmp_path: Path) -> None:
+    """Names with words about storage are one model's, and are not told apart."""
+    model = omniplan.load_model(ZOO / "Qwen3-0.6B-Q8_0.gguf")
+    named = {"general.name": "Qwen3-0.6B-Q4_K_M"}
+    small = omniplan.requantise(model, "Q4_K_M")
+    header = replace(small.header, metadata={**small.header.metadata, **named})
+    found = omniplan.recommend([model, replace(small, header=header)], single(24), n_ctx=4096, baselines=False)
+
+    assert found.is_one_model
+    assert found.why
