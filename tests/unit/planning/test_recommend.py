@@ -190,7 +190,7 @@ def test_the_same_tensors_have_the_same_plan() -> None:
     assert (plan.server_args, plan.margins) == (other.server_args, other.margins)
 
 
-def test_files_of_one_model_may_be_called_differently(tmp_path: Path) -> None:
+def test_files_of_one_model_may_be_called_differently() -> None:
     """Names with words about storage are one model's, and are not told apart."""
     model = omniplan.load_model(ZOO / "Qwen3-0.6B-Q8_0.gguf")
     named = {"general.name": "Qwen3-0.6B-Q4_K_M"}
