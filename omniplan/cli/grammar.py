@@ -14,7 +14,7 @@ from omniplan.errors import InputError, meant
 GROUPS: Final[Mapping[str, Mapping[str, str]]] = {
     "Choose what to run": {
         "plan": 'omniplan plan model.gguf --machine "RTX 4090, 64 GB DDR5" --ctx 32k',
-        "recommend": "omniplan recommend Q4_K_M.gguf Q8_0.gguf --machine RTX3090",
+        "recommend": "omniplan recommend hf:unsloth/GLM-4.7-Flash-GGUF --machine RTX3090",
         "frontier": "omniplan frontier model.gguf --ctx 8k,32k,128k",
         "stack": "omniplan stack STACK.toml --as models.conf",
         "engines": "omniplan engines model.gguf --site cuda=12.8",
@@ -55,6 +55,8 @@ _CODES: Final = (
 )
 _WIDTH: Final = 80
 _INDENT: Final = 13
+# What most people come for.
+_FIRST: Final = ("plan", "recommend", "footprint", "check")
 EXAMPLES: Final = {name: example for group in GROUPS.values() for name, example in group.items()}
 
 
@@ -86,7 +88,7 @@ class Top(Grammar):
 
     def format_help(self) -> str:
         """Every verb with its example, then the exit codes."""
-        return "\n".join((*_head(), *_grouped(self.helps, with_examples=True), *textwrap.wrap(_CODES, _WIDTH))) + "\n"
+        return "\n".join((*_head(), *_grouped(self.helps), *textwrap.wrap(_CODES, _WIDTH))) + "\n"
 
 
 def _head() -> Iterator[str]:
@@ -96,20 +98,22 @@ def _head() -> Iterator[str]:
     yield ""
 
 
-def _grouped(helps: Mapping[str, str], *, with_examples: bool) -> Iterator[str]:
+def _grouped(helps: Mapping[str, str]) -> Iterator[str]:
     for title, verbs in GROUPS.items():
         yield f"{title}:"
-        for name in verbs:
+        for name, example in verbs.items():
             yield f"  {name:<{_INDENT - 2}}{helps[name]}"
-            if with_examples:
-                yield f"{'':{_INDENT}}{verbs[name]}"
+            yield f"{'':{_INDENT}}{example}"
         yield ""
 
 
-def short_help(verbs: Sequence[Verb]) -> str:
-    """What ``omniplan`` alone says."""
-    end = "`omniplan help` has an example of each, `omniplan help VERB` its options."
-    return "\n".join((*_head(), *_grouped({verb.name: verb.help for verb in verbs}, with_examples=False), end))
+def short_help() -> str:
+    """What ``omniplan`` alone says: where to start, and every verb's name."""
+    width = max(map(len, GROUPS)) + 2
+    groups = (f"{title:<{width}}{' '.join(verbs)}" for title, verbs in GROUPS.items())
+    starts = (f"  {EXAMPLES[name]}" for name in _FIRST)
+    end = "`omniplan help` says what each does, `omniplan help VERB` its options."
+    return "\n".join((*_head(), *starts, "", *groups, "", end))
 
 
 def parser(verbs: Sequence[Verb]) -> Top:

@@ -80,12 +80,12 @@ def _calibrate(options: argparse.Namespace) -> int:
         raise InputError(
             f"{options.server_args[0]}: llama-server's arguments belong to --log; add that, or leave them out"
         )
-    from omniplan.machines.files import load_machine
+    from omniplan.api.source import machine_of
     from omniplan.machines.probe.bandwidth import calibrate
     from omniplan.machines.probe.gpu_bandwidth import calibrate_gpus, installed_torch
     from omniplan.machines.probe.systems import this_host
 
-    machine = load_machine(options.machine) if options.machine else this_host(options.name)
+    machine = machine_of(options.machine) if options.machine else this_host(options.name)
     with watched() as progress:
         measured = calibrate(machine, progress=progress)
     rates = measured.memory

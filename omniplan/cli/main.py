@@ -107,7 +107,7 @@ def entry() -> None:
 
 def _run(arguments: list[str]) -> int:
     if not arguments:
-        return show(grammar.short_help(VERBS))
+        return show(grammar.short_help())
     own, rest = _cut(arguments)
     namespace = grammar.parse(own, VERBS)
     if rest and not namespace.takes_server_args:

@@ -39,7 +39,7 @@ def _policy(text: str) -> str:
     try:
         Headroom.parse(text)
     except InputError as error:
-        raise InputError('expected "1024" (MiB per GPU), "10%" or "default"') from error
+        raise InputError('expected "1024" (MiB per GPU), "2g", "10%" or "default"') from error
     return text
 
 
