@@ -57,14 +57,14 @@ def recommend(
     fits is an answer, not an error.
     """
     from omniplan.domain.model import Model
-    from omniplan.llamacpp.quant.ladder import ladder
+    from omniplan.llamacpp.quant.usual import usual_quants
     from omniplan.planning.recommend import make_recommendation
 
     sources = [models] if isinstance(models, str | Path | Model) else list(models)
     offers, left_out = _load(sources, progress)
     if what_if is None:
         is_file = len(offers) == len(sources) == 1 and not _is_many(sources[0])
-        what_if = ladder(offers[0].model) if is_file else ()
+        what_if = usual_quants(offers[0].model) if is_file else ()
     asked = requested(request, build, changes)
     if len(offers) == 1:
         asked = with_projector(offers[0].model, asked)
@@ -147,7 +147,7 @@ def _repository(place: str, progress: Progress) -> tuple[list[Offer], list[LeftO
 def _unread(item: OfferedQuant, known: Model) -> Offer:
     """A quant whose header was not read, from one that was; raises InputError for a quant that nobody knows."""
     from omniplan.domain.evidence import Assumption
-    from omniplan.llamacpp.quant.ladder import estimated
+    from omniplan.llamacpp.quant.usual import estimated
     from omniplan.planning.recommend import Offer
 
     quant = item.file.quant.upper()

@@ -17,10 +17,10 @@ from omniplan.errors import ArgumentError, InputError, UnsupportedModel
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.load.margin import unpriced_build
 from omniplan.llamacpp.load.unpriced import unpriced_devices
-from omniplan.llamacpp.quant.ladder import assumed_loss, estimated, known_quant, published_loss
 from omniplan.llamacpp.quant.quality import quality
 from omniplan.llamacpp.quant.requantise import bits_per_weight, quant_name
 from omniplan.llamacpp.quant.same_model import Identity
+from omniplan.llamacpp.quant.usual import assumed_loss, estimated, known_quant, published_loss
 from omniplan.planning.frontier import short, too_small
 from omniplan.planning.frontier_values import Outcome
 from omniplan.planning.ladder import Ladder

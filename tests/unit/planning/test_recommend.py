@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import omniplan
-from omniplan.llamacpp.quant.ladder import assumed_loss
 from omniplan.llamacpp.quant.same_model import plain_name
+from omniplan.llamacpp.quant.usual import assumed_loss
 from omniplan.planning.recommend import NOTICED, READ, WORTH
 from omniplan.planning.text_recommendation import recommendation_screen
 from tests.headers import make_header
@@ -106,7 +106,7 @@ def test_quality_is_what_was_published_or_not_known() -> None:
     assert "ik_llama.cpp" in dynamic.assumptions[-1].source
 
 
-def test_a_model_trained_in_few_bits_has_no_ladder() -> None:
+def test_a_model_trained_in_few_bits_has_no_other_quants() -> None:
     """More bits of MXFP4 add no quality."""
     assert len(omniplan.recommend(ZOO / "gpt-oss-20b-MXFP4_MOE.gguf", single(24), baselines=False).options) == 1
 

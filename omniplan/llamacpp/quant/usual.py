@@ -1,4 +1,4 @@
-"""The quants that publishers offer of a model (``data/ladder.toml``), and what a model would be as one of them."""
+"""The quants that publishers usually offer (``data/usual_quants.toml``), and what a model would be as one of them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from omniplan.llamacpp.quant.quality import PublishedLoss, quality
 from omniplan.llamacpp.quant.requantise import quant_name, renamed, requantise
 from omniplan.llamacpp.quant.table import find_mix, quantize_rules
 
-_FILE: Final = "ladder.toml"
+_FILE: Final = "usual_quants.toml"
 _Share = Annotated[float, Column(least=-1, most=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
+class UsualQuant:
     """One quant that is offered; ``like`` is the mix that a dynamic one is estimated as, empty for a mix itself.
 
     ``least`` and ``most`` say by which shares published files were smaller or larger than that, as ``source`` lists.
@@ -36,19 +36,19 @@ class Rung:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LadderTable:
+class UsualQuants:
     """The whole table."""
 
     source: str
-    rungs: Annotated[Mapping[str, Rung], Column(key="quant")]
+    rows: Annotated[Mapping[str, UsualQuant], Column(key="quant")]
 
 
 @cache
-def _rungs() -> Mapping[str, Rung]:
-    return read_table(_FILE, LadderTable).rungs
+def _usual() -> Mapping[str, UsualQuant]:
+    return read_table(_FILE, UsualQuants).rows
 
 
-def ladder(model: Model) -> tuple[str, ...]:
+def usual_quants(model: Model) -> tuple[str, ...]:
     """The quants beside that of ``model`` that are usually offered, largest first.
 
     None of a model that was trained in the type of most of its bytes: more bits of that add no quality.
@@ -56,7 +56,7 @@ def ladder(model: Model) -> tuple[str, ...]:
     if is_native(model):
         return ()
     own = quant_name(model.header)
-    return tuple(rung.name for rung in _rungs().values() if not rung.rare and rung.name != own)
+    return tuple(row.name for row in _usual().values() if not row.rare and row.name != own)
 
 
 def is_native(model: Model) -> bool:
@@ -73,23 +73,23 @@ def estimated(model: Model, quant: str) -> Model:
 
     A dynamic one has the types of the mix it is like, and says by how much published files differed.
     """
-    rung = _rungs().get(quant.upper())
-    if rung is None or not rung.like:
+    row = _usual().get(quant.upper())
+    if row is None or not row.like:
         return requantise(model, quant)
-    made = requantise(model, rung.like)
-    sizes = f"published files were {rung.least:+.0%} to {rung.most:+.0%} of that size"
+    made = requantise(model, row.like)
+    sizes = f"published files were {row.least:+.0%} to {row.most:+.0%} of that size"
     noted = Assumption(
-        subject=f"quant {rung.name}",
-        statement=f"an estimate, not a file: its types are chosen by measurement; counted as {rung.like}, {sizes}",
-        source=rung.source,
+        subject=f"quant {row.name}",
+        statement=f"an estimate, not a file: its types are chosen by measurement; counted as {row.like}, {sizes}",
+        source=row.source,
     )
-    header = replace(made.header, paths=(renamed(model.header.paths[0], rung.name),))
+    header = replace(made.header, paths=(renamed(model.header.paths[0], row.name),))
     return replace(made, header=header, assumptions=(*model.assumptions, noted))
 
 
 def known_quant(name: str) -> str:
     """The quant called ``name`` as it is written everywhere; raises InputError for one that nobody knows."""
-    return name.upper() if name.upper() in _rungs() else find_mix(name).name
+    return name.upper() if name.upper() in _usual() else find_mix(name).name
 
 
 def published_loss(name: str) -> PublishedLoss | None:
@@ -99,8 +99,8 @@ def published_loss(name: str) -> PublishedLoss | None:
 
 def assumed_loss(name: str, bits: float) -> float:
     """The share of perplexity to count with for a quant: published, that of the mix it is like, or by its bits."""
-    rung = _rungs().get(name.upper())
-    known = published_loss(rung.like if rung and rung.like else name)
+    row = _usual().get(name.upper())
+    known = published_loss(row.like if row and row.like else name)
     if known:
         return known.loss
     # Of published mixes as large or smaller, the one that loses least; 16 bits lose nothing.
