@@ -194,8 +194,11 @@ if __name__ == "__main__":
     import os
     import tempfile
 
+    from docs.making import pictures
+
     os.chdir(ROOT)
     for document in DOCUMENTS:
         with tempfile.TemporaryDirectory() as temporary:
             changed = renew(document, Path(temporary)) if "--write" in sys.argv else False
         sys.stdout.write(f"{document.relative_to(ROOT)}{': renewed' if changed else ''}\n")
+    pictures.main()
