@@ -119,12 +119,6 @@ PICTURES: Final = (
         draw=terminal,
     ),
     Picture(
-        name="too-large",
-        command=f'footprint --machine "{_DESK}" -- llama-server -m {_GLM} -c 202752 -ub 4096',
-        answer=on_terminal,
-        draw=terminal,
-    ),
-    Picture(
         name="frontier",
         command=f"frontier {_GLM} --machine dual-4090-5070ti --ubatch 512 --ctx 16384,65536,202752",
         answer=as_json,
