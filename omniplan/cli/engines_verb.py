@@ -6,7 +6,7 @@ import argparse
 from typing import Final
 
 from omniplan import api
-from omniplan.cli.output import show
+from omniplan.cli.output import present, show
 from omniplan.cli.request import add_context, request_of
 from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_model, read_model
 from omniplan.errors import InputError
@@ -32,7 +32,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.engines.text import engines_text
+    from omniplan.engines.text import engines_screen
     from omniplan.engines.values import Viability
 
     found = api.weigh_engines(
@@ -43,7 +43,7 @@ def _run(options: argparse.Namespace) -> int:
         as_of=options.as_of,
         versions=dict(_version(text) for text in options.engine_version),
     )
-    show(found.to_json() if options.json else engines_text(found))
+    show(found.to_json()) if options.json else present(engines_screen(found), options)
     return 0 if any(item.verdict is not Viability.BLOCKED for item in found.engines) else 1
 
 

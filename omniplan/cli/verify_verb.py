@@ -6,7 +6,7 @@ import argparse
 from typing import Final
 
 from omniplan import api
-from omniplan.cli.output import show
+from omniplan.cli.output import present, show
 from omniplan.cli.verbs import Verb, add_build, add_json, add_report
 
 
@@ -28,7 +28,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.verify.text import verification_text
+    from omniplan.verify.text import verification_screen
 
     found = api.verify(
         options.log,
@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     if options.report:
         api.write_report(api.report(found), options.report)
-    show(found.to_json() if options.json else verification_text(found))
+    show(found.to_json()) if options.json else present(verification_screen(found), options)
     return 0 if found.is_ok else 1
 
 

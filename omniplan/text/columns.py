@@ -11,9 +11,11 @@ from omniplan.text.palette import Hue, palette
 from omniplan.text.screen import Cell, Gauge, Heading, Tabular, Toned
 
 _GAP: Final = 2
-# A bar is no shorter, nor longer on wide screens; prose and names are no narrower where they are wrapped.
+# A bar is no shorter, nor longer on wide screens; prose is no narrower where it is wrapped.
 _BAR: Final = (8, 48)
 _PROSE: Final = 24
+# Where even the first column and one other are too wide, cells are cut into pieces of at least this.
+_LEAST: Final = 4
 
 
 def narrowed(table: Tabular, columns: int) -> Tabular:
@@ -72,9 +74,10 @@ def _sizes(table: Tabular, columns: int) -> list[int]:
         more = max(0, min(left, most - sizes[index]))
         sizes[index] += more
         left -= more
-    if left < 0:
+    while left < 0 and max(sizes) > _LEAST:
         widest = sizes.index(max(sizes))
-        sizes[widest] = max(_PROSE, sizes[widest] + left)
+        sizes[widest] -= 1
+        left += 1
     return sizes
 
 

@@ -49,7 +49,7 @@ def laid_out(screen: Screen, look: Look) -> list[Tones]:
             is_cut = is_cut or (isinstance(shown, Tabular) and shown is not block)
             lines += _lines(shown, look)
     if is_cut and look.more:
-        lines.append((Toned(look.more, Hue.QUIET),))
+        lines += [(), (Toned(look.more, Hue.QUIET),)]
     return lines
 
 

@@ -1,4 +1,4 @@
-"""A verification as text for a person: the run, the table, speeds, findings, the verdict."""
+"""A verification as a screen: the verdict, findings and speeds, then the run and its figures."""
 
 from __future__ import annotations
 
@@ -6,25 +6,36 @@ import shlex
 from collections.abc import Iterator
 from typing import Final
 
-from omniplan.text.table import table
+from omniplan.text.palette import Hue
+from omniplan.text.screen import Cell, Heading, Level, Passage, Prose, Screen, Tabular, Toned
 from omniplan.units import MIB, mib
 from omniplan.verify.logs.report import BufferKind, Load, LoadReport
 from omniplan.verify.values import ComparedColumn, RunFinding, Verification
 
 _SHOWN: Final = 4
+_HUES: Final = {"error": Hue.BAD, "warning": Hue.WARNING, "info": Hue.QUIET}
 
 
-def verification_text(found: Verification) -> str:
-    """Everything a reader should know, the verdict last."""
-    lines = [*_run_lines(found.report)]
-    if found.basis:
-        lines += ["", f"Predicted from {found.basis}: {shlex.join(found.args)}"]
-    if found.rows:
-        lines += ["", _table(found.rows)]
-    elif found.report.load is not None and found.report.load.has_buffers:
-        lines += ["", _buffers(found.report.load)]
-    lines += [*_speed_lines(found), *_usage_lines(found), *_finding_lines(found), *_assumed(found), "", _verdict(found)]
-    return "\n".join(lines)
+def verification_screen(found: Verification) -> Screen:
+    """The verdict first, then what a reader should know of the run; the devices and what was assumed a level below."""
+    load = found.report.load
+    figures = [_table(found.rows)] if found.rows else [_buffers(load)] if load is not None and load.has_buffers else []
+    first, *devices = map(_hung, _run_lines(found.report))
+    basis = [Prose(f"Predicted from {found.basis}: {shlex.join(found.args)}", hang=2)] if found.basis else []
+    return Screen(
+        (
+            Passage([_verdict(found), first]),
+            Passage(list(map(_finding, found.findings)), title="Findings"),
+            Passage(figures),
+            Passage([*map(_hung, _speed_lines(found)), *map(_hung, _usage_lines(found))]),
+            Passage([*devices, *basis], level=Level.TABLES),
+            Passage([_hung(f"- {item.subject}: {item.statement}") for item in found.assumptions], title="Assumed"),
+        )
+    )
+
+
+def _hung(text: str) -> Prose:
+    return Prose(text, hang=2)
 
 
 def _run_lines(report: LoadReport) -> Iterator[str]:
@@ -59,8 +70,8 @@ def _model_line(load: Load) -> str:
     return ", ".join(parts)
 
 
-def _table(rows: tuple[ComparedColumn, ...]) -> str:
-    shown = [
+def _table(rows: tuple[ComparedColumn, ...]) -> Tabular:
+    shown: list[tuple[Cell, ...]] = [
         (
             row.pool if row.is_of_model else f"{row.part.value}, {row.pool}",
             row.column,
@@ -68,12 +79,24 @@ def _table(rows: tuple[ComparedColumn, ...]) -> str:
             _mib(row.actual),
             _signed(row.difference),
             f"±{row.tolerance / MIB:,.1f}",
-            row.remark or ("yes" if row.is_within else "NO"),
+            row.remark or _within(row),
         )
         for row in rows
     ]
-    header = ("device", "bytes of", "predicted MiB", "actual MiB", "difference", "tolerance", "within")
-    return table(header, shown, left=2)
+    columns = (
+        Heading("device", is_left=True),
+        Heading("bytes of", is_left=True),
+        Heading("predicted MiB"),
+        Heading("actual MiB"),
+        Heading("difference"),
+        Heading("tolerance", rank=1),
+        Heading("within", is_prose=True),
+    )
+    return Tabular(columns, shown)
+
+
+def _within(row: ComparedColumn) -> Toned:
+    return Toned("yes", Hue.GOOD) if row.is_within else Toned("NO", Hue.BAD)
 
 
 def _mib(size: int | None) -> str:
@@ -84,11 +107,11 @@ def _signed(size: int | None) -> str:
     return "" if size is None else f"{size / MIB:+,.2f}"
 
 
-def _buffers(load: Load) -> str:
+def _buffers(load: Load) -> Tabular:
     devices = list(dict.fromkeys(buffer.device for buffer in load.all_buffers()))
     kinds = [kind for kind in BufferKind if load.sizes(kind)]
     rows = [(device, *(_mib(load.sizes(kind).get(device)) for kind in kinds)) for device in devices]
-    return table(("buffer, MiB", *(kind.value for kind in kinds)), rows)
+    return Tabular([Heading("buffer, MiB", is_left=True), *(Heading(kind.value) for kind in kinds)], rows)
 
 
 def _speed_lines(found: Verification) -> Iterator[str]:
@@ -106,29 +129,17 @@ def _usage_lines(found: Verification) -> Iterator[str]:
         yield f"nvidia-smi: {usage.device} {mib(usage.used)}{total} in use"
 
 
-def _finding_lines(found: Verification) -> Iterator[str]:
-    if found.findings:
-        yield ""
-        yield "Findings:"
-    yield from (_finding(item) for item in found.findings)
-
-
-def _finding(item: RunFinding) -> str:
+def _finding(item: RunFinding) -> Prose:
     numbers = ", ".join((*map(str, item.lines[:_SHOWN]), *(["..."] if len(item.lines) > _SHOWN else [])))
     lines = f" (line {numbers})" if numbers else ""
     advice = f"; {item.advice}" if item.advice else ""
-    return f"- {item.severity.value}: {item.statement}{lines}{advice} [{item.source}]"
+    severity = Toned(item.severity.value, _HUES.get(item.severity.value, Hue.PLAIN))
+    return Prose(("- ", severity, f": {item.statement}{lines}{advice}", Toned(f" [{item.source}]", Hue.QUIET)), hang=2)
 
 
-def _assumed(found: Verification) -> Iterator[str]:
-    if found.assumptions:
-        yield ""
-        yield "Assumed:"
-    yield from (f"- {item.subject}: {item.statement}" for item in found.assumptions)
-
-
-def _verdict(found: Verification) -> str:
+def _verdict(found: Verification) -> Prose:
     judged = [row for row in found.rows if row.is_within is not None]
     within = sum(1 for row in judged if row.is_within)
     counts = f" ({within} of {len(judged)} figures are within)" if judged else ""
-    return f"Verdict: {found.verdict.value}{counts}"
+    verdict = Toned(found.verdict.value, Hue.GOOD if found.is_ok else Hue.BAD)
+    return Prose(("Verdict: ", verdict, counts), hang=2)

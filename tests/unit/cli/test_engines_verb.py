@@ -47,7 +47,7 @@ def test_json_keeps_its_schema(capsys: Run) -> None:
 
 def test_no_engine_at_all_is_1(capsys: Run) -> None:
     """A model too large for one small machine, with the sums of each."""
-    code = main(["engines", DEEPSEEK, "--machine", "single-3090", "--ctx", "4096", "--site", "weights=gguf"])
+    code = main(["engines", DEEPSEEK, "--machine", "single-3090", "--ctx", "4096", "--site", "weights=gguf", "-v"])
     shown = capsys.readouterr().out
 
     assert code == 1

@@ -15,10 +15,11 @@ from omniplan.units import MIB
 from omniplan.verify.logs import parse_log
 from omniplan.verify.logs.report import BreakdownRow, LoadReport
 from omniplan.verify.pools import one_memory
-from omniplan.verify.text import verification_text
+from omniplan.verify.text import verification_screen
 from omniplan.verify.values import RunSeverity, RunVerdict, Verification
 from tests import diary
 from tests.log_writer import ERAS, render
+from tests.screens import everything
 
 ERA = ERAS["2025"]
 
@@ -55,7 +56,7 @@ def test_the_cache_follows_the_split_not_the_override() -> None:
     assert "32+15" in named(found)["kv-elsewhere"]
     assert found.verdict is RunVerdict.OUTSIDE
     within = [row.is_within for row in found.rows if row.is_within is not None]
-    assert f"({sum(within)} of {len(within)} figures are within)" in verification_text(found)
+    assert f"({sum(within)} of {len(within)} figures are within)" in everything(verification_screen(found))
     assert "-ts 33,14" in next(item.advice for item in found.findings if item.name == "kv-off-weights")
 
 
