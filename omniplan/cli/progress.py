@@ -34,7 +34,7 @@ class _Display:
     """One line that is redrawn, once the work has taken long enough to say so, and is gone at its end."""
 
     def __init__(self) -> None:
-        self._told: tuple[int, int, str] = (0, 0, "")
+        self._told: tuple[int, int, str] = (0, 0, "starting")
         self._lock = threading.Lock()
         self._is_closed = False
         self._bar: rich.progress.Progress | None = None
