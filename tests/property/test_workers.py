@@ -123,3 +123,29 @@ def test_progress_is_told_of_what_is_done_here(n_cores: int, monkeypatch: pytest
 
     assert told[0] == (0, 3, "job -1")
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="groups of processes are POSIX's")
+def test_an_interrupt_ends_helpers_and_is_told_once(tmp_path: Path) -> None:
+    """Ctrl-C goes to the group of whoever started them, who ends them; they say nothing."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, signal, time\n"
+        "from omniplan.planning import workers\n"
+        "workers.cores, workers.PATIENCE, workers.PAYS = (lambda: 3), 0.0, 0.0\n"
+        "begun = []\n"
+        "def named(job):\n"
+        "    begun.append(job)\n"
+        "    if len(begun) == 3:\n"
+        "        os.killpg(0, signal.SIGINT)\n"
+        "    return str(job)\n"
+        "try:\n"
+        "    workers.in_order(time.sleep, [0.2] * 24, named=named)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, check=True, timeout=60, start_new_session=True
+    )
+
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")
