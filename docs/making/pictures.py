@@ -127,18 +127,8 @@ PICTURES: Final = (
 )
 
 
-def screenshot(name: str, width: int, height: int, *verb: str) -> None:
-    """A report of a plan as Chromium shows it; needs that, and what ``make web`` built, so no test asks for it."""
-    with tempfile.TemporaryDirectory() as folder:
-        page = Path(folder) / "report.html"
-        subprocess.run([sys.executable, "-m", "omniplan", *verb, "--report", str(page)], cwd=ROOT, check=True)
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={folder}/user"]
-        size, path = f"--window-size={width},{height}", FOLDER / f"{name}.png"
-        subprocess.run(["chromium", *options, size, f"--screenshot={path}", page.as_uri()], check=True)
-
-
 def main() -> None:
-    """Draw what is not of today, or only name it; and with ``--browser`` what only a browser shows."""
+    """Draw what is not of today, or only name it."""
     FOLDER.mkdir(exist_ok=True)
     for picture in PICTURES:
         if picture.is_of_today():
@@ -150,8 +140,6 @@ def main() -> None:
         sys.stdout.write(
             f"{picture.path.relative_to(ROOT)}: {'drawn' if '--write' in sys.argv else 'of another day'}\n"
         )
-    if "--browser" in sys.argv:
-        screenshot("report", 1100, 1310, "plan", _GLM, "--machine", _DESK, "--ctx", "32768")
 
 
 if __name__ == "__main__":
