@@ -5,7 +5,7 @@ python examples/budgets.py
 
 import omniplan
 
-MODEL = "data/models/GLM-4.7-Flash-Q8_0.gguf"
+MODEL = "GLM-4.7-Flash-Q8_0"
 BUDGETS_GIB = (4, 8, 12, 16, 20, 24, 28, 32, 36)
 
 

@@ -5,7 +5,7 @@ python examples/check_a_command.py
 
 import omniplan
 
-MODEL = "data/models/GLM-4.7-Flash-Q8_0.gguf"
+MODEL = "GLM-4.7-Flash-Q8_0"
 COMMANDS = (
     "-c 131072 -np 1 -ngl 99 -ts 33,15 -b 1024 -ub 1024 --fit off",
     "-c 131072 -np 1 -ngl 99 -ts 33,15 -ctk q8_0 -ctv q8_0 -fa on --fit off",

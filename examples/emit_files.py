@@ -5,7 +5,7 @@ python examples/emit_files.py
 
 import omniplan
 
-MODELS = {"glm": "data/models/GLM-4.7-Flash-Q8_0.gguf", "r1": "data/models/DeepSeek-R1-Q4_K_M.gguf"}
+MODELS = {"glm": "GLM-4.7-Flash-Q8_0", "r1": "DeepSeek-R1-Q4_K_M"}
 OLD_BUILD = "b8022"
 
 

@@ -6,7 +6,7 @@ python examples/pins.py
 import omniplan
 from omniplan import Override
 
-MODEL = "data/models/GLM-4.7-Flash-Q8_0.gguf"
+MODEL = "GLM-4.7-Flash-Q8_0"
 PINS = (
     (),
     (Override(r"blk\.[0-9]\.", "CUDA0"),),

@@ -23,7 +23,7 @@ def main() -> None:
         print(f"{reason.verdict}: {reason.subject}: {reason.statement}")
 
 
-DEFAULTS = ["data/models/GLM-4.7-Flash-Q8_0.gguf", "dual-4090-5070ti", "32768"]
+DEFAULTS = ["GLM-4.7-Flash-Q8_0", "dual-4090-5070ti", "32768"]
 
 if __name__ == "__main__":
     main()

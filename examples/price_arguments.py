@@ -6,7 +6,7 @@ python examples/price_arguments.py
 import omniplan
 from omniplan.units import mib
 
-MODEL = "data/models/GLM-4.7-Flash-Q8_0.gguf"
+MODEL = "GLM-4.7-Flash-Q8_0"
 BASE = "-c 32768 -np 1 -ngl 99 -ts 34,14 --fit off"
 CHANGES = ("", "-ub 2048", "-fa off", "-ctk q8_0 -ctv q8_0", "-np 4", "-ot none=CPU")
 

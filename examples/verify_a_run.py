@@ -7,7 +7,7 @@ from pathlib import Path
 
 import omniplan
 
-MODEL = "data/models/GLM-4.7-Flash-Q8_0.gguf"
+MODEL = "GLM-4.7-Flash-Q8_0"
 MACHINE = omniplan.load_machine("dual-4090-5070ti")
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import omniplan
 
-MODEL = "data/models/DeepSeek-R1-Q4_K_M.gguf"
+MODEL = "DeepSeek-R1-Q4_K_M"
 
 
 def main() -> None:

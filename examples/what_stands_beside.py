@@ -6,7 +6,7 @@ python examples/what_stands_beside.py
 import omniplan
 from omniplan.units import mib
 
-HEADED = "data/models/Qwen3.6-27B-MTP-Q4_K_M.gguf"
+HEADED = "Qwen3.6-27B-MTP-Q4_K_M"
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ python examples/which_quant.py
 
 import omniplan
 
-MODEL = "data/models/GLM-4.7-Flash-Q8_0.gguf"
+MODEL = "GLM-4.7-Flash-Q8_0"
 QUANTS = ("Q6_K", "Q4_K_M", "IQ3_M")
 
 

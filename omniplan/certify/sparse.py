@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omniplan.domain.header import Header
 from omniplan.errors import InputError
-from omniplan.gguf.place import is_path
+from omniplan.gguf.place import is_path, located
 from omniplan.units import pad
 
 
@@ -20,7 +20,7 @@ def complete_file(header: Header, folder: Path) -> Path:
     if not is_path(header.paths[0]):
         raise InputError(f"{header.paths[0]}: llama.cpp's library reads only files of this host; download it")
     if not header.header_only:
-        return Path(header.paths[0])
+        return Path(located(header.paths[0]).place)
     try:
         copies = [_copy(header, shard, folder) for shard in range(len(header.paths))]
     except OSError as error:
@@ -29,7 +29,7 @@ def complete_file(header: Header, folder: Path) -> Path:
 
 
 def _copy(header: Header, shard: int, folder: Path) -> Path:
-    source = Path(header.paths[shard])
+    source = Path(located(header.paths[shard]).place)
     target = folder / source.name
     shutil.copyfile(source, target)
     ends = [tensor.offset + tensor.nbytes for tensor in header.tensors if tensor.shard == shard]

@@ -20,7 +20,7 @@ def complete(top: Top) -> None:
     for command in top.verbs.values():
         for action in command._actions:
             if action.dest in _MODELS:
-                action.completer = models  # type: ignore[attr-defined]
+                action.completer = _either(models, _listed(_shipped))  # type: ignore[attr-defined]
             elif words := _WORDS.get(action.dest):
                 action.completer = _listed(words)  # type: ignore[attr-defined]
     argcomplete.autocomplete(top)
@@ -28,6 +28,16 @@ def complete(top: Top) -> None:
 
 def _listed(words: Callable[[], Iterable[str]]) -> Callable[..., list[str]]:
     return lambda prefix, **_: [word for word in words() if word.startswith(prefix)]
+
+
+def _either(files: Callable[..., Iterable[str]], words: Callable[..., Iterable[str]]) -> Callable[..., list[str]]:
+    return lambda prefix, **more: [*files(prefix, **more), *words(prefix, **more)]
+
+
+def _shipped() -> Iterable[str]:
+    from omniplan.gguf.shipped import shipped
+
+    return shipped()
 
 
 def _machines() -> Iterable[str]:

@@ -42,6 +42,8 @@ GROUPS: Final[Mapping[str, Mapping[str, str]]] = {
         "tune": "omniplan tune model.gguf --budget 30m",
     },
     "About the command": {
+        "demo": "omniplan demo",
+        "models": "omniplan models",
         "help": "omniplan help plan",
         "mcp": "omniplan mcp",
         "schema": "omniplan schema plan",

@@ -14,6 +14,7 @@ from omniplan.cli import (
     certify_verb,
     check_verb,
     compare_verb,
+    demo_verb,
     emit_verb,
     engines_verb,
     frontier_verb,
@@ -57,6 +58,7 @@ VERBS: Final = (
     *stack_verb.VERBS,
     *serve_verb.VERBS,
     *mcp_verb.VERBS,
+    *demo_verb.VERBS,
     *help_verbs.VERBS,
 )
 

@@ -27,6 +27,12 @@ def data_path(name: str) -> Path:
     raise TableError(f"{name}: not found in {places}")
 
 
+def shipped_files(folder: str, ending: str) -> dict[str, Path]:
+    """The files of a shipped folder by name, without their ``ending``; none where there is no such folder."""
+    found = next((path for place in DATA_DIRECTORIES if (path := place / folder).is_dir()), None)
+    return {} if found is None else {path.name.removesuffix(ending): path for path in sorted(found.glob(f"*{ending}"))}
+
+
 def read_table(name: str, kind: type[T], *, is_whole: bool = True) -> T:
     """The table ``name`` as a ``kind``, unless not ``is_whole`` with a user's own rows over the shipped ones.
 

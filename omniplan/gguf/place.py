@@ -1,11 +1,13 @@
-"""Where a model lies: a path on this host, a URL, or a name in a store; and what lies beside it."""
+"""Where a model lies: a path on this host, a URL, a name in a store or of a shipped header; and what lies beside it."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
+from omniplan.gguf import shipped
 from omniplan.gguf.location import Located
 
 _URLS: Final = ("https://", "http://")
@@ -25,11 +27,20 @@ def is_path(place: str | Path) -> bool:
 
 def located(place: str | Path) -> Located:
     """Where the file that ``place`` names is read; raises ``HeaderError`` where its store has none."""
-    if isinstance(place, Path) or is_path(place) or is_url(place):
+    if isinstance(place, Path) or is_path(place):
+        return shipped.located(str(place)) or Located(place=place)
+    if is_url(place):
         return Located(place=place)
     from omniplan.gguf import hub, ollama
 
     return hub.located(place) if place.startswith(_HUB) else Located(place=ollama.located(place))
+
+
+def seen_from(folder: Path, place: str) -> str:
+    """The place that a file in ``folder`` calls so: relative paths start there."""
+    inside = os.path.normpath(folder / place)
+    named = not is_path(place) or (shipped.is_shipped(place) and not os.path.exists(inside))
+    return place if named else inside
 
 
 def name_of(place: str) -> str:

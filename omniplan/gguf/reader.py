@@ -22,6 +22,7 @@ from omniplan.gguf.cursor import DOWNLOAD_AGAIN, Cursor
 from omniplan.gguf.location import Located
 from omniplan.gguf.magic import MAGIC, check_magic
 from omniplan.gguf.place import is_url
+from omniplan.gguf.shipped import meant
 from omniplan.gguf.values import ValueType, read_type, read_value
 from omniplan.units import MIB, pad
 
@@ -86,7 +87,7 @@ def read_shard(place: str | Path, *, where: Located | None = None, progress: Pro
         with path.open("rb") as file:
             return read_shard_of(Cursor(file, str(path), status.st_size))
     except FileNotFoundError as error:
-        raise HeaderError(path, "no such file", remedy=near_file(path)) from error
+        raise HeaderError(path, "no such file", remedy=meant(str(path)) or near_file(path)) from error
     except OSError as error:
         raise HeaderError(path, f"cannot be read: {error.strerror or error}") from error
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from omniplan.documents.document import from_text
 from omniplan.documents.near_file import near_file
 from omniplan.documents.own import own_folder
-from omniplan.documents.source import DATA_DIRECTORIES
+from omniplan.documents.source import shipped_files
 from omniplan.documents.text_file import read_utf8
 from omniplan.documents.toml_text import to_toml
 from omniplan.domain.machine import Machine
@@ -20,9 +20,7 @@ CALIBRATION: Final = ".calibration.toml"
 
 def shipped() -> dict[str, Path]:
     """The shipped profiles by name."""
-    folders = (directory / "machines" for directory in DATA_DIRECTORIES)
-    folder = next((folder for folder in folders if folder.is_dir()), None)
-    return {} if folder is None else {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return shipped_files("machines", ".toml")
 
 
 def profiles() -> dict[str, Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Final
 
 from omniplan.documents.document import from_text
 from omniplan.documents.text_file import read_utf8
+from omniplan.gguf.place import seen_from
 from omniplan.stack.asked import Group, StackFile
 
 # The group of everything that is loaded with the server.
@@ -24,7 +24,7 @@ def load_stack(path: str | Path) -> StackFile:
 def parse_stack(text: str, *, where: str = "stack", folder: Path = Path()) -> StackFile:
     """The stack written in ``text``; ``folder`` is where relative model paths start."""
     asked = from_text(StackFile, text, where=where, what="stack file")
-    models = tuple(replace(model, path=os.path.normpath(folder / model.path)) for model in asked.models)
+    models = tuple(replace(model, path=seen_from(folder, model.path)) for model in asked.models)
     return replace(asked, models=models, groups=tuple(_groups(asked)))
 
 

@@ -46,6 +46,27 @@ def inspection_screen(facts: Inspection) -> Screen:
     return Screen((Passage(lines), Passage([by_role]), Passage([by_type]), odd))
 
 
+def models_screen(models: Mapping[str, Inspection]) -> Screen:
+    """A row for every header by the name that stands for it, then how that is used."""
+    columns = [
+        Heading("MODEL", is_left=True, hue=Hue.TITLE),
+        Heading("architecture", is_left=True),
+        Heading("parameters"),
+        Heading("of them active", rank=1),
+        Heading("weights"),
+    ]
+    rows = [
+        (name, facts.architecture, f"{facts.n_parameters / 1e9:,.1f} B", _active(facts), gib(facts.tensor_bytes))
+        for name, facts in models.items()
+    ]
+    told = "Headers without weights: omniplan plans them under these names, and llama-server cannot run them."
+    return Screen((Passage([Tabular(columns, rows)]), Passage([Prose(told)])))
+
+
+def _active(facts: Inspection) -> str:
+    return f"{facts.n_active / 1e9:,.1f} B" if facts.is_moe else "all"
+
+
 def machines_screen(machines: Mapping[str, Machine], own: Sequence[str]) -> Screen:
     """A row for every machine, then where those lie that are the user's own."""
     columns = [

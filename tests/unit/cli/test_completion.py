@@ -29,6 +29,7 @@ LINES = {
     "options": ("omniplan plan --par", "--parallel"),
     "machines": ("omniplan plan --machine omni-nps", "omni-nps4"),
     "models": ("omniplan inspect ti", "tiny.gguf"),
+    "shipped models": ("omniplan inspect GLM", "GLM-4.7-Flash-Q8_0"),
     "formats": ("omniplan emit --as llama", "llama-swap"),
 }
 
