@@ -5,11 +5,9 @@ Needs the extra ``certify``; says so where it is not installed.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import omniplan
 
-MODEL = Path(__file__).parents[1] / "data" / "models" / "GLM-4.7-Flash-Q8_0.gguf"
+MODEL = "GLM-4.7-Flash-Q8_0"
 
 
 def main() -> None:

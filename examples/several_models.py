@@ -4,6 +4,7 @@ python examples/several_models.py [STACK.toml [MACHINE]]
 """
 
 import sys
+from pathlib import Path
 
 import omniplan
 from omniplan.units import mib
@@ -22,7 +23,7 @@ def main() -> None:
         print(f"together: {', '.join(names)}")
 
 
-DEFAULTS = ["examples/stacks/four-models.toml", "omni-nps1"]
+DEFAULTS = [str(Path(__file__).with_name("stacks") / "four-models.toml"), "omni-nps1"]
 
 if __name__ == "__main__":
     main()

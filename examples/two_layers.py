@@ -5,6 +5,7 @@ python examples/two_layers.py [splits | free]
 
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from omniplan.api import load_machine, load_model
 from omniplan.llamacpp.flags.args import parse
@@ -17,7 +18,7 @@ from omniplan.llamacpp.graph.graph import Batch
 from omniplan.llamacpp.load import compute
 from omniplan.llamacpp.load.place import place
 
-MODEL = "tests/data/models/archs/llama-dense.gguf"
+MODEL = Path(__file__).parents[1] / "tests/data/models/archs/llama-dense.gguf"
 # One layer on each GPU, a micro-batch of 32 tokens; the override matches nothing and only turns pipelining off.
 ARGS = "-c 256 -np 1 -ub 32 -ngl 99 -ts 1,2 -ot none=CPU --fit off"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import omniplan
 
 MODEL = "GLM-4.7-Flash-Q8_0"
+LOGS = Path(__file__).with_name("logs")
 MACHINE = omniplan.load_machine("dual-4090-5070ti")
 
 
@@ -17,7 +18,7 @@ def kept(plan: omniplan.Plan) -> str:
 
 
 for name in ("glm-served", "glm-ub1024"):
-    found = omniplan.verify(f"examples/logs/{name}.log", model=MODEL, machine=MACHINE)
+    found = omniplan.verify(LOGS / f"{name}.log", model=MODEL, machine=MACHINE)
     print(f"{name}: {found.verdict}")
     for item in found.findings:
         print(f"  {item.severity}: {item.statement}")
@@ -25,6 +26,6 @@ for name in ("glm-served", "glm-ub1024"):
 before = omniplan.plan(MODEL, MACHINE, n_ctx=32768)
 with tempfile.TemporaryDirectory() as folder:
     file = Path(folder) / "mine.toml"
-    file.write_text(omniplan.calibrate(["examples/logs/glm-served.log"], machine=MACHINE).to_toml(), encoding="utf-8")
+    file.write_text(omniplan.calibrate([LOGS / "glm-served.log"], machine=MACHINE).to_toml(), encoding="utf-8")
     after = omniplan.plan(MODEL, MACHINE, n_ctx=32768, calibration=file)
 print(f"kept for the CUDA context, by policy: {kept(before)}; as learned: {kept(after)}")

@@ -43,8 +43,9 @@ def test_python_in_documents_runs(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=name)
-def test_examples_run(path: Path) -> None:
-    """Without arguments, on shipped data, and they print something."""
+def test_examples_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without arguments, in any folder, on what comes with omniplan or lies beside them; and they print something."""
+    monkeypatch.chdir(tmp_path)
     assert run_script(path).strip()
 
 
