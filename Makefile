@@ -16,7 +16,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 demo: $(VENV)/installed
-	$(RUN)omniplan plan data/models/DeepSeek-R1-Q4_K_M.gguf --machine omni-nps1 --ctx 32768
+	$(RUN)omniplan plan DeepSeek-R1-Q4_K_M --machine omni-nps1 --ctx 32768
 
 test: $(VENV)/installed
 	$(RUN)python -m pytest -n auto
