@@ -55,7 +55,6 @@ _CODES: Final = (
     "Exit codes: 0 done and the verdict is good, 1 it does not fit or the verdict is bad, 2 bad input, 3 whether it "
     "fits is not known, 4 the output cannot be written, 130 interrupted. --debug shows a traceback."
 )
-_WIDTH: Final = 80
 _INDENT: Final = 13
 # What most people come for.
 _FIRST: Final = ("plan", "recommend", "footprint", "check")
@@ -90,13 +89,21 @@ class Top(Grammar):
 
     def format_help(self) -> str:
         """Every verb with its example, then the exit codes."""
-        return "\n".join((*_head(), *_grouped(self.helps), *textwrap.wrap(_CODES, _WIDTH))) + "\n"
+        return "\n".join((*_head(), *_grouped(self.helps), *_wrapped(_CODES))) + "\n"
+
+
+def _wrapped(text: str) -> list[str]:
+    """``text`` in lines as long as argparse makes its own."""
+    # As argparse imports it: for help alone.
+    from shutil import get_terminal_size
+
+    return textwrap.wrap(text, get_terminal_size().columns - 2)
 
 
 def _head() -> Iterator[str]:
     yield "usage: omniplan VERB ..."
     yield ""
-    yield from textwrap.wrap(_ABOUT, _WIDTH)
+    yield from _wrapped(_ABOUT)
     yield ""
 
 

@@ -126,7 +126,7 @@ def parse_amd_smi(raw: object, where: str) -> tuple[AmdGpu, ...]:
     """The GPUs of ``amd-smi --json``, in its order; raises InputError with the path of what is wrong."""
     found = [checked(_AmdSmi, row, f"{where}: gpu[{index}]") for index, row in enumerate(_rows(raw))]
     if not found:
-        raise InputError(f"{where}: lists no GPU; expected what it prints with --json of a host that has one")
+        raise InputError(f"{where}: lists no GPU; expected its JSON of a host that has one")
     return tuple(_of_smi(row) for row in sorted(found, key=lambda row: row.gpu))
 
 

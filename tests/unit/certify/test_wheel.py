@@ -70,7 +70,7 @@ def test_a_folder_is_taken_as_it_is_unless_it_must_be_relaxed(tmp_path: Path) ->
     [
         ("broken-1.11739.whl", b"no archive", "cannot be unpacked"),
         ("unnamed.whl", b"", "does not say which build"),
-        ("b11739.txt", b"", "is neither a wheel, a folder"),
+        ("b11739.txt", b"", "expected a wheel, a folder"),
     ],
 )
 def test_anything_else_is_one_line(tmp_path: Path, name: str, data: bytes, says: str) -> None:
