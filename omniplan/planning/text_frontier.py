@@ -20,20 +20,32 @@ _MEANING: Final = "on the front: no other row is as good in context, slots, requ
 def frontier_screen(frontier: Frontier) -> Screen:
     """A row per point that fits, bytes per pool, then what does not fit and why."""
     request = f"a request of {frontier.n_prompt:,} + {frontier.n_gen:,} tokens"
-    title = f"{frontier.model} on {frontier.machine}: {len(frontier.points)} combinations"
+    counted = f"{frontier.model} on {frontier.machine}: {len(frontier.points)} combinations"
     said = f"Speed at the end of each context: {request} with all before it in the cache"
     pairs = [(point, point.outcome) for point in frontier.points if point.outcome is not None]
+    title = "; ".join((counted, *_ends(pairs)))
     builds = [Prose(line) for line in build_lines(outcome.build for _, outcome in pairs)]
     found = [Prose(f"{_MARK} {_MEANING}", hang=2), *builds]
     return Screen(
         (
             unknown(frontier.unpriced, fits=frontier.fits),
-            Passage([Prose(Toned(title, Hue.TITLE)), Prose(said, hang=2)]),
+            Passage([Prose(Toned(title, Hue.TITLE), hang=2), Prose(said, hang=2)]),
             Passage([_table(pairs)] if pairs else []),
             Passage(found if pairs else []),
             Passage(list(_refused(frontier)), title="Does not fit"),
         )
     )
+
+
+def _ends(pairs: Sequence[tuple[Point, Outcome]]) -> Iterator[str]:
+    """What the least and the most context come to, each at its fastest."""
+    for n_ctx in sorted({min(sizes), max(sizes)} if (sizes := [point.n_ctx for point, _ in pairs]) else ()):
+        fastest = max(_rate(outcome) for point, outcome in pairs if point.n_ctx == n_ctx)
+        yield f"{digits(fastest)} tokens/s at the end of {n_ctx:,} tokens"
+
+
+def _rate(outcome: Outcome) -> float:
+    return outcome.decode_tokens_per_second.value
 
 
 def setting(point: Point) -> str:
