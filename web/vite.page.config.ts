@@ -8,7 +8,7 @@ const OUT = "../omniplan/web/page";
 const PYODIDE = "node_modules/pyodide";
 // What of the package a browser loads.
 const PYTHON_FILES = ["pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json"];
-// Where `scripts/wheel.mjs` has put omniplan's wheel and its bytecode.
+// Where `scripts/wheel.mjs` has put omniplan's wheel and the snapshot.
 const WHEELS = "node_modules/.wheel";
 
 const wheels = readdirSync(WHEELS).sort();
@@ -55,7 +55,7 @@ export default defineConfig({
   base: "./",
   publicDir: "public",
   plugins: [vendored()],
-  define: { PYODIDE: JSON.stringify(version), PYTHON: JSON.stringify(`../${python}/`), WHEELS: JSON.stringify(wheels) },
+  define: { PYODIDE: JSON.stringify(version), PYTHON: JSON.stringify(`../${python}/`), WHEEL: JSON.stringify(wheels.find((name) => name.endsWith(".whl"))) },
   worker: { format: "es" },
   build: {
     outDir: `../../${OUT}`,

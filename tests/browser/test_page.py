@@ -67,6 +67,62 @@ def answered(question: PageQuestion) -> dict[str, Any]:
     return dict(json.loads(last))
 
 
+COUNTED = """() => {
+    window.bytesRead = 0;
+    const slice = Blob.prototype.slice;
+    Blob.prototype.slice = function (...given) {
+        const part = slice.apply(this, given);
+        window.bytesRead += part.size;
+        return part;
+    };
+}"""
+
+
+@pytest.fixture
+def huge(tmp_path: Path) -> Path:
+    """A file of 400 GB, whose header has a vocabulary of 300,000 words."""
+    path = tmp_path / "huge-Q8_0.gguf"
+    path.write_bytes(with_vocabulary(catalogue()["Qwen3-0.6B-Q8_0"].read_bytes()))
+    os.truncate(path, 400_000_000_000)
+    return path
+
+
+def with_vocabulary(header: bytes) -> bytes:
+    """The header with one more key: an array of 300,000 texts."""
+    word = b"\x14\0\0\0\0\0\0\0" + b"twenty bytes of text"
+    key = b"tokenizer.ggml.merges"
+    more = len(key).to_bytes(8, "little") + key + (9).to_bytes(4, "little") + (8).to_bytes(4, "little")
+    count = int.from_bytes(header[16:24], "little")
+    return (
+        header[:16]
+        + (count + 1).to_bytes(8, "little")
+        + more
+        + (300_000).to_bytes(8, "little")
+        + word * 300_000
+        + header[24:]
+    )
+
+
+def memory_of(browser: Browser) -> int:
+    """Bytes of the browser's largest process: the page with its worker."""
+    session = browser.new_browser_cdp_session()
+    pids = [row["id"] for row in session.send("SystemInfo.getProcessInfo")["processInfo"] if row["type"] == "renderer"]
+    session.detach()
+    return max(1024 * int(re.search(r"Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text())[1]) for pid in pids)  # type: ignore[index]
+
+
+def test_a_huge_file_is_read_as_far_as_its_header(browser: Browser, visit: Visit, huge: Path) -> None:
+    """Of 400 GB that are chosen at most 16 MiB are read, and the page, which has planned little else, stays small."""
+    visit.ask(SMALL)
+    visit.page.evaluate(COUNTED)
+    visit.page.get_by_label("GGUF file").set_input_files(huge)
+    visit.wait(fragment(replace(SMALL, model=huge.name)))
+
+    assert "It fits" in visit.text
+    assert 0 < visit.page.evaluate("() => bytesRead") <= MOST_READ
+    assert memory_of(browser) < MOST_MEMORY
+
+
 def rounded(plan: str) -> Any:
     """The plan, its seconds to nine digits: WebAssembly's powers and logarithms may differ in the last ones."""
     return json.loads(plan, parse_float=lambda text: float(f"{float(text):.9g}"))
@@ -153,62 +209,6 @@ def test_it_works_offline_after_the_first_visit(browser: Browser) -> None:
 
         assert "It fits" in visit.text
         assert visit.page.evaluate("() => crossOriginIsolated")
-
-
-COUNTED = """() => {
-    window.bytesRead = 0;
-    const slice = Blob.prototype.slice;
-    Blob.prototype.slice = function (...given) {
-        const part = slice.apply(this, given);
-        window.bytesRead += part.size;
-        return part;
-    };
-}"""
-
-
-@pytest.fixture
-def huge(tmp_path: Path) -> Path:
-    """A file of 400 GB, whose header has a vocabulary of 300,000 words."""
-    path = tmp_path / "huge-Q8_0.gguf"
-    path.write_bytes(with_vocabulary(catalogue()["Qwen3-0.6B-Q8_0"].read_bytes()))
-    os.truncate(path, 400_000_000_000)
-    return path
-
-
-def with_vocabulary(header: bytes) -> bytes:
-    """The header with one more key: an array of 300,000 texts."""
-    word = b"\x14\0\0\0\0\0\0\0" + b"twenty bytes of text"
-    key = b"tokenizer.ggml.merges"
-    more = len(key).to_bytes(8, "little") + key + (9).to_bytes(4, "little") + (8).to_bytes(4, "little")
-    count = int.from_bytes(header[16:24], "little")
-    return (
-        header[:16]
-        + (count + 1).to_bytes(8, "little")
-        + more
-        + (300_000).to_bytes(8, "little")
-        + word * 300_000
-        + header[24:]
-    )
-
-
-def memory_of(browser: Browser) -> int:
-    """Bytes of the browser's largest process: the page with its worker."""
-    session = browser.new_browser_cdp_session()
-    pids = [row["id"] for row in session.send("SystemInfo.getProcessInfo")["processInfo"] if row["type"] == "renderer"]
-    session.detach()
-    return max(1024 * int(re.search(r"Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text())[1]) for pid in pids)  # type: ignore[index]
-
-
-def test_a_huge_file_is_read_as_far_as_its_header(browser: Browser, visit: Visit, huge: Path) -> None:
-    """Of 400 GB that are chosen at most 16 MiB are read, and the page stays small."""
-    visit.ask(SMALL)
-    visit.page.evaluate(COUNTED)
-    visit.page.get_by_label("GGUF file").set_input_files(huge)
-    visit.wait(fragment(replace(SMALL, model=huge.name)))
-
-    assert "It fits" in visit.text
-    assert 0 < visit.page.evaluate("() => bytesRead") <= MOST_READ
-    assert memory_of(browser) < MOST_MEMORY
 
 
 def test_a_huge_file_elsewhere_is_read_by_ranges(visit: Visit, huge: Path) -> None:

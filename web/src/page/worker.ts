@@ -17,9 +17,14 @@ interface Python {
   toPy(value: unknown): { destroy(): void };
 }
 
-// Set by the build: the folder of Python's own files beside this script's, and omniplan's wheel and bytecode in it.
+/** Python's WebAssembly before it runs. */
+interface Module {
+  growMemory(size: number): void;
+}
+
+// Set by the build: the folder of Python's own files beside this script's, and omniplan's wheel in it.
 declare const PYTHON: string;
-declare const WHEELS: readonly string[];
+declare const WHEEL: string;
 
 // How long a quick answer stands alone, so that whoever drags a slider starts no search that is dropped at once.
 const PAUSE = 120;
@@ -36,15 +41,28 @@ const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(reso
 async function start(shared: SharedArrayBuffer | null) {
   const folder = new URL(PYTHON, import.meta.url).href;
   say({ kind: "step", text: "Loading Python" });
-  const wheels = Promise.all(WHEELS.map((name) => fetch(folder + name).then((response) => response.arrayBuffer())));
+  const wheel = fetch(`${folder}${WHEEL}`).then((response) => response.arrayBuffer());
+  const snapshot = fetch(`${folder}snapshot.bin`).then(unpacked);
   const { loadPyodide } = await import(/* @vite-ignore */ `${folder}pyodide.mjs`);
-  python = (await loadPyodide({ indexURL: folder })) as Python;
+  const { default: create } = await import(/* @vite-ignore */ `${folder}pyodide.asm.mjs`);
+  // Memory as it was after a first plan, when the page was built; it is larger than what Python begins with.
+  const createPyodideModule = async (settings: unknown) => {
+    const module: Module = await create(settings);
+    module.growMemory((await snapshot).length);
+    return module;
+  };
+  python = (await loadPyodide({ indexURL: folder, _loadSnapshot: snapshot, createPyodideModule })) as Python;
   say({ kind: "step", text: "Loading omniplan" });
   const site = python.runPython("import site; site.getsitepackages()[0]") as string;
-  for (const wheel of await wheels) python.unpackArchive(wheel, "zip", { extractDir: site });
+  python.unpackArchive(await wheel, "zip", { extractDir: site });
   planner = python.pyimport("omniplan.page.answer");
   if (shared) python.setInterruptBuffer((interrupt = new Uint8Array(shared)));
   say({ kind: "ready" });
+}
+
+async function unpacked(response: Response): Promise<Uint8Array> {
+  const stream = response.body?.pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream ?? null).arrayBuffer());
 }
 
 /** Answers the question that was asked last; one that comes meanwhile takes its place. */
