@@ -94,7 +94,7 @@ def _request(asked: PageQuestion) -> Request:
 @lru_cache
 def _machine(words: str) -> Machine:
     if words == THIS_HOST:
-        raise InputError("a page does not see the machine it is on: say it in words", field="machine", value=words)
+        raise InputError("a page does not see the machine it is on; say it in words", field="machine", value=words)
     try:
         return load_machine(words)
     except OmniplanError as error:

@@ -75,7 +75,7 @@ class Shelf:
         if place in catalogue():
             return replace(read_header(catalogue()[place]), paths=(f"{place}.gguf",))
         if place not in self._piles:
-            raise InputError("is not in the catalogue: choose the file again", field="model", value=place)
+            raise InputError("is not in the catalogue; choose the file again", field="model", value=place)
         with TemporaryDirectory() as folder:
             for name, data in self._piles[place].parts.items():
                 Path(folder, name).write_bytes(data)
@@ -96,5 +96,5 @@ def _bare(place: str) -> str:
     """The name of a file alone, whatever is written in front of it."""
     name = name_of(place).rpartition("/")[2]
     if name in {"", ".", ".."} or "\0" in name:
-        raise HeaderError(place, "names no file")
+        raise HeaderError(place, "names no file", remedy="name a file of GGUF")
     return name

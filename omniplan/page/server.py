@@ -54,7 +54,7 @@ class PageFile:
 def page_files(folder: Path = _FOLDER) -> Mapping[str, PageFile]:
     """The built page by path; raises InputError where it is not built."""
     if not (folder / _INDEX).is_file():
-        raise InputError("the page is not in this installation: run `make web` in a checkout, or install a release")
+        raise InputError("the page is not in this installation; run `make web` in a checkout, or install a release")
     files = {f"/{path.relative_to(folder).as_posix()}": path for path in folder.rglob("*") if path.is_file()}
     found = {name: PageFile(path.read_bytes(), _type(path)) for name, path in files.items()}
     return {**found, "/": found[f"/{_INDEX}"]}
