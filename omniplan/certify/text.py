@@ -1,30 +1,23 @@
-"""A certificate as text: the figures side by side, and a verdict."""
+"""A certificate as a screen: a verdict, and the figures side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from omniplan.certify.values import Certificate, Check
-from omniplan.text.table import table
+from omniplan.text.palette import Hue
+from omniplan.text.screen import Heading, Passage, Prose, Screen, Tabular, Toned
 from omniplan.units import mib
 
 
-def certificate_text(found: Certificate) -> str:
-    """Every figure that is not zero on both sides, then the verdict and what it does not cover."""
-    return "\n".join([*_lines(found), *(f"note: {note}" for note in found.notes)])
-
-
-def _lines(found: Certificate) -> Iterator[str]:
-    yield f"{found.model} on {found.machine}, planned for llama.cpp {found.llama_cpp}"
-    yield f"counted by {found.source}"
-    yield ""
+def certificate_screen(found: Certificate) -> Screen:
+    """The verdict, then every figure that is not zero on both sides, and what it does not cover."""
+    about = f"{found.model} on {found.machine}, planned for llama.cpp {found.llama_cpp}; counted by {found.source}"
+    notes = [Prose(f"note: {note}", hang=2) for note in found.notes]
     if found.refused:
-        yield f"refused: {found.refused}"
-        return
+        refused = Prose(Toned(f"refused: {found.refused}", Hue.BAD), hang=2)
+        return Screen((Passage([refused, Prose(about, hang=2)]), Passage(notes)))
+    columns = (Heading("", is_left=True), *map(Heading, ("planned", "llama.cpp", "difference")))
     rows = [_row(check) for check in found.checks if check.planned or check.counted]
-    yield table(("", "planned", "llama.cpp", "difference"), rows)
-    yield ""
-    yield _verdict(found)
+    return Screen((Passage([_verdict(found), Prose(about, hang=2)]), Passage([Tabular(columns, rows)]), Passage(notes)))
 
 
 def _row(check: Check) -> list[str]:
@@ -34,9 +27,11 @@ def _row(check: Check) -> list[str]:
     return [check.what, str(check.planned), str(check.counted), "" if check.agrees else "differs"]
 
 
-def _verdict(found: Certificate) -> str:
+def _verdict(found: Certificate) -> Prose:
     if found.differences:
-        return f"differs in {len(found.differences)} of {len(found.checks)} figures: {', '.join(found.differences)}"
+        differs = f"differs in {len(found.differences)} of {len(found.checks)} figures: {', '.join(found.differences)}"
+        return Prose(Toned(differs, Hue.BAD), hang=2)
     exact = sum(check.planned == check.counted for check in found.checks)
     unit = "byte" if found.resolution == 1 else "MiB"
-    return f"agrees in all {len(found.checks)} figures, {exact} of them to the {unit}"
+    agrees = f"agrees in all {len(found.checks)} figures, {exact} of them to the {unit}"
+    return Prose(Toned(agrees, Hue.GOOD), hang=2)

@@ -6,7 +6,7 @@ import argparse
 from typing import Final
 
 from omniplan import api
-from omniplan.cli.output import show
+from omniplan.cli.output import present, show
 from omniplan.cli.verbs import Verb, add_build, add_json
 from omniplan.errors import InputError
 
@@ -28,7 +28,7 @@ def _declare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.certify.text import certificate_text
+    from omniplan.certify.text import certificate_screen
 
     if options.simulate and options.fit_params:
         raise InputError("--simulate: asks the library, --fit-params a binary; give one of them")
@@ -40,7 +40,7 @@ def _run(options: argparse.Namespace) -> int:
         timeout=options.timeout,
         build=options.llama_cpp,
     )
-    show(found.to_json() if options.json else certificate_text(found))
+    show(found.to_json()) if options.json else present(certificate_screen(found), options)
     return 0 if found.agrees else 1
 
 

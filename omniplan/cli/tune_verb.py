@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from omniplan import api
 from omniplan.cli.keeping import keep
-from omniplan.cli.output import show
+from omniplan.cli.output import present
 from omniplan.cli.progress import watched
 from omniplan.cli.request import add_beside, add_context, add_headroom, add_slots, add_workload, request_of
 from omniplan.cli.verbs import Verb, add_build, add_machine, add_model
@@ -56,7 +56,7 @@ def _duration(text: str) -> float:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from omniplan.tune.text import tuned_text
+    from omniplan.tune.text import tuned_screen
 
     journal = Path(options.journal or f"{Path(options.model).stem}.tune.jsonl")
     with watched() as progress:
@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.learned:
         _write(tuned, Path(options.learned))
     keep(tuned)
-    show(tuned_text(tuned, options.gguf or options.model))
+    present(tuned_screen(tuned, options.gguf or options.model), options)
     return ExitCode.GOOD if tuned.best else ExitCode.BAD
 
 

@@ -11,6 +11,7 @@ from omniplan.domain.lever import QUANT, Lever
 from omniplan.domain.plan import Plan
 from omniplan.formats.regenerate import OPTIONS
 from omniplan.text.argv import server_words
+from omniplan.text.cells import shortened
 from omniplan.text.download import download
 from omniplan.text.footprint import context_text, layers_line, splits_lines, table_sections
 from omniplan.text.memory import memory_table
@@ -20,14 +21,17 @@ from omniplan.text.speed import baseline_section, digits, speed_lines, term_line
 from omniplan.text.verdict import unknown, verdict
 from omniplan.units import gib, mib
 
-# Of levers on the first screen; the others are a level below, where they are told by tables.
+# Levers on the first screen, which fits a terminal of 24 lines: two, or one below the rows of many memories.
 _FEW: Final = 2
+_MANY_POOLS: Final = 4
 
 
 def plan_screen(plan: Plan) -> Screen:
     """A plan as a good engineer's note, the answer first."""
     model = plan.model
-    title = Toned(f"{model.name or model.architecture}, {gib(model.tensor_bytes)}, on {plan.machine.name}", Hue.TITLE)
+    title = Toned(
+        f"{model.name or model.architecture}, {gib(model.tensor_bytes)}, on {shortened(plan.machine.name)}", Hue.TITLE
+    )
     settings = f"{context_text(plan.footprint)}, {'/'.join(_cache_types(plan))} cache"
     return Screen(
         (
@@ -73,7 +77,8 @@ def _why(plan: Plan) -> Iterator[Prose]:
 def _levers(plan: Plan) -> Iterator[Prose]:
     """What else to ask for, and what that gains."""
     before = digits(plan.prediction.request_seconds.value)
-    for index, lever in enumerate(plan.levers[:_FEW]):
+    n_pools = sum(bool(pool.used) for pool in plan.footprint.pools)
+    for index, lever in enumerate(plan.levers[: 1 if n_pools > _MANY_POOLS else _FEW]):
         rates = f"{digits(lever.decode_tokens_per_second.value)} tokens/s"
         if plan.prediction.prompt_terms:
             rates += f", prompt {digits(lever.prompt_tokens_per_second.value)}"

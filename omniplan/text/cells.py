@@ -39,6 +39,11 @@ def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode()
 
 
+def shortened(name: str, most: int = 36) -> str:
+    """A name that was made of many words, cut where its reader knows which one is meant."""
+    return name if len(name) <= most else f"{name[: most - 3]}..."
+
+
 def width(text: str) -> int:
     """Columns that ``text`` takes."""
     return len(text) if text.isascii() else sum(map(_width, text))

@@ -36,7 +36,7 @@ class Look:
 def laid_out(screen: Screen, look: Look) -> list[Tones]:
     """All lines of a screen, sections apart by an empty one."""
     lines: list[Tones] = []
-    is_cut = False
+    is_cut = is_table = False
     for section in screen.sections:
         if section.level > look.level or not section.blocks:
             is_cut = is_cut or bool(section.blocks)
@@ -44,12 +44,13 @@ def laid_out(screen: Screen, look: Look) -> list[Tones]:
         lines += [()] if lines else []
         if section.title:
             lines.append((Toned(section.title, Hue.TITLE),))
+        is_table = isinstance(section.blocks[-1], Tabular)
         for block in section.blocks:
             shown = narrowed(block, look.width) if isinstance(block, Tabular) and not look.level else block
             is_cut = is_cut or (isinstance(shown, Tabular) and shown is not block)
             lines += _lines(shown, look)
     if is_cut and look.more:
-        lines += [(), (Toned(look.more, Hue.QUIET),)]
+        lines += [*([()] if is_table else []), (Toned(look.more, Hue.QUIET),)]
     return lines
 
 

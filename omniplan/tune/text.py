@@ -1,35 +1,37 @@
-"""A tuning as text: the command that won, what it gains, and the table of runs."""
+"""A tuning as a screen: the command that won, what it gains, and the table of runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from omniplan.text.argv import shell_line
-from omniplan.text.table import table
+from omniplan.text.argv import server_words
+from omniplan.text.palette import Hue
+from omniplan.text.screen import Block, Heading, Passage, Prose, Screen, ShellCommand, Tabular, Toned
 from omniplan.tune.session import Tuned
 
 # Terms that were off by less are as predicted.
 _AS_PREDICTED = 0.1
 
 
-def tuned_text(tuned: Tuned, model: str) -> str:
+def tuned_screen(tuned: Tuned, model: str) -> Screen:
     """The answer first, then what was run and what it taught."""
-    return "\n".join(_lines(tuned, model)) + "\n"
-
-
-def _lines(tuned: Tuned, model: str) -> Iterator[str]:
-    if tuned.best is None:
-        yield f"No plan ran: {tuned.ended}"
-    else:
-        yield shell_line(model, tuned.best.server_args, tuned.best.environment, tuned.best.llama_cpp)
-        yield ""
-        yield _gained(tuned)
     programs = dict.fromkeys(f"{run.program} {run.server}".strip() for run in tuned.runs if not run.failure)
     by = f", by {' and '.join(programs)}" if programs else ""
-    yield f"Ended: {tuned.ended}; {len(tuned.runs)} run(s) of {len(tuned.plans)} plans that fit{by}."
-    yield ""
-    yield from _runs(tuned)
-    yield from _learned(tuned)
+    ended = f"Ended: {tuned.ended}; {len(tuned.runs)} run(s) of {len(tuned.plans)} plans that fit{by}."
+    best = tuned.best
+    if best is None:
+        answer: list[Block] = [Prose(Toned(f"No plan ran: {tuned.ended}", Hue.BAD), hang=2)]
+    else:
+        answer = [ShellCommand(server_words(model, best.server_args, best.llama_cpp), best.environment)]
+    said = [Prose(line, hang=2) for line in (*([_gained(tuned)] if best else []), ended)]
+    return Screen(
+        (
+            Passage(answer),
+            Passage(said),
+            Passage(list(_runs(tuned))),
+            Passage([Prose(line, hang=2) for line in _learned(tuned)], title="Learned, times as predicted:"),
+        )
+    )
 
 
 def _gained(tuned: Tuned) -> str:
@@ -43,7 +45,7 @@ def _gained(tuned: Tuned) -> str:
     return f"{said}: the plan before any run was the best."
 
 
-def _runs(tuned: Tuned) -> Iterator[str]:
+def _runs(tuned: Tuned) -> Iterator[Block]:
     rows = []
     by_args = {plan.server_args: plan for plan in tuned.plans}
     for number, run in enumerate(tuned.runs, 1):
@@ -54,11 +56,12 @@ def _runs(tuned: Tuned) -> Iterator[str]:
         measured = f"{run.prompt_seconds + request.n_gen * run.token_seconds:.3g}" if not run.failure else "failed"
         rows.append((str(number), measured, f"{predicted:.3g}", _differs(run.args, tuned.first.server_args)))
     if rows:
-        yield table(("run", "measured s", "predicted s", "differs from the plan by"), rows)
+        differs = Heading("differs from the plan by", is_prose=True)
+        yield Tabular([Heading("run"), Heading("measured s"), Heading("predicted s"), differs], rows)
     for number, run in enumerate(tuned.runs, 1):
         if run.failure:
-            yield f"run {number} failed: {run.failure}"
-        yield from (f"run {number} is less certain: {line}" for line in run.disturbances)
+            yield Prose(Toned(f"run {number} failed: {run.failure}", Hue.BAD), hang=2)
+        yield from (Prose(f"run {number} is less certain: {line}", hang=2) for line in run.disturbances)
 
 
 def _differs(args: tuple[str, ...], first: tuple[str, ...]) -> str:
@@ -70,7 +73,5 @@ def _differs(args: tuple[str, ...], first: tuple[str, ...]) -> str:
 def _learned(tuned: Tuned) -> Iterator[str]:
     off = {term: factor for term, factor in tuned.state.factors.items() if abs(factor - 1) > _AS_PREDICTED}
     if off and any(not run.failure for run in tuned.runs):
-        yield ""
-        yield "Learned, times as predicted:"
         for (phase, cause), factor in sorted(off.items(), key=lambda item: -abs(item[1] - 1)):
             yield f"- {phase}, {cause}: x {factor:.2f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import io
 import os
 import struct
@@ -27,8 +28,8 @@ ROOT = Path(__file__).parents[3]
 TINY = "tests/data/models/archs/llama-dense.gguf"
 ON = ["--machine", "single-3090"]
 ARGS = ["--", "-c", "4096", "-ngl", "99"]
-MODELS = sorted((ROOT / "data/models").glob("*.gguf"))
-MACHINES = sorted(path.stem for path in (ROOT / "data/machines").glob("*.toml"))
+MODELS = ("DeepSeek-V4-Flash-MXFP4", "Qwen3-235B-A22B-Q4_K_M")
+MACHINES = ("omni-nps1", "quad-3090")
 # Every verb that shows a screen, quick ones; with a model that does not fit, too.
 SCREENS = {
     "plan": ["plan", TINY, *ON, "--no-baselines"],
@@ -144,17 +145,21 @@ def test_an_encoding_without_boxes_gets_text(monkeypatch: pytest.MonkeyPatch) ->
     assert b"GiB" in raw.getvalue()
 
 
-def plans() -> Iterator[tuple[str, Plan]]:
-    """Every shipped model on every shipped machine that holds it."""
-    for model in map(omniplan.load_model, MODELS):
-        for machine in MACHINES:
-            with contextlib.suppress(omniplan.Infeasible):
-                yield machine, omniplan.plan(model, machine, baselines=False)
+@functools.cache
+def plans() -> tuple[tuple[str, Plan], ...]:
+    """Shipped models on shipped machines that hold them, those whose commands or memories take most lines."""
+    loaded = {name: omniplan.load_model(ROOT / f"data/models/{name}.gguf") for name in MODELS}
+    return tuple(
+        (f"{name} on {machine}", omniplan.plan(model, machine, baselines=False))
+        for name, model in loaded.items()
+        for machine in MACHINES
+    )
 
 
-def test_the_first_screen_of_a_plan_is_short() -> None:
-    """Fewer than 25 lines of 80 columns for every shipped model on every shipped machine, with levers to pull."""
-    for machine, plan in plans():
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_first_screen_of_a_plan_is_short(columns: int) -> None:
+    """Fewer than 25 lines, with levers to pull."""
+    for pair, plan in plans():
         speed = plan.prediction
         lever = Lever(
             field="n_ubatch",
@@ -163,7 +168,7 @@ def test_the_first_screen_of_a_plan_is_short() -> None:
             prompt_tokens_per_second=speed.prompt_tokens_per_second,
             request_seconds=speed.request_seconds,
         )
-        lines = text_of(plan_screen(replace(plan, levers=(lever,) * 3)), Look(more="-v")).splitlines()
+        lines = text_of(plan_screen(replace(plan, levers=(lever,) * 3)), Look(width=columns, more="-v")).splitlines()
 
-        assert len(lines) < 25, machine
-        assert max(map(width, lines)) <= 80
+        assert len(lines) < 25, pair
+        assert max(map(width, lines)) <= columns

@@ -91,5 +91,5 @@ def test_what_is_left_out_is_said() -> None:
     """Where there is more to see, and only there."""
     more = Screen([Passage([Prose("answer")]), Passage([Prose("table")], level=Level.TABLES)])
 
-    assert text_of(more, Look(more="-v")).splitlines() == ["answer", "", "-v"]
+    assert text_of(more, Look(more="-v")).splitlines() == ["answer", "-v"]
     assert text_of(more, Look(more="-v", level=Level.TABLES)).splitlines() == ["answer", "", "table"]

@@ -13,7 +13,8 @@ from omniplan.errors import InputError
 from omniplan.tune.choice import MOST_RUNS, TunedRun
 from omniplan.tune.journal import Journal, Subject, alone
 from omniplan.tune.session import Tuned, tune
-from omniplan.tune.text import tuned_text
+from omniplan.tune.text import tuned_screen
+from tests.screens import everything
 from tests.unit.tune.test_choice import World, grid
 
 PLANS = grid()
@@ -48,7 +49,7 @@ def test_it_ends_when_nothing_is_left_to_gain(tmp_path: Path) -> None:
     """With the best that ran, its command first, and every run in the journal."""
     found = tuning(tmp_path / "a.jsonl")
     lines = (tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()
-    text = tuned_text(found, "model.gguf")
+    text = everything(tuned_screen(found, "model.gguf"))
 
     assert found.best is not None
     assert "expected to save" in found.ended
@@ -91,7 +92,7 @@ def test_no_plan_that_runs_is_a_result_too(tmp_path: Path) -> None:
 
     assert found.best is None
     assert found.ended == "no plan is left to run"
-    assert "CUDA out of memory" in tuned_text(found, "model.gguf")
+    assert "CUDA out of memory" in everything(tuned_screen(found, "model.gguf"))
 
 
 @pytest.mark.parametrize(
