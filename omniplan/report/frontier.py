@@ -17,7 +17,7 @@ def frontier_sheet(grid: Grid) -> Sheet:
     front = tuple(_row(point, point.outcome, grid) for point in found.front if point.outcome is not None)
     return Sheet(
         name=found.model,
-        title=f"What context costs: {found.model} on {found.machine}",
+        title=f"{found.model} on {found.machine}",
         verdict=Verdict(
             state=STANDINGS[found.fits] if fitting else Standing.BAD,
             text=f"{len(fitting)} of {len(found.points)} combinations fit, {len(front)} of them no other beats.",

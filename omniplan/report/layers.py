@@ -79,9 +79,9 @@ def _runs(columns: Sequence[LayerColumn], lanes: Sequence[Hue]) -> Iterator[Laye
 
 
 def _places(column: LayerColumn, lanes: Sequence[Hue]) -> tuple[str, ...]:
-    """Where each lane of a layer lies; what embeds or ends is in the first."""
+    """Where each lane of a layer lies; what embeds or ends has but one place."""
     if any(piece.hue is Hue.EMBEDDING for piece in column.pieces):
-        return (_place(column, Hue.EMBEDDING), *[""] * (len(lanes) - 1))
+        return (_place(column, Hue.EMBEDDING),)
     return tuple(_place(column, lane) for lane in lanes)
 
 

@@ -86,7 +86,7 @@ def command_of(plan: Plan, args: Sequence[str]) -> str:
 
 
 def _commands(plan: Plan) -> Iterator[CommandText]:
-    yield CommandText(label="Run it", line=command_of(plan, plan.server_args))
+    yield CommandText(label="This plan", line=command_of(plan, plan.server_args))
     if plan.fit_instead:
         line = command_of(plan, plan.fit_instead.args)
         yield CommandText(label="Or leave the placement to --fit", line=line, remark=sentence(plan.fit_instead.why))

@@ -119,7 +119,10 @@ class LayerColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRun:
-    """Layers in a row that lie alike: their numbers, and in words where each lane lies, in the order of ``lanes``."""
+    """Layers in a row that lie alike: their numbers, and in words where each lane lies, in the order of ``lanes``.
+
+    What embeds or ends, which has no lanes, has one place.
+    """
 
     span: str
     places: tuple[str, ...]

@@ -13,7 +13,7 @@ function Pair({ row, scale }: { row: CheckedRow; scale: number }) {
 /** Figures of a run beside their predictions. */
 export function CheckedView({ table }: { table: CheckedTable }) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={`${table.title}, a table`}>
+    <div class="scroll" tabIndex={0} role="group" aria-label={`${table.title}, a table`}>
       <table class="figures-table">
         <thead>
           <tr>

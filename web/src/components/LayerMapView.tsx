@@ -77,7 +77,7 @@ function Column({ column, at, device, lanes, height }: ColumnProps) {
 
 function LayerTable({ map }: { map: LayerMap }) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Layers as a table">
+    <div class="scroll" tabIndex={0} role="group" aria-label="Layers as a table">
       <table class="figures-table">
         <thead>
           <tr>
@@ -97,7 +97,7 @@ function LayerTable({ map }: { map: LayerMap }) {
                 {run.is_split && <span class="standing">divided within the layer</span>}
               </th>
               {run.places.map((place, at) => (
-                <td class="words" key={map.lanes[at]}>
+                <td class="words" key={map.lanes[at]} colSpan={run.places.length === 1 ? map.lanes.length : 1}>
                   {place}
                 </td>
               ))}

@@ -1,14 +1,14 @@
 import type { Bar, BarGroup } from "../generated/report";
 import { Legend } from "./Legend";
 import { StackedBar } from "./StackedBar";
+import type { HueName } from "./hue";
 
 /** The machine: every memory as a bar, and the same as a table. */
 export function MemoryView({ groups }: { groups: readonly BarGroup[] }) {
   const bars = groups.flatMap((group) => group.bars);
-  const hues = [...new Set(bars.flatMap((bar) => bar.segments.map((segment) => segment.hue)))];
   return (
     <>
-      <Legend hues={hues} />
+      <Legend hues={huesOf(bars)} />
       {groups.map((group) => (
         <div class="bar-group" key={group.title + group.bars[0]?.name}>
           {group.title && <h3>{group.title}</h3>}
@@ -26,6 +26,19 @@ export function MemoryView({ groups }: { groups: readonly BarGroup[] }) {
   );
 }
 
+/** The roles of several bars in the order in which they stand in each. */
+function huesOf(bars: readonly Bar[]): HueName[] {
+  const hues: HueName[] = [];
+  for (const bar of bars) {
+    let at = 0;
+    for (const { hue } of bar.segments) {
+      if (!hues.includes(hue)) hues.splice(at, 0, hue);
+      at = hues.indexOf(hue) + 1;
+    }
+  }
+  return hues;
+}
+
 /** A bar under its name, its size and what to know of it. */
 export function BarRow({ bar, thin = false }: { bar: Bar; thin?: boolean }) {
   return (
@@ -36,9 +49,11 @@ export function BarRow({ bar, thin = false }: { bar: Bar; thin?: boolean }) {
         <span class="end" data-figure={`${bar.name}.used`}>
           {bar.text}
         </span>
-        <span class="quiet" data-state={bar.state}>
-          {bar.remark}
-        </span>
+        {bar.remark && (
+          <span class="quiet" data-state={bar.state}>
+            {bar.remark}
+          </span>
+        )}
       </div>
       <StackedBar bar={bar} thin={thin} />
     </div>
@@ -49,7 +64,7 @@ function MemoryTable({ bars }: { bars: readonly Bar[] }) {
   const key = (segment: Bar["segments"][number]) => [segment.owner, segment.label].filter(Boolean).join(": ");
   const labels = [...new Set(bars.flatMap((bar) => bar.segments.map(key)))];
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Memory as a table">
+    <div class="scroll" tabIndex={0} role="group" aria-label="Memory as a table">
       <table class="figures-table">
         <thead>
           <tr>

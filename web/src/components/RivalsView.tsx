@@ -39,7 +39,7 @@ function Row({ row, table }: { row: RivalRow; table: RivalTable }) {
 /** Ways to run it side by side: figures with bars, and the line from low to high. */
 export function RivalsView({ table }: { table: RivalTable }) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={`${table.title}, a table`}>
+    <div class="scroll" tabIndex={0} role="group" aria-label={`${table.title}, a table`}>
       <table class="figures-table rivals">
         <thead>
           <tr>

@@ -18,7 +18,7 @@ interface SectionProps {
 
 function Section({ title, remark, children }: SectionProps) {
   return (
-    <section class="section" aria-label={title}>
+    <section class="section">
       <h2>{title}</h2>
       {remark && <p class="quiet">{remark}</p>}
       {children}
@@ -28,6 +28,13 @@ function Section({ title, remark, children }: SectionProps) {
 
 /** One sheet, from the answer to what it rests on. */
 export function SheetView({ sheet }: { sheet: Sheet }) {
+  // A grid of plans is moved over first, and then listed; one plan is compared first.
+  const isGrid = sheet.tradeoffs !== null && sheet.memory.length === 0;
+  const rivals = sheet.rivals && (
+    <Section title={sheet.rivals.title} remark={sheet.rivals.remark}>
+      <RivalsView table={sheet.rivals} />
+    </Section>
+  );
   return (
     <>
       <p class="verdict" data-state={sheet.verdict.state}>
@@ -45,7 +52,7 @@ export function SheetView({ sheet }: { sheet: Sheet }) {
         </Section>
       ))}
       {sheet.commands.length > 0 && (
-        <Section title="The command">
+        <Section title="How to run it">
           {sheet.commands.map((command) => (
             <CommandView key={command.label} command={command} />
           ))}
@@ -66,16 +73,13 @@ export function SheetView({ sheet }: { sheet: Sheet }) {
           <TimesView times={sheet.times} />
         </Section>
       )}
-      {sheet.rivals && (
-        <Section title={sheet.rivals.title} remark={sheet.rivals.remark}>
-          <RivalsView table={sheet.rivals} />
-        </Section>
-      )}
+      {!isGrid && rivals}
       {sheet.tradeoffs && (
         <Section title={sheet.tradeoffs.title} remark={sheet.tradeoffs.remark}>
           <TradeoffsView tradeoffs={sheet.tradeoffs} />
         </Section>
       )}
+      {isGrid && rivals}
       {sheet.reasons.length > 0 && (
         <Section title="Why">
           <ReasonsView reasons={sheet.reasons} />
@@ -87,7 +91,7 @@ export function SheetView({ sheet }: { sheet: Sheet }) {
         </Section>
       )}
       {sheet.facts.length > 0 && (
-        <Section title="What this is of">
+        <Section title="Model, machine, versions">
           <FactsView facts={sheet.facts} />
         </Section>
       )}
