@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -34,7 +35,9 @@ COLOURS = 96
 
 def page_of_report() -> str:
     """A model that two unlike GPUs and RAM share."""
-    model = omniplan.load_model(ROOT / "data/models/GLM-4.7-Flash-Q8_0.gguf")
+    # As it is written from the root of a checkout.
+    os.chdir(ROOT)
+    model = omniplan.load_model("data/models/GLM-4.7-Flash-Q8_0.gguf")
     plan = omniplan.plan(model, "dual-4090-5070ti", n_ctx=131072)
     return report_html(omniplan.report(plan, model=model))
 

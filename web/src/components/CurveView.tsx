@@ -31,7 +31,7 @@ export function CurveView({ tradeoffs, chosen, figure, title }: CurveProps) {
 
 /** The last context, and those that are far enough from the next to be written under a line. */
 function spaced(contexts: readonly number[]): number[] {
-  return contexts.filter((n_ctx, at) => (contexts[at + 1] ?? Infinity) >= 1.6 * n_ctx);
+  return contexts.filter((n_ctx, at) => (contexts[at + 1] ?? Infinity) >= 1.5 * n_ctx);
 }
 
 function curve(tradeoffs: Tradeoffs, chosen: TradeoffPoint, name: string) {
