@@ -8,7 +8,7 @@ import sys
 import tempfile
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
@@ -18,12 +18,14 @@ from omniplan.report.page import report_html
 from tests.browser.conftest import ARGUMENTS
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ColorScheme
+    from playwright.sync_api import Browser
+
+Scheme = Literal["light", "dark"]
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs/assets"
 # Name, width and height in pixels, scheme, and the heading that stands at the top.
-PICTURES: tuple[tuple[str, int, int, ColorScheme, str], ...] = (
+PICTURES: tuple[tuple[str, int, int, Scheme, str], ...] = (
     ("report-light.png", 1120, 1180, "light", "h1"),
     ("report-dark.png", 1120, 1180, "dark", "h1"),
     ("report-context-light.png", 1120, 640, "light", "What the context costs"),
@@ -42,7 +44,7 @@ def page_of_report() -> str:
     return report_html(omniplan.report(plan, model=model))
 
 
-def take(browser: Browser, path: Path, width: int, height: int, scheme: ColorScheme, top: str) -> Image.Image:
+def take(browser: Browser, path: Path, width: int, height: int, scheme: Scheme, top: str) -> Image.Image:
     """What a reader with such a screen sees from the heading ``top`` on."""
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     page = context.new_page()
