@@ -64,8 +64,8 @@ def main() -> None:
         path = Path(folder, "report.html")
         path.write_text(page_of_report(), encoding="utf-8")
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=[*ARGUMENTS, "--no-sandbox"])
-        for name, *rest in PICTURES:
-            picture = take(browser, path, *rest)
+        for name, width, height, scheme, top in PICTURES:
+            picture = take(browser, path, width, height, scheme, top)
             if "--write" in sys.argv:
                 picture.save(FOLDER / name, optimize=True)
             print(name, picture.size)
