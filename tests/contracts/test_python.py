@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, fields
 from functools import _lru_cache_wrapper
@@ -60,14 +59,6 @@ def test_a_strict_checker_takes_the_package_s_types(tmp_path: Path) -> None:
 
     assert [line.rpartition("[")[2] for line in lines] == ["assignment]", "call-arg]"], done.stdout + done.stderr
     assert 'expression has type "bool | None"' in lines[0]
-
-
-def test_the_wheel_says_that_it_is_typed() -> None:
-    """``py.typed`` lies in the package, all of which the wheel holds."""
-    build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
-
-    assert (ROOT / "omniplan" / "py.typed").is_file()
-    assert build["targets"]["wheel"]["packages"] == ["omniplan"]
 
 
 def test_the_command_runs_as_a_module() -> None:
