@@ -68,7 +68,8 @@ class Grammar(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what is wrong with the arguments."""
-        raise InputError(f"{message}; see `{self.prog} --help`")
+        said = message.removeprefix("argument ").replace("the following arguments are required", "missing")
+        raise InputError(f"{said}; see `{self.prog} --help`")
 
     def format_help(self) -> str:
         """The help of a verb."""
