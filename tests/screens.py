@@ -9,8 +9,3 @@ from omniplan.text.screen import Level, Screen
 def everything(screen: Screen, *, width: int = 10_000) -> str:
     """All that a screen says, each line on one."""
     return text_of(screen, Look(width=width, prose=width, level=Level.ALL))
-
-
-def answer(screen: Screen, *, width: int = 80) -> str:
-    """What people see first."""
-    return text_of(screen, Look(width=width))
