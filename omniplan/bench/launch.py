@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import socket
 import subprocess
@@ -46,7 +45,7 @@ def server_command(launch: ServerStart, port: int) -> list[str]:
 
 def program(command: str, *, field: str) -> list[str]:
     """The words of ``command``, given as ``field``; raises InputError where there is no such program."""
-    words = shlex.split(command)
+    words = system.words(command)
     if not words or shutil.which(words[0]) is None:
         raise InputError("not found; name the command to start", field=field, value=command or "llama-server")
     return words

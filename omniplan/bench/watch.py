@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
+from omniplan import system
 from omniplan.formats.programs import base_name
 from omniplan.machines.probe.gpu_state import GpuState, states
 from omniplan.machines.probe.host_load import HostLoad
@@ -72,5 +72,5 @@ def _busy(load: HostLoad, command: str) -> Iterator[str]:
 
 def _is_ours(command: str) -> bool:
     """Whether what it starts is a child of this process."""
-    words = shlex.split(command)
+    words = system.words(command)
     return bool(words) and base_name(words[0]) not in _CONTAINERS

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final, TextIO
 
+from omniplan import system
 from omniplan.text.cells import Tones
 from omniplan.text.layout import Look, laid_out
 from omniplan.text.palette import palette
@@ -61,7 +62,7 @@ def has_colors(choice: str, environment: Mapping[str, str], *, is_terminal: bool
         return False
     if environment.get("FORCE_COLOR"):
         return True
-    return is_terminal and environment.get("TERM") != "dumb"
+    return is_terminal and environment.get("TERM") != "dumb" and system.has_escapes()
 
 
 def rendered(screen: Screen, options: argparse.Namespace) -> str:

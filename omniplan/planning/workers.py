@@ -69,12 +69,6 @@ def serve() -> None:
             result = work(pickle.load(come))  # noqa: S301 - the same.
 
 
-def _started() -> subprocess.Popen[bytes]:
-    # A group of its own, so that a terminal's Ctrl-C finds only who started it.
-    command = [sys.executable, "-c", _PROGRAM]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
-
-
 class _Shared(Generic[_Job, _Result]):
     """Jobs that are done here and by helpers, each of which takes its next when it has done one."""
 

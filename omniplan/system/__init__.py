@@ -6,9 +6,9 @@ from omniplan.system.folders import CACHE, CONFIGURATION, Folder, folder
 from omniplan.system.processors import bind, load_average, processors
 
 if sys.platform == "win32":
-    from omniplan.system.windows import ASKING, end, group, held, kill
+    from omniplan.system.windows import ASKING, end, group, has_escapes, held, kill, words
 else:
-    from omniplan.system.posix import ASKING, end, group, held, kill
+    from omniplan.system.posix import ASKING, end, group, has_escapes, held, kill, words
 
 __all__ = [
     "ASKING",
@@ -19,8 +19,10 @@ __all__ = [
     "end",
     "folder",
     "group",
+    "has_escapes",
     "held",
     "kill",
     "load_average",
     "processors",
+    "words",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -48,3 +49,13 @@ def held(path: Path) -> Iterator[None]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     path.unlink(missing_ok=True)
+
+
+def words(command: str) -> list[str]:
+    """The words of a command that somebody wrote; raises ValueError for a quote without its end."""
+    return shlex.split(command)
+
+
+def has_escapes() -> bool:
+    """Whether a terminal here obeys codes for colours."""
+    return True

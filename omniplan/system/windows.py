@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +17,9 @@ assert sys.platform == "win32"
 
 # What Ctrl-C and Ctrl-Break send; there is no terminal that hangs up.
 ASKING: Final = (signal.SIGINT, signal.SIGBREAK)
+# STD_OUTPUT_HANDLE and ENABLE_VIRTUAL_TERMINAL_PROCESSING of Windows' console functions.
+_STDOUT: Final = -11
+_CODES: Final = 4
 
 
 def group() -> dict[str, Any]:
@@ -53,3 +57,22 @@ def held(path: Path) -> Iterator[None]:
         os.lseek(file.fileno(), 0, os.SEEK_SET)
         msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
     path.unlink(missing_ok=True)
+
+
+def words(command: str) -> list[str]:
+    """The words of a command that somebody wrote: a backslash stands in paths. Raises ValueError for an open quote."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=False)
+    lexer.whitespace_split = True
+    lexer.escape = lexer.commenters = ""
+    return list(lexer)
+
+
+def has_escapes() -> bool:
+    """Whether the console of standard output obeys codes for colours; an older one is asked to (SetConsoleMode)."""
+    import ctypes
+
+    kernel = ctypes.windll.kernel32
+    console, mode = kernel.GetStdHandle(_STDOUT), ctypes.c_ulong()
+    return bool(
+        kernel.GetConsoleMode(console, ctypes.byref(mode)) and kernel.SetConsoleMode(console, mode.value | _CODES)
+    )

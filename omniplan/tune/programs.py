@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from omniplan import system
 from omniplan.bench.protocol import ServerStart
 from omniplan.domain.plan import Plan
 from omniplan.domain.progress import Progress
@@ -25,7 +25,7 @@ def measurable(plans: Sequence[Plan], server: str, bench: str, say: Callable[[st
     if not unsaid:
         return tuple(plans)
     reasons = "; ".join(dict.fromkeys(unsaid.values()))
-    if shutil.which(next(iter(shlex.split(server)), "")):
+    if shutil.which(next(iter(system.words(server)), "")):
         say(f"note: {len(unsaid)} of {len(plans)} plans are measured with {server}: {reasons}")
         return tuple(plans)
     left = tuple(plan for plan in plans if plan.server_args not in unsaid)

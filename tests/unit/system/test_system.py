@@ -140,3 +140,45 @@ def test_windows_locks_a_byte(windows: ModuleType, monkeypatch: pytest.MonkeyPat
         pass
 
     assert not held
+
+
+def test_words_of_a_command() -> None:
+    """As a shell here reads them."""
+    assert system.words("a 'b c' d") == ["a", "b c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (r"C:\llama\llama-server.exe -ngl 99", [r"C:\llama\llama-server.exe", "-ngl", "99"]),
+        (
+            r'"C:\Program Files\llama-server.exe" --api-key "#1"',
+            [r"C:\Program Files\llama-server.exe", "--api-key", "#1"],
+        ),
+    ],
+)
+def test_windows_keeps_a_backslash(windows: ModuleType, command: str, expected: list[str]) -> None:
+    """It stands between folders, and escapes nothing."""
+    assert windows.words(command) == expected
+
+
+@pytest.mark.parametrize(("is_console", "obeys", "expected"), [(1, 1, True), (1, 0, False), (0, 1, False)])
+def test_windows_asks_its_console_for_colours(
+    is_console: int, obeys: int, expected: object, windows: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that cannot show them gets none."""
+    import ctypes
+
+    asked: list[tuple[int, int]] = []
+
+    def set_mode(console: int, mode: int) -> int:
+        asked.append((console, mode))
+        return obeys
+
+    kernel = SimpleNamespace(
+        GetStdHandle=lambda which: -which, GetConsoleMode=lambda _console, _mode: is_console, SetConsoleMode=set_mode
+    )
+    monkeypatch.setattr(ctypes, "windll", SimpleNamespace(kernel32=kernel), raising=False)
+
+    assert windows.has_escapes() is expected
+    assert asked == [(11, 4)] * is_console
