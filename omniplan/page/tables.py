@@ -22,7 +22,7 @@ _MEMORIES: Final = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 102
 _SLOTS: Final = (1, 2, 4, 8, 16, 32)
 # As --headroom takes them.
 _HEADROOMS: Final = {
-    "default": "the usual",
+    "default": "usual",
     "512": "512 MiB per GPU",
     "1024": "1 GiB per GPU",
     "2048": "2 GiB per GPU",

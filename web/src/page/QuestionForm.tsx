@@ -63,7 +63,7 @@ function MachineFields({ tables, planning }: Props) {
   return (
     <fieldset>
       <legend>Machine</legend>
-      <TextField label="In words" value={question.machine} choices={tables.machines} onCommit={setMachine} isSearch />
+      <TextField label="In words" value={question.machine} choices={tables.machines} onCommit={setMachine} />
       {answer && answer.notes.length > 0 && (
         <ul class="notes" aria-label="Taken for granted">
           {answer.notes.map((note) => <li key={note}>{note}</li>)}

@@ -29,7 +29,10 @@ export function Select(props: { label: string; value: string; choices: readonly 
   );
 }
 
-/** A line of text that counts once it is left or confirmed; `choices` are offered while it is written. */
+/**
+ * A line of text that counts once it is left or confirmed; `choices` are offered while it is written. One that is searched
+ * rather than edited begins empty, so that all of them are.
+ */
 export function TextField(props: {
   label: string;
   value: string;
@@ -53,8 +56,11 @@ export function TextField(props: {
             type={props.isSearch ? "search" : "text"}
             list={props.choices && list}
             value={text}
+            placeholder={props.value}
             spellcheck={false}
             autocomplete="off"
+            onFocus={() => props.isSearch && setText("")}
+            onBlur={() => setText(props.value)}
             onInput={(event) => {
               const value = event.currentTarget.value;
               setText(value);
