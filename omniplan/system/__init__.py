@@ -3,7 +3,7 @@
 import sys
 
 from omniplan.system.folders import CACHE, CONFIGURATION, Folder, folder
-from omniplan.system.processors import bind, load_average, processors
+from omniplan.system.processors import bind, load_average, processors, ticks
 
 if sys.platform == "win32":
     from omniplan.system.windows import ASKING, end, group, has_escapes, held, kill, words
@@ -24,5 +24,6 @@ __all__ = [
     "kill",
     "load_average",
     "processors",
+    "ticks",
     "words",
 ]

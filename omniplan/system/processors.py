@@ -19,3 +19,9 @@ def bind(processor: int) -> None:
 def load_average() -> float | None:
     """Processes that ran or waited to run in the last minute; None where nobody counts them (Windows)."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def ticks() -> int:
+    """How many times a second the system counts what its processors do, as ``/proc/stat`` does."""
+    # Every Linux has 100; a system without the call has no such file.
+    return os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100

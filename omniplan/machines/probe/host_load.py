@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+from omniplan import system
+
 _STAT: Final = Path("/proc/stat")
 # Columns of "cpu": user, nice, system, idle, iowait, irq, softirq, steal; a guest's time stands under user as well.
 _BUSY: Final = (0, 1, 2, 5, 6, 7)
@@ -31,7 +33,7 @@ class HostLoad:
         """Seconds on the clock, busy ones of all processors, and our own."""
         try:
             words = self._stat.read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
-            busy = sum(int(words[at]) for at in _BUSY) / os.sysconf("SC_CLK_TCK")
+            busy = sum(int(words[at]) for at in _BUSY) / system.ticks()
         except (OSError, ValueError, IndexError):
             return None
         own = os.times()

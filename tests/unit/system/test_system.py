@@ -71,6 +71,7 @@ def test_what_processors_are_allowed() -> None:
     for processor in allowed:
         system.bind(processor)
     assert (system.load_average() or 0.0) >= 0
+    assert system.ticks() > 0
 
 
 @pytest.mark.parametrize(
