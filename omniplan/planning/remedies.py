@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from omniplan.domain.params import MAX_DEVICES
 from omniplan.domain.request import Request, RequestChanges
+from omniplan.domain.titles import title_of
 from omniplan.errors import Infeasible
 from omniplan.llamacpp.load.memory import caches
 from omniplan.llamacpp.load.unpriced import unpriced_devices
@@ -25,7 +26,8 @@ def refusal(ladder: Ladder) -> Infeasible:
     where = ", ".join(f"{mib(size)} on {name}" for name, size in closest.items())
     n_ctx = smaller.largest_context(problem, closest)
     summary = (
-        f"{problem.model.header.paths[0]}: {_what(problem, is_cache=n_ctx > 0)} do not fit on {problem.machine.name}"
+        f"{problem.model.header.paths[0]}: {_what(problem, is_cache=n_ctx > 0)} do not fit "
+        f"on {title_of(problem.machine)}"
         f"{' within the bounds asked for' if _bounds(problem.request) else ''}: "
         f"{f'short by {where}' if where else 'no placement keeps that'}"
     )

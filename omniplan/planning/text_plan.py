@@ -9,6 +9,7 @@ from omniplan.domain.evidence import Reason, ReasonVerdict
 from omniplan.domain.headroom import Margin
 from omniplan.domain.lever import QUANT, Lever
 from omniplan.domain.plan import Plan
+from omniplan.domain.titles import title_of
 from omniplan.formats.regenerate import OPTIONS
 from omniplan.text.argv import server_words
 from omniplan.text.cells import shortened
@@ -29,9 +30,8 @@ _MANY_POOLS: Final = 4
 def plan_screen(plan: Plan) -> Screen:
     """A plan as a good engineer's note, the answer first."""
     model = plan.model
-    title = Toned(
-        f"{model.name or model.architecture}, {gib(model.tensor_bytes)}, on {shortened(plan.machine.name)}", Hue.TITLE
-    )
+    machine = shortened(title_of(plan.machine))
+    title = Toned(f"{model.name or model.architecture}, {gib(model.tensor_bytes)}, on {machine}", Hue.TITLE)
     settings = f"{context_text(plan.footprint)}, {'/'.join(_cache_types(plan))} cache"
     return Screen(
         (

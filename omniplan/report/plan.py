@@ -7,6 +7,7 @@ from typing import Final
 
 from omniplan.domain.model import Model
 from omniplan.domain.plan import Baseline, Plan
+from omniplan.domain.titles import title_of
 from omniplan.gguf.companions import with_requested
 from omniplan.llamacpp.build import build_number
 from omniplan.llamacpp.flags.args import parse
@@ -40,7 +41,7 @@ def plan_sheet(plan: Plan, model: Model, tradeoffs: Tradeoffs | None = None) -> 
     gpus = tuple(gpu.name for gpu in plan.machine.gpus)
     return Sheet(
         name=model_name(plan.model),
-        title=f"{model_name(plan.model)} on {plan.machine.name}",
+        title=f"{model_name(plan.model)} on {title_of(plan.machine)}",
         verdict=_verdict(plan),
         figures=(*speeds(plan.prediction), context_figure(plan)),
         commands=tuple(_commands(plan)),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from omniplan.domain.footprint import RAM, Pool
 from omniplan.domain.model import Model
+from omniplan.domain.titles import title_of
 from omniplan.report.memory import Memories, before, process, scaled
 from omniplan.report.plan import pieces_of, plan_sheet
 from omniplan.report.values import Bar, BarGroup, CommandText, Figure, Notice, Segment, Sheet, Standing, Verdict
@@ -23,7 +24,7 @@ def stack_sheets(found: Stack, models: Mapping[str, Model]) -> Iterator[Sheet]:
     standing = STANDINGS[found.fits]
     yield Sheet(
         name=found.name,
-        title=f"{found.name} on {found.machine.name}",
+        title=f"{found.name} on {title_of(found.machine)}",
         verdict=Verdict(state=standing, text=f"{refused} does not fit." if refused else f"{FITTING[standing]}."),
         figures=tuple(_figures(found)),
         commands=tuple(_command(found, member) for member in found.members),

@@ -32,7 +32,8 @@ def memory_table(priced: Footprint, margins: Sequence[Margin] = ()) -> Tabular:
 
 def _row(share: MemoryShare, parts: Sequence[Hue]) -> tuple[Cell, ...]:
     sizes = {hue: int(getattr(share, hue)) for hue in parts}
-    bar = Gauge([*sizes.items(), (Hue.FREE, max(0, share.free or 0))], share.size or 0)
+    # A pool of unknown size has no share that is taken.
+    bar = Gauge([*sizes.items(), (Hue.FREE, max(0, share.free or 0))], share.size) if share.size else ""
     return share.pool, _gib(share.size), bar, *map(_gib, sizes.values()), _free(share.free)
 
 

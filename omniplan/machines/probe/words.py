@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import Final
 
 from omniplan.domain.machine import Gpu, Host, Machine, Memory, ReservationKind
 from omniplan.domain.processor import Cpu
+from omniplan.domain.titles import name_of
 from omniplan.errors import InputError
 from omniplan.machines.cpus import find_cpu
 from omniplan.machines.gpus import GpuRow
@@ -41,15 +41,11 @@ def machine_from_words(text: str, *, name: str = "") -> Machine:
     )
     return replace(
         main,
-        name=name or _name(text),
+        name=name or name_of(text),
         description=text.strip(),
         hosts=hosts,
         notes=(*main.notes, *(_unsaid(said, len(hosts)) if hosts else ())),
     )
-
-
-def _name(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60]
 
 
 def _unsaid(said: Several, count: int) -> Iterator[str]:
@@ -71,7 +67,7 @@ def _machine(text: str, *, counts_machines: bool) -> tuple[Machine, int]:
     _take_shared(said)
     memory = _memory(said)
     machine = Machine(
-        name=_name(text),
+        name=name_of(text),
         description=text,
         gpus=tuple(_gpus(said, memory)),
         memory=memory,

@@ -47,7 +47,7 @@ def test_groups_on_the_command_line(capsys: Run) -> None:
 def test_nothing_fits_is_1(capsys: Run) -> None:
     """The table is printed all the same."""
     assert main(["compare", *HERE, "--", *ALONE]) == 1
-    assert "1 is short by" in capsys.readouterr().out
+    assert "1: short by" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

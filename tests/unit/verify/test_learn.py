@@ -232,7 +232,7 @@ def test_the_file_beside_the_machine_is_found(tmp_path: Path, capsys: pytest.Cap
     report = run("", beside=1500)
     log.write_text("\n".join(render(replace(report, timings=()), ERA)), encoding="utf-8")
     made = main(["calibrate", str(machine), "--log", str(log), "-o", str(tmp_path / "desk.calibration.toml")])
-    plan = ["plan", diary.MODEL, "--machine", str(machine), "--ctx", "8192"]
+    plan = ["plan", diary.MODEL, "--machine", str(machine), "--ctx", "8192", "-vv"]
 
     assert made == 0
     assert main(plan) == 0
