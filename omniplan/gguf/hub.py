@@ -238,7 +238,7 @@ def _asking(place: str) -> Iterator[None]:
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
     except ImportError as error:
         raise HeaderError(
-            place, "needs huggingface-hub, of version 2.4 or later", remedy=install("huggingface-hub", "hub")
+            place, "needs huggingface-hub, of version 2.4 or later", remedy=install("huggingface-hub")
         ) from error
     try:
         yield
