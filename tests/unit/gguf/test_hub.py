@@ -85,7 +85,7 @@ def test_without_the_library_its_installation_is_named(monkeypatch: pytest.Monke
     """For pip, uv and pipx."""
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(
-        HeaderError, match=r'pip install huggingface-hub`, `uv .* `pipx inject omniplan huggingface-hub'
+        HeaderError, match=r"pip install huggingface-hub`, `uv .* `pipx inject omniplan huggingface-hub"
     ):
         read_header("hf:o/r:Q4_K_M")
 
