@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,16 +19,18 @@ if TYPE_CHECKING:
 
 
 def stack(
-    source: str | Path | StackFile,
+    source: str | Path | StackFile | Sequence[str],
     machine: MachineSource,
     *,
+    n_ctx: int | None = None,
     build: int | str | None = None,
     progress: Progress = unwatched,
 ) -> Stack:
     """Place all models of a stack file jointly on ``machine``, within its budget of VRAM and RAM.
 
-    ``source`` is the path of a stack file (``docs/verbs/stack.md``) or what one says; models of its paths are read once
-    each. ``build`` is the llama.cpp that serves them (None: the file's own); ``progress`` is told of the models.
+    ``source`` is the path of a stack file (``docs/verbs/stack.md``) or what one says, or models that take turns, with
+    contexts of ``n_ctx`` tokens; models of its paths are read once each. ``build`` is the llama.cpp that serves them
+    (None: the file's own); ``progress`` is told of the models.
     Every model gets one set of arguments, good in every group that fits; the sum over models of priority times
     predicted seconds, beside neighbours that are busy as the file says, is the least of all its places. A group
     that does not fit says by how much and which changes would help, least loss first; nothing is raised for it.
@@ -35,10 +38,13 @@ def stack(
     UnsupportedModel or ArgumentError.
     """
     from omniplan.stack.asked import StackFile
-    from omniplan.stack.document import load_stack
+    from omniplan.stack.document import load_stack, one_at_a_time
     from omniplan.stack.planner import make_stack
 
-    asked = source if isinstance(source, StackFile) else load_stack(source)
+    if isinstance(source, StackFile):
+        asked = source
+    else:
+        asked = load_stack(source) if isinstance(source, str | Path) else one_at_a_time(source, n_ctx)
     if build is not None:
         asked = replace(asked, build=build_of(build))
     known: dict[str, Model] = {}

@@ -12,6 +12,7 @@ from omniplan import api
 from omniplan.cli.files import add_output
 from omniplan.cli.output import present, show
 from omniplan.cli.progress import watched
+from omniplan.cli.request import add_context
 from omniplan.cli.said import said
 from omniplan.cli.verbs import Verb, add_build, add_json, add_machine, add_report
 from omniplan.errors import ExitCode
@@ -30,8 +31,14 @@ _FILES: Final = {
 
 
 def _declare(command: argparse.ArgumentParser) -> None:
-    command.add_argument("stack", metavar="STACK.toml", help="a stack file: models, groups and a budget")
+    command.add_argument(
+        "stack",
+        metavar="STACK.toml",
+        nargs="+",
+        help="a stack file: models, groups and a budget; or models that take turns, each with the machine to itself",
+    )
     add_machine(command)
+    add_context(command)
     add_build(command, default=None, usual="the stack file's, else b11434")
     command.add_argument(
         "--as", dest="as_", metavar="FORMAT", help="table (default), models.conf, preset, llama-swap or compose"
@@ -47,7 +54,13 @@ def _run(options: argparse.Namespace) -> int:
     from omniplan.stack.text import stack_screen
 
     with watched() as progress:
-        found = api.stack(options.stack, options.machine, build=options.llama_cpp, progress=progress)
+        found = api.stack(
+            _source(options.stack),
+            options.machine,
+            n_ctx=getattr(options, "n_ctx", None),
+            build=options.llama_cpp,
+            progress=progress,
+        )
     if options.report:
         api.write_report(api.report(found), options.report)
     if options.output:
@@ -59,6 +72,16 @@ def _run(options: argparse.Namespace) -> int:
     elif not options.output:
         show(_text(found, options.as_, options))
     return ExitCode.of(found.fits)
+
+
+def _source(places: list[str]) -> str | list[str]:
+    """The stack file, or models."""
+    from omniplan.errors import InputError
+
+    is_file = [place == "-" or place.endswith(".toml") for place in places]
+    if any(is_file) and len(places) > 1:
+        raise InputError("one stack file, or models: not both and not several; name the models in the file")
+    return places[0] if any(is_file) else places
 
 
 def _text(found: Stack, name: str, options: argparse.Namespace) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Final
 
 from omniplan.documents.document import from_text
 from omniplan.documents.text_file import read_utf8
+from omniplan.errors import InputError
 from omniplan.gguf.place import seen_from
-from omniplan.stack.asked import Group, StackFile
+from omniplan.stack.asked import Group, StackFile, StackModel
 
 # The group of everything that is loaded with the server.
 STARTUP: Final = "startup"
@@ -26,6 +28,23 @@ def parse_stack(text: str, *, where: str = "stack", folder: Path = Path()) -> St
     asked = from_text(StackFile, text, where=where, what="stack file")
     models = tuple(replace(model, path=seen_from(folder, model.path)) for model in asked.models)
     return replace(asked, models=models, groups=tuple(_groups(asked)))
+
+
+def one_at_a_time(paths: Sequence[str], n_ctx: int | None = None) -> StackFile:
+    """What a file would say of models that take turns: each is loaded on demand, and has the machine to itself.
+
+    They are called after their files; raises InputError where two would have one name.
+    """
+    models = tuple(StackModel(name=_called(path), path=path, n_ctx=n_ctx, on_demand=True) for path in paths)
+    asked = StackFile(models=models, groups=tuple(Group(name=name, members=(name,)) for name in map(_called, paths)))
+    for _, problem in asked.faults():
+        raise InputError(f"{problem}; a stack file gives each a name of its own")
+    return asked
+
+
+def _called(path: str) -> str:
+    stem = path.replace("\\", "/").rstrip("/").rpartition("/")[2].removesuffix(".gguf")
+    return re.sub(r"[^A-Za-z0-9_]+", "-", stem).strip("-_")[:63] or "model"
 
 
 def _groups(asked: StackFile) -> Iterator[Group]:
