@@ -12,7 +12,7 @@ from omniplan.formats.format import Format, Options
 from omniplan.formats.launch import Launch, commented, printable, rationale
 from omniplan.formats.shell.script import commands
 from omniplan.formats.words import split
-from omniplan.text.argv import shell_line
+from omniplan.text.argv import server_words
 
 
 def _argv(items: Sequence[Launch], options: Options) -> str:  # noqa: ARG001 - the shape of every format's write
@@ -31,7 +31,9 @@ def _shell(items: Sequence[Launch], options: Options) -> str:  # noqa: ARG001 - 
 
 
 def _script(item: Launch) -> str:
-    command = shell_line(item.model, item.argv[2:], item.environment)
+    # As it is, also what a terminal would obey: a file is read by a shell, not shown.
+    assigned = [f"{name}={shlex.quote(value)}" for name, value in item.environment.items()]
+    command = " ".join([*assigned, shlex.join(server_words(item.model, item.argv[2:]))])
     return "\n".join((*commented(rationale(item)), command, ""))
 
 

@@ -21,6 +21,7 @@ from omniplan.documents.text_file import to_bytes
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
 from omniplan.domain.params import ServerParams, SplitMode
+from omniplan.formats.pasted import is_pasted
 from omniplan.formats.registry import FORMATS
 from omniplan.llamacpp.flags.args import parse
 from omniplan.llamacpp.flags.table import spellings
@@ -240,7 +241,8 @@ def _checked(path: Path) -> omniplan.CheckReport | str:
 # No argument of a process holds a NUL.
 @given(args=st.lists(PIECES.filter(lambda piece: "\0" not in piece), max_size=12))
 def test_any_arguments_have_an_answer(args: list[str]) -> None:
-    """An error finding where llama-server would refuse, and the other rules all the same."""
+    """An error finding where llama-server would refuse, and the other rules all the same; a command is read as one."""
+    args = ["--verbose", *args] if is_pasted(args) else args
     report = omniplan.check(args, model=cases.model("Qwen3-0.6B-Q8_0"), machine="dual-4090-5070ti")
     try:
         parse(args)

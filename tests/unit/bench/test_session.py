@@ -124,7 +124,7 @@ def test_a_model_the_server_does_not_list_is_refused() -> None:
     listed = raw(b'{"data": [{"id": "a", "aliases": 5}, {"id": "b", "aliases": ["c"]}, "d"]}')
     with serving({"/v1/completions": streamed(timings=TIMINGS), "/v1/models": listed}) as server:
         assert omniplan.bench(server.url, served="c", protocol=QUICK).model == "c"
-        with pytest.raises(InputError, match="--model d: the server lists a, b"):
+        with pytest.raises(InputError, match="--model d: not what the server lists; name one of a, b"):
             omniplan.bench(server.url, served="d", protocol=QUICK)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,12 @@ LARGE = str(MODELS / "DeepSeek-R1-Q4_K_M.gguf")
 DESK = "RTX 4090 24GB + RTX 5070 Ti 16GB, 64 GB DDR5-6000"
 
 
+def run(question: Coroutine[Any, Any, Any]) -> Any:
+    """Its answer; in a thread of its own, since the browser's tests keep an event loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, question).result()
+
+
 def call(name: str, **arguments: Any) -> Any:
     """What a tool answers; a refusal is an AssertionError with its text."""
 
@@ -30,7 +38,7 @@ def call(name: str, **arguments: Any) -> Any:
         async with Client(server()) as client:
             return await client.call_tool(name, arguments)
 
-    result = asyncio.run(asked())
+    result = run(asked())
     assert not result.is_error, result.content[0].text
     return result.structured_content
 
@@ -42,7 +50,7 @@ def test_every_tool_has_schemas() -> None:
         async with Client(server()) as client:
             return (await client.list_tools()).tools
 
-    tools = {tool.name: tool for tool in asyncio.run(listed())}
+    tools = {tool.name: tool for tool in run(listed())}
 
     assert set(tools) == {"plan", "footprint", "check", "recommend"}
     for tool in tools.values():
@@ -121,4 +129,4 @@ def test_the_command_serves_over_pipes() -> None:
         async with Client(command) as client:
             return await client.call_tool("check", {"text": "llama-server -m a.gguf -c 4096"})
 
-    assert asyncio.run(asked()).structured_content["n_commands"] == 1
+    assert run(asked()).structured_content["n_commands"] == 1

@@ -105,7 +105,8 @@ def test_a_quant_that_cannot_exist_is_not_recommended() -> None:
 
     assert (hopeless.value.remedies, hopeless.value.quant) == ((), "")
     assert hopeless.value.advice == ("no quant of this model would with 4,096 tokens: even IQ1_S takes 124.55 GiB",)
-    assert "it fits as IQ3_M; IQ3_M takes " in str(smaller.value)
+    assert str(smaller.value).endswith("it fits as IQ3_M")
+    assert smaller.value.quant_bytes > 0
 
 
 def test_a_refusal_is_there_as_json(capsys: pytest.CaptureFixture[str]) -> None:

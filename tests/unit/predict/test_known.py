@@ -52,7 +52,7 @@ def test_what_was_measured_here_is_shown_so(own: Path, capsys: pytest.CaptureFix
     (path,) = omniplan.keep_measurements([slower(1.25)])
     found = predicted().measured
     main(["plan", MODEL, "--machine", MACHINE, "--ctx", "512", "--n-prompt", "512", "--n-gen", "64", "--no-baselines"])
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
 
     assert path.parent == own
     assert [item.basis for item in found] == [Basis.MEASURED]
