@@ -10,18 +10,19 @@ from dataclasses import replace
 from typing import Final
 
 from omniplan.domain.lever import QUANT, Lever
-from omniplan.domain.params import DraftParams, LoadMode
+from omniplan.domain.params import MTP, DraftParams, LoadMode
 from omniplan.domain.plan import Settings
 from omniplan.domain.prediction import Cause
 from omniplan.domain.tensor_type import TYPE_BY_NAME
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.ggml.buffers import is_host
 from omniplan.llamacpp.quant.requantise import requantise, smaller_quants
-from omniplan.planning import smaller
+from omniplan.planning import smaller, timing
 from omniplan.planning.microbatch import faster_size
 from omniplan.planning.problem import Problem
 from omniplan.planning.solution import Solution, is_clearly_faster
 from omniplan.predict.accuracy import comparison_error
+from omniplan.predict.request import predict_priced
 
 # Of a cache in q8_0, bytes over those in f16 (ggml: 34 bytes for 32 values).
 _Q8_0: Final = 34 / 64
@@ -57,7 +58,20 @@ def _drafting(problem: Problem, found: Solution) -> Iterator[Lever]:
     request = problem.request
     if problem.model.hparams.n_layer_nextn and request.mtp == 0 and request.draft is None:
         n_max = DraftParams().n_max
+        if not _may_draft(problem, found, n_max):
+            return
         yield from _settled("mtp", str(n_max), problem, replace(problem.settings, mtp=n_max), found)
+
+
+def _may_draft(problem: Problem, found: Solution, n_max: int) -> bool:
+    """Whether drafts may be clearly faster: they are not where they would be no gain to heads that took no room."""
+    params, request = found.params, problem.request
+    drafting = replace(params, spec_types=(MTP,), draft=replace(params.draft, n_max=n_max))
+    best = predict_priced(
+        problem.model, problem.machine, drafting, found.footprint, request.n_prompt, request.n_gen, depth=0
+    )
+    error = comparison_error(request.objective, best, found.prediction)
+    return timing.seconds(best, request.objective) < (1 - error) * found.seconds
 
 
 def _cache(problem: Problem, found: Solution) -> Iterator[Lever]:
