@@ -39,6 +39,11 @@ class MeasuredModel:
     n_layer: Count
     tensor_bytes: Count
 
+    @property
+    def title(self) -> str:
+        """What people call it: its own name, else its architecture."""
+        return self.name or self.architecture
+
     def is_same(self, other: MeasuredModel) -> bool:
         """Whether both are of one file, whatever it is called."""
         own = (self.architecture, self.n_layer, self.tensor_bytes)
@@ -82,7 +87,7 @@ class Measurement(Record):
         import hashlib
         import re
 
-        model = re.sub(r"[^A-Za-z0-9._-]+", "-", self.model.name or self.model.architecture)[:60].strip(".-")
+        model = re.sub(r"[^A-Za-z0-9._-]+", "-", self.model.title)[:60].strip(".-")
         return f"{self.date}-{model}-{hashlib.sha256(self.to_json().encode()).hexdigest()[:8]}.json"
 
 

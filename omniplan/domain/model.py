@@ -79,6 +79,11 @@ class Model:
     companions: Companions = NO_COMPANIONS
     loader_facts: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def title(self) -> str:
+        """What people call it: its own name, else its architecture."""
+        return str(self.header.metadata.get("general.name") or self.arch)
+
     def key(self, suffix: str, default: Value | None = None) -> Value | None:
         """Metadata value ``<arch>.<suffix>``, or ``default`` when the header leaves it out."""
         return self.header.metadata.get(f"{self.arch}.{suffix}", default)

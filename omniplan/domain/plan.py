@@ -33,6 +33,11 @@ class ModelFacts:
     tensor_bytes: int
     header_only: bool
 
+    @property
+    def title(self) -> str:
+        """What people call it: its own name, else its architecture."""
+        return self.name or self.architecture
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:

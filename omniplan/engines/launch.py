@@ -45,8 +45,7 @@ class Start:
 
     def weights(self, kind: str) -> str:
         """A directory for the weights of a format, named after the model."""
-        name = str(self.model.header.metadata.get("general.name", "")) or self.model.arch
-        return f"{'-'.join(name.split())}-{kind}"
+        return f"{'-'.join(self.model.title.split())}-{kind}"
 
 
 def launch(start: Start) -> EngineCommand | None:

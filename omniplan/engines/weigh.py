@@ -61,7 +61,7 @@ def weigh(question: EngineQuestion) -> Weighing:
         if verdict := _engine(question, engine, own, weights):
             verdicts[engine.name] = verdict
     return Weighing(
-        model=str(question.model.header.metadata.get("general.name", "") or question.model.arch),
+        model=question.model.title,
         machine=question.machine.name,
         as_of=question.as_of.isoformat() if question.as_of else "",
         n_ctx=question.n_ctx,

@@ -120,7 +120,7 @@ def _statements(item: Launch) -> Iterator[str]:
         yield printable(missing)
     yield printable(
         f"omniplan {plan.version} for llama.cpp {item.build.name}: "
-        f"{_name(plan)} on {plan.machine.name}, {plan.strategy}"
+        f"{plan.model.title} on {plan.machine.name}, {plan.strategy}"
     )
     yield printable(_REGENERATE + command_of(item))
     yield printable(f"architecture: {_architecture(plan)}")
@@ -136,10 +136,6 @@ def _statements(item: Launch) -> Iterator[str]:
             yield printable(f"{reason.subject}: {reason.statement} (source: {reason.source})")
     for assumption in plan.assumptions:
         yield printable(f"assumed: {assumption.subject}: {assumption.statement} (source: {assumption.source})")
-
-
-def _name(plan: Plan) -> str:
-    return plan.model.name or plan.model.architecture
 
 
 def _architecture(plan: Plan) -> str:

@@ -106,7 +106,7 @@ def _known(asked: PageQuestion, model: Model, machine: Machine) -> PageAnswer:
     usual = usual_context(model)
     contexts = sorted({*usual_contexts(model.hparams.n_ctx_train), asked.n_ctx or usual})
     return PageAnswer(
-        title=f"{model.header.metadata.get('general.name') or model.arch} on {asked.machine}",
+        title=f"{model.title} on {asked.machine}",
         quant=quant_name(model.header),
         n_ctx=asked.n_ctx or usual,
         contexts=tuple(PageChoice(value=str(n_ctx), text=f"{n_ctx:,}") for n_ctx in contexts),

@@ -64,7 +64,7 @@ def make_frontier(
     lines = in_order(partial(_line, plan, request, asked), [*settings], progress, _named)
     points = [point for line in lines for point in line]
     return Frontier(
-        model=str(model.header.metadata.get("general.name", "") or model.arch),
+        model=model.title,
         machine=machine.name,
         n_prompt=request.n_prompt,
         n_gen=request.n_gen,

@@ -117,7 +117,7 @@ def _option(machine: Machine, request: Request, is_usual: bool, offer: Offer) ->
     model, header = offer.model, offer.model.header
     option = QuantOption(
         path=header.paths[0],
-        model=str(header.metadata.get("general.name", "") or model.arch),
+        model=model.title,
         quant=offer.quant,
         bits_per_weight=bits_per_weight(header),
         tensor_bytes=header.tensor_bytes,

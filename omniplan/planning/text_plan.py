@@ -31,7 +31,7 @@ def plan_screen(plan: Plan) -> Screen:
     """A plan as a good engineer's note, the answer first."""
     model = plan.model
     machine = shortened(title_of(plan.machine))
-    title = Toned(f"{model.name or model.architecture}, {gib(model.tensor_bytes)}, on {machine}", Hue.TITLE)
+    title = Toned(f"{model.title}, {gib(model.tensor_bytes)}, on {machine}", Hue.TITLE)
     settings = f"{context_text(plan.footprint)}, {'/'.join(_cache_types(plan))} cache"
     return Screen(
         (

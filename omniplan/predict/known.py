@@ -61,9 +61,9 @@ def learn_measured(
     same = [item for item in of_model if host and is_same_hardware(item.machine, host)]
     if not same or host is None:
         where = f" on {machine.name}" if machine else ""
-        name = own.name or own.architecture
         raise InputError(
-            f"{source}: none of {len(measurements)} measurements is of {name}{where}; measure it with omniplan tune"
+            f"{source}: none of {len(measurements)} measurements is of {own.title}{where}; "
+            "measure it with omniplan tune"
         )
     steady = [item for item in same if not item.is_disturbed] or same
     runs = [run for item in steady for run in _runs(item)]

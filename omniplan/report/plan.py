@@ -28,7 +28,7 @@ from omniplan.report.values import (
     Tradeoffs,
     Verdict,
 )
-from omniplan.report.words import FITTING, STANDINGS, model_name, sentence, size, slots, speeds
+from omniplan.report.words import FITTING, STANDINGS, sentence, size, slots, speeds
 from omniplan.text.argv import shell_line
 
 HEADS: Final = ("writing, tokens/s", "reading a prompt, tokens/s", "a request, s")
@@ -40,8 +40,8 @@ def plan_sheet(plan: Plan, model: Model, tradeoffs: Tradeoffs | None = None) -> 
     found = Memories(machine=plan.machine, priced=plan.footprint, margins=plan.margins, pieces=pieces)
     gpus = tuple(gpu.name for gpu in plan.machine.gpus)
     return Sheet(
-        name=model_name(plan.model),
-        title=f"{model_name(plan.model)} on {title_of(plan.machine)}",
+        name=plan.model.title,
+        title=f"{plan.model.title} on {title_of(plan.machine)}",
         verdict=_verdict(plan),
         figures=(*speeds(plan.prediction), context_figure(plan)),
         commands=tuple(_commands(plan)),

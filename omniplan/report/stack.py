@@ -11,7 +11,7 @@ from omniplan.domain.titles import title_of
 from omniplan.report.memory import Memories, before, process, scaled
 from omniplan.report.plan import pieces_of, plan_sheet
 from omniplan.report.values import Bar, BarGroup, CommandText, Figure, Notice, Segment, Sheet, Standing, Verdict
-from omniplan.report.words import FITTING, STANDINGS, model_name, size
+from omniplan.report.words import FITTING, STANDINGS, size
 from omniplan.stack.values import GroupResult, Member, Stack
 from omniplan.text.argv import shell_line
 from omniplan.text.palette import Hue
@@ -36,7 +36,7 @@ def stack_sheets(found: Stack, models: Mapping[str, Model]) -> Iterator[Sheet]:
     )
     for member in found.members:
         sheet = plan_sheet(member.plan, models[member.name])
-        yield replace(sheet, name=member.name, title=f"{member.name}: {model_name(member.plan.model)}")
+        yield replace(sheet, name=member.name, title=f"{member.name}: {member.plan.model.title}")
 
 
 def _figures(found: Stack) -> Iterator[Figure]:

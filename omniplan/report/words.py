@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from omniplan.domain.footprint import Footprint
-from omniplan.domain.plan import ModelFacts
 from omniplan.domain.prediction import Estimate, Prediction
 from omniplan.report.values import Figure, Standing
 from omniplan.text.speed import digits
@@ -36,11 +35,6 @@ def context(n_ctx: int) -> str:
 def duration(seconds: float) -> str:
     """Seconds as text, milliseconds below one second."""
     return f"{digits(seconds)} s" if seconds >= 1 else f"{digits(1e3 * seconds)} ms"
-
-
-def model_name(facts: ModelFacts) -> str:
-    """What a model is called, else what it is."""
-    return facts.name or facts.architecture
 
 
 def estimated(name: str, label: str, unit: str, found: Estimate) -> Figure:
