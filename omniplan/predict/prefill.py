@@ -51,6 +51,17 @@ class Prompt:
         return min(self.n_ubatch, constants["prompt.asking"] * sqrt(self.n_ubatch))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """What every term of a prompt is made of; ``traffic`` is of a token in its middle."""
+
+    model: Model
+    placement: Placement
+    traffic: Traffic
+    rates: Rates
+    constants: Mapping[str, float]
+
+
 def prompt_terms(
     model: Model,
     placement: Placement,
@@ -63,6 +74,7 @@ def prompt_terms(
     """Seconds for a prompt by cause (``docs/prediction.md``); ``traffic`` is of a token in its middle."""
     if prompt.n_prompt == 0:
         return {}
+    work = _Work(model=model, placement=placement, traffic=traffic, rates=rates, constants=constants)
     taker = placement.offloader if params.op_offload else None
     least = inf
     if taker and traffic.weights[buffers.CPU]:
@@ -70,22 +82,15 @@ def prompt_terms(
     found: dict[Cause, float] = defaultdict(float)
     for piece in prompt.pieces(least):
         streams_to = taker.name if taker and piece.n_ubatch >= least else ""
-        for cause, seconds in _terms(model, placement, traffic, rates, constants, piece, streams_to).items():
+        for cause, seconds in _terms(work, piece, streams_to=streams_to).items():
             found[cause] += seconds
     return dict(found)
 
 
-def _terms(
-    model: Model,
-    placement: Placement,
-    traffic: Traffic,
-    rates: Rates,
-    constants: Mapping[str, float],
-    prompt: Prompt,
-    streams_to: str,
-) -> dict[Cause, float]:
+def _terms(work: _Work, prompt: Prompt, *, streams_to: str) -> dict[Cause, float]:
     """Seconds of micro-batches whose weights in RAM are copied to the device ``streams_to``, if to any."""
-    compute, reading = _gpus(model, placement, traffic, rates, constants, prompt, streams_to=streams_to)
+    placement, traffic, rates, constants = work.placement, work.traffic, work.rates, work.constants
+    compute, reading = _gpus(work, prompt, streams_to=streams_to)
     terms = {Cause.GPU_COMPUTE: compute, Cause.GPU_WEIGHTS: reading}
     terms[Cause.GPU_LAUNCHES] = prompt.n_batches * sum(
         rates.gpus[device].constant("gpu.prompt_layer", constants)
@@ -98,32 +103,24 @@ def _terms(
             share = traffic.touched(buffers.CPU, prompt.n_asking(constants)) / traffic.whole[buffers.CPU]
             terms[Cause.STREAMING] = prompt.n_batches * share * traffic.streamed / rates.gpus[streams_to].copies
         else:
-            terms[Cause.CPU_COMPUTE] = _cpu(traffic, rates, constants, prompt)
-    waited = partial(network.seconds, model, placement, rates, constants, n_tokens=prompt.n_ubatch)
+            terms[Cause.CPU_COMPUTE] = _cpu(work, prompt)
+    waited = partial(network.seconds, work.model, placement, rates, constants, n_tokens=prompt.n_ubatch)
     terms[Cause.NETWORK] = prompt.n_batches * waited(depth=prompt.depth + (prompt.n_prompt - prompt.n_ubatch) // 2)
     attention = traffic.attention[buffers.CPU] * prompt.n_prompt
     terms[Cause.CPU_ATTENTION] = attention / (constants["cpu.attention_flops"] * rates.cores_batch)
     return {cause: seconds for cause, seconds in terms.items() if seconds > 0}
 
 
-def _gpus(
-    model: Model,
-    placement: Placement,
-    traffic: Traffic,
-    rates: Rates,
-    constants: Mapping[str, float],
-    prompt: Prompt,
-    *,
-    streams_to: str,
-) -> tuple[float, float]:
+def _gpus(work: _Work, prompt: Prompt, *, streams_to: str) -> tuple[float, float]:
     """Seconds to compute on the devices and to read their weights; one also computes what ``streams_to`` it."""
+    placement, traffic, rates, constants = work.placement, work.traffic, work.rates, work.constants
     compute, read = [], []
     for name in placement.devices:
         owners = (name, buffers.CPU) if name == streams_to else (name,)
-        seconds = sum(_products(model, owner, name, traffic, rates, constants, prompt) for owner in owners)
+        seconds = sum(_products(work, prompt, owner, name) for owner in owners)
         attention = traffic.attention[name] * prompt.n_prompt
         gpu = rates.gpus[name]
-        share = gpu.constant(_attention(model, placement), constants)
+        share = gpu.constant(_attention(work.model, placement), constants)
         compute.append(seconds + attention / (share * gpu.fp16))
         read.append(prompt.n_batches * reading(name, traffic, rates, constants, prompt.n_asking(constants)))
     overlap = _overlap(compute, placement, prompt)
@@ -138,17 +135,10 @@ def _attention(model: Model, placement: Placement) -> str:
     return f"gpu.attention_{next((size for size in _HEADS if head <= size), 'latent')}_share"
 
 
-def _products(
-    model: Model,
-    owner: str,
-    device: str,
-    traffic: Traffic,
-    rates: Rates,
-    constants: Mapping[str, float],
-    prompt: Prompt,
-) -> float:
+def _products(work: _Work, prompt: Prompt, owner: str, device: str) -> float:
     """Seconds of the matrix products with ``owner``'s weights on ``device``."""
-    gpu, h = rates.gpus[device], model.hparams
+    traffic, constants = work.traffic, work.constants
+    gpu, h = work.rates.gpus[device], work.model.hparams
     plain = traffic.dense[owner] - traffic.dense_f16[owner] - traffic.dense_bf16[owner]
     quantized = gpu.constant("gpu.mmq_share", constants) * gpu.int8
     bf16 = gpu.constant("gpu.bf16_share", constants) * gpu.fp16
@@ -173,11 +163,12 @@ def _overlap(compute: list[float], placement: Placement, prompt: Prompt) -> floa
     return (total + (n_batches - 1) * max(compute)) / (n_batches * total)
 
 
-def _cpu(traffic: Traffic, rates: Rates, constants: Mapping[str, float], prompt: Prompt) -> float:
+def _cpu(work: _Work, prompt: Prompt) -> float:
     """Seconds on the CPU: arithmetic, the weights once per micro-batch, and the nodes' ends.
 
     Rows of a larger micro-batch come in groups, between which weights arrive: reading is not hidden behind arithmetic.
     """
+    traffic, rates, constants = work.traffic, work.rates, work.constants
     active = traffic.dense[buffers.CPU] + traffic.routed[buffers.CPU]
     rate = constants[f"cpu.flops_per_core{'_avx512' if rates.has_avx512 else ''}"]
     computing = 2 * active * prompt.n_prompt / (rates.cores_batch * rate)
