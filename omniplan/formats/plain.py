@@ -12,7 +12,7 @@ from omniplan.formats.format import Format, Options
 from omniplan.formats.launch import Launch, commented, printable, rationale
 from omniplan.formats.shell.script import commands
 from omniplan.formats.words import split
-from omniplan.text.argv import server_words
+from omniplan.text.argv import file_line, server_words
 
 
 def _argv(items: Sequence[Launch], options: Options) -> str:  # noqa: ARG001 - the shape of every format's write
@@ -31,9 +31,7 @@ def _shell(items: Sequence[Launch], options: Options) -> str:  # noqa: ARG001 - 
 
 
 def _script(item: Launch) -> str:
-    # As it is, also what a terminal would obey: a file is read by a shell, not shown.
-    assigned = [f"{name}={shlex.quote(value)}" for name, value in item.environment.items()]
-    command = " ".join([*assigned, shlex.join(server_words(item.model, item.argv[2:]))])
+    command = file_line(server_words(item.model, item.argv[2:]), item.environment)
     return "\n".join((*commented(rationale(item)), command, ""))
 
 

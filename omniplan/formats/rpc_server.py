@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -12,6 +11,7 @@ from omniplan.formats import systemd, yaml_text
 from omniplan.formats.launch import commented, printable
 from omniplan.formats.remote import WITH_RPC, RemoteServer, image, listening, safety, servers
 from omniplan.llamacpp.build import Build
+from omniplan.text.argv import file_line
 from omniplan.units import gib
 
 _BUILD_IMAGE: Final = "the image is one of your own: .devops/{}.Dockerfile with -DGGML_RPC=ON, its target full"
@@ -45,8 +45,7 @@ def _rationale(server: RemoteServer) -> Sequence[str]:
 
 
 def _shell(server: RemoteServer) -> str:
-    variables = [f"{name}={shlex.quote(value)}" for name, value in server.environment.items()]
-    line = " ".join((*variables, shlex.join((server.program, *server.argv(listening(server))))))
+    line = file_line((server.program, *server.argv(listening(server))), server.environment)
     return "\n".join((*_rationale(server), line, ""))
 
 

@@ -56,10 +56,9 @@ def _loading(problem: Problem, found: Solution) -> Iterator[Lever]:
 def _drafting(problem: Problem, found: Solution) -> Iterator[Lever]:
     """The heads that the model has for it."""
     request = problem.request
-    if problem.model.hparams.n_layer_nextn and request.mtp == 0 and request.draft is None:
-        n_max = DraftParams().n_max
-        if not _may_draft(problem, found, n_max):
-            return
+    n_max = DraftParams().n_max
+    is_free = problem.model.hparams.n_layer_nextn and request.mtp == 0 and request.draft is None
+    if is_free and _may_draft(problem, found, n_max):
         yield from _settled("mtp", str(n_max), problem, replace(problem.settings, mtp=n_max), found)
 
 

@@ -59,6 +59,12 @@ def command_line(argv: Sequence[str], environment: Mapping[str, str]) -> str:
     return " ".join([*(assignment(name, value) for name, value in environment.items()), *map(shell_word, argv)])
 
 
+def file_line(argv: Sequence[str], environment: Mapping[str, str]) -> str:
+    """The same for a file that a shell reads and nobody shows: names as they are, whatever a terminal would obey."""
+    assigned = [f"{name}={shlex.quote(value)}" for name, value in environment.items()]
+    return " ".join([*assigned, shlex.join(argv)])
+
+
 def assignment(name: str, value: str) -> str:
     """A variable before a command."""
     return f"{name}={shell_word(value)}"
