@@ -16,8 +16,7 @@ from omniplan.predict.learned import load
 from omniplan.tune.choice import MOST_RUNS, TunedRun
 from omniplan.tune.measure import run
 from tests.real.conftest import MACHINE, SERVER
-
-ASKED = omniplan.Request(n_ctx=1024, n_prompt=256, n_gen=16, n_ubatch=None)
+from tests.real.tuning import interrupted_and_resumed
 
 
 def measured(plan: Plan) -> TunedRun:
@@ -27,23 +26,7 @@ def measured(plan: Plan) -> TunedRun:
 
 def test_it_runs_is_interrupted_and_goes_on(tiny_model: Path, cpu_machine: omniplan.Machine, tmp_path: Path) -> None:
     """The second run is interrupted; the next call keeps the first, and ends with the best that ran."""
-    journal, begun = tmp_path / "tune.jsonl", 0
-
-    def interrupted(plan: Plan) -> TunedRun:
-        nonlocal begun
-        begun += 1
-        if begun == 2:
-            raise KeyboardInterrupt
-        return measured(plan)
-
-    first = omniplan.tune(tiny_model, cpu_machine, ASKED, journal=journal, runner=interrupted)
-    found = omniplan.tune(tiny_model, cpu_machine, ASKED, journal=journal, runner=measured)
-
-    assert [item.failure for item in found.runs] == [""] * len(found.runs)
-    assert found.runs[: len(first.runs)] == first.runs
-    assert found.best is not None
-    assert (found.seconds(found.best) or 0) > 0
-    assert begun in (1, 2)
+    interrupted_and_resumed(tiny_model, cpu_machine, tmp_path / "tune.jsonl", measured)
 
 
 def test_the_command_writes_what_it_learned(

@@ -22,9 +22,9 @@ from omniplan.tune.choice import TunedRun
 from omniplan.tune.programs import runner_of
 from tests.contracts.sources import ROOT
 from tests.real.conftest import MACHINE
+from tests.real.tuning import ASKED, interrupted_and_resumed
 
 STAND_IN = shlex.join([sys.executable, str(ROOT / "tests/real/llama_bench.py")])
-ASKED = omniplan.Request(n_ctx=1024, n_prompt=256, n_gen=16, n_ubatch=None)
 
 
 @pytest.fixture(params=["stand-in", "real"])
@@ -41,27 +41,14 @@ def test_it_runs_is_interrupted_and_goes_on(
     command: str, tiny_model: Path, cpu_machine: omniplan.Machine, tmp_path: Path
 ) -> None:
     """The second run is interrupted; the next call keeps the first, and ends with the best that ran."""
-    journal, begun = tmp_path / "tune.jsonl", 0
 
     def measured(plan: Plan) -> TunedRun:
         return runner_of(ServerStart(plan=plan), command, lambda *_: None)(plan)
 
-    def interrupted(plan: Plan) -> TunedRun:
-        nonlocal begun
-        begun += 1
-        if begun == 2:
-            raise KeyboardInterrupt
-        return measured(plan)
+    found = interrupted_and_resumed(tiny_model, cpu_machine, tmp_path / "tune.jsonl", measured)
 
-    first = omniplan.tune(tiny_model, cpu_machine, ASKED, journal=journal, runner=interrupted)
-    found = omniplan.tune(tiny_model, cpu_machine, ASKED, journal=journal, runner=measured)
-
-    assert [item.failure for item in found.runs] == [""] * len(found.runs)
-    assert found.runs[: len(first.runs)] == first.runs
     assert {run.server for run in found.runs} == {found.runs[0].server}
     assert found.runs[0].server.startswith("b")
-    assert found.best is not None
-    assert (found.seconds(found.best) or 0) > 0
 
 
 def test_the_command_measures_without_a_server(
