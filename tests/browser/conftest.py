@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
 
 from omniplan.errors import InputError
-from omniplan.page.server import page_files
+from omniplan.page.server import PageFile, page_files
 from tests.browser.visit import Site, serving
 
 if TYPE_CHECKING:
@@ -38,10 +38,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def site() -> Iterator[Site]:
+def files() -> Mapping[str, PageFile]:
     try:
-        files = page_files()
+        return page_files()
     except InputError:
         pytest.skip("the page is not built here: run `make web`")
+
+
+@pytest.fixture(scope="session")
+def site(files: Mapping[str, PageFile]) -> Iterator[Site]:
     with serving(files) as found:
         yield found

@@ -6,7 +6,7 @@ import json
 import os
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ import pytest
 from omniplan.documents.record import plain
 from omniplan.page import answer as native
 from omniplan.page.headers import catalogue
-from omniplan.page.server import page_files
+from omniplan.page.server import PageFile
 from omniplan.page.values import PageQuestion
 from tests.browser.visit import Site, Visit, fragment, serving, visiting
 
@@ -198,9 +198,9 @@ def test_everybody_can_use_it(visit: Visit, width: int, scheme: Any) -> None:
     assert visit.page.evaluate("() => document.documentElement.scrollWidth") <= width
 
 
-def test_it_works_offline_after_the_first_visit(browser: Browser) -> None:
+def test_it_works_offline_after_the_first_visit(browser: Browser, files: Mapping[str, PageFile]) -> None:
     """With its server gone the page opens again, and plans."""
-    with serving(page_files()) as site, visiting(browser, site.url + fragment(SMALL)) as visit:
+    with serving(files) as site, visiting(browser, site.url + fragment(SMALL)) as visit:
         visit.wait(fragment(SMALL))
         visit.page.evaluate("() => navigator.serviceWorker.ready")
         site.stop()
