@@ -23,9 +23,6 @@ _MOVED: Final = EMPTY | frozenset(
 )
 
 
-_Copied = tuple[tuple[int, ...], ...]
-
-
 class _Run:
     """Nodes of one kernel: what they read from outside and write, as numbers of tensors with memory of their own."""
 
@@ -61,15 +58,14 @@ class _Ranges:
 class _Known:
     """What is the same in every placement of a graph.
 
-    ``lengths`` and ``runs`` are by first node, runs without copies alone; ``orders`` by start, end, and which sources
-    are copies: a copy has memory of its own, where a view of an input would seem to be written with it.
+    ``lengths`` and ``runs`` are by first node, runs without copies alone: a copy has memory of its own, where a view of
+    an input would seem to be written with it.
     """
 
-    __slots__ = ("lengths", "orders", "runs")
+    __slots__ = ("lengths", "runs")
 
     def __init__(self) -> None:
         self.lengths: dict[int, tuple[int, int]] = {}
-        self.orders: dict[tuple[int, int, _Copied], tuple[int, ...]] = {}
         self.runs: dict[tuple[int, int], _Run] = {}
 
 
@@ -105,17 +101,8 @@ class Reorderer:
         nodes = self.order[start:end]
         for first, last in metal_runs.tied(self.graph.op, nodes) if self.keeps else ():
             self._keep(nodes[first : last + 1])
-        orders, key = self.known.orders, (start, end, self._copied(nodes))
-        if key not in orders:
-            runs = [self._run(nodes[first:last]) for first, last in self.matcher.spans(nodes)]
-            orders[key] = tuple(node for run in _reordered(runs) for node in run.nodes)
-        self.order[start:end] = orders[key]
-
-    def _copied(self, nodes: Sequence[int]) -> _Copied:
-        """The nodes that read copies, and which of their sources those are."""
-        given, base = self.graph.src, len(self.graph.tensors)
-        changed = (node for node in nodes if self.src[node] is not given[node])
-        return tuple((node, *(i for i, s in enumerate(self.src[node]) if s >= base)) for node in changed)
+        runs = [self._run(nodes[first:last]) for first, last in self.matcher.spans(nodes)]
+        self.order[start:end] = [node for run in _reordered(runs) for node in run.nodes]
 
     def _keep(self, nodes: Sequence[int]) -> None:
         """Keep what ``nodes`` read until the last of them is done."""

@@ -53,5 +53,7 @@ def _kv_copies(plan: Schedule, allocated: Allocated, i: int) -> int:
 
 def _pipeline(plan: Schedule, allocated: Allocated, b: int) -> int:
     """The second to last copy of every input and split input of device ``b``."""
+    if plan.homes.n_copies == 1:
+        return 0
     once: int = sum(allocated.sizes[i] for i in copied(plan) if plan.backend[i] == b)
     return (plan.homes.n_copies - 1) * once

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from omniplan.llamacpp.ggml.optimized import Optimized
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.ggml.schedule import Homes, assign, shared_weights
 
@@ -46,19 +47,12 @@ def schedule(graph: Prepared, homes: Homes) -> Schedule:
     """Assign devices, cut splits, and let the back ends reorder and tie their nodes."""
     cut = _Cut(graph, assign(graph, homes), shared_weights(graph, homes))
     cut.run()
-    order = list(range(graph.n_nodes))
-    keep: dict[int, list[int]] = {}
-    backends = [device.backend for device in homes.devices]
-    makers = {backend: backend.optimizer for backend in backends if backend.optimizer}
-    optimizers = {
-        backend: make(graph, order, cut.src, cut.origin, keep, homes.build.fusions) for backend, make in makers.items()
-    }
-    for split in cut.splits if optimizers else ():
-        if optimizer := optimizers.get(backends[split.backend]):
-            optimizer.run(split.start, split.end)
+    optimized = Optimized(graph, cut.src, cut.origin, homes.build.fusions)
+    for split in cut.splits:
+        optimized.run(homes.devices[split.backend].backend, split.start, split.end)
     return Schedule(
-        graph=graph, homes=homes, backend=cut.backend, order=order, src=cut.src, live=cut.live, splits=cut.splits,
-        origin=cut.origin, changed=cut.changed, moved=cut.moved, keep=keep,
+        graph=graph, homes=homes, backend=cut.backend, order=optimized.order, src=cut.src, live=cut.live,
+        splits=cut.splits, origin=cut.origin, changed=cut.changed, moved=cut.moved, keep=optimized.keep,
     )  # fmt: skip
 
 

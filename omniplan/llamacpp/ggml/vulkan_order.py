@@ -215,7 +215,7 @@ class Reorder:
         return []
 
     def _is_done(self, s: int) -> bool:
-        return self._is_given(s) or bool(self.placed[s])
+        return self._is_given(s) or s < self.start or bool(self.placed[s])
 
     def _stored(self, end: int) -> list[int]:
         """The view of ``end`` and the rows of a cache that are set from it, where nothing else reads either."""

@@ -11,7 +11,7 @@ from omniplan.domain.footprint import ComputePart, GraphSplits
 from omniplan.domain.model import Model
 from omniplan.gguf.model.architectures import row_of
 from omniplan.llamacpp.ggml import buffers, registry
-from omniplan.llamacpp.ggml.allocate import allocate, bounds, peaks
+from omniplan.llamacpp.ggml.allocate import allocate, bounds
 from omniplan.llamacpp.ggml.backend import Backend
 from omniplan.llamacpp.ggml.parts import parts
 from omniplan.llamacpp.ggml.prepared import Prepared
@@ -22,6 +22,7 @@ from omniplan.llamacpp.graph.graph import Batch
 from omniplan.llamacpp.graph.node import CACHE, EXPERT_BANK, SLOT_MAP, Node
 from omniplan.llamacpp.load import capacity
 from omniplan.llamacpp.load.context import Context
+from omniplan.llamacpp.load.memory import reads_micro_batch
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.llamacpp.load.weights import OUTPUT, TOKEN_EMBEDDING
 
@@ -78,7 +79,7 @@ def reserve(model: Model, placement: Placement) -> Reserved:
 def reserved_bytes(model: Model, placement: Placement) -> Mapping[str, int]:
     """Bytes per buffer type alone, in two thirds of the time of ``reserve``."""
     prompt = _prompt(model, placement)
-    nbytes = _nbytes(prompt, peaks(prompt))
+    nbytes = _nbytes(prompt, allocate(prompt).nbytes)
     for plan in () if placement.no_alloc else (_token(model, placement), *_again(model, placement)):
         nbytes |= _grown(plan, nbytes)
     return nbytes
@@ -88,7 +89,7 @@ def _grown(plan: Schedule, nbytes: Mapping[str, int]) -> dict[str, int]:
     """Bytes of the buffers that a later graph makes larger: mostly none, which is known without allocating."""
     if all(bound <= nbytes[name] for name, bound in _nbytes(plan, bounds(plan)).items()):
         return {}
-    return {name: size for name, size in _nbytes(plan, peaks(plan)).items() if size > nbytes[name]}
+    return {name: size for name, size in _nbytes(plan, allocate(plan).nbytes).items() if size > nbytes[name]}
 
 
 def _prompt(model: Model, placement: Placement) -> Schedule:
@@ -181,6 +182,8 @@ def homes(model: Model, placement: Placement, n_tokens: int, *, pins: bool = Tru
     n_layer_all = model.hparams.n_layer_all
 
     def home(node: Node) -> str:
+        if node.name.startswith("blk."):
+            return buffer_of[node.name]
         if node.name.startswith(SLOT_MAP):
             return buffers.CPU
         if node.name.startswith(EXPERT_BANK):
@@ -208,8 +211,11 @@ def homes(model: Model, placement: Placement, n_tokens: int, *, pins: bool = Tru
 
 
 def _prepared(model: Model, context: Context, batch: Batch) -> Prepared:
-    # Whether operations are offloaded changes where a graph runs and not the graph.
-    return _built(model, replace(context, op_offload=True, offload_min_batch=None), batch)
+    # What of a context changes where a graph runs, or which batches it is built for, and not the graph.
+    shape = replace(context, op_offload=True, offload_min_batch=None, n_batch=0, n_outputs_max=0)
+    if not reads_micro_batch(model):
+        shape = replace(shape, n_ubatch=0)
+    return _built(model, shape, batch)
 
 
 @lru_cache(maxsize=16)

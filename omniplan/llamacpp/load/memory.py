@@ -54,6 +54,11 @@ def caches(model: Model, context: Context) -> tuple[CacheTensor, ...]:
     return tuple(build(model.hparams, context, arch, model))
 
 
+def reads_micro_batch(model: Model) -> bool:
+    """Whether caches, or what a graph does with them, depend on the micro-batch that the context asks for."""
+    return row_of(model).memory is MemoryKind.DSV4 or model.hparams.indexer_kpool > 0
+
+
 def _nextn(h: Hparams, context: Context, arch: ArchRow, _: Model) -> Iterator[CacheTensor]:
     """The cache of the layers that draft, which attend, whatever the others do."""
     layers = range(h.n_layer, h.n_layer_all)

@@ -16,7 +16,7 @@ from omniplan.domain.params import FlashAttn, ServerParams
 from omniplan.errors import UnsupportedModel
 from omniplan.llamacpp.build import Build, known
 from omniplan.llamacpp.ggml import registry
-from omniplan.llamacpp.ggml.allocate import peaks
+from omniplan.llamacpp.ggml.allocate import allocate
 from omniplan.llamacpp.ggml.backend import Device
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.ggml.schedule import Homes
@@ -152,6 +152,6 @@ def _reserved(encoder: Encoder, asked: _Asked, *, flash_attn: bool) -> tuple[dic
     device = asked.device
     devices = tuple(dict.fromkeys((device, _CPU)))
     homes = Homes(devices=devices, home=lambda _: device.buffer, build=asked.build)
-    sizes = peaks(schedule(Prepared(graph.nodes, graph.leafs), homes))
+    sizes = allocate(schedule(Prepared(graph.nodes, graph.leafs), homes)).nbytes
     runs = all(device.backend.supports(node) for node in graph.nodes if node.op == _ATTENTION)
     return {held.buffer: size for held, size in zip(devices, sizes, strict=True)}, runs
