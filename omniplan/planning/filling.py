@@ -9,7 +9,7 @@ from itertools import combinations
 from math import inf
 from typing import Final
 
-from omniplan.domain.footprint import RAM
+from omniplan.domain.footprint import RAM, ComputePart, Footprint
 from omniplan.domain.machine import Gpu
 from omniplan.domain.params import MAX_DEVICES, ServerParams
 from omniplan.planning import candidates, ranges
@@ -18,7 +18,7 @@ from omniplan.planning.costs import compute_estimate
 from omniplan.planning.problem import Problem
 from omniplan.planning.reporter import Reporter
 from omniplan.planning.rooms import Bin
-from omniplan.planning.solution import Solution
+from omniplan.planning.solution import TIE, Solution
 from omniplan.units import MIB
 
 # Rounds in which the estimate of compute buffers is replaced by what the simulation says. Of 132 searches (44 models on
@@ -27,6 +27,8 @@ _ROUNDS: Final = 4
 # Share of the time that another order than CUDA's must save. It makes names in the command mean other cards, so it has
 # to be worth a second look; half of what the time model is off by, since both orders share its error.
 _ORDER: Final = 0.03
+# What of a compute buffer does not grow with the micro-batch.
+_FIXED: Final = (ComputePart.OFFLOAD, ComputePart.KV_COPIES)
 # -ts takes one value less than there may be devices (llama.cpp b11434 common/arg.cpp).
 _MOST_SPLIT: Final = MAX_DEVICES - 1
 
@@ -35,12 +37,17 @@ Reserves = Mapping[str, tuple[int, int]]
 
 
 class Filler:
-    """Fills the devices of one problem, and tells a reporter what did not fit."""
+    """Fills the devices of one problem, and tells a reporter what did not fit.
 
-    def __init__(self, problem: Problem, reporter: Reporter) -> None:
+    ``like`` is the price of a problem that differs in little, whose compute buffers are what is expected here.
+    """
+
+    def __init__(self, problem: Problem, reporter: Reporter, like: Footprint | None = None) -> None:
         self.problem = problem
         self.reporter = reporter
-        self.is_hopeless = False
+        self.like = like
+        self.most = inf
+        self.is_hopeless = self.is_too_slow = False
         self.reserves: Reserves = {}
         # -ts counts layers, and divides a cache of experts as well: each layer brings as much of it.
         n_layers = len(problem.costs.base)
@@ -48,14 +55,16 @@ class Filler:
         self.costs = replace(problem.costs, base=tuple(size + self.cached for size in problem.costs.base))
 
     def best(
-        self, *, may_move: bool, first: int = 0, gpus: Sequence[Gpu] | None = None, most: float = inf
+        self, *, may_move: bool, first: int = 0, gpus: Sequence[Gpu] | None = None, most: float | None = None
     ) -> Solution | None:
         """The fastest of a few rounds: fill with estimated compute buffers, simulate, fill again with the real ones.
 
-        ``gpus`` may be used, all by default. Nothing comes when more than ``most`` seconds are taken for certain.
+        ``gpus`` may be used, all by default. Nothing comes when more than ``most`` seconds are taken for certain, by
+        default those of the whole search.
         """
         machine = self.problem.machine
-        reserves = self._estimates(machine.gpus if gpus is None else gpus, may_move=may_move)
+        most = self.most if most is None else most
+        reserves = self._expected(machine.gpus if gpus is None else gpus, may_move=may_move)
         best: Solution | None = None
         seen: set[ServerParams] = set()
         for _ in range(_ROUNDS):
@@ -63,7 +72,11 @@ class Filler:
             if candidate is None and best is None and any(map(any, reserves.values())):
                 reserves = dict.fromkeys(reserves, (0, 0))
                 candidate = self.fill(reserves, may_move=may_move, first=first)
-            if candidate is None or candidate.params in seen or _least_seconds(candidate) > most:
+            if candidate is None or candidate.params in seen:
+                break
+            if most < inf and self.least_seconds(candidate) > most:
+                # More on the CPU takes no less.
+                self.is_too_slow = True
                 break
             seen.add(candidate.params)
             solution = self.problem.price(candidate)
@@ -122,9 +135,45 @@ class Filler:
         candidate = solution.candidate
         if all(part.cut is None for part in candidate.ranges):
             return solution
-        whole = [replace(part, cut=None, partial=None) for part in candidate.ranges]
-        rival = self.problem.price(self._candidate(whole, candidate.seconds))
+        whole = self._candidate([replace(part, cut=None, partial=None) for part in candidate.ranges], 0.0)
+        if self.problem.least(whole, solution.footprint) > (1 + TIE) * solution.seconds:
+            return solution
+        rival = self.problem.price(whole)
         return rival if not rival.missing and rival.beats(solution) else solution
+
+    def least_seconds(self, candidate: Candidate) -> float:
+        """What a candidate takes at least.
+
+        The programme counts the graph splits that moved layers need, no others, so a price is never less, except where
+        all is on GPUs and batches of a prompt overlap: at most every GPU is then busy all the time.
+        """
+        if not candidate.moved:
+            return candidate.seconds / len(candidate.ranges)
+        return max(candidate.seconds, self.problem.least(candidate, self.like) if self.like else 0.0)
+
+    def scaled(self) -> Mapping[str, int]:
+        """What devices take beside layers by ``like``: masks, activations and inputs are scaled to the micro-batch."""
+        settings, like = self.problem.settings, self.like
+        if like is None:
+            return {}
+        factor = settings.n_ubatch / like.n_ubatch
+        return {
+            name: like.reserved(name)
+            - sum(parts.values())
+            + sum(
+                size if part in _FIXED else round(size * factor)
+                for part, size in parts.items()
+                if settings.op_offload or part is not ComputePart.OFFLOAD
+            )
+            for name, parts in like.compute_parts.items()
+        }
+
+    def _expected(self, gpus: Sequence[Gpu], *, may_move: bool) -> Reserves:
+        known = self.scaled()
+        return {
+            name: (known[name],) * 2 if name in known else estimate
+            for name, estimate in self._estimates(gpus, may_move=may_move).items()
+        }
 
     def _estimates(self, gpus: Sequence[Gpu], *, may_move: bool) -> Reserves:
         problem = self.problem
@@ -165,15 +214,6 @@ class Filler:
             cpu=times.cpu,
             handover=times.handover,
         )
-
-
-def _least_seconds(candidate: Candidate) -> float:
-    """What a candidate takes at least.
-
-    The programme counts the graph splits that moved layers need, no others, so a price is never less, except where all
-    is on GPUs and batches of a prompt overlap: at most every GPU is then busy all the time.
-    """
-    return candidate.seconds / (1 if candidate.moved else len(candidate.ranges))
 
 
 def _least(options: Iterable[ranges.Filled | None]) -> ranges.Filled | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 from math import inf
 
@@ -22,29 +21,36 @@ from omniplan.planning.timing import seconds
 
 
 class Ladder:
-    """One search: a problem, what was told on the way up, and the first rung that keeps every limit."""
+    """One search: a problem, what was told on the way up, and the first rung that keeps every limit.
 
-    def __init__(self, problem: Problem) -> None:
+    ``like`` is the price of a problem that differs in little.
+    """
+
+    def __init__(self, problem: Problem, like: Footprint | None = None) -> None:
         self.problem = problem
         self.reporter = Reporter()
-        self.filler = Filler(problem, self.reporter)
+        self.filler = Filler(problem, self.reporter, like)
 
-    def climb(self) -> Solution | None:
-        """The first solution that keeps every limit."""
+    def climb(self, most: float = inf) -> Solution | None:
+        """The first solution that keeps every limit; perhaps nothing where more than ``most`` seconds are taken."""
+        self.filler.most = most
         if self.problem.machine.gpus:
             for rung in (self._single, self._spread, self._spill, self._partial):
                 if found := rung():
                     return self._overlapped(self._without_slow_gpus(found))
+                if self.filler.is_too_slow:
+                    return None
         return self._on_cpu()
 
-    def least(self, computes: Mapping[str, int], like: Footprint, most: float) -> float | None:
-        """Seconds that a search takes at least with compute buffers of these sizes; None when no assignment fits.
+    def least(self, like: Footprint, most: float) -> float | None:
+        """Seconds that a search takes at least; None when no assignment fits.
 
         ``like`` stands for a price that is not known yet. More than ``most`` seconds may be any number of them.
         """
         problem, gpus = self.problem, self.problem.machine.gpus
         if not gpus:
             return None
+        computes = self.filler.scaled()
         reserves = {gpu.name: (computes.get(gpu.name, 0),) * 2 for gpu in gpus}
         fits = self.filler.fits(reserves, may_move=problem.may_move, first=0)
         must_move = problem.costs.total > sum(map(problem.headroom.budget_of, gpus))
@@ -52,7 +58,7 @@ class Ladder:
         whole = self.filler.fill(reserves, may_move=problem.may_move, first=0, most=within) if fits else None
         if whole is not None and not whole.moved:
             return self._least_whole(whole, like)
-        found = [whole.seconds] if whole else [inf] if fits else []
+        found = [self.filler.least_seconds(whole)] if whole else [inf] if fits else []
         if problem.request.cpu_weights and not (fits and problem.is_moe):
             may_move = problem.may_move and not fits
             first = self._enough(1, self._most_leading(), reserves, may_move=may_move)
@@ -170,7 +176,7 @@ class Ladder:
         first, failed, found = least + 1, least, None
         while first <= most:
             found = self.filler.best(may_move=may_move, first=first)
-            if found or self.filler.is_hopeless:
+            if found or self.filler.is_hopeless or self.filler.is_too_slow:
                 # Every further layer on the CPU takes more RAM, and leaves pins where they are.
                 break
             failed, first = first, self._enough(first + 1, most, self.filler.reserves, may_move=may_move)

@@ -17,7 +17,8 @@ from omniplan.domain.tensor_type import TYPE_BY_NAME
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.ggml.buffers import is_host
 from omniplan.llamacpp.quant.requantise import requantise, smaller_quants
-from omniplan.planning import smaller, timing
+from omniplan.planning import timing
+from omniplan.planning.ladder import Ladder
 from omniplan.planning.microbatch import faster_size
 from omniplan.planning.problem import Problem
 from omniplan.planning.solution import Solution, is_clearly_faster
@@ -124,11 +125,13 @@ def _settled(field: str, value: str, problem: Problem, settings: Settings, found
 
 def _searched(field: str, value: str, rival: Problem, found: Solution, *, tensor_bytes: int = 0) -> Iterator[Lever]:
     """What a search finds there, if it is clearly faster; nothing where llama-server takes no such arguments."""
+    objective = rival.request.objective
+    most = (1 - comparison_error(objective, found.prediction)) * found.seconds
     try:
-        solution = smaller.found(rival)
+        solution = Ladder(rival, found.footprint).climb(most)
     except ArgumentError:
         return
-    if solution is not None and is_clearly_faster(solution, found, rival.request.objective):
+    if solution is not None and is_clearly_faster(solution, found, objective):
         yield _lever(field, value, solution, tensor_bytes=tensor_bytes)
 
 

@@ -6,12 +6,11 @@ computes its share itself nothing is streamed, so that the best of one depends o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from omniplan.domain.evidence import Reason, ReasonVerdict
-from omniplan.domain.footprint import ComputePart, Footprint
 from omniplan.domain.plan import Settings
 from omniplan.domain.prediction import Cause
 from omniplan.planning.ladder import Ladder, Outcome
@@ -22,8 +21,6 @@ from omniplan.predict.accuracy import comparison_error
 from omniplan.predict.request import predict_priced
 
 SIZES: Final = (256, 512, 1024, 2048, 4096, 8192)
-# What of a compute buffer does not grow with the micro-batch.
-_FIXED: Final = (ComputePart.OFFLOAD, ComputePart.KV_COPIES)
 
 _Found = tuple[Ladder, Solution]
 
@@ -93,12 +90,12 @@ def _faster(ladder: Ladder, found: Solution, most: float) -> Iterator[_Found]:
     estimated = []
     for settings in _options(problem):
         if settings.op_offload == problem.settings.op_offload or has_weights_in_ram:
-            rival = Ladder(problem.settled(settings))
-            estimated.append((_least(rival, problem.settings, found, most), rival))
+            rival = Ladder(problem.settled(settings), found.footprint)
+            estimated.append((_least(rival, found, most), rival))
     for estimate, rival in sorted(estimated, key=lambda item: item[0]):
         if estimate >= most:
             break
-        if (result := rival.climb()) is not None:
+        if (result := rival.climb((1 + EARNS) * most)) is not None:
             most = min(most, result.seconds)
             yield rival, result
 
@@ -110,34 +107,19 @@ def _best(tried: Sequence[_Found]) -> _Found:
     return min(close, key=lambda item: (item[1].n_gpus, item[1].n_patterns, item[1].seconds))
 
 
-def _least(rival: Ladder, usual: Settings, found: Solution, most: float) -> float:
+def _least(rival: Ladder, found: Solution, most: float) -> float:
     """Seconds that a search takes at least: of layouts with scaled compute buffers, or of the one at hand.
 
     More than ``most`` may be any number of them.
     """
     problem = rival.problem
-    settings, request = problem.settings, problem.request
-    scaled = _scaled(found.footprint, settings.n_ubatch / usual.n_ubatch, op_offload=settings.op_offload)
-    if (least := rival.least(scaled, found.footprint, most)) is not None:
+    request = problem.request
+    if (least := rival.least(found.footprint, most)) is not None:
         return least
     asked = problem.params
     params = replace(found.params, n_batch=asked.n_batch, n_ubatch=asked.n_ubatch, op_offload=asked.op_offload)
     priced = predict_priced(problem.model, problem.machine, params, found.footprint, request.n_prompt, request.n_gen, 0)
     return seconds(priced, request.objective)
-
-
-def _scaled(priced: Footprint, factor: float, *, op_offload: bool) -> Mapping[str, int]:
-    """Compute buffers of a micro-batch ``factor`` times as large, with all beside the model, by device."""
-    return {
-        name: priced.reserved(name)
-        - sum(parts.values())
-        + sum(
-            size if part in _FIXED else round(size * factor)
-            for part, size in parts.items()
-            if op_offload or part is not ComputePart.OFFLOAD
-        )
-        for name, parts in priced.compute_parts.items()
-    }
 
 
 def _reason(settings: Settings, tried: Sequence[_Found]) -> Reason:

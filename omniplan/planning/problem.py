@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Final
 
-from omniplan.domain.footprint import RAM, Footprint
+from omniplan.domain.footprint import RAM, Footprint, GraphSplits
 from omniplan.domain.headroom import CACHE_STEP, PROMPT_CACHE, shortfall
 from omniplan.domain.hosts import joined_addresses, own_gpus
 from omniplan.domain.machine import Gpu, Machine
@@ -154,6 +154,15 @@ class Problem:
         """What a candidate would take if it were priced as ``priced`` is."""
         request, params = self.request, self.hosted(candidate.params, priced)
         return predict_priced(self.model, self.machine, params, priced, request.n_prompt, request.n_gen, 0)
+
+    def least(self, candidate: Candidate, like: Footprint) -> float:
+        """Seconds that a candidate takes at least, without a simulation: it needs the splits of its moved layers.
+
+        ``like`` is the price of something similar.
+        """
+        n_moved = sum(self.costs.movable[il] > 0 for il in candidate.moved)
+        splits = GraphSplits(prefill=0, decode=2 * n_moved)
+        return timing.seconds(self.predicted(candidate, replace(like, graph_splits=splits)), self.request.objective)
 
     def hosted(self, params: ServerParams, priced: Footprint) -> ServerParams:
         """A priced placement with what it takes of the host: how it loads, and threads."""

@@ -10,8 +10,8 @@ from math import inf, prod
 from typing import Final
 
 from omniplan.planning.costs import LayerCosts, Partial
-from omniplan.planning.relaxed import Relaxed, relaxed
-from omniplan.planning.rooms import BEGIN, ROUNDING, Bin, Limit, Room, Row, State
+from omniplan.planning.relaxed import Relaxed, kinds, relaxed
+from omniplan.planning.rooms import BEGIN, ROUNDING, Bin, Limit, Room, Row, State, Sums
 
 # Sets of used devices up to which every order is tried: five different devices, or seven in two kinds.
 _MOST_SETS: Final = 40
@@ -66,8 +66,9 @@ def fill(
     """
     if cuts is not None:
         costs = replace(costs, partials=tuple(tuple(p for p in row if p.moved in cuts) for row in costs.partials))
+    sums, same = Sums.of(costs), kinds(costs, bins)
     passes = [
-        _Pass(costs, bins, cpu, order, first=first, may_move=may_move)
+        _Pass(costs, bins, cpu, order, sums, same, first=first, may_move=may_move)
         for cpu in dict.fromkeys(bin_.cpu for bin_ in bins)
         for order in _orders(bins, _alike(costs, bins), reorder=reorder)
     ]
@@ -84,7 +85,8 @@ def fill(
 def fits(costs: LayerCosts, bins: Sequence[Bin], *, may_move: bool, first: int = 0) -> bool:
     """Whether ``fill`` finds anything: whether devices reach the last layer when every range is as long as can be."""
     alike = _alike(costs, bins)
-    begins, rooms = (_rooms(costs, bins, (0.0,) * len(costs.base), is_first=is_first) for is_first in (True, False))
+    none, sums = (0.0,) * len(costs.base), Sums.of(costs)
+    begins, rooms = (_rooms(costs, bins, none, sums, is_first=is_first) for is_first in (True, False))
     for order in _orders(bins, alike, reorder=True):
         reached: dict[tuple[int, ...], int] = {}
         for used, more, index in _walk(alike) if order is None else (((1,), (1,), index) for index in order):
@@ -111,8 +113,8 @@ def _orders(bins: Sequence[Bin], alike: Sequence[Sequence[int]], *, reorder: boo
     return [*dict.fromkeys((given, fastest))]
 
 
-def _rooms(costs: LayerCosts, bins: Sequence[Bin], cpu: Sequence[float], *, is_first: bool) -> list[Room]:
-    return [Room.of(costs, bin_, rank, cpu, is_first=is_first) for rank, bin_ in enumerate(bins)]
+def _rooms(costs: LayerCosts, bins: Sequence[Bin], cpu: Sequence[float], sums: Sums, *, is_first: bool) -> list[Room]:
+    return [Room.of(costs, bin_, rank, cpu, sums, is_first=is_first) for rank, bin_ in enumerate(bins)]
 
 
 def _alike(costs: LayerCosts, bins: Sequence[Bin]) -> list[list[int]]:
@@ -157,13 +159,15 @@ class _Pass:
         bins: Sequence[Bin],
         cpu: tuple[float, ...],
         order: Sequence[int] | None,
+        sums: Sums,
+        same: Sequence[int],
         *,
         first: int,
         may_move: bool,
     ) -> None:
         self.costs, self.bins, self.cpu, self.order = costs, bins, cpu, order
-        self.first, self.may_move = first, may_move
-        self.begins, self.rooms = (_rooms(costs, bins, cpu, is_first=is_first) for is_first in (True, False))
+        self.first, self.may_move, self.same = first, may_move, same
+        self.begins, self.rooms = (_rooms(costs, bins, cpu, sums, is_first=is_first) for is_first in (True, False))
 
     def even(self) -> State | None:
         """One assignment, if it is one: the layers over all devices from the first on in proportion to their room."""
@@ -186,7 +190,7 @@ class _Pass:
 
     def best(self, most: float) -> State | None:
         """The best assignment, none that takes more than ``most`` seconds."""
-        bound = relaxed(self.costs, self.bins, self.cpu, self.first, may_move=self.may_move)
+        bound = relaxed(self.costs, self.bins, self.cpu, self.first, self.same, may_move=self.may_move)
         if bound.tail[self.first] > most + sum(bound.worth):
             return None
         row: Row = [None] * (len(self.costs.base) + 1)

@@ -22,8 +22,27 @@ class Relaxed:
     worth: Sequence[float]
 
 
-def relaxed(costs: LayerCosts, bins: Sequence[Bin], cpu: Sequence[float], first: int, *, may_move: bool) -> Relaxed:
-    """The bound for layers from ``first`` on, where moved parts take ``cpu`` seconds, with prices of even filling."""
+def kinds(costs: LayerCosts, bins: Sequence[Bin]) -> Sequence[int]:
+    """For every layer the first one that is like it in bytes and in seconds on every device."""
+    columns = [column for bin_ in bins for column in (bin_.kept, bin_.part, bin_.cpu)]
+    layers = zip(costs.base, costs.movable, costs.partials or (() for _ in costs.base), *columns, strict=True)
+    known: dict[object, int] = {}
+    return [known.setdefault(layer, il) for il, layer in enumerate(layers)]
+
+
+def relaxed(
+    costs: LayerCosts,
+    bins: Sequence[Bin],
+    cpu: Sequence[float],
+    first: int,
+    alike: Sequence[int],
+    *,
+    may_move: bool,
+) -> Relaxed:
+    """The bound for layers from ``first`` on, where moved parts take ``cpu`` seconds, with prices of even filling.
+
+    ``alike`` are their ``kinds``.
+    """
     sizes = [max(0, bin_.room(costs, is_first=False), bin_.room(costs, is_first=True)) for bin_ in bins]
     excess = [bin_.excess(costs, cpu) for bin_ in bins]
     total = sum(costs.base[first:]) + sum(costs.movable[first:])
@@ -31,17 +50,15 @@ def relaxed(costs: LayerCosts, bins: Sequence[Bin], cpu: Sequence[float], first:
         prices = [_saved(costs, bin_, more, first) for bin_, more in zip(bins, excess, strict=True)]
     else:
         prices = _even(bins, sizes, first, total)
-    known: dict[object, float] = {}
+    known: dict[int, float] = {}
     least = [0.0] * len(costs.base)
     for il in range(first, len(least)):
-        more = tuple(row[il] for row in excess)
-        partials = costs.partials[il] if may_move and costs.partials else ()
-        kind = costs.base[il], costs.movable[il], more, tuple(bin_.kept[il] for bin_ in bins), partials
+        kind = alike[il]
         if kind not in known:
             known[kind] = min(
                 seconds + price * size
-                for bin_, price, longer in zip(bins, prices, more, strict=True)
-                for seconds, size in _ways(costs, bin_, il, longer, may_move=may_move)
+                for bin_, price, more in zip(bins, prices, excess, strict=True)
+                for seconds, size in _ways(costs, bin_, il, more[il], may_move=may_move)
             )
         least[il] = known[kind]
     tail = tuple(accumulate(reversed(least), initial=0.0))[::-1]

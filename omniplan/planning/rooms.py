@@ -76,6 +76,23 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Sums:
+    """Prefix sums over layers that are the same on every device: bytes, and how many have something to move."""
+
+    base: list[int]
+    movable: list[int]
+    whole: list[int]
+    count: list[int]
+
+    @classmethod
+    def of(cls, costs: LayerCosts) -> Sums:
+        """The sums of ``costs``."""
+        base, movable = (list(accumulate(sizes, initial=0)) for sizes in (costs.base, costs.movable))
+        count = list(accumulate((1 if size else 0 for size in costs.movable), initial=0))
+        return cls(base=base, movable=movable, whole=list(map(add, base, movable)), count=count)
+
+
+@dataclass(frozen=True, slots=True)
 class Room:
     """One device in one pass: bytes for layers, and prefix sums over layers of bytes and seconds."""
 
@@ -92,18 +109,20 @@ class Room:
     partials: Sequence[Sequence[Partial]]
 
     @classmethod
-    def of(cls, costs: LayerCosts, bin_: Bin, rank: int, cpu: Sequence[float], *, is_first: bool = False) -> Room:
+    def of(
+        cls, costs: LayerCosts, bin_: Bin, rank: int, cpu: Sequence[float], sums: Sums, *, is_first: bool = False
+    ) -> Room:
         """The device ``bin_`` where moved parts take ``cpu`` seconds; ``is_first`` if it is the first in use."""
         return cls(
             name=bin_.name,
             rank=rank,
             size=bin_.room(costs, is_first=is_first),
-            base=list(accumulate(costs.base, initial=0)),
-            movable=list(accumulate(costs.movable, initial=0)),
-            whole=list(accumulate(map(add, costs.base, costs.movable), initial=0)),
+            base=sums.base,
+            movable=sums.movable,
+            whole=sums.whole,
             kept=list(accumulate(bin_.kept, initial=0.0)),
             moved=list(accumulate(bin_.excess(costs, cpu), initial=0.0)),
-            count=list(accumulate((1 if size else 0 for size in costs.movable), initial=0)),
+            count=sums.count,
             handover=bin_.handover,
             partials=costs.partials,
         )

@@ -8,18 +8,17 @@ from functools import lru_cache
 from typing import Any, Final
 
 from omniplan.domain.fit import FitResult
-from omniplan.domain.footprint import BufferSize, sum_of
+from omniplan.domain.footprint import BufferSize
 from omniplan.domain.hosts import joined, own_gpus
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import MAX_DEVICES, NEVER_SHRINK, LoadMode, Override, ServerParams, SplitMode
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.fit.fit_layers import Layout, Shares, WrappedAround
+from omniplan.llamacpp.fit.used import Used
 from omniplan.llamacpp.flags import refusals
 from omniplan.llamacpp.flags.refusals import devices_in_use
 from omniplan.llamacpp.ggml import buffers
-from omniplan.llamacpp.load.footprint import host_bytes
-from omniplan.llamacpp.load.place import measure, place
 from omniplan.llamacpp.load.second import is_known, measured
 from omniplan.llamacpp.load.speculation import SecondContext, second, settled
 from omniplan.llamacpp.projector import memory as projector
@@ -83,15 +82,6 @@ def _margins(model: Model, machine: Machine, params: ServerParams) -> tuple[int,
 
 
 @dataclass(slots=True)
-class _Used:
-    """One measurement: bytes per device, of which weights, and bytes in RAM."""
-
-    devices: list[int]
-    model: int
-    host: int
-
-
-@dataclass(slots=True)
 class _Fitter:
     """One run of fit; the steps are numbered as in common/fit.cpp."""
 
@@ -104,7 +94,7 @@ class _Fitter:
     targets: list[int] = field(default_factory=list)
     n_ctx: int = 0
     n_ctx_before: int = 0
-    known: dict[Layout, Sequence[int]] = field(default_factory=dict)
+    known: dict[Layout, Used] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.names = devices_in_use(self.params, self.machine.gpus)
@@ -131,13 +121,11 @@ class _Fitter:
         self._refuse_what_is_set()
         self._assign_layers()
 
-    def _measure(self, params: ServerParams) -> _Used:
+    def _measure(self, params: ServerParams) -> Used:
         self.probes += 1
         # These change no bytes, and runs that differ in nothing else measure the same layouts.
         asked = replace(params, n_ctx=self.n_ctx, **_NO_BYTES)
-        sizes = sum_of((_measured(self.model, self.machine, asked), self._drafting()))
-        mine = [sizes[name] for name in self.names]
-        return _Used([size.total for size in mine], sum(size.model for size in mine), host_bytes(sizes))
+        return Used(self.model, self.machine, asked, self.names, self._drafting())
 
     def _drafting(self) -> Mapping[str, BufferSize]:
         """What the context that drafts adds to every measurement: laid out as asked, whatever the main model's layout.
@@ -152,16 +140,16 @@ class _Fitter:
         except ArgumentError:
             return {}
 
-    def _needs_change(self, full: _Used) -> bool:
+    def _needs_change(self, full: Used) -> bool:
         """Step 1: whether any device misses its target."""
         if not self.names:
             memory = self.machine.memory
             return memory is not None and memory.total - full.host < self.params.fit_target[0]
-        return any(used > target for used, target in zip(full.devices, self.targets, strict=True))
+        return any(used > target for used, target in zip(full, self.targets, strict=True))
 
-    def _shrink_context(self, full: _Used) -> bool:
+    def _shrink_context(self, full: Used) -> bool:
         """Step 2: less context, when it was left to fit; true when that alone is enough."""
-        used = sum(full.devices) if self.names else full.host
+        used = sum(full) if self.names else full.host
         target = sum(self.targets) if self.names else self._host_target()
         least = self.params.fit_ctx * self._n_streams
         is_auto = self.params.n_ctx_asked == 0 and self.params.fit_ctx != NEVER_SHRINK
@@ -172,7 +160,7 @@ class _Fitter:
         most = self.n_ctx
         self.n_ctx = least
         smallest = self._measure(self.params)
-        floor = sum(smallest.devices) if self.names else smallest.host
+        floor = sum(smallest) if self.names else smallest.host
         if target <= floor:
             return self._no_devices()
         self.n_ctx += (most - least) * (target - floor) // (used - floor)
@@ -188,7 +176,7 @@ class _Fitter:
             raise _GaveUp("the model does not fit into RAM with less context")
         return False
 
-    def _expected_waste(self, full: _Used) -> int:
+    def _expected_waste(self, full: Used) -> int:
         """Whole layers cannot be cut: fit expects half a layer lost per device, a sixth for experts."""
         per_layer = full.model // self._n_layer
         return (len(self.names) + 1) * per_layer // (6 if self.model.hparams.n_expert else 2)
@@ -216,7 +204,7 @@ class _Fitter:
         surplus = 0
         if is_moe:
             without = self._measure(replace(self.params, overrides=(_ALL_EXPERTS,)))
-            surplus = sum(self.targets) - sum(without.devices)
+            surplus = sum(self.targets) - sum(without)
         memories = tuple(self.machine.gpu(name).buffer_type for name in self.names)
         shares = Shares(names=memories, n_layer=self._n_layer, is_moe=is_moe, targets=self.targets)
         layout = shares.fill_back_to_front(self._used_by)
@@ -231,7 +219,7 @@ class _Fitter:
 
     def _used_by(self, layout: Layout) -> Sequence[int]:
         if layout not in self.known:
-            self.known[layout] = self._measure(self._with(layout)).devices
+            self.known[layout] = self._measure(self._with(layout))
         return self.known[layout]
 
     def _with(self, layout: Layout) -> ServerParams:
@@ -242,8 +230,3 @@ class _Fitter:
 @lru_cache(maxsize=64)
 def _drafted(asked: SecondContext, machine: Machine) -> Mapping[str, BufferSize]:
     return measured(asked, machine, no_alloc=True)
-
-
-@lru_cache(maxsize=256)
-def _measured(model: Model, machine: Machine, params: ServerParams) -> Mapping[str, BufferSize]:
-    return measure(model, place(model, machine, params, no_alloc=True))

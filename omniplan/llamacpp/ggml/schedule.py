@@ -148,7 +148,7 @@ class _Passes:
         """Pass 2: devices spread to neighbours, down then up; then the CPU does too."""
         work = self.graph.work
         for skip in (self.cpu, -1):
-            if all(self.backend[i] >= 0 for i in work):
+            if not work or min(map(self.backend.__getitem__, work)) >= 0:
                 return
             self._spread(work, skip)
             self._spread(reversed(work), skip)

@@ -61,9 +61,9 @@ class Reserved:
 
 def reserve(model: Model, placement: Placement) -> Reserved:
     """Reserve the graphs of ``model`` as b11434 does (``llama_context::sched_reserve``): buffers grow, never shrink."""
-    prompt, token = _prompt(model, placement), _token(model, placement)
-    allocated = allocate(prompt)
-    nbytes, by_part = _nbytes(prompt, allocated.nbytes), parts(prompt, allocated)
+    first, token = prompt(model, placement), _token(model, placement)
+    allocated = allocate(first)
+    nbytes, by_part = _nbytes(first, allocated.nbytes), parts(first, allocated)
     for plan in () if placement.no_alloc else (token, *_again(model, placement)):
         if grown := _grown(plan, nbytes):
             nbytes |= grown
@@ -71,18 +71,27 @@ def reserve(model: Model, placement: Placement) -> Reserved:
     return Reserved(
         nbytes=nbytes,
         parts=by_part,
-        splits=GraphSplits(prefill=len(prompt.splits), decode=len(token.splits)),
-        n_nodes=prompt.graph.n_nodes,
+        splits=GraphSplits(prefill=len(first.splits), decode=len(token.splits)),
+        n_nodes=first.graph.n_nodes,
     )
 
 
 def reserved_bytes(model: Model, placement: Placement) -> Mapping[str, int]:
     """Bytes per buffer type alone, in two thirds of the time of ``reserve``."""
-    prompt = _prompt(model, placement)
-    nbytes = _nbytes(prompt, allocate(prompt).nbytes)
+    first = prompt(model, placement)
+    nbytes = _nbytes(first, allocate(first).nbytes)
     for plan in () if placement.no_alloc else (_token(model, placement), *_again(model, placement)):
         nbytes |= _grown(plan, nbytes)
     return nbytes
+
+
+def prompt(model: Model, placement: Placement) -> Schedule:
+    """The schedule of the prompt batch, which is the graph that needs the most."""
+    batch = Batch.prefill(placement.context)
+    graph = _prepared(model, placement.context, batch)
+    capacity.check(model, placement.context, placement.weights.n_tensors, len(graph.tensors))
+    # Sizes alone are taken with ggml_backend_sched_reserve_size, which forgets what the graph has pinned.
+    return schedule(graph, homes(model, placement, batch.n_tokens, pins=not placement.no_alloc))
 
 
 def _grown(plan: Schedule, nbytes: Mapping[str, int]) -> dict[str, int]:
@@ -90,15 +99,6 @@ def _grown(plan: Schedule, nbytes: Mapping[str, int]) -> dict[str, int]:
     if all(bound <= nbytes[name] for name, bound in _nbytes(plan, bounds(plan)).items()):
         return {}
     return {name: size for name, size in _nbytes(plan, allocate(plan).nbytes).items() if size > nbytes[name]}
-
-
-def _prompt(model: Model, placement: Placement) -> Schedule:
-    """The prompt batch, which is the graph that needs the most."""
-    batch = Batch.prefill(placement.context)
-    graph = _prepared(model, placement.context, batch)
-    capacity.check(model, placement.context, placement.weights.n_tensors, len(graph.tensors))
-    # Sizes alone are taken with ggml_backend_sched_reserve_size, which forgets what the graph has pinned.
-    return schedule(graph, homes(model, placement, batch.n_tokens, pins=not placement.no_alloc))
 
 
 def _token(model: Model, placement: Placement) -> Schedule:

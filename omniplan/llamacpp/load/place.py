@@ -117,6 +117,11 @@ def measure(model: Model, placement: Placement) -> Mapping[str, BufferSize]:
     return sum_of((main, expert_cache.sizes(placement.expert_cache)))
 
 
+def held(model: Model, placement: Placement) -> Mapping[str, BufferSize]:
+    """The same without compute buffers."""
+    return sum_of((sizes_of(model, placement, {}), expert_cache.sizes(placement.expert_cache)))
+
+
 def sizes_of(model: Model, placement: Placement, reserved: Mapping[str, int]) -> dict[str, BufferSize]:
     """Bytes per buffer type of a resolved placement whose compute buffers are ``reserved``."""
     held = context_bytes(model, placement)

@@ -1,0 +1,83 @@
+"""What ``--fit`` asks llama.cpp for: bytes on each device of a layout, counted as far as somebody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import overload
+
+from omniplan.domain.footprint import BufferSize, sum_of
+from omniplan.domain.machine import Machine
+from omniplan.domain.model import Model
+from omniplan.domain.params import ServerParams
+from omniplan.llamacpp.ggml.allocate import peak
+from omniplan.llamacpp.ggml.splits import Schedule
+from omniplan.llamacpp.load.compute import prompt
+from omniplan.llamacpp.load.footprint import host_bytes
+from omniplan.llamacpp.load.place import held, measure, place
+from omniplan.llamacpp.load.placement import Placement
+
+
+class Used(Sequence[int]):
+    """Bytes on each of the devices ``names``, with what is ``beside`` the main model's.
+
+    Of a layout one device or two are compared with their targets, and a simulation of one takes a fraction of all.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        machine: Machine,
+        params: ServerParams,
+        names: Sequence[str],
+        beside: Mapping[str, BufferSize],
+    ) -> None:
+        self._asked = model, machine, params
+        self._names = names
+        self._beside = beside
+        # llama.cpp refuses a layout before it measures it.
+        self._weights = _held(*self._asked)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[int]: ...
+
+    def __getitem__(self, index: int | slice) -> int | Sequence[int]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        name = self._names[index]
+        compute = _compute(*self._asked, name)
+        return self._weights[name].total + compute + (self._beside[name].total if name in self._beside else 0)
+
+    @property
+    def model(self) -> int:
+        """Bytes of weights on all of them."""
+        every = sum_of((self._weights, self._beside))
+        return sum(every[name].model for name in self._names)
+
+    @property
+    def host(self) -> int:
+        """Bytes in RAM."""
+        return host_bytes(sum_of((measure(self._asked[0], _scheduled(*self._asked)[0]), self._beside)))
+
+
+@lru_cache(maxsize=4)
+def _scheduled(model: Model, machine: Machine, params: ServerParams) -> tuple[Placement, Schedule]:
+    placement = place(model, machine, params, no_alloc=True)
+    return placement, prompt(model, placement)
+
+
+@lru_cache(maxsize=256)
+def _held(model: Model, machine: Machine, params: ServerParams) -> Mapping[str, BufferSize]:
+    return held(model, _scheduled(model, machine, params)[0])
+
+
+@lru_cache(maxsize=512)
+def _compute(model: Model, machine: Machine, params: ServerParams, name: str) -> int:
+    plan = _scheduled(model, machine, params)[1]
+    return next(peak(plan, b) for b, device in enumerate(plan.homes.devices) if device.buffer == name)
