@@ -49,7 +49,11 @@ class Tensor:
     @property
     def nbytes(self) -> int:
         """Bytes of the data, without padding (``ggml_nbytes`` of a contiguous tensor)."""
-        size = self.type.row_size(self.shape[0])
+        return self.nbytes_as(self.type)
+
+    def nbytes_as(self, kind: TensorType) -> int:
+        """The same if it were of another type."""
+        size = kind.row_size(self.shape[0])
         for rows in self.shape[1:]:
             size *= rows
         return size

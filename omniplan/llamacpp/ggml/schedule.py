@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from omniplan.errors import OmniplanError
@@ -146,22 +146,27 @@ class _Passes:
 
     def expand(self) -> None:
         """Pass 2: devices spread to neighbours, down then up; then the CPU does too."""
-        work = self.graph.work
+        work, backend = self.graph.work, self.backend
         for skip in (self.cpu, -1):
-            if not work or min(map(self.backend.__getitem__, work)) >= 0:
-                return
-            self._spread(work, skip)
-            self._spread(reversed(work), skip)
+            loose = [place for place, i in enumerate(work) if backend[i] < 0]
+            self._spread(loose, 1, skip)
+            self._spread(loose[::-1], -1, skip)
 
-    def _spread(self, work: Iterable[int], skip: int) -> None:
-        backend = self.backend
-        current = -1
-        for i in work:
-            b = backend[i]
+    def _spread(self, loose: Sequence[int], step: int, skip: int) -> None:
+        """Go over the ``loose`` places among the nodes that work, each run of which begins beside a settled node."""
+        backend, work = self.backend, self.graph.work
+        current, before = -1, len(work)
+        for place in loose:
+            if place - step != before:
+                beside = place - step
+                b = backend[work[beside]] if 0 <= beside < len(work) else -1
+                current = -1 if b == skip else b
+            before = place
+            b = backend[work[place]]
             if b >= 0:
                 current = -1 if b == skip else b
-            elif current >= 0 and self._runs(i, current):
-                backend[i] = current
+            elif current >= 0 and self._runs(work[place], current):
+                backend[work[place]] = current
 
     def choose(self) -> None:
         """Pass 3: what no neighbour could take goes where most of its sources are."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -125,16 +125,14 @@ def quantized_types(model: Model, recipe: QuantRecipe) -> dict[str, TensorType]:
         for rows in (quantize_rules().rules, quantize_rules().adjust)
     )
     default = recipe.mix.default
-    seen: Counter[str] = Counter()
     types: dict[str, TensorType] = {}
-    for tensor in sorted(model.header.tensors, key=order):
+    for tensor, place in _places(model):
         types[tensor.name] = tensor.type
-        if is_kept(tensor, model.arch):
+        if place is None:
             continue
         if recipe.pure or not default.is_quantized:
             types[tensor.name] = _fitting(tensor, default)
             continue
-        place = _place(tensor, facts, seen)
         chosen = next((rule.type for rule in rules if _holds(rule, place, facts, default)), default)
         changed = (rule for rule in adjust if not rule.replaces or chosen.name in rule.replaces)
         chosen = next((rule.type for rule in changed if _holds(rule, place, facts, default)), chosen)
@@ -149,6 +147,16 @@ class _Place:
     tensor: Tensor
     kind: str
     i: int
+
+
+@lru_cache(maxsize=4)
+def _places(model: Model) -> Sequence[tuple[Tensor, _Place | None]]:
+    """Every tensor in the order of llama-quantize's file, without a place where it is kept."""
+    facts, seen = _Facts.of(model), Counter[str]()
+    return [
+        (tensor, None if is_kept(tensor, model.arch) else _place(tensor, facts, seen))
+        for tensor in sorted(model.header.tensors, key=order)
+    ]
 
 
 def _place(tensor: Tensor, facts: _Facts, seen: Counter[str]) -> _Place:

@@ -47,7 +47,7 @@ def smaller_quants(model: Model) -> tuple[tuple[int, str], ...]:
             continue
         with contextlib.suppress(UnsupportedModel):
             types = quantized_types(model, QuantRecipe(mix=mix, imatrix=mix.needs_imatrix))
-            size = sum(replace(header.by_name[name], type=kind).nbytes for name, kind in types.items())
+            size = sum(header.by_name[name].nbytes_as(kind) for name, kind in types.items())
             found.append((size, mix.name))
     return tuple(sorted(item for item in found if item[0] < header.tensor_bytes))
 
