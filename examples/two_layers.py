@@ -44,12 +44,12 @@ class Trace(_Allocation):
     def _name(self, i: int) -> str:
         return f"{i:3} {self.plan.graph.tensors[i].op}"
 
-    def _where(self, i: int, before: list[int]) -> str:
+    def _where(self, i: int, before: dict[int, int]) -> str:
         if self.sizes[i] < 0:
             return "view"
-        if self.address[i] < 0:
+        if i not in self.address:
             return "freed at once"
-        over = [s for s in self.plan.live[i] if before[s] == self.address[i]]
+        over = [s for s in self.plan.live[i] if before.get(s) == self.address[i]]
         return f"{kib(self.sizes[i])} at {kib(self.address[i])}{f', over {over[0]}' if over else ''}"
 
     def _line(self, name: str, where: str) -> str:

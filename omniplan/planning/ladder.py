@@ -152,11 +152,12 @@ class Ladder:
         if not self.problem.may_move:
             return None
         found = self.filler.best(may_move=True)
-        if found is None or self.problem.is_moe:
+        if self.problem.is_moe or not (found or self.filler.is_too_slow):
             return found
         told = self.reporter.recall()
+        self.filler.is_too_slow = False
         rival = self._leading(may_move=False)
-        if rival is None or found.seconds <= rival.seconds:
+        if rival is None or (found and found.seconds <= rival.seconds):
             self.reporter.restore(told)
             return found
         return rival

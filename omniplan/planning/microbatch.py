@@ -32,7 +32,7 @@ def best_batching(problem: Problem) -> Outcome:
         return usual, None
     tried = [(usual, found), *_faster(usual, found, found.seconds)]
     chosen, best = _best(tried)
-    if len(tried) > 1:
+    if len(tried) > 1 or problem.request.n_ubatch is None:
         chosen.reporter.note(_reason(chosen.problem.settings, tried))
     return chosen, best
 
@@ -128,7 +128,7 @@ def _reason(settings: Settings, tried: Sequence[_Found]) -> Reason:
         verdict=ReasonVerdict.CHOSEN,
         subject=f"-ub {settings.n_ubatch}{'' if settings.op_offload else ' --no-op-offload'}",
         statement=f"the simplest within {EARNS:.0%} of the least predicted time, micro-batch and op offload together "
-        f"({said})",
+        f"({said}; any other takes longer)",
         source=MODEL,
     )
 

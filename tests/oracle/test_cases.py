@@ -10,6 +10,9 @@ import os
 import pytest
 
 from omniplan.errors import ArgumentError
+from omniplan.llamacpp.ggml.allocate import Allocated, allocate, peak
+from omniplan.llamacpp.ggml.splits import Schedule
+from omniplan.llamacpp.load import compute
 from tests.oracle import cases
 from tests.oracle.cases import Case
 
@@ -87,3 +90,20 @@ def test_the_sample_is_stratified() -> None:
     assert set(cases.machines()) >= {case["machine"] for case in ALL}
     assert set(FLAGS_SEEN.split()) == flags
     assert (cases.DATA / "oracle" / "cases.jsonl").stat().st_size < 600_000
+
+
+def test_one_device_alone_needs_what_it_needs_beside_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``peak`` looks at one device and finds what the whole run finds there, in every eighth case."""
+    seen = []
+
+    def both(plan: Schedule) -> Allocated:
+        found = allocate(plan)
+        seen.append((found.nbytes, tuple(peak(plan, b) for b in range(len(plan.homes.devices)))))
+        return found
+
+    monkeypatch.setattr(compute, "allocate", both)
+    for case in PRICED[::8]:
+        cases.price(case)
+
+    assert len(seen) >= len(PRICED[::8])
+    assert [alone for _, alone in seen] == [together for together, _ in seen]
