@@ -44,7 +44,7 @@ class LayerCosts:
     CPU: routed experts of a MoE model, FFN weights of a dense one. ``on_cpu`` is what a moved part takes in RAM,
     ``partials`` the ways to move only some of it, those that keep most first. ``shared`` is duplicated on every device.
     ``fixed`` are pinned bytes by device, ``pinned`` the GPUs that hold pinned weights of each layer, ``rest`` the
-    pinned bytes that a token reads.
+    pinned bytes that a token reads, ``largest`` those of the largest weight that can move.
     """
 
     base: tuple[int, ...]
@@ -57,6 +57,7 @@ class LayerCosts:
     fixed: Mapping[str, int] = field(default_factory=dict)
     pinned: tuple[frozenset[str], ...] = ()
     rest: int = 0
+    largest: int = 0
 
     @property
     def total(self) -> int:
@@ -111,6 +112,7 @@ def _costs(model: Model, context: Context, pins: Pins, *, mtp: bool) -> LayerCos
     return LayerCosts(
         base=tuple(base),
         movable=tuple(sizes.total() for sizes in movable),
+        largest=max((size for sizes in movable for size in sizes.values()), default=0),
         on_cpu=tuple(sizes.total() for sizes in on_cpu),
         active_share=active_share,
         shared=sum(shared.values()),
@@ -134,11 +136,11 @@ def _partials(on_gpu: Counter[str], on_cpu: Counter[str]) -> Iterator[Partial]:
     yield from sorted(found, key=lambda partial: (-partial.share, partial.size))
 
 
-def compute_estimate(model: Model, context: Context, *, movable: tuple[int, ...] = ()) -> int:
+def compute_estimate(model: Model, context: Context, *, copied: int = 0) -> int:
     """A first, rough guess of one device's compute buffer in bytes; only a start for the search, never a price.
 
-    Masks, four activations and the widest feed-forward phase (``docs/model.md``), and a copy of the largest of
-    ``movable``; the simulation replaces it.
+    Masks, four activations and the widest feed-forward phase (``docs/model.md``), and the ``copied`` bytes of a weight
+    from RAM; the simulation replaces it.
     """
     h = model.hparams
     n = context.n_tokens
@@ -148,4 +150,4 @@ def compute_estimate(model: Model, context: Context, *, movable: tuple[int, ...]
     phase = 3 * 4 * n * width * max(1, used)
     heads = max(h.n_head)
     scores = 0 if context.flash_attn else 4 * heads * context.n_ctx_seq * n
-    return mask + 4 * 4 * n * h.n_embd + max(phase, scores) + max(movable, default=0)
+    return mask + 4 * 4 * n * h.n_embd + max(phase, scores) + copied

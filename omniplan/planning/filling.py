@@ -179,7 +179,7 @@ class Filler:
         problem = self.problem
         plain = compute_estimate(problem.model, problem.context)
         copies = may_move and problem.settings.op_offload
-        first = compute_estimate(problem.model, problem.context, movable=problem.costs.movable if copies else ())
+        first = compute_estimate(problem.model, problem.context, copied=problem.costs.largest if copies else 0)
         return dict.fromkeys((gpu.name for gpu in gpus[:_MOST_SPLIT]), (first, plain))
 
     def _next_reserves(self, reserves: Reserves, solution: Solution) -> Reserves:

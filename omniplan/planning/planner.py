@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from omniplan.domain.defaults import DEFAULT_CONTEXT
@@ -17,13 +18,17 @@ from omniplan.llamacpp.flags.refusals import devices_in_use
 from omniplan.planning.baselines import best_of, rivals
 from omniplan.planning.choices import search
 from omniplan.planning.hosts import over_hosts
-from omniplan.planning.ladder import Ladder
+from omniplan.planning.ladder import Ladder, Outcome
 from omniplan.planning.levers import levers
+from omniplan.planning.microbatch import first_fit
 from omniplan.planning.min_batch import crossover
 from omniplan.planning.one_memory import all_on_gpus
 from omniplan.planning.problem import Problem
 from omniplan.planning.remedies import refusal
 from omniplan.planning.result import Solved, plan_of
+
+# What looks for the best of all that may be chosen.
+Search = Callable[[Problem], Outcome]
 
 
 def make_plan(model: Model, machine: Machine, request: Request) -> Plan:
@@ -45,7 +50,7 @@ def quick_plan(model: Model, machine: Machine, request: Request) -> Plan | None:
 
     It keeps every limit, and ``advised_plan`` may better it. None where one search finds nothing.
     """
-    found = attempt(model, machine, _usual(request))
+    found = attempt(model, machine, _usual(request), first_fit)
     return plan_of(found) if isinstance(found, Solved) else None
 
 
@@ -71,7 +76,7 @@ def solve(model: Model, machine: Machine, request: Request) -> Solved:
     raise refusal(found)
 
 
-def attempt(model: Model, machine: Machine, request: Request) -> Solved | Ladder:
+def attempt(model: Model, machine: Machine, request: Request, searched: Search = search) -> Solved | Ladder:
     """The same, or the ladder that nobody could climb, for which no remedy has been sought yet."""
     if request.moe_cache is not None and not build_known(request.build).moe_cache:
         raise RequestError(
@@ -80,7 +85,7 @@ def attempt(model: Model, machine: Machine, request: Request) -> Solved | Ladder
             f"b{request.build} has no cache of experts; leave it out, or name a build that has one",
         )
     served = with_requested(model, request)
-    return over_hosts(_in_use(machine), request, lambda joined: _searched(served, joined, request))
+    return over_hosts(_in_use(machine), request, lambda joined: _searched(served, joined, request, searched))
 
 
 def _in_use(machine: Machine) -> Machine:
@@ -92,7 +97,7 @@ def _in_use(machine: Machine) -> Machine:
     return replace(machine, gpus=gpus, notes=(*machine.notes, *notes)) if idle else machine
 
 
-def _searched(model: Model, machine: Machine, request: Request) -> Solved | Ladder:
+def _searched(model: Model, machine: Machine, request: Request, searched: Search) -> Solved | Ladder:
     """The fastest placement on a machine whose hosts are chosen, or the ladder nobody could climb."""
     problem = Problem(model, machine, request, _begun(model, request))
     n_pins = len(problem.pins.overrides)
@@ -100,7 +105,7 @@ def _searched(model: Model, machine: Machine, request: Request) -> Solved | Ladd
         raise RequestError(
             "max_patterns", request.max_patterns, f"{n_pins} pins are more patterns than that; allow as many"
         )
-    ladder, found = search(problem)
+    ladder, found = searched(problem)
     settled = ladder.problem.settings
     known = {}
     if request.baselines and not problem.is_beyond_all:
