@@ -13,7 +13,7 @@ from omniplan.llamacpp.fit import fit
 from omniplan.llamacpp.flags import overrides
 from omniplan.llamacpp.load import compute, memory, weights
 from omniplan.planning import costs, times
-from omniplan.predict import request, traffic
+from omniplan.predict import cache_reads, request, traffic
 
 
 def seconds(run: Callable[[], object], *, runs: int, before: Callable[[], object] = lambda: None) -> list[float]:
@@ -32,7 +32,7 @@ def seconds(run: Callable[[], object], *, runs: int, before: Callable[[], object
 
 def forget() -> None:
     """Empty every cache of the simulation and of what it is fed with."""
-    for module in (compute, costs, fit, memory, overrides, request, times, traffic, weights):
+    for module in (cache_reads, compute, costs, fit, memory, overrides, request, times, traffic, weights):
         for value in vars(module).values():
             if hasattr(value, "cache_clear"):
                 value.cache_clear()

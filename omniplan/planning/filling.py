@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import combinations
 from math import inf
 from typing import Final
@@ -102,11 +101,8 @@ class Filler:
 
         One that takes more than ``most`` seconds may be left out.
         """
-        bins = self._bins(reserves)
-        fill = partial(ranges.fill, self.costs, bins, may_move=may_move, first=first)
-        plain = _least(fill(cuts=cuts, reorder=False, most=(1 + _ORDER) * most) for cuts in self._cuts())
-        most = plain.seconds / (1 + _ORDER) if plain else most
-        filled = _least(fill(cuts=cuts, most=most) for cuts in self._cuts()) or plain
+        bins, cuts = self._bins(reserves), self._cuts()
+        filled = ranges.fill(self.costs, bins, may_move=may_move, first=first, cuts=cuts, gain=_ORDER, most=most)
         return None if filled is None else self._candidate(filled.ranges, filled.seconds)
 
     def fits(self, reserves: Reserves, *, may_move: bool, first: int) -> bool:
@@ -214,8 +210,3 @@ class Filler:
             cpu=times.cpu,
             handover=times.handover,
         )
-
-
-def _least(options: Iterable[ranges.Filled | None]) -> ranges.Filled | None:
-    found = (option for option in options if option is not None)
-    return min(found, key=lambda option: option.seconds, default=None)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from itertools import accumulate, product
 from math import inf, prod
+from operator import add
 from typing import Final
 
 from omniplan.planning.costs import LayerCosts, Partial
@@ -46,17 +48,17 @@ def fill(
     *,
     may_move: bool,
     first: int = 0,
-    cuts: Collection[tuple[str, ...]] | None = None,
-    reorder: bool = True,
+    cuts: Iterable[Collection[tuple[str, ...]] | None] = (None,),
+    gain: float = 0.0,
     most: float = inf,
 ) -> Filled | None:
     """Ranges that hold layers ``first`` to the last on some of ``bins``, or None when no assignment fits.
 
-    The least predicted time wins, exactly, among all orders of the devices (the given one alone unless ``reorder``)
-    and all contiguous ranges that keep whole
+    The least predicted time wins, exactly, among all orders of the devices and all contiguous ranges that keep whole
     layers from one end on, the back of a range that starts with the model, the front of any other, and next to them
-    perhaps some projections of one more; ``cuts`` are the sets of projections that such a layer may move, None for
-    all. A moved part never counts as faster than a kept one, so as few move as must. Nothing comes when more than
+    perhaps some projections of one more. Another order than the given one must save ``gain`` of the time, and is not
+    tried where that is infinite. The projections that such layers may move are one of ``cuts``, None for
+    any. A moved part never counts as faster than a kept one, so as few move as must. Nothing comes when more than
     ``most`` seconds are taken.
 
     O(kinds of first device x sets of devices x devices x layers^2) with prefix sums, at worst: whatever cannot take
@@ -64,37 +66,36 @@ def fill(
     in their order; with more than 40 sets of used devices only the given order is tried, and the one that has the
     device in front which streams fastest.
     """
-    if cuts is not None:
-        costs = replace(costs, partials=tuple(tuple(p for p in row if p.moved in cuts) for row in costs.partials))
-    sums, same = Sums.of(costs), kinds(costs, bins)
-    passes = [
-        _Pass(costs, bins, cpu, order, sums, same, first=first, may_move=may_move)
+    if _least_bytes(costs, first, may_move=may_move) > sum(max(0, *_sizes(costs, bin_)) for bin_ in bins):
+        return None
+    fronts = [
+        _Front(each, bins, cpu, sums, same, first=first, may_move=may_move)
+        for each in map(partial(_limited, costs), cuts)
+        for sums, same in ((Sums.of(each, bins), kinds(each, bins)),)
         for cpu in dict.fromkeys(bin_.cpu for bin_ in bins)
-        for order in _orders(bins, _alike(costs, bins), reorder=reorder)
     ]
-    least = min((most, *(state[0] for each in passes if (state := each.even()))))
-    found: list[tuple[tuple[float, ...], int, State]] = []
-    for index, each in sorted(enumerate(passes), key=lambda item: sum(item[1].cpu)):
-        if state := each.best(ROUNDING * least):
-            least = min(least, state[0])
-            found.append((state[:4], index, state))
-    best = min(found)[2] if found else None
-    return None if best is None or best[0] > most else _filled(best)
+    given, others = range(len(bins)), _orders(bins, _alike(costs, bins)) if gain < inf else ()
+    plain = _best([_Pass(front, given) for front in fronts], most * (1 + gain if gain < inf else 1))
+    enough = plain[0] / (1 + gain) if plain else most
+    other = _best([_Pass(front, order) for front in fronts for order in others], enough)
+    found = [state for state in (plain, other) if state and state[0] <= most]
+    return _filled(min(found, key=lambda state: state[:4])) if found else None
 
 
 def fits(costs: LayerCosts, bins: Sequence[Bin], *, may_move: bool, first: int = 0) -> bool:
     """Whether ``fill`` finds anything: whether devices reach the last layer when every range is as long as can be."""
     alike = _alike(costs, bins)
-    none, sums = (0.0,) * len(costs.base), Sums.of(costs)
-    begins, rooms = (_rooms(costs, bins, none, sums, is_first=is_first) for is_first in (True, False))
-    for order in _orders(bins, alike, reorder=True):
+    sums = list(accumulate(costs.base if may_move else map(add, costs.base, costs.movable), initial=0))
+    sizes = [_sizes(costs, bin_) for bin_ in bins]
+    for order in (range(len(bins)), *_orders(bins, alike)):
         reached: dict[tuple[int, ...], int] = {}
         for used, more, index in _walk(alike) if order is None else (((1,), (1,), index) for index in order):
-            starts = [(begins[index], first)] if order or not any(used) else []
+            begin, later = sizes[index]
+            starts = [(begin, first)] if order or not any(used) else []
             if used in reached:
-                starts.append((rooms[index], reached[used]))
-            for room, start in starts:
-                end = room.too_far(start, may_move=may_move) - 1
+                starts.append((later, reached[used]))
+            for size, start in starts:
+                end = bisect_right(sums, size + sums[start], start) - 1
                 if end > max(start, reached.get(more, 0)):
                     reached[more] = end
         if len(costs.base) in reached.values():
@@ -102,19 +103,42 @@ def fits(costs: LayerCosts, bins: Sequence[Bin], *, may_move: bool, first: int =
     return False
 
 
-def _orders(bins: Sequence[Bin], alike: Sequence[Sequence[int]], *, reorder: bool) -> list[tuple[int, ...] | None]:
-    """Orders of devices to try, None for all of them."""
-    given = tuple(range(len(bins)))
-    if not reorder:
-        return [given]
+def _limited(costs: LayerCosts, cuts: Collection[tuple[str, ...]] | None) -> LayerCosts:
+    """The costs with no other projections to move than ``cuts``."""
+    if cuts is None:
+        return costs
+    return replace(costs, partials=tuple(tuple(p for p in row if p.moved in cuts) for row in costs.partials))
+
+
+def _least_bytes(costs: LayerCosts, first: int, *, may_move: bool) -> int:
+    """Bytes that layers from ``first`` on take on devices at least."""
+    return sum(costs.base[first:]) + (0 if may_move else sum(costs.movable[first:]))
+
+
+def _sizes(costs: LayerCosts, bin_: Bin) -> tuple[int, int]:
+    """Bytes for layers on a device that is the first in use, and on one that is not."""
+    return bin_.room(costs, is_first=True), bin_.room(costs, is_first=False)
+
+
+def _best(passes: Sequence[_Pass], most: float) -> State | None:
+    """The best assignment of any pass in at most so many seconds; among equals that of the first one."""
+    least = min((most, *(state[0] for each in passes if (state := each.even()))))
+    found: list[tuple[tuple[float, ...], int, State]] = []
+    for index, each in sorted(enumerate(passes), key=lambda item: sum(item[1].front.cpu)):
+        if state := each.best(ROUNDING * least):
+            least = min(least, state[0])
+            found.append((state[:4], index, state))
+    best = min(found)[2] if found else None
+    return None if best is None or best[0] > most else best
+
+
+def _orders(bins: Sequence[Bin], alike: Sequence[Sequence[int]]) -> list[tuple[int, ...] | None]:
+    """Orders of devices to try beside the given one, None for all of them."""
     if prod(len(group) + 1 for group in alike) <= _MOST_SETS:
         return [None]
+    given = tuple(range(len(bins)))
     fastest = tuple(sorted(given, key=lambda index: sum(bins[index].cpu)))
-    return [*dict.fromkeys((given, fastest))]
-
-
-def _rooms(costs: LayerCosts, bins: Sequence[Bin], cpu: Sequence[float], sums: Sums, *, is_first: bool) -> list[Room]:
-    return [Room.of(costs, bin_, rank, cpu, sums, is_first=is_first) for rank, bin_ in enumerate(bins)]
+    return [fastest] if fastest != given else []
 
 
 def _alike(costs: LayerCosts, bins: Sequence[Bin]) -> list[list[int]]:
@@ -147,27 +171,42 @@ def _filled(state: State) -> Filled:
     return Filled(seconds=state[0], ranges=tuple(reversed(ranges)))
 
 
-class _Pass:
-    """All assignments whose first device is one that takes ``cpu`` for moved parts, in ``order`` or, None, in any.
-
-    Of an order each device is used or left out.
-    """
+class _Front:
+    """What all passes have in common whose first device is one that takes ``cpu`` for moved parts."""
 
     def __init__(
         self,
         costs: LayerCosts,
         bins: Sequence[Bin],
         cpu: tuple[float, ...],
-        order: Sequence[int] | None,
         sums: Sums,
         same: Sequence[int],
         *,
         first: int,
         may_move: bool,
     ) -> None:
-        self.costs, self.bins, self.cpu, self.order = costs, bins, cpu, order
-        self.first, self.may_move, self.same = first, may_move, same
-        self.begins, self.rooms = (_rooms(costs, bins, cpu, sums, is_first=is_first) for is_first in (True, False))
+        self.costs, self.bins, self.cpu, self.same = costs, bins, cpu, same
+        self.first, self.may_move = first, may_move
+        self.excess = [bin_.excess(costs, cpu) for bin_ in bins]
+        with_excess = zip(bins, self.excess, strict=True)
+        self.rooms = [Room.of(costs, bin_, rank, more, sums) for rank, (bin_, more) in enumerate(with_excess)]
+        self.begins = [
+            replace(room, size=bin_.room(costs, is_first=True)) for room, bin_ in zip(self.rooms, bins, strict=True)
+        ]
+
+    @cached_property
+    def bound(self) -> Relaxed:
+        """What layers take at least."""
+        return relaxed(self.costs, self.bins, self.excess, self.first, self.same, may_move=self.may_move)
+
+
+class _Pass:
+    """All assignments of one front in ``order`` or, None, in any; of an order each device is used or left out."""
+
+    def __init__(self, front: _Front, order: Sequence[int] | None) -> None:
+        self.front, self.order = front, order
+        self.costs, self.bins, self.cpu, self.first = front.costs, front.bins, front.cpu, front.first
+        self.begins, self.rooms, self.may_move = front.begins, front.rooms, front.may_move
 
     def even(self) -> State | None:
         """One assignment, if it is one: the layers over all devices from the first on in proportion to their room."""
@@ -190,7 +229,7 @@ class _Pass:
 
     def best(self, most: float) -> State | None:
         """The best assignment, none that takes more than ``most`` seconds."""
-        bound = relaxed(self.costs, self.bins, self.cpu, self.first, self.same, may_move=self.may_move)
+        bound = self.front.bound
         if bound.tail[self.first] > most + sum(bound.worth):
             return None
         row: Row = [None] * (len(self.costs.base) + 1)

@@ -33,18 +33,17 @@ def kinds(costs: LayerCosts, bins: Sequence[Bin]) -> Sequence[int]:
 def relaxed(
     costs: LayerCosts,
     bins: Sequence[Bin],
-    cpu: Sequence[float],
+    excess: Sequence[Sequence[float]],
     first: int,
     alike: Sequence[int],
     *,
     may_move: bool,
 ) -> Relaxed:
-    """The bound for layers from ``first`` on, where moved parts take ``cpu`` seconds, with prices of even filling.
+    """The bound for layers from ``first`` on, with prices of even filling.
 
-    ``alike`` are their ``kinds``.
+    ``excess`` are seconds that each takes longer on each device once it has moved, ``alike`` their ``kinds``.
     """
     sizes = [max(0, bin_.room(costs, is_first=False), bin_.room(costs, is_first=True)) for bin_ in bins]
-    excess = [bin_.excess(costs, cpu) for bin_ in bins]
     total = sum(costs.base[first:]) + sum(costs.movable[first:])
     if may_move and total > sum(sizes):
         prices = [_saved(costs, bin_, more, first) for bin_, more in zip(bins, excess, strict=True)]

@@ -77,19 +77,21 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Prefix sums over layers that are the same on every device: bytes, and how many have something to move."""
+    """Prefix sums over layers that are the same in every pass: bytes, how many have something to move, seconds."""
 
     base: list[int]
     movable: list[int]
     whole: list[int]
     count: list[int]
+    kept: Sequence[list[float]]
 
     @classmethod
-    def of(cls, costs: LayerCosts) -> Sums:
-        """The sums of ``costs``."""
+    def of(cls, costs: LayerCosts, bins: Sequence[Bin]) -> Sums:
+        """The sums of ``costs``, and of what layers take on each of ``bins``."""
         base, movable = (list(accumulate(sizes, initial=0)) for sizes in (costs.base, costs.movable))
         count = list(accumulate((1 if size else 0 for size in costs.movable), initial=0))
-        return cls(base=base, movable=movable, whole=list(map(add, base, movable)), count=count)
+        kept = [list(accumulate(bin_.kept, initial=0.0)) for bin_ in bins]
+        return cls(base=base, movable=movable, whole=list(map(add, base, movable)), count=count, kept=kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +111,17 @@ class Room:
     partials: Sequence[Sequence[Partial]]
 
     @classmethod
-    def of(
-        cls, costs: LayerCosts, bin_: Bin, rank: int, cpu: Sequence[float], sums: Sums, *, is_first: bool = False
-    ) -> Room:
-        """The device ``bin_`` where moved parts take ``cpu`` seconds; ``is_first`` if it is the first in use."""
+    def of(cls, costs: LayerCosts, bin_: Bin, rank: int, excess: Sequence[float], sums: Sums) -> Room:
+        """The device ``bin_``, not the first in use, where layers take ``excess`` seconds more once they have moved."""
         return cls(
             name=bin_.name,
             rank=rank,
-            size=bin_.room(costs, is_first=is_first),
+            size=bin_.room(costs, is_first=False),
             base=sums.base,
             movable=sums.movable,
             whole=sums.whole,
-            kept=list(accumulate(bin_.kept, initial=0.0)),
-            moved=list(accumulate(bin_.excess(costs, cpu), initial=0.0)),
+            kept=sums.kept[rank],
+            moved=list(accumulate(excess, initial=0.0)),
             count=sums.count,
             handover=bin_.handover,
             partials=costs.partials,

@@ -8,22 +8,18 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from math import gcd
 from typing import Final
 
 from omniplan.domain.hparams import Hparams
 from omniplan.domain.model import Model
 from omniplan.domain.roles import Role, layer_of, role_of
 from omniplan.llamacpp.ggml import buffers
-from omniplan.llamacpp.load import memory, weights
-from omniplan.llamacpp.load.memory import CacheTensor
+from omniplan.llamacpp.load import weights
 from omniplan.llamacpp.load.placement import Placement
+from omniplan.predict.cache_reads import attended, cache_reads
 
 # An embedding and an output matrix of a head's own are the model's, or stand in for them.
-_HEADS_AT_ONCE: Final = 8
 _HEADS_OWN: Final = re.compile(r"nextn\.(embed_tokens|shared_head_head)\.")
-# fattn.cu:ggml_cuda_get_best_fattn_kernel, can_use_vector_kernel.
-_LARGEST_VECTOR_HEAD: Final = 256
 
 
 @dataclass(slots=True)
@@ -175,21 +171,20 @@ def at_depth(known: Traffic, model: Model, placement: Placement, *, depth: int) 
         latent_layers=Counter(),
         recurrent_layers=Counter(),
     )
-    h = model.hparams
     per_head = {gpu.buffer for gpu in placement.gpus if gpu.backend.reads_per_head}
-    for cache in memory.caches(model, placement.context):
-        device = _device(placement.cache_device(cache.il))
-        size = (_readers(cache, h) if device in per_head else 1) * _cache_bytes(cache, h, depth)
+    device_of = [_device(placement.cache_device(il)) for il in range(model.hparams.n_layer_all)]
+    for read in cache_reads(model, placement.context, depth):
+        device = device_of[read.il]
+        size = (read.n_readers if device in per_head else 1) * read.nbytes
         found.cache[device] += size
-        found.reread[device] += 0 if cache.is_state else size * (_passes(h, cache.il) - 1)
-        found.state[device] += cache.type.row_size(cache.row) if cache.is_state else 0
-    for il in range(h.n_layer):
-        device = _device(placement.cache_device(il))
-        if h.is_recr[il]:
+        found.reread[device] += read.again * size
+        found.state[device] += read.state
+    for device, (attention, is_latent) in zip(device_of, attended(model, depth), strict=False):
+        if attention is None:
             found.recurrent_layers[device] += 1
         else:
-            found.attention[device] += 2 * _width(h, il) * _reach(h, il, depth)
-            found.latent_layers[device] += h.is_mla
+            found.attention[device] += attention
+            found.latent_layers[device] += is_latent
     return found
 
 
@@ -264,36 +259,3 @@ def _share(h: Hparams, il: int) -> float:
 
 def _device(buffer: str) -> str:
     return buffers.CPU if buffers.is_host(buffer) else buffer
-
-
-def _passes(h: Hparams, il: int) -> int:
-    """How often a kernel reads the cache for one token: it serves as many heads at once as divide them evenly.
-
-    Up to eight (ggml-cuda/fattn-tile.cuh: launch_fattn_tile_switch_ncols2); all heads of MLA share one row.
-    """
-    heads = h.n_head[il] // h.n_head_kv[il] if h.n_head_kv[il] and not h.is_mla else 1
-    return heads // gcd(heads, _HEADS_AT_ONCE)
-
-
-def _reach(h: Hparams, il: int, depth: int) -> int:
-    """Earlier tokens that layer ``il`` looks at."""
-    return min(depth, h.n_swa) if h.is_swa[il] and h.n_swa else depth
-
-
-def _width(h: Hparams, il: int) -> int:
-    """Products per pair of tokens: scores and values of every head."""
-    return h.n_head[il] * (h.n_embd_head_k[il] + h.n_embd_head_v[il])
-
-
-def _readers(cache: CacheTensor, h: Hparams) -> int:
-    """Times that the vector kernel reads a quantised cache; larger heads than it has are read once for all."""
-    if cache.is_state or not cache.type.is_quantized or h.n_embd_head_k[cache.il] > _LARGEST_VECTOR_HEAD:
-        return 1
-    return h.n_head[cache.il] // max(1, h.n_head_kv[cache.il])
-
-
-def _cache_bytes(cache: CacheTensor, h: Hparams, depth: int) -> int:
-    """Bytes of one layer's cache that attention reads; recurrent state is read and written whole."""
-    if cache.is_state:
-        return 2 * cache.type.row_size(cache.row)
-    return cache.type.row_size(cache.row) * min(_reach(h, cache.il, depth), cache.cells)

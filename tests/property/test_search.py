@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import inf
 from random import Random
 
 import pytest
@@ -200,7 +201,7 @@ def test_fill_equals_brute_force(
     first = min(first, len(costs_.base) - 1)
     every = scores(limited(costs_, cuts), bins, may_move=may_move, first=first, reorder=reorder)
     best = min(every, default=None)
-    found = fill(costs_, bins, may_move=may_move, first=first, cuts=cuts, reorder=reorder)
+    found = fill(costs_, bins, may_move=may_move, first=first, cuts=[cuts], gain=0.0 if reorder else inf)
 
     assert not reorder or fits(costs_, bins, may_move=may_move, first=first) is (best is not None)
     if best is None:
@@ -219,10 +220,11 @@ def test_nothing_comes_that_takes_more_than_it_may(
 ) -> None:
     """With seconds to keep comes what comes without, where it keeps them, and nothing else."""
     costs_, bins = problem
-    found = fill(costs_, bins, may_move=may_move, reorder=reorder)
+    gain = 0.0 if reorder else inf
+    found = fill(costs_, bins, may_move=may_move, gain=gain)
     most = share * found.seconds if found else share
     keeps = found is not None and found.seconds <= most
-    assert fill(costs_, bins, may_move=may_move, reorder=reorder, most=most) == (found if keeps else None)
+    assert fill(costs_, bins, may_move=may_move, gain=gain, most=most) == (found if keeps else None)
 
 
 @examples(20)
@@ -231,7 +233,7 @@ def test_many_devices_are_used_in_order(problem: tuple[LayerCosts, list[Bin]], c
     """With more different devices than orders can be tried of, a result is no worse than that of the given order."""
     costs_, bins = problem
     many = [replace(bins[0], name=f"n{index}", budget=bins[0].budget + index) for index in range(copies)]
-    ordered = fill(costs_, many, may_move=True, reorder=False)
+    ordered = fill(costs_, many, may_move=True, gain=inf)
     found = fill(costs_, many, may_move=True)
 
     assert (ordered is None) is (found is None)

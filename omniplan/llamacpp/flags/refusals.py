@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 from omniplan.documents.source import read_table
@@ -43,6 +43,11 @@ class SplitModes:
     source: str
     unsupported: tuple[str, ...]
     row: RowSplit
+
+
+@cache
+def _split_modes() -> SplitModes:
+    return read_table("split_mode_tensor.toml", SplitModes)
 
 
 def check(params: ServerParams, model: Model, gpus: Sequence[Gpu]) -> None:
@@ -130,16 +135,15 @@ def _main_gpu(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> None
 
 def _split_mode(params: ServerParams, model: Model, gpus: tuple[Gpu, ...]) -> None:
     devices = _selected(params, gpus)
-    table = read_table("split_mode_tensor.toml", SplitModes)
     if params.split_mode is SplitMode.ROW:
         for device in devices:
-            if not table.row.has(device, params.build):
+            if not _split_modes().row.has(device, params.build):
                 raise ArgumentError(
                     "--split-mode", f"device {device} does not support split buffers", remedy="use -sm layer"
                 )
     if params.split_mode is not SplitMode.TENSOR:
         return
-    if model.arch in table.unsupported:
+    if model.arch in _split_modes().unsupported:
         problem = f"tensor is not implemented for architecture '{model.arch}'"
         raise ArgumentError("--split-mode", problem, remedy="use -sm layer")
     if not devices:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 
 import pytest
 
@@ -63,14 +64,14 @@ def test_two_devices_are_filled_to_their_last_bytes(
     in_order = expected if expected and expected[0][0] == "a" else None
 
     assert layers(fill(COSTS, devices, may_move=False)) == expected
-    assert layers(fill(COSTS, devices, may_move=False, reorder=False)) == in_order
+    assert layers(fill(COSTS, devices, may_move=False, gain=inf)) == in_order
 
 
 def test_three_devices_take_a_layer_each() -> None:
     """The middle one too is filled to its last byte."""
-    for reorder in (True, False):
+    for gain in (0.0, inf):
         found = [
-            layers(fill(COSTS, [device("a", 2), device("b", size), device("c", 4)], may_move=False, reorder=reorder))
+            layers(fill(COSTS, [device("a", 2), device("b", size), device("c", 4)], may_move=False, gain=gain))
             for size in (3, 2)
         ]
         assert found == [[("a", 0, 1), ("b", 1, 2), ("c", 2, 3)], None]
@@ -114,21 +115,21 @@ def test_the_last_device_does_not_take_layers_back() -> None:
     """However much room it has: each device takes its layers after those of the device before it."""
     devices = [device("a", 2), device("b", 3), device("c", 9, kept=3.0)]
 
-    assert fill(COSTS, devices, may_move=False, reorder=False) == _filled(5.0, ("a", 0, 1), ("b", 1, 2), ("c", 2, 3))
+    assert fill(COSTS, devices, may_move=False, gain=inf) == _filled(5.0, ("a", 0, 1), ("b", 1, 2), ("c", 2, 3))
 
 
 def test_a_slow_device_may_be_left_after_some_layers() -> None:
     """That it holds them all is no reason for it to keep the last one, which a faster device holds."""
     devices = [device("a", 9, kept=3.0), device("b", 4, kept=2.0)]
 
-    assert fill(COSTS, devices, may_move=False, reorder=False) == _filled(8.0, ("a", 0, 2), ("b", 2, 3))
+    assert fill(COSTS, devices, may_move=False, gain=inf) == _filled(8.0, ("a", 0, 2), ("b", 2, 3))
 
 
 def test_a_slower_start_may_be_the_only_way() -> None:
     """The first layer would be faster on another device, which then leaves no room for the rest."""
     devices = [device("a", 2), device("b", 9, kept=3.0, reserve=8)]
 
-    assert fill(COSTS, devices, may_move=False, reorder=False) == _filled(9.0, ("b", 0, 3))
+    assert fill(COSTS, devices, may_move=False, gain=inf) == _filled(9.0, ("b", 0, 3))
 
 
 def _filled(seconds: float, *ranges: tuple[str, int, int]) -> Filled:
@@ -201,7 +202,7 @@ UP = Partial(moved=("up",), size=1, share=0.5)
 def test_a_layer_is_cut_where_part_of_it_still_fits(first: int, budget: int, cut: int | None) -> None:
     """It is the moved layer next to those that are whole; half of its part stays, and half of what moving costs."""
     costs = replace(MOVABLE, partials=((UP,),) * 3)
-    whole = fill(costs, [device("a", budget)], may_move=True, first=first, cuts=[])
+    whole = fill(costs, [device("a", budget)], may_move=True, first=first, cuts=[[]])
     found = fill(costs, [device("a", budget)], may_move=True, first=first)
 
     assert whole is not None
@@ -234,7 +235,7 @@ def test_the_device_that_streams_fastest_comes_first() -> None:
 
     assert found is not None
     assert [item.name for item in found.ranges] == ["b", "a"]
-    assert layers(fill(MOVABLE, devices, may_move=True, reorder=False)) != layers(found)
+    assert layers(fill(MOVABLE, devices, may_move=True, gain=inf)) != layers(found)
 
 
 def test_every_order_of_five_devices_is_tried() -> None:
