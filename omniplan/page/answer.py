@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Final
 from omniplan.api.choose import plans
 from omniplan.api.source import build_of, load_machine
 from omniplan.documents.document import from_text
+from omniplan.documents.record import plain
 from omniplan.domain.defaults import THIS_HOST
 from omniplan.domain.headroom import Headroom
 from omniplan.domain.machine import Machine
@@ -36,9 +38,9 @@ def answers(question: str) -> Iterator[str]:
     try:
         asked = from_text(PageQuestion, question, where="question.json", what="question")
         for answer in _answers(asked):
-            yield answer.to_json()
+            yield _written(answer)
     except OmniplanError as error:
-        yield PageAnswer(problem=_problem(error)).to_json()
+        yield _written(PageAnswer(problem=_problem(error)))
 
 
 def place(text: str, listing: str = "") -> str:
@@ -55,6 +57,11 @@ def show(place: str, file: str, size: int, beginning: bytes | memoryview) -> str
         return HeaderShown(more=not _SHELF.show(place, file, size, beginning)).to_json()
     except OmniplanError as error:
         return HeaderShown(problem=_problem(error)).to_json()
+
+
+def _written(answer: PageAnswer) -> str:
+    """As JSON that nobody reads, without the indentation that takes longer than all the rest."""
+    return json.dumps(plain(answer), ensure_ascii=False, separators=(",", ":"))
 
 
 def _answers(asked: PageQuestion) -> Iterator[PageAnswer]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from omniplan.domain.model import Model
-from omniplan.domain.roles import Role, role_of
+from omniplan.domain.roles import Role
 from omniplan.llamacpp.load import memory
 from omniplan.llamacpp.load.placement import Placement
 from omniplan.llamacpp.load.weights import OUTPUT, Slot, slots
@@ -57,7 +57,7 @@ def _weights(model: Model, placement: Placement, *, mtp: bool) -> Counter[tuple[
 
 
 def _role(slot: Slot, model: Model) -> Role:
-    return Role.OUTPUT if slot.name == OUTPUT else role_of(slot.tensor.name, model.hparams.n_layer)
+    return Role.OUTPUT if slot.name == OUTPUT else model.roles[slot.tensor.name]
 
 
 def _shares(placement: Placement, buffer: str) -> Mapping[str, float]:
