@@ -10,11 +10,13 @@ from typing import Final
 
 from omniplan.domain.build import PricedBuild
 from omniplan.domain.footprint import Footprint
+from omniplan.domain.hosts import joined_addresses
 from omniplan.domain.machine import Gpu, Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
 from omniplan.domain.prediction import Objective
 from omniplan.domain.request import Request
+from omniplan.llamacpp.ggml.registry import backend_of
 from omniplan.planning import candidates, patterns
 from omniplan.planning.costs import LayerCosts
 from omniplan.planning.pins import Pins
@@ -67,12 +69,24 @@ def device_times(
     for index, gpu in enumerate(machine.gpus):
         kind = _kind(gpu)
         if kind not in known:
-            times = _times(model, machine, request, costs, index, (params, streaming))
+            times = _times(model, *_alone(machine, index), request, costs, (params, streaming))
             known[kind] = replace(times, handover=to_cpu)
         away = [to_gpu if others - {gpu.name} else 0.0 for others in costs.pinned]
         times = known[kind]
         found[gpu.name] = replace(times, kept=tuple(map(add, times.kept, away))) if any(away) else times
     return found
+
+
+def _alone(machine: Machine, index: int) -> tuple[Machine, int]:
+    """The machine with one of its GPUs alone, called like the first of its kind, and its number there.
+
+    What is placed on one is then placed once for all of a back end. Those of other hosts keep their places.
+    """
+    gpu = machine.gpus[index]
+    if joined_addresses(machine):
+        return machine, index
+    name = next(other.name for other in machine.gpus if backend_of(other) == backend_of(gpu))
+    return replace(machine, gpus=(replace(gpu, name=name),)), 0
 
 
 def _tokens(request: Request) -> int:
@@ -96,14 +110,15 @@ def _kind(gpu: Gpu) -> tuple[object, ...]:
 def _times(
     model: Model,
     machine: Machine,
+    index: int,
     request: Request,
     costs: LayerCosts,
-    index: int,
     asked: tuple[ServerParams, ServerParams],
 ) -> DeviceTimes:
     n_layer_all = model.hparams.n_layer_all
     kept_params, away_params = (candidates.single_gpu(each, index, n_layer_all, Pins()).params for each in asked)
-    whole = _seconds(model, machine, request, kept_params)
+    # Nothing is offloaded from RAM where nothing is there.
+    whole = _seconds(model, machine, request, replace(kept_params, op_offload=True))
     active = [size * costs.active_share for size in costs.movable]
     total = sum(costs.base) + sum(active) + costs.rest
     part = tuple(whole * size / total for size in active)

@@ -58,7 +58,8 @@ def place(
     held = weights.place(
         model,
         layer_devices,
-        tuple({**known, **{gpu.name: gpu for gpu in gpus}}.values()),
+        # Which of a back end's devices it is changes nothing about weights.
+        tuple(replace(gpu, capability=0) for gpu in {**known, **{gpu.name: gpu for gpu in gpus}}.values()),
         tuple(forced),
         host=None if params.no_host else registry.host(gpus),
         mapped=() if no_alloc else _mapped(params, gpus),
