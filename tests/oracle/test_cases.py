@@ -6,11 +6,15 @@ Every second case of the sample, all of them with ``OMNIPLAN_EXAMPLES=2`` or mor
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import pytest
 
 from omniplan.errors import ArgumentError
 from omniplan.llamacpp.ggml.allocate import Allocated, allocate, peak
+from omniplan.llamacpp.ggml.neighbours import backends_of
+from omniplan.llamacpp.ggml.prepared import Prepared
+from omniplan.llamacpp.ggml.schedule import Homes, assign
 from omniplan.llamacpp.ggml.splits import Schedule
 from omniplan.llamacpp.load import compute
 from tests.oracle import cases
@@ -107,3 +111,22 @@ def test_one_device_alone_needs_what_it_needs_beside_others(monkeypatch: pytest.
 
     assert len(seen) >= len(PRICED[::8])
     assert [alone for _, alone in seen] == [together for together, _ in seen]
+
+
+def test_neighbours_say_where_a_node_runs_as_all_nodes_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where two neighbours are enough to say where attention runs, all passes over the graph say the same."""
+    seen = []
+
+    def both(graph: Prepared, homes: Homes, nodes: Sequence[int]) -> list[int] | None:
+        told = backends_of(graph, homes, nodes)
+        if told is not None:
+            backend = assign(graph, homes)
+            seen.append((told, [backend[i] for i in nodes]))
+        return told
+
+    monkeypatch.setattr(compute, "backends_of", both)
+    for case in PRICED[::2]:
+        cases.price(case)
+
+    assert seen
+    assert [told for told, _ in seen] == [found for _, found in seen]

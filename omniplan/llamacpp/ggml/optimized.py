@@ -23,9 +23,9 @@ class _Done:
     keep: tuple[tuple[int, tuple[int, ...]], ...]
 
 
-# By graph, then by optimizer, rules, ends of the split and which sources are copies. Placements of one model differ in
-# few of their splits.
-_KNOWN: Final[WeakKeyDictionary[Prepared, dict[Hashable, _Done]]] = WeakKeyDictionary()
+# By graph and rules, then by optimizer, ends of the split and which sources are copies. Placements of one model differ
+# in few of their splits.
+_KNOWN: Final[WeakKeyDictionary[Prepared, dict[Fusions, dict[Hashable, _Done]]]] = WeakKeyDictionary()
 
 
 class Optimized:
@@ -43,7 +43,7 @@ class Optimized:
         self._src = src
         self._origin = origin
         self._fusions = fusions
-        self._known = _KNOWN.setdefault(graph, {})
+        self._known = _KNOWN.setdefault(graph, {}).setdefault(fusions, {})
         self._found: dict[int, list[int]] = {}
         self._optimizers: dict[type[Optimizer], Optimizer] = {}
 
@@ -52,7 +52,7 @@ class Optimized:
         if backend.optimizer is None:
             return
         copied = self._copied(start, end)
-        key = backend.optimizer, self._fusions, start, end, copied
+        key = backend.optimizer, start, end, copied
         done = self._known.get(key)
         if done is None:
             done = self._known[key] = self._handled(backend.optimizer, start, end)
@@ -60,8 +60,9 @@ class Optimized:
         base = len(self._graph.tensors)
         copies = {self._origin[s - base]: s for i, *_ in copied for s in self._src[i] if s >= base}
         for until, tensors in done.keep:
-            kept = self.keep.setdefault(until, [])
-            kept += [s for s in (t if t >= 0 else copies[-1 - t] for t in tensors) if s not in kept]
+            held = [t if t >= 0 else copies[-1 - t] for t in tensors]
+            kept = self.keep.get(until)
+            self.keep[until] = [*kept, *(s for s in held if s not in kept)] if kept else held
 
     def _copied(self, start: int, end: int) -> tuple[tuple[int, ...], ...]:
         """The nodes that read copies, with what they read; one behind the split, which back ends look at, with them."""

@@ -13,6 +13,7 @@ from omniplan.gguf.model.architectures import row_of
 from omniplan.llamacpp.ggml import buffers, registry
 from omniplan.llamacpp.ggml.allocate import allocate, bounds
 from omniplan.llamacpp.ggml.backend import Backend
+from omniplan.llamacpp.ggml.neighbours import backends_of
 from omniplan.llamacpp.ggml.parts import parts
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.ggml.schedule import Homes, assign
@@ -155,16 +156,17 @@ def _follows_layers(model: Model, placement: Placement, probe: _Probe) -> bool:
     n_seqs = placement.context.n_seq_max
     n_tokens = probe.n_tokens * n_seqs
     graph = _prepared(model, placement.context, Batch(n_tokens=n_tokens, n_seqs=n_seqs, n_outputs=n_tokens))
-    backend = assign(graph, homes(model, placement, n_tokens))
     index = {device: i for i, device in enumerate(placement.devices)}
     cpu = len(placement.devices)
-    for i, node in enumerate(graph.tensors[: graph.n_nodes]):
-        # The layer is the one that computes, also where it reads the cache of another. Attention that an architecture
-        # builds by itself (minimax-m3's sparse layers) belongs to no layer: llama.cpp never asks about it.
-        is_asked = node.op == probe.op and node.il >= 0
-        if is_asked and backend[i] != index.get(placement.layers[node.il], cpu):
-            return False
-    return True
+    # The layer is the one that computes, also where it reads the cache of another. Attention that an architecture
+    # builds by itself (minimax-m3's sparse layers) belongs to no layer: llama.cpp never asks about it.
+    asked = [i for i in graph.work if graph.op[i] == probe.op and graph.tensors[i].il >= 0]
+    wanted = [index.get(placement.layers[graph.tensors[i].il], cpu) for i in asked]
+    known = homes(model, placement, n_tokens)
+    if (told := backends_of(graph, known, asked)) is not None:
+        return told == wanted
+    backend = assign(graph, known)
+    return [backend[i] for i in asked] == wanted
 
 
 @lru_cache(maxsize=16)
