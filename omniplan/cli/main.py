@@ -66,7 +66,7 @@ VERBS: Final = (
 
 # New objects after which Python looks for cycles. Graphs have tens of thousands of nodes and no cycles; to look every
 # 700 of them takes a tenth of the time of a plan.
-_RARELY: Final = 100_000
+RARELY: Final = 100_000
 # What a shell sets that asks how a word may go on.
 _COMPLETING: Final = "_ARGCOMPLETE"
 
@@ -108,7 +108,7 @@ def _refused(error: Infeasible) -> str:
 
 def entry() -> None:
     """Console script."""
-    gc.set_threshold(_RARELY)
+    gc.set_threshold(RARELY)
     sys.exit(main())
 
 
