@@ -9,7 +9,7 @@ from typing import Final
 from omniplan.llamacpp.ggml.arena import Arena, ChunkedArena
 from omniplan.llamacpp.ggml.buffers import ENDLESS
 from omniplan.llamacpp.ggml.prepared import reuses, same_layout
-from omniplan.llamacpp.ggml.splits import Schedule
+from omniplan.llamacpp.ggml.splits import Schedule, optimized
 from omniplan.llamacpp.graph.node import Node
 
 _NEVER: Final = 1 << 40  # Users an output has besides its real ones, so that it is never freed nor overwritten.
@@ -39,7 +39,8 @@ def allocate(plan: Schedule) -> Allocated:
 
 
 def peak(plan: Schedule, b: int) -> int:
-    """``Allocated.nbytes`` of device ``b`` alone: what is on others is passed over."""
+    """``Allocated.nbytes`` of device ``b`` alone of a schedule that is cut: what is on others is passed over."""
+    plan = optimized(plan, b)
     allocation = _Allocation(plan, _arenas(plan), only=b)
     allocation.run()
     return allocation.arenas[b].peak

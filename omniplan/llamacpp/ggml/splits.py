@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from omniplan.llamacpp.ggml.optimized import Optimized
 from omniplan.llamacpp.ggml.prepared import Prepared
@@ -45,15 +45,26 @@ class Schedule:
 
 def schedule(graph: Prepared, homes: Homes) -> Schedule:
     """Assign devices, cut splits, and let the back ends reorder and tie their nodes."""
-    cut = _Cut(graph, assign(graph, homes), shared_weights(graph, homes))
-    cut.run()
-    optimized = Optimized(graph, cut.src, cut.origin, homes.build.fusions)
-    for split in cut.splits:
-        optimized.run(homes.devices[split.backend].backend, split.start, split.end)
+    return optimized(cut(graph, homes))
+
+
+def cut(graph: Prepared, homes: Homes) -> Schedule:
+    """The same with all nodes still in their order and nothing tied."""
+    made = _Cut(graph, assign(graph, homes), shared_weights(graph, homes))
+    made.run()
     return Schedule(
-        graph=graph, homes=homes, backend=cut.backend, order=optimized.order, src=cut.src, live=cut.live,
-        splits=cut.splits, origin=cut.origin, changed=cut.changed, moved=cut.moved, keep=optimized.keep,
+        graph=graph, homes=homes, backend=made.backend, order=list(range(graph.n_nodes)), src=made.src, live=made.live,
+        splits=made.splits, origin=made.origin, changed=made.changed, moved=made.moved, keep={},
     )  # fmt: skip
+
+
+def optimized(plan: Schedule, only: int | None = None) -> Schedule:
+    """``plan`` as the back ends leave it, or the one of device ``only``."""
+    found = Optimized(plan.graph, plan.src, plan.origin, plan.homes.build.fusions)
+    for split in plan.splits:
+        if only in (None, split.backend):
+            found.run(plan.homes.devices[split.backend].backend, split.start, split.end)
+    return replace(plan, order=found.order, keep=found.keep)
 
 
 class _Cut:

@@ -17,7 +17,7 @@ from omniplan.llamacpp.ggml.neighbours import backends_of
 from omniplan.llamacpp.ggml.parts import parts
 from omniplan.llamacpp.ggml.prepared import Prepared
 from omniplan.llamacpp.ggml.schedule import Homes, assign
-from omniplan.llamacpp.ggml.splits import Schedule, schedule
+from omniplan.llamacpp.ggml.splits import Schedule, cut, optimized, schedule
 from omniplan.llamacpp.graph import families
 from omniplan.llamacpp.graph.graph import Batch
 from omniplan.llamacpp.graph.node import CACHE, EXPERT_BANK, SLOT_MAP, Node
@@ -62,7 +62,7 @@ class Reserved:
 
 def reserve(model: Model, placement: Placement) -> Reserved:
     """Reserve the graphs of ``model`` as b11434 does (``llama_context::sched_reserve``): buffers grow, never shrink."""
-    first, token = prompt(model, placement), _token(model, placement)
+    first, token = optimized(prompt(model, placement)), _token(model, placement)
     allocated = allocate(first)
     nbytes, by_part = _nbytes(first, allocated.nbytes), parts(first, allocated)
     for plan in () if placement.no_alloc else (token, *_again(model, placement)):
@@ -79,7 +79,7 @@ def reserve(model: Model, placement: Placement) -> Reserved:
 
 def reserved_bytes(model: Model, placement: Placement) -> Mapping[str, int]:
     """Bytes per buffer type alone, in two thirds of the time of ``reserve``."""
-    first = prompt(model, placement)
+    first = optimized(prompt(model, placement))
     nbytes = _nbytes(first, allocate(first).nbytes)
     for plan in () if placement.no_alloc else (_token(model, placement), *_again(model, placement)):
         nbytes |= _grown(plan, nbytes)
@@ -87,12 +87,12 @@ def reserved_bytes(model: Model, placement: Placement) -> Mapping[str, int]:
 
 
 def prompt(model: Model, placement: Placement) -> Schedule:
-    """The schedule of the prompt batch, which is the graph that needs the most."""
+    """The prompt batch, which is the graph that needs the most, cut into splits that no back end has seen yet."""
     batch = Batch.prefill(placement.context)
     graph = _prepared(model, placement.context, batch)
     capacity.check(model, placement.context, placement.weights.n_tensors, len(graph.tensors))
     # Sizes alone are taken with ggml_backend_sched_reserve_size, which forgets what the graph has pinned.
-    return schedule(graph, homes(model, placement, batch.n_tokens, pins=not placement.no_alloc))
+    return cut(graph, homes(model, placement, batch.n_tokens, pins=not placement.no_alloc))
 
 
 def _grown(plan: Schedule, nbytes: Mapping[str, int]) -> dict[str, int]:
