@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
@@ -217,7 +217,7 @@ class _Fitter:
                 ) from None
         self.chosen = layout
 
-    def _used_by(self, layout: Layout) -> Sequence[int]:
+    def _used_by(self, layout: Layout) -> Used:
         if layout not in self.known:
             self.known[layout] = self._measure(self._with(layout))
         return self.known[layout]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 from omniplan.domain.params import Override
 from omniplan.llamacpp.ggml import buffers
@@ -74,7 +74,17 @@ class WrappedAround(Exception):
     """llama.cpp's own counts of layers fall below zero, and its search ends among garbage."""
 
 
-Measure = Callable[[Layout], Sequence[int]]
+class LayoutBytes(Protocol):
+    """Bytes that a layout takes on each device."""
+
+    def __getitem__(self, index: int, /) -> int:
+        """Those on one device."""
+
+    def exceeds(self, index: int, size: int) -> bool:
+        """Whether there are more than ``size``, which may be known sooner."""
+
+
+Measure = Callable[[Layout], LayoutBytes]
 _WRAP: Final = 1 << 32
 
 
@@ -95,7 +105,7 @@ class Shares:
             layout, used = self._fill(layout, used, d, measure)
         return layout
 
-    def _fill(self, low: Layout, used: Sequence[int], d: int, measure: Measure) -> tuple[Layout, Sequence[int]]:
+    def _fill(self, low: Layout, used: LayoutBytes, d: int, measure: Measure) -> tuple[Layout, LayoutBytes]:
         left = self.n_layer + 1 - sum(share.n_layer for share in low.shares[d + 1 :])
         is_last = d == len(self.names) - 1
         if left == 0:
@@ -104,7 +114,7 @@ class Shares:
         # The output layer, on the last device, has no experts to leave behind.
         high = low.give(d, n_layer=left, n_part=left - is_last if self.is_moe else 0)
         used_high = measure(high)
-        if used_high[d] <= self.targets[d]:
+        if not used_high.exceeds(d, self.targets[d]):
             return high, used_high
         n_high = left
         while (delta := n_high - low.shares[d].n_layer) > 1:
@@ -113,13 +123,13 @@ class Shares:
             more = step - (is_last and share.n_part == 0) if self.is_moe else 0
             tried = low.give(d, n_layer=share.n_layer + step, n_part=share.n_part + more)
             used_tried = measure(tried)
-            if used_tried[d] <= self.targets[d]:
+            if not used_tried.exceeds(d, self.targets[d]):
                 low, used = tried, used_tried
             else:
                 n_high, used_high = tried.shares[d].n_layer, used_tried
         return low, used
 
-    def _step(self, d: int, delta: int, low: Sequence[int], high: Sequence[int]) -> int:
+    def _step(self, d: int, delta: int, low: LayoutBytes, high: LayoutBytes) -> int:
         """False position in fit's integer arithmetic: a negative step wraps around and is cut to ``delta - 1``."""
         span = high[d] - low[d]
         step = int(delta * (self.targets[d] - low[d]) / span) if span else 1
@@ -140,17 +150,17 @@ class Shares:
         return layout
 
     def _convert(
-        self, low: Layout, used: Sequence[int], dense: int, d: int, measure: Measure
-    ) -> tuple[Layout, Sequence[int], int]:
+        self, low: Layout, used: LayoutBytes, dense: int, d: int, measure: Measure
+    ) -> tuple[Layout, LayoutBytes, int]:
         high, dense_high = self._take_all(low, dense, d), len(self.names) - 1
         used_high = measure(high)
-        if used_high[d] <= self.targets[d]:
+        if not used_high.exceeds(d, self.targets[d]):
             return high, used_high, dense_high
         n_high = high.shares[d].n_full
         while (delta := n_high - low.shares[d].n_full) > 1:
             tried, dense_tried = self._take(low, dense, d, self._step(d, delta, used, used_high))
             used_tried = measure(tried)
-            if used_tried[d] <= self.targets[d]:
+            if not used_tried.exceeds(d, self.targets[d]):
                 low, used, dense = tried, used_tried, dense_tried
             else:
                 n_high, used_high = tried.shares[d].n_full, used_tried
@@ -180,8 +190,8 @@ class Shares:
         return layout, dense
 
     def _one_more(
-        self, layout: Layout, used: Sequence[int], dense: int, d: int, measure: Measure
-    ) -> tuple[Layout, Sequence[int], int]:
+        self, layout: Layout, used: LayoutBytes, dense: int, d: int, measure: Measure
+    ) -> tuple[Layout, LayoutBytes, int]:
         """Part of one more layer: up and what fits with it, else attention alone; the rest goes one device on."""
         is_last = d == len(self.names) - 1
         # With all of them taken llama.cpp reads past its last device here.
@@ -211,4 +221,4 @@ class Shares:
 
     def _fits(self, layout: Layout, d: int, measure: Measure) -> bool:
         used = measure(layout)
-        return used[d] < self.targets[d] and (d + 1 == len(self.names) or used[d + 1] < self.targets[d + 1])
+        return not any(used.exceeds(i, self.targets[i] - 1) for i in (d + 1, d) if i < len(self.names))

@@ -50,9 +50,16 @@ class Used(Sequence[int]):
     def __getitem__(self, index: int | slice) -> int | Sequence[int]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
+        return self._least(index) + _compute(*self._asked, self._names[index])
+
+    def _least(self, index: int) -> int:
+        """Bytes on a device before any computing."""
         name = self._names[index]
-        compute = _compute(*self._asked, name)
-        return self._weights[name].total + compute + (self._beside[name].total if name in self._beside else 0)
+        return self._weights[name].total + (self._beside[name].total if name in self._beside else 0)
+
+    def exceeds(self, index: int, size: int) -> bool:
+        """Whether more than ``size`` bytes are on a device; nothing is simulated where weights and caches are more."""
+        return self._least(index) > size or self[index] > size
 
     @property
     def model(self) -> int:
@@ -63,21 +70,25 @@ class Used(Sequence[int]):
     @property
     def host(self) -> int:
         """Bytes in RAM."""
-        return host_bytes(sum_of((measure(self._asked[0], _scheduled(*self._asked)[0]), self._beside)))
+        return host_bytes(sum_of((measure(self._asked[0], _placed(*self._asked)), self._beside)))
+
+
+@lru_cache(maxsize=8)
+def _placed(model: Model, machine: Machine, params: ServerParams) -> Placement:
+    return place(model, machine, params, no_alloc=True)
 
 
 @lru_cache(maxsize=4)
-def _scheduled(model: Model, machine: Machine, params: ServerParams) -> tuple[Placement, Schedule]:
-    placement = place(model, machine, params, no_alloc=True)
-    return placement, prompt(model, placement)
+def _scheduled(model: Model, machine: Machine, params: ServerParams) -> Schedule:
+    return prompt(model, _placed(model, machine, params))
 
 
 @lru_cache(maxsize=256)
 def _held(model: Model, machine: Machine, params: ServerParams) -> Mapping[str, BufferSize]:
-    return held(model, _scheduled(model, machine, params)[0])
+    return held(model, _placed(model, machine, params))
 
 
 @lru_cache(maxsize=512)
 def _compute(model: Model, machine: Machine, params: ServerParams, name: str) -> int:
-    plan = _scheduled(model, machine, params)[1]
+    plan = _scheduled(model, machine, params)
     return next(peak(plan, b) for b, device in enumerate(plan.homes.devices) if device.buffer == name)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniplan.llamacpp.fit.fit_layers import DeviceShare, Layout, Measure, Overflow, Shares, WrappedAround
+from omniplan.llamacpp.fit.fit_layers import DeviceShare, Layout, Overflow, Shares, WrappedAround
 from tests.property.strategies import examples
 
 NAMES = ("CUDA0", "CUDA1", "CUDA2")
@@ -18,10 +18,17 @@ NAMES = ("CUDA0", "CUDA1", "CUDA2")
 BASE, EXPERTS = 10, {"up": 8, "gate": 6, "down": 6}
 
 
-def measure_of(names: Sequence[str], *, is_moe: bool) -> Measure:
+class Bytes(list[int]):
+    """Bytes on each device."""
+
+    def exceeds(self, index: int, size: int) -> bool:
+        return self[index] > size
+
+
+def measure_of(names: Sequence[str], *, is_moe: bool) -> Callable[[Layout], Bytes]:
     """Bytes per device by the overrides that a layout would write, matched against the names of a model."""
 
-    def measure(layout: Layout) -> Sequence[int]:
+    def measure(layout: Layout) -> Bytes:
         used = dict.fromkeys((*names, "CPU"), 0)
         patterns = [(re.compile(item.pattern), item.buffer_type) for item in layout.overrides]
         il = layout.n_layer + 1 - layout.n_gpu_layers
@@ -32,7 +39,7 @@ def measure_of(names: Sequence[str], *, is_moe: bool) -> Measure:
                     tensor = f"blk.{layer}.ffn_{kind}_exps" if is_moe else f"blk.{layer}.ffn_{kind}"
                     used[next((to for pattern, to in patterns if pattern.search(tensor)), name)] += size
             il += share.n_layer
-        return [used[name] for name in names]
+        return Bytes(used[name] for name in names)
 
     return measure
 
@@ -147,8 +154,8 @@ def test_a_first_step_of_one_layer_counts_the_output_twice() -> None:
     """MiB of a small DeepSeek beside its nextn layer, as llama.cpp measured them: one layer keeps its experts."""
     used = {(0, 0): 32, (4, 3): 65, (1, 0): 32, (2, 0): 34, (3, 0): 68}
 
-    def measure(layout: Layout) -> Sequence[int]:
-        return [used[layout.shares[0].n_layer, layout.shares[0].n_part]]
+    def measure(layout: Layout) -> Bytes:
+        return Bytes([used[layout.shares[0].n_layer, layout.shares[0].n_part]])
 
     layout = shares([39], n_layer=3, is_moe=True).fill_back_to_front(measure)
 
@@ -163,11 +170,11 @@ def test_part_of_the_last_layer_without_experts_ends_the_search() -> None:
     parts = {0: (167, 138), 1: (145, 138), 2: (127, 138)}
     overflows = {Overflow.UP: (145, 161), Overflow.GATE: (156, 149)}
 
-    def measure(layout: Layout) -> Sequence[int]:
+    def measure(layout: Layout) -> Bytes:
         first, last = layout.shares
         if (first.n_layer, last.n_layer) != (2, 2):
-            return used[first.n_layer, last.n_layer]
-        return overflows[first.overflow] if first.overflow in overflows else parts[first.n_part]
+            return Bytes(used[first.n_layer, last.n_layer])
+        return Bytes(overflows[first.overflow] if first.overflow in overflows else parts[first.n_part])
 
     every = shares([150, 190], n_layer=3, is_moe=True)
     layout = every.fill_front_to_back(every.fill_back_to_front(measure), measure)
