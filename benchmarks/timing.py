@@ -9,9 +9,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from omniplan.llamacpp.fit import fit
+from omniplan.llamacpp.fit import fit, used
 from omniplan.llamacpp.flags import overrides
 from omniplan.llamacpp.load import compute, memory, weights
+from omniplan.llamacpp.quant import quantize
 from omniplan.planning import costs, times
 from omniplan.predict import cache_reads, request, traffic
 
@@ -32,7 +33,8 @@ def seconds(run: Callable[[], object], *, runs: int, before: Callable[[], object
 
 def forget() -> None:
     """Empty every cache of the simulation and of what it is fed with."""
-    for module in (cache_reads, compute, costs, fit, memory, overrides, request, times, traffic, weights):
+    fed = cache_reads, costs, memory, overrides, quantize, times, traffic, weights
+    for module in (compute, fit, request, used, *fed):
         for value in vars(module).values():
             if hasattr(value, "cache_clear"):
                 value.cache_clear()
