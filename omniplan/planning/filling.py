@@ -48,6 +48,7 @@ class Filler:
         self.most = inf
         self.is_hopeless = self.is_too_slow = False
         self.reserves: Reserves = {}
+        self._known: dict[tuple[tuple[tuple[str, tuple[int, int]], ...], bool, int], Candidate] = {}
         # -ts counts layers, and divides a cache of experts as well: each layer brings as much of it.
         n_layers = len(problem.costs.base)
         self.cached = -(-problem.settings.moe_cache * MIB // n_layers)
@@ -101,9 +102,14 @@ class Filler:
 
         One that takes more than ``most`` seconds may be left out.
         """
+        asked = tuple(reserves.items()), may_move, first
+        if found := self._known.get(asked):
+            return found
         bins, cuts = self._bins(reserves), self._cuts()
         filled = ranges.fill(self.costs, bins, may_move=may_move, first=first, cuts=cuts, gain=_ORDER, most=most)
-        return None if filled is None else self._candidate(filled.ranges, filled.seconds)
+        if filled is not None:
+            self._known[asked] = self._candidate(filled.ranges, filled.seconds)
+        return self._known.get(asked)
 
     def fits(self, reserves: Reserves, *, may_move: bool, first: int) -> bool:
         """Whether there is any assignment."""

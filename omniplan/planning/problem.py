@@ -161,7 +161,8 @@ class Problem:
         ``like`` is the price of something similar.
         """
         n_moved = sum(self.costs.movable[il] > 0 for il in candidate.moved)
-        splits = GraphSplits(prefill=0, decode=2 * n_moved)
+        # The first two are in every run: the look-up of the token, and what follows on a device.
+        splits = GraphSplits(prefill=0, decode=2 + 2 * n_moved)
         return timing.seconds(self.predicted(candidate, replace(like, graph_splits=splits)), self.request.objective)
 
     def hosted(self, params: ServerParams, priced: Footprint) -> ServerParams:

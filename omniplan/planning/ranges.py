@@ -189,7 +189,8 @@ class _Front:
         self.first, self.may_move = first, may_move
         self.excess = [bin_.excess(costs, cpu) for bin_ in bins]
         with_excess = zip(bins, self.excess, strict=True)
-        self.rooms = [Room.of(costs, bin_, rank, more, sums) for rank, (bin_, more) in enumerate(with_excess)]
+        each = frozenset(same)
+        self.rooms = [Room.of(costs, bin_, rank, more, sums, each) for rank, (bin_, more) in enumerate(with_excess)]
         self.begins = [
             replace(room, size=bin_.room(costs, is_first=True)) for room, bin_ in zip(self.rooms, bins, strict=True)
         ]

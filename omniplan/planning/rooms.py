@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import add
@@ -108,11 +108,17 @@ class Room:
     moved: list[float]
     count: list[int]
     handover: float
+    least: float
     partials: Sequence[Sequence[Partial]]
 
     @classmethod
-    def of(cls, costs: LayerCosts, bin_: Bin, rank: int, excess: Sequence[float], sums: Sums) -> Room:
-        """The device ``bin_``, not the first in use, where layers take ``excess`` seconds more once they have moved."""
+    def of(
+        cls, costs: LayerCosts, bin_: Bin, rank: int, excess: Sequence[float], sums: Sums, kinds: Collection[int]
+    ) -> Room:
+        """The device ``bin_``, not the first in use, where layers take ``excess`` seconds more once they have moved.
+
+        ``kinds`` are layers of every kind.
+        """
         return cls(
             name=bin_.name,
             rank=rank,
@@ -124,6 +130,7 @@ class Room:
             moved=list(accumulate(excess, initial=0.0)),
             count=sums.count,
             handover=bin_.handover,
+            least=min((seconds / size for seconds, size in _freed(costs, bin_, excess, kinds)), default=0.0),
             partials=costs.partials,
         )
 
@@ -167,12 +174,12 @@ class Room:
         disorder += self.rank < rank
         movable, whole, kept, excess, counts = self.movable, self.whole, self.kept, self.moved, self.count
         partials, handover, tail, most = self.partials, self.handover, limit.tail, limit.most
-        space, begun = self.size + self.base[start], kept[start]
+        space, begun, least, held = self.size + self.base[start], kept[start], self.least, self.size + whole[start]
         for end in ends:
             current, more = after[end], kept[end] - begun
-            score = seconds + more
+            score = seconds + more + least * (whole[end] - held)
             if score + tail[end] > most or (current is not None and score > ROUNDING * current[0]):
-                # Slower already with nothing moved.
+                # Slower already if every byte that must move takes as little as any.
                 continue
             if start > 0:
                 first, last = start, bisect_right(movable, whole[end] - space - 1, start, end + 1)
@@ -197,3 +204,15 @@ class Room:
                 cut_at = None if chosen is None else edge
                 step = Trail(before, self.name, start, end, (first, last), cut_at, chosen)
                 after[end] = (*found, self.rank, step)
+
+
+def _freed(
+    costs: LayerCosts, bin_: Bin, excess: Sequence[float], kinds: Collection[int]
+) -> Iterator[tuple[float, int]]:
+    """Seconds that layers take longer, and bytes that they leave, for every way to move something."""
+    for il in kinds:
+        if costs.movable[il]:
+            yield excess[il] + bin_.handover, costs.movable[il]
+            for partial in costs.partials[il] if costs.partials else ():
+                if partial.size < costs.movable[il]:
+                    yield (1 - partial.share) * excess[il] + bin_.handover, costs.movable[il] - partial.size
