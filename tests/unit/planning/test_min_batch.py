@@ -18,14 +18,21 @@ MODELS = Path(__file__).parents[3] / "data/models"
 
 
 @cache
+def loaded(name: str) -> omniplan.Model:
+    """A shipped model, read once."""
+    return omniplan.load_model(MODELS / f"{name}.gguf")
+
+
+@cache
 def planned(name: str, machine: str) -> Plan:
     """A plan with experts in RAM."""
-    return omniplan.plan(MODELS / f"{name}.gguf", omniplan.load_machine(machine), n_ctx=16384, baselines=False)
+    return omniplan.plan(loaded(name), omniplan.load_machine(machine), n_ctx=16384, baselines=False)
 
 
 def prompt_seconds(plan: Plan, n_prompt: int, env: dict[str, str]) -> float:
     """How long a prompt takes under ``env``."""
-    found = omniplan.predict(plan.model.path, plan.machine, plan.server_args, n_prompt=n_prompt, n_gen=1, env=env)
+    model = loaded("DeepSeek-R1-Q4_K_M")
+    found = omniplan.predict(model, plan.machine, plan.server_args, n_prompt=n_prompt, n_gen=1, env=env)
     return sum(found.prompt_terms.values())
 
 
