@@ -145,15 +145,17 @@ class _Fitter:
         if not self.names:
             memory = self.machine.memory
             return memory is not None and memory.total - full.host < self.params.fit_target[0]
-        return any(used > target for used, target in zip(full, self.targets, strict=True))
+        return any(full.exceeds(index, target) for index, target in enumerate(self.targets))
 
     def _shrink_context(self, full: Used) -> bool:
         """Step 2: less context, when it was left to fit; true when that alone is enough."""
-        used = sum(full) if self.names else full.host
-        target = sum(self.targets) if self.names else self._host_target()
         least = self.params.fit_ctx * self._n_streams
         is_auto = self.params.n_ctx_asked == 0 and self.params.fit_ctx != NEVER_SHRINK
-        if used <= target or not is_auto or self.n_ctx <= least:
+        if not is_auto or self.n_ctx <= least:
+            return self._no_devices()
+        used = sum(full) if self.names else full.host
+        target = sum(self.targets) if self.names else self._host_target()
+        if used <= target:
             return self._no_devices()
         if len(self.names) > 1:
             target -= self._expected_waste(full)
@@ -201,14 +203,14 @@ class _Fitter:
     def _assign_layers(self) -> None:
         """Steps 3 and 4."""
         is_moe = self.model.hparams.n_expert > 0
-        surplus = 0
+        has_surplus = False
         if is_moe:
             without = self._measure(replace(self.params, overrides=(_ALL_EXPERTS,)))
-            surplus = sum(self.targets) - sum(without)
+            has_surplus = without.is_less_than(sum(self.targets))
         memories = tuple(self.machine.gpu(name).buffer_type for name in self.names)
         shares = Shares(names=memories, n_layer=self._n_layer, is_moe=is_moe, targets=self.targets)
         layout = shares.fill_back_to_front(self._used_by)
-        if is_moe and surplus > 0:
+        if has_surplus:
             try:
                 layout = shares.fill_front_to_back(layout, self._used_by)
             except WrappedAround:

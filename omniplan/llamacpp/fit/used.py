@@ -10,7 +10,7 @@ from omniplan.domain.footprint import BufferSize, sum_of
 from omniplan.domain.machine import Machine
 from omniplan.domain.model import Model
 from omniplan.domain.params import ServerParams
-from omniplan.llamacpp.ggml.allocate import peak
+from omniplan.llamacpp.ggml.allocate import bounds, peak
 from omniplan.llamacpp.ggml.splits import Schedule
 from omniplan.llamacpp.load.compute import prompt
 from omniplan.llamacpp.load.footprint import host_bytes
@@ -61,6 +61,11 @@ class Used(Sequence[int]):
         """Whether more than ``size`` bytes are on a device; nothing is simulated where weights and caches are more."""
         return self._least(index) > size or self[index] > size
 
+    def is_less_than(self, size: int) -> bool:
+        """Whether all devices together use less; compute buffers are counted only where no bound says so."""
+        held = sum(self._least(index) for index in range(len(self)))
+        return held + _most(*self._asked) < size or sum(self) < size
+
     @property
     def model(self) -> int:
         """Bytes of weights on all of them."""
@@ -92,3 +97,9 @@ def _held(model: Model, machine: Machine, params: ServerParams) -> Mapping[str, 
 def _compute(model: Model, machine: Machine, params: ServerParams, name: str) -> int:
     plan = _scheduled(model, machine, params)
     return next(peak(plan, b) for b, device in enumerate(plan.homes.devices) if device.buffer == name)
+
+
+@lru_cache(maxsize=64)
+def _most(model: Model, machine: Machine, params: ServerParams) -> int:
+    """Bytes that no compute buffers exceed together."""
+    return sum(bounds(_scheduled(model, machine, params)))
