@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -21,18 +22,22 @@ from omniplan.page.server import page_files
 from omniplan.page.tables import page_tables
 from omniplan.page.values import PageQuestion
 from tests.browser.conftest import ARGUMENTS
-from tests.browser.visit import Visit, fragment, serving, visiting
+from tests.browser.visit import Visit, fragment, memory_of, serving, visiting
 
 START: Final = page_tables().start
 DEEPSEEK: Final = PageQuestion(model="DeepSeek-R1-Q4_K_M", machine="omni-nps1")
 SMALL: Final = PageQuestion(model="Qwen3-0.6B-Q8_0", machine="RTX 3060 12GB, 32 GB")
 # Seconds from a moved slider until its answer is drawn, as a user sees it: how long it takes to ask a browser that from
 # outside does not count.
-MOVED: Final = """link => new Promise(drawn => {
+MOVED: Final = """step => new Promise(drawn => {
+    let link;
     const begin = performance.now(), main = document.querySelector('main');
     const look = () => main.dataset.answered === link ? requestAnimationFrame(() => drawn(performance.now() - begin))
         : requestAnimationFrame(look);
-    location.hash = link;
+    const slider = document.querySelector('input[type=range]');
+    slider.value = Number(slider.value) + step;
+    slider.dispatchEvent(new Event('input', {bubbles: true}));
+    link = location.hash;
     look();
 })"""
 # A quick answer is there as soon as the page says whose it is; the last one when nobody waits any more.
@@ -49,6 +54,13 @@ LIMITS: Final = {
     "gpt-oss-120b, slider": 0.2,
     "DeepSeek-R1, slider": 0.2,
 }
+# MiB that a tab may take after as many questions: every model of the catalogue's larger ones in four settings.
+MOST_MEMORY: Final = 500
+PLAYED: Final = (
+    "gpt-oss-120b-MXFP4_MOE", "DeepSeek-R1-Q4_K_M", "Qwen3-30B-A3B-Q4_K_M", "GLM-4.7-Flash-Q8_0",
+    "Llama-3.3-70B-Q4_K_M", "gemma-3-27b-Q4_K_M", "gpt-oss-20b-MXFP4_MOE", "Qwen3-8B-Q4_K_M",
+)  # fmt: skip
+MACHINES: Final = ("2x RTX 3090, EPYC 7532, 512 GB", "omni-nps1", "RTX 4090 + RTX 5070 Ti, Ryzen 7 5800X3D, 512 GB")
 
 
 class Clock:
@@ -86,9 +98,20 @@ def _answers(clock: Clock, visit: Visit, name: str, question: PageQuestion) -> N
     # The same again with another context, from the question to the last answer.
     other = replace(question, n_ctx=16384)
     clock.time(f"{name}, exact", lambda: visit.ask(other))
-    moved = replace(question, n_ctx=65536)
-    clock.time(f"{name}, slider", lambda: visit.page.evaluate(MOVED, fragment(moved)) / 1000)
-    visit.wait(fragment(moved))
+    # From 16,384 tokens to 65,536.
+    clock.time(f"{name}, slider", lambda: visit.page.evaluate(MOVED, 2) / 1000)
+    visit.wait(fragment(replace(question, n_ctx=65536)))
+
+
+def _most_memory(browser: Browser, visit: Visit) -> int:
+    """MiB of the page with its worker at most, while one plays with it."""
+    most = 0
+    for number, (model, doublings) in enumerate(product(PLAYED, range(4))):
+        machine, cache_type = MACHINES[number % 3], ("f16", "q8_0")[number % 2]
+        visit.ask(PageQuestion(model=model, machine=machine, n_ctx=8192 << doublings, cache_type=cache_type))
+        most = max(most, memory_of(browser) >> 20)
+    print(f"memory over {len(PLAYED) * 4} questions {most:6} MiB, at most {MOST_MEMORY} MiB wanted")
+    return most
 
 
 def main() -> int:
@@ -109,6 +132,7 @@ def main() -> int:
             visit.wait()
             _answers(clock, visit, "gpt-oss-120b", replace(START, machine="2x RTX 3090, EPYC 7532, 256 GB"))
             _answers(clock, visit, "DeepSeek-R1", DEEPSEEK)
+            clock.is_kept &= _most_memory(browser, visit) <= MOST_MEMORY
         browser.close()
     return 0 if clock.is_kept else 1
 

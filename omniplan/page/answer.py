@@ -22,15 +22,22 @@ from omniplan.domain.request import Request, RequestChanges
 from omniplan.errors import HeaderError, Infeasible, InputError, OmniplanError, UnsupportedModel
 from omniplan.formats.regenerate import plan_words
 from omniplan.llamacpp.quant.requantise import quant_name
+from omniplan.machines.files import parse_machine
 from omniplan.page.headers import Shelf
 from omniplan.page.places import place_of
 from omniplan.page.values import HeaderShown, ModelPlace, PageAnswer, PageChoice, PageProblem, PageQuestion, WayOut
 from omniplan.planning.frontier import usual_contexts
 from omniplan.planning.planner import usual_context
+from omniplan.report.build import report_of
+from omniplan.report.page import report_html
 from omniplan.report.plan import plan_sheet
+from omniplan.report.values import Sheet
 from omniplan.units import gib
 
 _SHELF: Final = Shelf()
+# Machine files that were shown, by their names, and how such names end.
+_MACHINES: Final[dict[str, Machine]] = {}
+_MACHINE_FILES: Final = (".json", ".toml")
 
 
 def answers(question: str) -> Iterator[str]:
@@ -59,6 +66,20 @@ def show(place: str, file: str, size: int, beginning: bytes | memoryview) -> str
         return HeaderShown(problem=_problem(error)).to_json()
 
 
+def show_machine(name: str, text: str) -> str:
+    """What came of the machine file ``name``: a ``HeaderShown`` as JSON; a question may then name it as its machine."""
+    try:
+        _MACHINES[name] = parse_machine(text, where=name)
+        return HeaderShown().to_json()
+    except OmniplanError as error:
+        return HeaderShown(problem=_problem(error)).to_json()
+
+
+def report(sheet: str) -> str:
+    """The report of a plan whose ``sheet`` is given as JSON, as ``--report`` writes it; raises InputError."""
+    return report_html(report_of(from_text(Sheet, sheet, where="sheet.json", what="sheet")))
+
+
 def _written(answer: PageAnswer) -> str:
     """As JSON that nobody reads, without the indentation that takes longer than all the rest."""
     return json.dumps(plain(answer), ensure_ascii=False, separators=(",", ":"))
@@ -66,7 +87,7 @@ def _written(answer: PageAnswer) -> str:
 
 def _answers(asked: PageQuestion) -> Iterator[PageAnswer]:
     request = _request(asked)
-    machine = _machine(asked.machine)
+    machine = _MACHINES.get(asked.machine) or _machine(asked.machine)
     model = _SHELF.model(asked.model, asked.quant)
     known = _known(asked, model, machine)
     try:
@@ -102,6 +123,8 @@ def _request(asked: PageQuestion) -> Request:
 def _machine(words: str) -> Machine:
     if words == THIS_HOST:
         raise InputError("a page does not see the machine it is on; say it in words", field="machine", value=words)
+    if words.endswith(_MACHINE_FILES):
+        raise InputError("is not at hand; choose the machine file again", field="machine", value=words)
     try:
         return load_machine(words)
     except OmniplanError as error:

@@ -32,7 +32,12 @@ _UBATCHES = (512, 2048)
 def plan_report(plan: Plan, model: Model, progress: Progress = unwatched) -> Report:
     """A plan, and the grid around it: about a quarter of a second for each of some 28 points, which is told."""
     grid = Grid(frontier=_around(plan, model, progress), model_path=plan.model.path, llama_cpp=plan.llama_cpp)
-    return _report("plan", [plan_sheet(plan, model, tradeoffs(grid, setting_of(plan)))])
+    return report_of(plan_sheet(plan, model, tradeoffs(grid, setting_of(plan))))
+
+
+def report_of(sheet: Sheet) -> Report:
+    """The report of a plan that has this sheet, with or without a grid around it."""
+    return _report("plan", [sheet])
 
 
 def stack_report(found: Stack, models: Mapping[str, Model]) -> Report:

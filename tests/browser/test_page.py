@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from omniplan.documents.record import plain
+from omniplan.machines.files import load_machine, machine_toml
 from omniplan.page import answer as native
 from omniplan.page.headers import catalogue
 from omniplan.page.server import PageFile
 from omniplan.page.values import PageQuestion
-from tests.browser.visit import Site, Visit, fragment, serving, visiting
+from tests.browser.visit import Site, Visit, fragment, memory_of, serving, visiting
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, FilePayload, Route
@@ -103,12 +104,43 @@ def with_vocabulary(header: bytes) -> bytes:
     )
 
 
-def memory_of(browser: Browser) -> int:
-    """Bytes of the browser's largest process: the page with its worker."""
-    session = browser.new_browser_cdp_session()
-    pids = [row["id"] for row in session.send("SystemInfo.getProcessInfo")["processInfo"] if row["type"] == "renderer"]
-    session.detach()
-    return max(1024 * int(re.search(r"Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text())[1]) for pid in pids)  # type: ignore[index]
+@pytest.mark.parametrize("text", ["", "[]", "{", "name = 1", '{"name": "x", "gpus": 7}', "x" * 2_000_000])
+def test_a_hostile_machine_file_ends_in_a_message(visit: Visit, text: str) -> None:
+    """Whatever is chosen, the page names it, and lives on."""
+    visit.ask(SMALL)
+    file: FilePayload = {"name": "rig.json", "mimeType": "", "buffer": text.encode()}
+    visit.page.get_by_label("Machine file", exact=True).set_input_files(file)
+    visit.page.wait_for_function("() => document.querySelector('.trouble')?.innerText.includes('rig.json')")
+    visit.page.get_by_label("Cache type").select_option("q8_0")
+    visit.wait(fragment(replace(SMALL, cache_type="q8_0")))
+
+    assert "It fits" in visit.text
+
+
+def test_a_machine_file_is_a_machine(visit: Visit) -> None:
+    """Chosen, it is planned for, and its name stands where the words do."""
+    visit.ask(SMALL)
+    text = machine_toml(load_machine("dual-4090-5070ti"))
+    file: FilePayload = {"name": "rig.toml", "mimeType": "", "buffer": text.encode()}
+    visit.page.get_by_label("Machine file", exact=True).set_input_files(file)
+    visit.wait(fragment(replace(SMALL, machine="rig.toml")))
+
+    assert "--machine rig.toml" in visit.text
+    assert json.loads(visit.plan)["machine"]["name"] == "dual-4090-5070ti"
+
+
+def test_a_report_is_saved(visit: Visit, tmp_path: Path) -> None:
+    """It opens without the page, and shows what the page showed."""
+    visit.ask(SMALL)
+    with visit.page.expect_download() as found:
+        visit.page.get_by_role("button", name="Save as report").click()
+    path = tmp_path / found.value.suggested_filename
+    found.value.save_as(path)
+    with visit.another(path.as_uri()) as other:
+        shown = other.page.locator("main").inner_text()
+
+    for figure in answered(SMALL)["sheet"]["figures"]:
+        assert figure["text"] in shown
 
 
 def test_a_huge_file_is_read_as_far_as_its_header(browser: Browser, visit: Visit, huge: Path) -> None:

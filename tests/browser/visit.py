@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from http.server import ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -58,6 +60,14 @@ def fragment(question: PageQuestion) -> str:
     words = {name: value for name, value in said.items() if name in always or value != getattr(usual, name)}
     order = ("model", "quant", "machine", "n_ctx", "n_parallel", "cache_type", "n_ubatch", "headroom", "build")
     return "#" + urlencode({WORDS.get(name, name): words[name] for name in order if name in words})
+
+
+def memory_of(browser: Browser) -> int:
+    """Bytes of the browser's largest process: the page with its worker."""
+    session = browser.new_browser_cdp_session()
+    pids = [row["id"] for row in session.send("SystemInfo.getProcessInfo")["processInfo"] if row["type"] == "renderer"]
+    session.detach()
+    return max(1024 * int(re.search(r"Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text())[1]) for pid in pids)  # type: ignore[index]
 
 
 @dataclass(slots=True)

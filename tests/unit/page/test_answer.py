@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,10 +17,13 @@ from hypothesis import strategies as st
 import omniplan
 from omniplan.cli.main import main
 from omniplan.documents.record import plain
+from omniplan.machines.files import machine_toml
 from omniplan.page import answer as page
 from omniplan.page.headers import Shelf, catalogue
 from omniplan.page.tables import page_tables
 from omniplan.page.values import PageChoice, PageQuestion
+from omniplan.report.build import report_of
+from omniplan.report.plan import plan_sheet
 from tests.headers import Item, write_gguf
 
 SMALL = PageQuestion(model="Qwen3-0.6B-Q8_0", machine="RTX 3060 12GB, 32 GB")
@@ -176,6 +180,41 @@ def test_a_set_is_read_by_its_parts(tmp_path: Path) -> None:
 
     assert second.name in missing
     assert "are missing" not in ask(replace(SMALL, model=first.name))[-1]["problem"]["text"]
+
+
+def test_a_machine_file_that_was_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan is that of the machine in the file, in either form; one that nobody has shown is asked for."""
+    monkeypatch.setattr(page, "_MACHINES", {})
+    machine = omniplan.load_machine("dual-4090-5070ti")
+    for name, text in (("rig.toml", machine_toml(machine)), ("rig.json", json.dumps(plain(machine)))):
+        asked = replace(SMALL, machine=name)
+        assert "choose the machine file again" in ask(asked)[-1]["problem"]["text"]
+        assert json.loads(page.show_machine(name, text)) == {"more": False, "problem": None}
+        last = ask(asked)[-1]
+        assert json.loads(last["plan"])["machine"] == plain(machine)
+        assert f"--machine {name}" in last["command"]
+
+
+@given(
+    name=st.sampled_from(["a.json", "a.toml"]), text=st.text() | st.dictionaries(st.text(), st.text()).map(json.dumps)
+)
+@settings(deadline=None, max_examples=50)
+def test_any_machine_file_has_an_answer(name: str, text: str) -> None:
+    """Whatever is in it, there is a line that names it."""
+    assert name in json.loads(page.show_machine(name, text))["problem"]["text"]
+
+
+def test_a_report_of_what_is_shown() -> None:
+    """Is a file that draws the same document as --report's, but for the grid around the plan."""
+    if not (Path(omniplan.__file__).parent / "web/report.js").is_file():
+        pytest.skip("the report's script is not built here: run `make web`")
+    sheet = ask(SMALL)[-1]["sheet"]
+    model = page._SHELF.model(SMALL.model, "")
+    plan = omniplan.plan(model, omniplan.load_machine(SMALL.machine))
+    saved = re.search(r'id="report-data">(.*?)</script>', page.report(json.dumps(sheet)), re.DOTALL)
+
+    assert saved
+    assert json.loads(saved[1]) == plain(report_of(plan_sheet(plan, model)))
 
 
 @pytest.mark.parametrize("name", ["", "..", ".", "a/..", "%2e%2e", "x%00"])

@@ -1,4 +1,5 @@
 // The answer: the plan, drawn as a report draws it, or why there is none and what would help.
+import { useState } from "preact/hooks";
 import type { Answer } from "../generated/answer";
 import { SheetView } from "../components/SheetView";
 import type { Planning } from "./usePlanner";
@@ -16,7 +17,7 @@ export function AnswerView({ planning }: { planning: Planning }) {
         <article class="sheet">
           <h1>{answer.title}</h1>
           <SheetView sheet={sheet} />
-          <Keep answer={answer} />
+          <Keep answer={answer} sheet={sheet} report={planning.report} />
         </article>
       )}
     </main>
@@ -26,7 +27,7 @@ export function AnswerView({ planning }: { planning: Planning }) {
 /** What is going on, "" while nothing is. */
 function progress({ condition, reading, isWaiting, answer, trouble }: Planning): string {
   if (condition.state === "failed" || trouble) return "";
-  if (reading) return `Reading the header of ${reading} …`;
+  if (reading) return `Reading ${reading} …`;
   if (condition.state === "loading") return `${condition.text} …`;
   if (!isWaiting) return "";
   return answer?.sheet && !answer.is_last ? "A quick answer; looking for a better one …" : "Planning …";
@@ -54,18 +55,28 @@ function ProblemView({ problem, planning }: { problem: NonNullable<Answer["probl
   );
 }
 
-/** The plan to take away: as a file, and as the line that makes it in a terminal. */
-function Keep({ answer }: { answer: Answer }) {
-  const save = () => {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([answer.plan], { type: "application/json" }));
-    link.download = "plan.json";
-    link.click();
-    URL.revokeObjectURL(link.href);
-  };
+function saveAs(name: string, type: string, text: string) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+type Sheet = NonNullable<Answer["sheet"]>;
+
+/** The plan to take away: as files, and as the line that makes it in a terminal. */
+function Keep({ answer, sheet, report }: { answer: Answer; sheet: Sheet; report: Planning["report"] }) {
+  const [trouble, setTrouble] = useState("");
+  const saveReport = () =>
+    report(sheet).then((text) => saveAs("plan.html", "text/html", text), (error: Error) => setTrouble(error.message));
   return (
     <section class="keep" aria-label="To take away">
-      <button type="button" onClick={save}>Save plan.json</button>
+      <div class="row">
+        <button type="button" onClick={() => saveAs("plan.json", "application/json", answer.plan)}>Save plan.json</button>
+        <button type="button" disabled={!answer.is_last} onClick={saveReport}>Save as report</button>
+        <span role="status">{trouble}</span>
+      </div>
       {answer.command && <p>The same in a terminal: <code>{answer.command}</code></p>}
     </section>
   );

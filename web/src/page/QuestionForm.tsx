@@ -58,7 +58,8 @@ function ModelFields({ tables, planning }: Props) {
 }
 
 function MachineFields({ tables, planning }: Props) {
-  const { question, answer, change } = planning;
+  const { question, answer, change, take } = planning;
+  const file = useRef<HTMLInputElement>(null);
   const setMachine = (machine: string) => change({ machine });
   return (
     <fieldset>
@@ -69,6 +70,11 @@ function MachineFields({ tables, planning }: Props) {
           {answer.notes.map((note) => <li key={note}>{note}</li>)}
         </ul>
       )}
+      <div class="row">
+        <button type="button" onClick={() => file.current?.click()}>Choose a machine file …</button>
+        <span class="hint">or drop it: omniplan probe writes one</span>
+        <input ref={file} type="file" accept=".toml,.json" hidden aria-label="Machine file" onChange={(event) => take([...(event.currentTarget.files ?? [])])} />
+      </div>
       <MachineBuilder tables={tables} onMachine={setMachine} />
     </fieldset>
   );

@@ -5,6 +5,8 @@ export type Request =
   | { kind: "start"; interrupt: SharedArrayBuffer | null }
   | { kind: "ask"; id: number; question: string }
   | { kind: "place"; id: number; text: string; listing: string }
+  | { kind: "machine"; id: number; name: string; text: string }
+  | { kind: "report"; id: number; sheet: string }
   | { kind: "show"; id: number; place: string; file: string; size: number; beginning: Uint8Array };
 
 /** From the worker: JSON of what `omniplan.page` answers, or how the worker itself fares. */

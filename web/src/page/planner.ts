@@ -20,6 +20,8 @@ interface Waiting {
 
 type Asked =
   | { kind: "place"; text: string; listing: string }
+  | { kind: "machine"; name: string; text: string }
+  | { kind: "report"; sheet: string }
   | { kind: "show"; place: string; file: string; size: number; beginning: Uint8Array };
 
 // What a hub may say of one repository.
@@ -33,6 +35,7 @@ export class Planner {
   private ready: Promise<void> = Promise.resolve();
   private readonly waiting = new Map<number, Waiting>();
   private readonly shown = new Map<string, readonly HeaderSource[]>();
+  private readonly machines = new Map<string, string>();
   private readonly known = new Set<string>();
   private last = 0;
   private current: { id: number; answered: (answer: Answer) => void } | null = null;
@@ -47,7 +50,7 @@ export class Planner {
     const isBusy = this.current !== null;
     this.current = { id, answered };
     await this.ready;
-    await this.restore(question.model);
+    await this.restore(question);
     if (this.current?.id !== id) return;
     if (isBusy && this.interrupt) this.interrupt[0] = INTERRUPT;
     this.post({ kind: "ask", id, question: JSON.stringify(question) });
@@ -75,6 +78,20 @@ export class Planner {
     this.known.add(name);
   }
 
+  /** Reads the machine file that has this text; a question then calls the machine by its name. */
+  async readMachine(name: string, text: string): Promise<void> {
+    await this.ready;
+    const found = JSON.parse(await this.request({ kind: "machine", name, text })) as HeaderShown;
+    if (found.problem) throw new Error(found.problem.text);
+    this.machines.set(name, text);
+    this.known.add(name);
+  }
+
+  /** The report of a plan with this sheet: one HTML file. */
+  report(sheet: NonNullable<Answer["sheet"]>): Promise<string> {
+    return this.request({ kind: "report", sheet: JSON.stringify(sheet) });
+  }
+
   private async show(place: string, source: HeaderSource, signal: AbortSignal): Promise<void> {
     await readBeginning(source, signal, async (size, beginning) => {
       const text = await this.request({ kind: "show", place, file: source.name, size, beginning });
@@ -90,8 +107,10 @@ export class Planner {
     return found;
   }
 
-  /** Shows a header again that a worker before this one knew. */
-  private async restore(model: string): Promise<void> {
+  /** Shows again what a worker before this one knew. */
+  private async restore({ model, machine }: Question): Promise<void> {
+    const text = this.machines.get(machine);
+    if (text !== undefined && !this.known.has(machine)) await this.readMachine(machine, text);
     const sources = this.shown.get(model);
     if (sources && !this.known.has(model)) await this.read(model, sources, new AbortController().signal);
   }

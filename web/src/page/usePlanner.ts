@@ -8,6 +8,9 @@ import { fileSource } from "./headers";
 import { fragmentOf, questionOf } from "./link";
 import { type Condition, Planner } from "./planner";
 
+// What a machine file may be: one of eight hosts has some 20 kB.
+const LONGEST_MACHINE = 1024 * 1024;
+
 /** `answer` is the one at hand, to the question of `answered`, perhaps an earlier one; `trouble` why there is none. */
 export interface Known {
   question: Question;
@@ -25,8 +28,10 @@ export interface Planning extends Known {
   change(changes: Partial<Question>): void;
   /** Takes the model that `text` names. */
   open(text: string): void;
-  /** Takes the model of these files. */
+  /** Takes the model of these files, or the machine of a machine file. */
   take(files: readonly File[]): void;
+  /** The report of the plan that is shown: one HTML file. */
+  report(sheet: NonNullable<Answer["sheet"]>): Promise<string>;
 }
 
 export function usePlanner(tables: PageTables): Planning {
@@ -57,13 +62,13 @@ export function usePlanner(tables: PageTables): Planning {
     if (error.name !== "AbortError") know({ answer: null, isWaiting: false, trouble: error.message, reading: "" });
   }
 
-  /** Asks once the headers are read that `read` reads; it says what the question calls the model. */
-  function askAfter(question: Question, what: string, read: (planner: Planner, signal: AbortSignal) => Promise<string>) {
+  /** Asks once the headers are read that `read` reads; it says what is asked then. */
+  function askAfter(question: Question, what: string, read: (planner: Planner, signal: AbortSignal) => Promise<Question>) {
     reading.current.abort();
     reading.current = new AbortController();
     know({ question, isWaiting: true, trouble: "", reading: what });
     if (planner.current) {
-      read(planner.current, reading.current.signal).then((model) => ask({ ...question, model }), failed);
+      read(planner.current, reading.current.signal).then(ask, failed);
     }
   }
 
@@ -78,18 +83,34 @@ export function usePlanner(tables: PageTables): Planning {
     askAfter(question, model, async (known, signal) => {
       const place = await known.locate(model, signal);
       know({ others: place.others });
-      return place.name;
+      return { ...question, model: place.name };
     });
   }
 
   function take(files: readonly File[]): void {
+    const file = files.find(({ name }) => /\.(json|toml)$/.test(name));
+    if (file) takeMachine(file);
+    else takeModel(files);
+  }
+
+  function takeMachine(file: File): void {
+    const { question } = known;
+    askAfter(question, file.name, async (planner) => {
+      if (file.size > LONGEST_MACHINE) throw new Error(`${file.name}: is too long for a machine file`);
+      await planner.readMachine(file.name, await file.text());
+      return { ...question, machine: file.name };
+    });
+  }
+
+  function takeModel(files: readonly File[]): void {
     const models = [...files].sort((a, b) => a.name.localeCompare(b.name, "en"));
     const name = models[0]?.name;
     if (!name) return;
     know({ others: [] });
-    askAfter({ ...known.question, model: name, quant: "" }, name, async (planner, signal) => {
+    const question = { ...known.question, model: name, quant: "" };
+    askAfter(question, name, async (planner, signal) => {
       await planner.read(name, models.map(fileSource), signal);
-      return name;
+      return question;
     });
   }
 
@@ -106,5 +127,6 @@ export function usePlanner(tables: PageTables): Planning {
     change: (changes) => ask({ ...known.question, ...changes }),
     open: (text) => openWith({ ...known.question, model: text, quant: "" }),
     take,
+    report: async (sheet) => planner.current?.report(sheet) ?? "",
   };
 }

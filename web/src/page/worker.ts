@@ -5,6 +5,8 @@ import type { Reply, Request } from "./messages";
 interface Planner {
   answers(question: string): { next(): { value: string; done?: boolean }; destroy(): void };
   place(text: string, listing: string): string;
+  show_machine(name: string, text: string): string;
+  report(sheet: string): string;
   show(place: string, file: string, size: number, beginning: unknown): string;
 }
 
@@ -119,6 +121,10 @@ onmessage = ({ data }: MessageEvent<Request>) => {
     if (!isAsking) void ask();
   } else if (data.kind === "place") {
     reply(data.id, () => planner.place(data.text, data.listing));
+  } else if (data.kind === "machine") {
+    reply(data.id, () => planner.show_machine(data.name, data.text));
+  } else if (data.kind === "report") {
+    reply(data.id, () => planner.report(data.sheet));
   } else {
     reply(data.id, () => {
       const beginning = python.toPy(data.beginning);
