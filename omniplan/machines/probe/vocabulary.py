@@ -33,7 +33,7 @@ NOISE: Final = re.compile(
     r"(?:of|and|with|plus|on|in|at|a|an|the|de|my|each|ram|system|memory|sdram|dram|vram|ecc|reg|registered|rdimm|udimm"
     r"|lrdimm|sodimm|unified|shared|modded|mod|cards?|gpus?|cpus?|processors?|desktop|pc|server|workstation|rig|machine"
     r"|host|laptop|notebook|mac ?book(?: pro| air)?|mac (?:mini|studio|pro)|imac(?: pro)?|founders edition|fe|oc|mt/s"
-    r"|mhz|nvlink|bridge|kit|cl\d{2}|vga compatible controller:?|sockets?|nvme|ssd|no igpu|\(r\)|\(tm\)|®|™"
+    r"|mhz|nvlink|bridge|kit|cl\d{2}|vga compatible controller:?|sockets?|nvme|ssd|no igpu|igpu|mining|\(r\)|\(tm\)|®|™"
     r"|gddr\d\w?|hbm\d?e?|wsl ?\d?|mit|und|je|jeweils|arbeitsspeicher|hauptspeicher|speicher|prozessor|grafikkarten?"
     r"|et|avec|chacune|m[ée]moire|vive|processeur|cartes? graphiques?|con|y|memoria|procesador|tarjetas? gr[áa]ficas?"
     r"|(?:ubuntu|debian|fedora|arch|mint|cachyos|nixos|proxmox|unraid|linux|macos)(?: \d[\d.]*)?)(?![\w/.])",
