@@ -19,7 +19,7 @@ demo: $(VENV)/installed
 	$(RUN)omniplan plan DeepSeek-R1-Q4_K_M --machine omni-nps1 --ctx 32768
 
 test: $(VENV)/installed
-	$(RUN)python -m pytest -n auto
+	$(RUN)python -m pytest -n auto --dist worksteal
 
 # What reports and the page are drawn with: types from our schemas, then bundles under omniplan/web, which wheels carry.
 web: $(VENV)/installed web/node_modules/installed
