@@ -91,7 +91,7 @@ class _Allocation:
         self.views = plan.graph.views + [0] * copies
         self.address: dict[int, int] = {}
         self.at_peak: list[dict[int, int]] = [{} for _ in arenas]
-        self.sizes = sizes_of(plan)
+        self.sizes = sizes_of(plan, only)
         self.root = plan.graph.root + [-1] * copies
         self.twins = list(plan.graph.twins) + [()] * copies
         self._retarget()
@@ -212,8 +212,11 @@ def _twins(plan: Schedule, i: int) -> tuple[int, ...]:
     return tuple([s for s, layout in layouts if same_layout(layout, tensors[i])])
 
 
-def sizes_of(plan: Schedule) -> list[int]:
-    """Aligned bytes of every tensor where it was scheduled, copies included; -1 for what is not allocated."""
+def sizes_of(plan: Schedule, only: int | None = None) -> list[int]:
+    """Aligned bytes of every tensor where it was scheduled, copies included; -1 for what is not allocated.
+
+    Of copies those on the device ``only``, if there is one to look at.
+    """
     graph, devices = plan.graph, plan.homes.devices
     tables = [graph.sizes(device) for device in devices]
     sizes = [tables[b][i] for i, b in enumerate(plan.backend[: len(graph.tensors)])]
@@ -221,8 +224,8 @@ def sizes_of(plan: Schedule) -> list[int]:
         if graph.op[i] == "FLASH_ATTN_EXT":
             # Copies of K and V no longer overlap, which changes what lies behind the result.
             sizes[i] = devices[plan.backend[i]].size(_as_run(plan, i))
-    for copy, tensor in enumerate(plan.origin, len(sizes)):
-        sizes.append(devices[plan.backend[copy]].copy_size(graph.tensors[tensor]))
+    for b, tensor in zip(plan.backend[len(sizes) :], plan.origin, strict=True):
+        sizes.append(devices[b].copy_size(graph.tensors[tensor]) if only in (None, b) else -1)
     return sizes
 
 
