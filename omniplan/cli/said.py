@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from typing import TYPE_CHECKING, Final
 
 from omniplan.domain.request import Request, RequestChanges
@@ -58,6 +57,7 @@ def _option(field: str) -> str:
 def _options(changes: RequestChanges) -> str:
     """What to add to a command, or what to leave out where the changes are the default."""
     from omniplan.formats.regenerate import options_of
+    from omniplan.text.argv import words_line
 
-    words = shlex.join(options_of(Request(**changes)))
+    words = words_line([*options_of(Request(**changes))])
     return f"with {words}" if words else f"without {', '.join(map(_option, changes))}"

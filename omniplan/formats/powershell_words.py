@@ -14,6 +14,7 @@ _SKIP: Final = re.compile(r"(?:[ \t]+|`\r?\n|<\#[\s\S]*?\#>)+")
 _SKIP_LINES: Final = re.compile(r"(?:\s+|`\r?\n|<\#[\s\S]*?\#>|\#[^\n]*)+")
 _DOUBLE: Final = re.compile(r'"(?P<body>(?:`[\s\S]|""|\$\((?:[^()]|\([^()]*\))*\)|[^"`])*)"')
 _SINGLE: Final = re.compile(r"'(?P<body>(?:''|[^'])*)'")
+_TWICE: Final = re.compile(r"'(?P<one>')")
 _HERE: Final = re.compile(r"@(?P<quote>[\"'])[ \t]*\r?\n(?P<body>[\s\S]*?)\r?\n(?P=quote)@")
 _VARIABLE: Final = re.compile(r"\$(?:\{(?P<braced>[^}]*)\}|(?P<name>(?:\w+:)?\w+))")
 _INSIDE: Final = re.compile(
@@ -165,7 +166,8 @@ class Lexer:
             body = self._source.span(*match.span("body"))
             return (self._filled(body) if body.text else self._source.span(*match.span()).saying("")), match.end()
         if match := _SINGLE.match(text, at):
-            body = self._source.span(*match.span("body")).replaced(re.compile(r"'(?=')"), lambda _: Traced())
+            body = self._source.span(*match.span("body"))
+            body = body.replaced(_TWICE, lambda found: body.slice(*found.span("one")))
             return (body if body.text else self._source.span(*match.span()).saying("")), match.end()
         if text.startswith("@(", at):
             return self._array(at + 2, depth)

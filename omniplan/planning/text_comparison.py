@@ -1,12 +1,12 @@
-"""ShellCommand lines side by side as a screen."""
+"""Commands side by side as a screen."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
 from omniplan.domain.build import build_lines
 from omniplan.planning.comparison import Compared, Comparison
+from omniplan.text.argv import words_line
 from omniplan.text.palette import Hue
 from omniplan.text.screen import Cell, Heading, Passage, Prose, Screen, Tabular, Toned
 from omniplan.text.speed import NEVER, SPEEDS, speed_columns, speeds
@@ -19,7 +19,7 @@ def comparison_screen(found: Comparison) -> Screen:
     pools = list(dict.fromkeys(name for row in found.rows for name in row.used))
     columns = [Heading("", is_left=True), Heading("fits"), *speed_columns(), *(Heading(name, rank=1) for name in pools)]
     rows = [_row(number, row, pools) for number, row in enumerate(found.rows, 1)]
-    given = [Prose(f"{n}: {shlex.join(row.args) or '(no arguments)'}", hang=3) for n, row in enumerate(found.rows, 1)]
+    given = [Prose(f"{n}: {words_line(row.args) or '(no arguments)'}", hang=3) for n, row in enumerate(found.rows, 1)]
     return Screen(
         (
             Passage([*_unknown(found)]),

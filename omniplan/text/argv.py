@@ -12,6 +12,8 @@ from omniplan.gguf.hub import hub_file
 from omniplan.gguf.place import is_url
 from omniplan.llamacpp.build import build_number, release
 from omniplan.llamacpp.flags.dialect import spoken
+from omniplan.system import SHELL, Shell
+from omniplan.text.quoting import QUOTING
 
 
 def server_words(model_path: str, args: Sequence[str], build: str = DEFAULT_NAME) -> tuple[str, ...]:
@@ -26,7 +28,7 @@ def server_words(model_path: str, args: Sequence[str], build: str = DEFAULT_NAME
 
 
 def shell_line(model_path: str, args: Sequence[str], environment: Mapping[str, str], build: str = DEFAULT_NAME) -> str:
-    """The command to run, environment first, quoted for a POSIX shell."""
+    """The command to run, environment first, quoted for the shell of this system."""
     return command_line(server_words(model_path, args, build), environment)
 
 
@@ -54,30 +56,18 @@ def _alone(path: str, words: Sequence[str]) -> tuple[str, ...]:
     return ("--no-mmproj",) if file and file.is_main and not has_one else ()
 
 
-def command_line(argv: Sequence[str], environment: Mapping[str, str]) -> str:
-    """Any command, environment first, quoted for a POSIX shell."""
-    return " ".join([*(assignment(name, value) for name, value in environment.items()), *map(shell_word, argv)])
+def command_line(argv: Sequence[str], environment: Mapping[str, str], shell: Shell = SHELL) -> str:
+    """Any command, environment first, quoted for the shell of this system or for another."""
+    before = QUOTING[shell].before(argv, environment)
+    return " ".join([*before, words_line(argv, shell)])
+
+
+def words_line(words: Sequence[str], shell: Shell = SHELL) -> str:
+    """Some words of a command, quoted alike."""
+    return " ".join(map(QUOTING[shell].word, words))
 
 
 def file_line(argv: Sequence[str], environment: Mapping[str, str]) -> str:
-    """The same for a file that a shell reads and nobody shows: names as they are, whatever a terminal would obey."""
+    """A command for a file that a POSIX shell reads and nobody shows: names as they are, whatever a terminal obeys."""
     assigned = [f"{name}={shlex.quote(value)}" for name, value in environment.items()]
     return " ".join([*assigned, shlex.join(argv)])
-
-
-def assignment(name: str, value: str) -> str:
-    """A variable before a command."""
-    return f"{name}={shell_word(value)}"
-
-
-def shell_word(word: str) -> str:
-    """``word`` quoted for a shell; what a terminal would obey stands as an escape that bash and zsh read."""
-    if word.isprintable():
-        return shlex.quote(word)
-    raw = word.replace("\\", "\\\\").replace("'", "\\'")
-    return "$'" + "".join(char if char.isprintable() else _escaped(char) for char in raw) + "'"
-
-
-def _escaped(char: str) -> str:
-    # Every byte by itself: a name on a disk may be no text at all.
-    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from typing import Final
 
+from omniplan.text.argv import words_line
 from omniplan.text.palette import Hue
 from omniplan.text.screen import Cell, Heading, Level, Passage, Prose, Screen, Tabular, Toned
 from omniplan.units import MIB, mib
@@ -21,7 +21,7 @@ def verification_screen(found: Verification) -> Screen:
     load = found.report.load
     figures = [_table(found.rows)] if found.rows else [_buffers(load)] if load is not None and load.has_buffers else []
     first, *devices = map(_hung, _run_lines(found.report))
-    basis = [Prose(f"Predicted from {found.basis}: {shlex.join(found.args)}", hang=2)] if found.basis else []
+    basis = [Prose(f"Predicted from {found.basis}: {words_line(found.args)}", hang=2)] if found.basis else []
     return Screen(
         (
             Passage([_verdict(found), first]),

@@ -100,6 +100,21 @@ def test_folders_follow_the_system(
     assert str(found).replace("\\", "/").endswith(expected)
 
 
+@pytest.mark.parametrize(
+    ("platform", "environment", "expected"),
+    [
+        ("linux", {}, system.Shell.POSIX),
+        ("darwin", {}, system.Shell.POSIX),
+        ("emscripten", {}, system.Shell.POSIX),
+        ("win32", {}, system.Shell.POWERSHELL),
+        ("win32", {"MSYSTEM": "MINGW64"}, system.Shell.POSIX),
+    ],
+)
+def test_the_shell_that_a_person_types_to(platform: str, environment: dict[str, str], expected: system.Shell) -> None:
+    """PowerShell on Windows, but for Git Bash, which says so."""
+    assert system.shell_of(platform, environment) is expected
+
+
 @pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The module for Windows, where Windows' own names are there."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 
+import pytest
+
+from omniplan.system import Shell
 from omniplan.text.argv import command_line, shell_line
 
 # One value for each way in which a shell could take it apart, or act on it.
@@ -31,3 +34,33 @@ def test_any_program_is_started_alike() -> None:
     """With and without variables."""
     assert run(command_line(("numactl", *VALUES), {"A": "x y"}), "numactl", "A") == ["x y", *VALUES]
     assert command_line(("numactl", "--all"), {}) == "numactl --all"
+
+
+@pytest.mark.parametrize(
+    ("word", "quoted"),
+    [
+        ("--no-mmap", "--no-mmap"),
+        ("q8_0", "q8_0"),
+        ("-1", "-1"),
+        (r"C:\models\m.gguf", r"C:\models\m.gguf"),
+        ("3,1", "'3,1'"),
+        ("-a.b", "'-a.b'"),
+        ("@a", "'@a'"),
+        ("$HOME", "'$HOME'"),
+        ("a'b", "'a''b'"),
+        ("a\u2019;b", "'a\u2019\u2019;b'"),
+        ("", "''"),
+        ("\x1b$a\u201d", '"$([char]0x001b)`$a`\u201d"'),
+        ("\U000e0001", '"$([char]0xdb40)$([char]0xdc01)"'),
+    ],
+)
+def test_powershell_takes_a_word_as_it_is(word: str, quoted: str) -> None:
+    """By the rules of about_Quoting_Rules and about_Parsing."""
+    assert command_line(("a", word), {}, Shell.POWERSHELL) == f"a {quoted}"
+
+
+def test_powershell_sets_variables_and_calls_a_program_in_quotes() -> None:
+    """A string alone would be shown, not run."""
+    line = command_line((r"C:\a b\llama-server.exe", "-ngl", "99"), {"CUDA_VISIBLE_DEVICES": "0,1"}, Shell.POWERSHELL)
+
+    assert line == r"$env:CUDA_VISIBLE_DEVICES='0,1'; & 'C:\a b\llama-server.exe' -ngl 99"

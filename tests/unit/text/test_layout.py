@@ -9,6 +9,9 @@ import unicodedata
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from omniplan.formats.powershell import read
+from omniplan.formats.traced import Source
+from omniplan.system import Shell
 from omniplan.text.cells import width
 from omniplan.text.layout import Look, text_of
 from omniplan.text.palette import Hue
@@ -39,6 +42,17 @@ def test_bash_reads_it_so_too(words: list[str]) -> None:
     done = subprocess.run(["bash", "-c", script], capture_output=True, check=True)
 
     assert done.stdout.decode().split("\0")[:-1] == words
+
+
+@given(words=WORDS, columns=WIDTHS)
+def test_powershell_reads_it_too(words: list[str], columns: int) -> None:
+    """Lines that end with a backtick, and words in pieces with a plus sign between them."""
+    lines = command_lines(["llama-server", *words], {"A": "x 'y'"}, columns, Shell.POWERSHELL)
+    (command,) = read(Source("\n".join(lines))).commands
+
+    assert (command.args, command.env) == (tuple(words), {"A": "x 'y'"})
+    alone = command_lines(["-m", words[0]], {}, columns, Shell.POWERSHELL)
+    assert all(width(line) <= columns for line in alone)
 
 
 @given(name=NAMES, columns=WIDTHS)
