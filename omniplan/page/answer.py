@@ -123,7 +123,7 @@ def _request(asked: PageQuestion) -> Request:
 def _machine(words: str) -> Machine:
     if words == THIS_HOST:
         raise InputError("a page does not see the machine it is on; say it in words", field="machine", value=words)
-    if words.endswith(_MACHINE_FILES):
+    if words.lower().endswith(_MACHINE_FILES):
         raise InputError("is not at hand; choose the machine file again", field="machine", value=words)
     try:
         return load_machine(words)

@@ -88,7 +88,7 @@ export function usePlanner(tables: PageTables): Planning {
   }
 
   function take(files: readonly File[]): void {
-    const file = files.find(({ name }) => /\.(json|toml)$/.test(name));
+    const file = files.find(({ name }) => /\.(json|toml)$/i.test(name));
     if (file) takeMachine(file);
     else takeModel(files);
   }
