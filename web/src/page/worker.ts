@@ -28,7 +28,8 @@ interface Module {
 declare const PYTHON: string;
 declare const WHEEL: string;
 
-// How long a quick answer stands alone, so that whoever drags a slider starts no search that is dropped at once.
+// How long a quick answer stands alone, so that whoever drags a slider starts no search that is dropped at once. Another
+// question ends it.
 const PAUSE = 120;
 
 let interrupt: Uint8Array = new Uint8Array(1);
@@ -36,9 +37,16 @@ let planner: Planner;
 let python: Python;
 let wanted: { id: number; question: string } | null = null;
 let isAsking = false;
+let wake: () => void = () => undefined;
 
 const say = (reply: Reply) => postMessage(reply);
-const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    wake = resolve;
+    setTimeout(resolve, milliseconds);
+  });
+}
 
 async function start(shared: SharedArrayBuffer | null) {
   const folder = new URL(PYTHON, import.meta.url).href;
@@ -118,6 +126,7 @@ onmessage = ({ data }: MessageEvent<Request>) => {
     start(data.interrupt).catch((error: unknown) => failed(0, error));
   } else if (data.kind === "ask") {
     wanted = data;
+    wake();
     if (!isAsking) void ask();
   } else if (data.kind === "place") {
     reply(data.id, () => planner.place(data.text, data.listing));
