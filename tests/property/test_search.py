@@ -236,8 +236,9 @@ def test_many_devices_are_used_in_order(problem: tuple[LayerCosts, list[Bin]], c
     ordered = fill(costs_, many, may_move=True, gain=inf)
     found = fill(costs_, many, may_move=True)
 
-    assert (ordered is None) is (found is None)
-    if ordered is not None and found is not None:
+    # Another order may fit where the given one does not.
+    if ordered is not None:
+        assert found is not None
         assert found.seconds <= ordered.seconds
 
 
