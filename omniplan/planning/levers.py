@@ -21,7 +21,7 @@ from omniplan.planning import timing
 from omniplan.planning.ladder import Ladder
 from omniplan.planning.microbatch import faster_size
 from omniplan.planning.problem import Problem
-from omniplan.planning.solution import Solution, is_clearly_faster
+from omniplan.planning.solution import Solution, is_clearly_faster, seconds_to_beat
 from omniplan.predict.accuracy import comparison_error
 from omniplan.predict.request import predict_priced
 
@@ -126,9 +126,8 @@ def _settled(field: str, value: str, problem: Problem, settings: Settings, found
 def _searched(field: str, value: str, rival: Problem, found: Solution, *, tensor_bytes: int = 0) -> Iterator[Lever]:
     """What a search finds there, if it is clearly faster; nothing where llama-server takes no such arguments."""
     objective = rival.request.objective
-    most = (1 - comparison_error(objective, found.prediction)) * found.seconds
     try:
-        solution = Ladder(rival, found.footprint).climb(most)
+        solution = Ladder(rival, found.footprint).climb(seconds_to_beat(found, objective))
     except ArgumentError:
         return
     if solution is not None and is_clearly_faster(solution, found, objective):

@@ -15,9 +15,8 @@ from omniplan.domain.plan import Settings
 from omniplan.domain.prediction import Cause
 from omniplan.planning.ladder import Ladder, Outcome
 from omniplan.planning.problem import Problem
-from omniplan.planning.solution import EARNS, Solution, is_clearly_faster
+from omniplan.planning.solution import EARNS, Solution, is_clearly_faster, seconds_to_beat
 from omniplan.planning.timing import MODEL, seconds
-from omniplan.predict.accuracy import comparison_error
 from omniplan.predict.request import predict_priced
 
 SIZES: Final = (256, 512, 1024, 2048, 4096, 8192)
@@ -41,8 +40,7 @@ def faster_size(problem: Problem, found: Solution) -> tuple[int, Solution] | Non
     """Another micro-batch than the one that the request names, if that is clearly faster, and what it comes to."""
     free = Ladder(Problem(problem.model, problem.machine, replace(problem.request, n_ubatch=None), problem.settings))
     objective = problem.request.objective
-    most = (1 - comparison_error(objective, found.prediction)) * found.seconds
-    rival, other = _best([(free, found), *_faster(free, found, most)])
+    rival, other = _best([(free, found), *_faster(free, found, seconds_to_beat(found, objective))])
     return (rival.problem.settings.n_ubatch, other) if is_clearly_faster(other, found, objective) else None
 
 

@@ -84,6 +84,11 @@ def least_gain(objective: Objective, rival: Prediction, found: Prediction, *, ha
     return max(error, MORE_GPUS) if has_more_gpus else error
 
 
+def seconds_to_beat(found: Solution, objective: Objective) -> float:
+    """Seconds that another placement must stay below to be clearly faster, on as few GPUs."""
+    return (1 - comparison_error(objective, found.prediction)) * found.seconds
+
+
 def simplest(solutions: Sequence[Solution], objective: Objective) -> Solution:
     """Of those that are not clearly slower than the fastest, the one of the fewest GPUs, then patterns, then seconds.
 

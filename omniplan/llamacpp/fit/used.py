@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import overload
 
 from omniplan.domain.footprint import BufferSize, sum_of
 from omniplan.domain.machine import Machine
@@ -14,11 +13,11 @@ from omniplan.llamacpp.ggml.allocate import bounds, peak
 from omniplan.llamacpp.ggml.splits import Schedule
 from omniplan.llamacpp.load.compute import prompt
 from omniplan.llamacpp.load.footprint import host_bytes
-from omniplan.llamacpp.load.place import held, measure, place
+from omniplan.llamacpp.load.place import measure, measured_with, place
 from omniplan.llamacpp.load.placement import Placement
 
 
-class Used(Sequence[int]):
+class Used:
     """Bytes on each of the devices ``names``, with what is ``beside`` the main model's.
 
     Of a layout one device or two are compared with their targets, and a simulation of one takes a fraction of all.
@@ -38,18 +37,10 @@ class Used(Sequence[int]):
         # llama.cpp refuses a layout before it measures it.
         self._weights = _held(*self._asked)
 
-    def __len__(self) -> int:
-        return len(self._names)
+    def __iter__(self) -> Iterator[int]:
+        return (self[index] for index in range(len(self._names)))
 
-    @overload
-    def __getitem__(self, index: int) -> int: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[int]: ...
-
-    def __getitem__(self, index: int | slice) -> int | Sequence[int]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+    def __getitem__(self, index: int) -> int:
         return self._least(index) + _compute(*self._asked, self._names[index])
 
     def _least(self, index: int) -> int:
@@ -63,7 +54,7 @@ class Used(Sequence[int]):
 
     def is_less_than(self, size: int) -> bool:
         """Whether all devices together use less; compute buffers are counted only where no bound says so."""
-        held = sum(self._least(index) for index in range(len(self)))
+        held = sum(self._least(index) for index in range(len(self._names)))
         return held + _most(*self._asked) < size or sum(self) < size
 
     @property
@@ -90,7 +81,7 @@ def _scheduled(model: Model, machine: Machine, params: ServerParams) -> Schedule
 
 @lru_cache(maxsize=256)
 def _held(model: Model, machine: Machine, params: ServerParams) -> Mapping[str, BufferSize]:
-    return held(model, _placed(model, machine, params))
+    return measured_with(model, _placed(model, machine, params), {})
 
 
 @lru_cache(maxsize=512)

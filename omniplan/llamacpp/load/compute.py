@@ -78,7 +78,7 @@ def reserve(model: Model, placement: Placement) -> Reserved:
 
 
 def reserved_bytes(model: Model, placement: Placement) -> Mapping[str, int]:
-    """Bytes per buffer type alone, in two thirds of the time of ``reserve``."""
+    """Bytes per buffer type alone; where sizes alone are taken, without a look at the graph of one token."""
     first = optimized(prompt(model, placement))
     nbytes = _nbytes(first, allocate(first).nbytes)
     for plan in () if placement.no_alloc else (_token(model, placement), *_again(model, placement)):

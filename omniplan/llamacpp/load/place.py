@@ -114,13 +114,12 @@ def _lazy_over(params: ServerParams, machine: Machine, devices: tuple[str, ...])
 
 def measure(model: Model, placement: Placement) -> Mapping[str, BufferSize]:
     """Bytes per buffer type of a resolved placement, which is what ``--fit`` asks llama.cpp for, and no more."""
-    main = sizes_of(model, placement, compute.reserved_bytes(model, placement))
-    return sum_of((main, expert_cache.sizes(placement.expert_cache)))
+    return measured_with(model, placement, compute.reserved_bytes(model, placement))
 
 
-def held(model: Model, placement: Placement) -> Mapping[str, BufferSize]:
-    """The same without compute buffers."""
-    return sum_of((sizes_of(model, placement, {}), expert_cache.sizes(placement.expert_cache)))
+def measured_with(model: Model, placement: Placement, reserved: Mapping[str, int]) -> Mapping[str, BufferSize]:
+    """The same where compute buffers are ``reserved``; the cache of experts counts."""
+    return sum_of((sizes_of(model, placement, reserved), expert_cache.sizes(placement.expert_cache)))
 
 
 def sizes_of(model: Model, placement: Placement, reserved: Mapping[str, int]) -> dict[str, BufferSize]:

@@ -119,14 +119,14 @@ def quantized_types(model: Model, recipe: QuantRecipe) -> dict[str, TensorType]:
 
     Raises UnsupportedModel where llama-quantize gives up: rows that fit no type, experts outside the layers.
     """
-    facts = _Facts.of(model)
+    facts, places = _read(model)
     rules, adjust = (
         [rule for rule in rows if _concerns(rule, facts, recipe)]
         for rows in (quantize_rules().rules, quantize_rules().adjust)
     )
     default = recipe.mix.default
     types: dict[str, TensorType] = {}
-    for tensor, place in _places(model):
+    for tensor, place in places:
         types[tensor.name] = tensor.type
         if place is None:
             continue
@@ -150,10 +150,10 @@ class _Place:
 
 
 @lru_cache(maxsize=4)
-def _places(model: Model) -> Sequence[tuple[Tensor, _Place | None]]:
-    """Every tensor in the order of llama-quantize's file, without a place where it is kept."""
+def _read(model: Model) -> tuple[_Facts, Sequence[tuple[Tensor, _Place | None]]]:
+    """What rules ask of a model, and every tensor in the order of llama-quantize's file, without a place where kept."""
     facts, seen = _Facts.of(model), Counter[str]()
-    return [
+    return facts, [
         (tensor, None if is_kept(tensor, model.arch) else _place(tensor, facts, seen))
         for tensor in sorted(model.header.tensors, key=order)
     ]
